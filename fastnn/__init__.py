@@ -1,0 +1,66 @@
+"""fastnn trains multi-layer perceptrons on the CPU, whole epochs in compiled code.
+
+>>> import fastnn as fn
+>>> net = fn.Network([fn.Linear(2, 8), fn.ReLU(), fn.Linear(8, 2)], seed=0)
+>>> history = net.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=500, seed=0)
+>>> net.predict([[0, 1]]).argmax()
+1
+"""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastnn import _core, initializers
+from fastnn.layers import (
+    ELU,
+    GELU,
+    SELU,
+    Abs,
+    Identity,
+    Layer,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Standardize,
+    Tanh,
+)
+from fastnn.losses import (
+    BinaryCrossEntropy,
+    HalfSquaredError,
+    Loss,
+    MeanSquaredError,
+    NegativeLogLikelihood,
+    SoftmaxCrossEntropy,
+)
+from fastnn.model_file import ModelFileError
+from fastnn.network import Network, load
+from fastnn.optimizers import SGD, Adam
+from fastnn.training import DivergenceError, History
+
+__version__ = version("fastnn")
+
+__all__ = [
+    "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "BinaryCrossEntropy", "DivergenceError",
+    "HalfSquaredError", "History", "Identity", "Layer", "LeakyReLU", "Linear", "LogSoftmax", "Loss",
+    "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network", "ReLU", "SiLU",
+    "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh", "__version__",
+    "build_info", "initializers", "load",
+]  # fmt: skip
+
+
+def build_info() -> dict[str, Any]:
+    """Return what this installation is: version, instruction sets, threads, compiler, flags."""
+    return {
+        "version": __version__,
+        "isa": _core.isa,
+        "available_isas": _core.available_isas(),
+        "n_threads": _core.thread_count(None),
+        "openmp": _core.engine.openmp,
+        "compiler": _core.engine.compiler,
+        "flags": _core.engine.flags,
+    }

@@ -1,0 +1,64 @@
+"""The compiled engine, and the only place that chooses among its builds.
+
+`engine` is the fastest build that this CPU and operating system can run, or the one that the
+environment variable FASTNN_ISA names. Code above this room says `_core.engine.…` at the time of
+the call, so that a test can put another build in its place.
+"""
+
+import importlib.util
+import os
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+try:
+    from fastnn._core import _cpuid
+except ImportError as error:
+    raise ImportError(
+        "fastnn's compiled core is missing: this is a source folder that was not built. Run Python "
+        "elsewhere to use an installed fastnn, or build here with `pip install -e .`"
+    ) from error
+
+_forked = False
+
+
+def available_isas() -> list[str]:
+    """Return the names of the builds that exist and can run here, slowest first."""
+    return [
+        isa for isa in _cpuid.supported() if importlib.util.find_spec(f"{__name__}._engine_{isa}")
+    ]
+
+
+def load_engine(isa: str) -> ModuleType:
+    """Import one build of the engine.
+
+    Raises
+    ------
+    ImportError
+        If it does not exist or cannot run on this machine.
+    """
+    if isa not in available_isas():
+        raise ImportError(
+            f"FASTNN_ISA={isa!r} cannot run here: this CPU, its operating system and this "
+            f"installation of fastnn have {', '.join(available_isas())}"
+        )
+    return importlib.import_module(f"{__name__}._engine_{isa}")
+
+
+def thread_count(n_threads: int | None) -> int:
+    """Return `n_threads`, or by default one a processor, at most OMP_NUM_THREADS."""
+    if _forked:  # libgomp's threads did not survive the fork, and waiting for them would hang
+        return 1
+    return engine.max_threads() if n_threads is None else n_threads
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+isa = os.environ.get("FASTNN_ISA") or available_isas()[-1]
+if TYPE_CHECKING:
+    from fastnn._core import _engine_baseline as engine
+else:
+    engine = load_engine(isa)
+os.register_at_fork(after_in_child=_after_fork)

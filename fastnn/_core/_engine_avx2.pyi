@@ -1,0 +1,1 @@
+from fastnn._core._engine_baseline import *

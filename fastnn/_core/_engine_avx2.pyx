@@ -1,0 +1,3 @@
+"""The engine, built for AVX2 and FMA."""
+
+include "engine/engine.pxi"

@@ -1,0 +1,3 @@
+"""The engine, built for AVX-512 F, CD, VL, DQ and BW."""
+
+include "engine/engine.pxi"

@@ -1,0 +1,3 @@
+"""The engine, built for every CPU of the architecture."""
+
+include "engine/engine.pxi"

@@ -1,0 +1,70 @@
+# The backward pass: the chain rule from the last operation to the first, one cotangent at a time.
+
+cdef void backward_pass(
+    Plan plan, const real *params, const real *constants,
+    const real *x, const real *activations, Py_ssize_t rows,
+    real *cotangent, real *spare, real *grads, bint accumulate, real *dx,
+    char *scratch, int n_threads,
+) noexcept nogil:
+    """Turn the output's cotangent into the gradient by the parameters, and by the input.
+
+    `activations` are those of `forward_pass`, the last output among them. `cotangent` holds the
+    output's on entry; it and `spare` (both rows * max_width) are overwritten. `grads` is
+    overwritten, or added to. `dx` (rows, n_in) is overwritten; when it is NULL the pass ends at
+    the lowest operation that has parameters.
+    """
+    cdef Operation *operation
+    cdef const real *op_x
+    cdef const real *op_y
+    cdef Py_ssize_t lowest = plan.first_trainable if dx == NULL else 0
+    cdef Py_ssize_t i
+    for i in range(plan.n_operations - 1, lowest - 1, -1):
+        operation = &plan.operations[i]
+        op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
+        op_y = activations + operation.output * rows
+        if operation.kind == DENSE:
+            dense_backward_params(
+                op_x, cotangent, grads + operation.weight,
+                grads + operation.bias if operation.bias >= 0 else <real *>NULL,
+                accumulate, rows, operation.n_in, operation.n_out, scratch, n_threads)
+            if i > lowest or dx != NULL:
+                dense_backward_input(
+                    cotangent, params + operation.weight, spare,
+                    rows, operation.n_in, operation.n_out, scratch, n_threads)
+                cotangent, spare = spare, cotangent
+        elif operation.kind == STANDARDIZE:
+            standardize_backward(
+                constants + operation.bias, cotangent, cotangent, rows, operation.n_in)
+        elif operation.kind == SOFTMAX:
+            softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
+        elif operation.kind == LOG_SOFTMAX:
+            log_softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
+        else:
+            activation_backward(
+                operation.kind, <real>operation.alpha, op_x, op_y, cotangent, cotangent,
+                rows * operation.n_in)
+    if dx != NULL:
+        memcpy(dx, cotangent, rows * plan.n_in * sizeof(real))
+
+
+cdef double chunk_gradient(
+    Plan plan, const real *params, const real *constants,
+    const real *x, const real *targets, const int64_t *labels, Py_ssize_t rows,
+    int loss, double scale, real *grads, bint accumulate,
+    real *workspace, char *scratch, int n_threads,
+) noexcept nogil:
+    """Forward, loss and backward for some rows of a minibatch.
+
+    Returns the sum of their losses; overwrites `grads` with `scale` times its gradient, or adds
+    to it. `workspace` has room for rows * plan.gradient_width().
+    """
+    cdef real *cotangent = workspace + plan.row_width * rows
+    cdef real *y_pred = cotangent - plan.n_out * rows  # the last of the activations
+    cdef double total
+    forward_pass(plan, params, constants, x, workspace, y_pred, rows, scratch, n_threads)
+    total = loss_and_cotangent(
+        loss, y_pred, targets, labels, rows, plan.n_out, <real>scale, cotangent)
+    backward_pass(plan, params, constants, x, workspace, rows, cotangent,
+                  cotangent + plan.max_width * rows, grads, accumulate, <real *>NULL,
+                  scratch, n_threads)
+    return total

@@ -1,0 +1,182 @@
+# The engine's functions as Python calls them. Arguments are trusted: contiguous, of one dtype and
+# of fitting shapes, as `fastnn._checks` and `fastnn.network` make them.
+
+def predict(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    real[:, ::1] out, int n_threads,
+):
+    """Overwrite `out` (n, n_out) with the network's outputs, a block of rows at a time."""
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Py_ssize_t block = min(plan.chunk_rows(sizeof(real)), n)
+    cdef Py_ssize_t scratch_bytes = product_workspace(n_threads)
+    cdef Memory memory = Memory(scratch_bytes + block * plan.row_width * sizeof(real))
+    cdef real *activations = <real *>(memory.data + scratch_bytes)
+    cdef Py_ssize_t first = 0
+    with nogil:
+        while first < n:
+            forward_pass(plan, data(params), data(constants), &x[first, 0], activations,
+                         &out[first, 0], min(block, n - first), memory.data, n_threads)
+            first += block
+
+
+def forward(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    real[::1] activations, int n_threads,
+):
+    """Overwrite `activations` (n * row_width,) with every operation's output, (n, width) each."""
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Memory memory = Memory(product_workspace(n_threads))
+    cdef real *out
+    if n == 0:
+        return
+    out = &activations[0] + plan.operations[plan.n_operations - 1].output * n
+    with nogil:
+        forward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], out, n,
+                     memory.data, n_threads)
+
+
+def backward(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    const real[::1] activations, const real[:, ::1] dy, real[::1] grads, real[:, ::1] dx,
+    int n_threads,
+):
+    """Overwrite `grads` (n_params,) and `dx` (n, n_in) from the cotangent `dy` (n, n_out).
+
+    `activations` are those that `forward` wrote for the same parameters and `x`.
+    """
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Py_ssize_t scratch_bytes = product_workspace(n_threads)
+    cdef Memory memory = Memory(scratch_bytes + 2 * n * plan.max_width * sizeof(real))
+    cdef real *cotangent = <real *>(memory.data + scratch_bytes)
+    if n == 0:
+        memset(writable(grads), 0, plan.n_params * sizeof(real))
+        return
+    with nogil:
+        memcpy(cotangent, &dy[0, 0], n * plan.n_out * sizeof(real))
+        backward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], n,
+                      cotangent, cotangent + n * plan.max_width, writable(grads), False, &dx[0, 0],
+                      memory.data, n_threads)
+
+
+def loss_and_grad(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    targets, labels, str loss, bint mean, real[::1] grads, int n_threads,
+):
+    """The loss of all samples as one batch; overwrites `grads` (n_params,) with its gradient.
+
+    Either `targets` (n, n_out) of the network's dtype or `labels` (n,) of int64 is an array, and
+    the other is None.
+    """
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
+    cdef Py_ssize_t scratch_bytes = product_workspace(n_threads)
+    cdef Memory memory = Memory(scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
+    cdef const real[:, ::1] target_view
+    cdef const int64_t[::1] label_view
+    cdef const real *target_data = NULL
+    cdef const int64_t *label_data = NULL
+    cdef double scale = 1.0 / n if mean else 1.0
+    cdef double total = 0
+    cdef int kind = loss_kind(loss)
+    cdef bint labelled = labels is not None
+    cdef Py_ssize_t first = 0
+    if labelled:
+        label_view = labels
+    else:
+        target_view = targets
+    with nogil:
+        while first < n:
+            if labelled:
+                label_data = &label_view[first]
+            else:
+                target_data = &target_view[first, 0]
+            total += chunk_gradient(
+                plan, data(params), data(constants), &x[first, 0], target_data, label_data,
+                min(chunk, n - first), kind, scale, writable(grads), first > 0,
+                <real *>(memory.data + scratch_bytes), memory.data, n_threads)
+            first += chunk
+    return scale * total
+
+
+def loss(
+    str kind, const real[:, ::1] y_pred, targets, labels, double scale, real[:, ::1] dy,
+):
+    """The loss summed over the samples; overwrites `dy` with `scale` times its gradient.
+
+    Either `targets` (n, n_out) of the dtype of `y_pred` or `labels` (n,) of int64 is an array,
+    and the other is None.
+    """
+    cdef const real[:, ::1] target_view
+    cdef const int64_t[::1] label_view
+    cdef const real *target_data = NULL
+    cdef const int64_t *label_data = NULL
+    cdef int code = loss_kind(kind)
+    cdef double value
+    if y_pred.shape[0] == 0:
+        return 0.0
+    if targets is not None:
+        target_view = targets
+        target_data = &target_view[0, 0]
+    if labels is not None:
+        label_view = labels
+        label_data = &label_view[0]
+    with nogil:
+        value = loss_and_cotangent(code, &y_pred[0, 0], target_data, label_data,
+                                   y_pred.shape[0], y_pred.shape[1], <real>scale, &dy[0, 0])
+    return value
+
+
+def optimizer_step(
+    tuple rule, real[::1] params, const real[::1] grads, real[:, ::1] state, Py_ssize_t step,
+):
+    """Update `params` and `state` (n_states, n_params) in place; `step` counts from 1."""
+    cdef Optimizer optimizer = optimizer_of(rule)
+    cdef Py_ssize_t n = params.shape[0]
+    if n:
+        with nogil:
+            update(&optimizer, &params[0], &grads[0], &state[0, 0] if state.shape[0] else NULL, n,
+                   step)
+
+
+def matmul(
+    const real[:, :] a, const real[:, :] b, start, real[:, ::1] out, int n_threads,
+):
+    """out = a @ b + start, for any strides of `a` and `b` that are multiples of the item size.
+
+    `start` is None, a row (n,), or (m, n), which may be `out` itself; all of one dtype.
+    """
+    cdef const real[:, :] start_view
+    cdef const real *start_data = NULL
+    cdef Py_ssize_t start_row = 0
+    cdef Py_ssize_t item = sizeof(real)
+    cdef Memory memory = Memory(product_workspace(n_threads))
+    if start is not None:
+        start_view = np.atleast_2d(start)
+        start_data = &start_view[0, 0]
+        start_row = start_view.strides[0] // item if start_view.shape[0] > 1 else 0
+    with nogil:
+        gemm(a.shape[0], b.shape[1], a.shape[1],
+             &a[0, 0], a.strides[0] // item, a.strides[1] // item,
+             &b[0, 0], b.strides[0] // item, b.strides[1] // item,
+             start_data, start_row, &out[0, 0], out.strides[0] // item, memory.data, n_threads)
+
+
+def all_finite(const real[::1] values):
+    """Whether no element is NaN or infinite."""
+    return is_finite(data(values), values.shape[0])
+
+
+def draw_permutation(bit_generator, int64_t[::1] order):
+    """Overwrite `order` (n,) as `numpy.random.Generator(bit_generator).permutation(n)` would."""
+    cdef bitgen_t *random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+    if order.shape[0]:
+        with nogil:
+            permutation(random, &order[0], order.shape[0])
+
+
+cdef inline const real *data(const real[::1] values) noexcept nogil:
+    return &values[0]  # an empty array's address is taken, never read
+
+
+cdef inline real *writable(real[::1] values) noexcept nogil:
+    return &values[0]

@@ -1,0 +1,62 @@
+# cython: language_level=3
+# Everything that one build of the engine contains.
+
+cimport cython
+cimport numpy as cnp
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+from numpy.random cimport bitgen_t
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from fastnn._core.kernels.activations cimport (
+    NOT_AN_ACTIVATION, activation_backward, activation_forward, activation_kind)
+from fastnn._core.kernels.dense cimport (
+    dense_backward_input, dense_backward_params, dense_forward)
+from fastnn._core.kernels.dtypes cimport is_finite, real
+from fastnn._core.kernels.gemm cimport gemm, product_workspace
+from fastnn._core.kernels.losses cimport loss_and_cotangent, loss_kind
+from fastnn._core.kernels.optimizers cimport Optimizer, optimizer_kind, update
+from fastnn._core.kernels.sampling cimport gather_rows, permutation
+from fastnn._core.kernels.softmax cimport (
+    log_softmax_backward, log_softmax_forward, softmax_backward, softmax_forward)
+from fastnn._core.kernels.standardize cimport standardize_backward, standardize_forward
+
+import numpy as np
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size)
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    #else
+    static int omp_get_max_threads(void) { return 1; }
+    #define _OPENMP 0
+    #endif
+    """
+    int _OPENMP
+    int omp_get_max_threads()
+    const char *FASTNN_FLAGS
+    const char *__VERSION__
+
+cnp.import_array()
+
+openmp = _OPENMP != 0
+flags = FASTNN_FLAGS.decode()
+compiler = __VERSION__.decode()
+
+
+def max_threads():
+    """Threads that OpenMP would use: the processors this process may run on, or OMP_NUM_THREADS."""
+    return omp_get_max_threads()
+
+
+include "plan.pxi"
+include "forward.pxi"
+include "backward.pxi"
+include "training.pxi"
+include "calls.pxi"

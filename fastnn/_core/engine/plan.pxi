@@ -1,0 +1,115 @@
+# A Plan is a network as the engine sees it: an array of C structs that name an operation, its
+# widths, and where its parameters stand. It holds offsets and no dtype, so that one Plan serves
+# float32 and float64; the passes take pointers to the arrays.
+
+cdef enum OperationKind:  # beside the activations, which number from zero
+    DENSE = 100
+    STANDARDIZE
+    SOFTMAX
+    LOG_SOFTMAX
+
+
+cdef struct Operation:
+    int kind
+    Py_ssize_t n_in
+    Py_ssize_t n_out
+    Py_ssize_t weight  # offset of the weight in params; of the mean in constants
+    Py_ssize_t bias    # offset of the bias in params, -1 without; of the scale in constants
+    double alpha       # the one hyper-parameter of LeakyReLU and ELU
+    Py_ssize_t output  # the output's offset in the activations of one row
+
+
+@cython.final
+cdef class Plan:
+    """A network compiled to a list of operations.
+
+    Parameters
+    ----------
+    operations : list of (kind, in_features, out_features, bias, alpha)
+        As `Layer.operation` returns them; the widths are trusted to fit.
+    """
+
+    cdef Operation *operations
+    cdef readonly Py_ssize_t n_operations
+    cdef readonly Py_ssize_t n_in
+    cdef readonly Py_ssize_t n_out
+    cdef readonly Py_ssize_t n_params
+    cdef readonly Py_ssize_t n_constants
+    cdef readonly Py_ssize_t row_width   # all activations of one sample
+    cdef readonly Py_ssize_t max_width   # the widest input or output
+    cdef Py_ssize_t first_trainable      # the lowest operation that has parameters
+
+    def __cinit__(self, list operations):
+        cdef Operation *operation
+        cdef Py_ssize_t i
+        self.n_operations = len(operations)
+        self.operations = <Operation *>calloc(self.n_operations, sizeof(Operation))
+        if self.operations == NULL:
+            raise MemoryError
+        self.first_trainable = self.n_operations
+        for i, (kind, n_in, n_out, bias, alpha) in enumerate(operations):
+            operation = &self.operations[i]
+            operation.kind = operation_kind(kind)
+            operation.n_in = n_in
+            operation.n_out = n_out
+            operation.alpha = alpha
+            operation.output = self.row_width
+            operation.bias = -1
+            if operation.kind == DENSE:
+                operation.weight = self.n_params
+                self.n_params += operation.n_in * operation.n_out
+                if bias:
+                    operation.bias = self.n_params
+                    self.n_params += operation.n_out
+                self.first_trainable = min(self.first_trainable, i)
+            elif operation.kind == STANDARDIZE:
+                operation.weight = self.n_constants
+                operation.bias = self.n_constants + operation.n_in
+                self.n_constants += 2 * operation.n_in
+            self.row_width += operation.n_out
+            self.max_width = max(self.max_width, operation.n_in, operation.n_out)
+        self.n_in = self.operations[0].n_in
+        self.n_out = self.operations[self.n_operations - 1].n_out
+
+    def __dealloc__(self):
+        free(self.operations)
+
+    cdef Py_ssize_t gradient_width(self) noexcept nogil:
+        """What a row needs in a gradient's workspace: its activations and two cotangents."""
+        return self.row_width + 2 * self.max_width
+
+    cdef Py_ssize_t chunk_rows(self, Py_ssize_t itemsize) noexcept nogil:
+        """How many rows go through the network at a time.
+
+        Few enough for their activations to stay in about 1 MB of cache and for a pass to last a
+        fraction of a second; enough for the products to be efficient. A larger batch accumulates
+        its gradient over chunks: its memory stays bounded, and since the rule knows neither the
+        batch nor the threads, neither changes a bit.
+        """
+        cdef Py_ssize_t row_bytes = itemsize * (self.gradient_width() + self.n_in)
+        cdef Py_ssize_t cached = min(max(1_000_000 // row_bytes, 256), 4096)
+        cdef Py_ssize_t affordable = <Py_ssize_t>(2e10 / (6 * self.n_params + 1))  # flops
+        return max(min(cached, affordable), 16)
+
+
+cdef int operation_kind(str name) except -1:
+    cdef int kind = activation_kind(name)
+    if kind != NOT_AN_ACTIVATION:
+        return kind
+    return {"linear": DENSE, "standardize": STANDARDIZE, "softmax": SOFTMAX,
+            "log_softmax": LOG_SOFTMAX}[name]
+
+
+@cython.final
+cdef class Memory:
+    """Uninitialised memory on a cache line's boundary, freed with the object."""
+
+    cdef char *data
+
+    def __cinit__(self, Py_ssize_t n_bytes):
+        self.data = <char *>aligned_alloc(64, (n_bytes + 63) // 64 * 64 + 64)
+        if self.data == NULL:
+            raise MemoryError(f"no {n_bytes} bytes of workspace")
+
+    def __dealloc__(self):
+        free(self.data)

@@ -1,0 +1,263 @@
+# Whole epochs without Python: draw the order, gather rows, forward, loss, backward, update.
+#
+# a) The Trainer is a state machine that advances by one chunk of rows (see Plan.chunk_rows), so
+#    that it can leave and come back between any two: `run` returns to Python after a slice of
+#    time, which is how Ctrl-C, progress bars and other threads get their turn, and otherwise goes
+#    from epoch to epoch on its own.
+# b) Parameters change only in `update`, after a whole minibatch; whenever `run` returns they are
+#    the result of complete steps.
+# c) At the end of an epoch the parameters are checked and copied. If the loss or the parameters
+#    are no longer finite, the copy of the last good epoch comes back.
+
+cdef enum TrainerStatus:
+    RUNNING
+    DIVERGED
+
+
+@cython.final
+cdef class Trainer:
+    """The state of one `fit`: arrays, place within the epoch, and running loss.
+
+    Parameters
+    ----------
+    plan : Plan
+    params, grads : ndarray (n_params,)
+        Overwritten; contiguous, of the network's dtype, as all arrays are.
+    constants : ndarray (n_constants,)
+    x : ndarray (n, n_in)
+    targets : ndarray (n, n_out), or None where the loss takes labels
+    labels : ndarray (n,) of int64, or None where the loss takes targets
+    loss : str
+    mean : bool
+        Whether a batch's loss is the mean over its samples, or their sum.
+    optimizer : tuple
+        As `Optimizer.update_rule` returns it.
+    state : ndarray (n_states, n_params)
+        The optimizer's, overwritten.
+    step : int
+        Updates that went into `state`.
+    batch_size, n_epochs : int
+    bit_generator : numpy.random.BitGenerator, or None for the natural order
+    n_threads : int
+    """
+
+    cdef Plan plan
+    cdef tuple arrays            # keeps the memory behind the pointers below
+    cdef Memory memory
+    cdef bint is_float
+    cdef void *params
+    cdef void *grads
+    cdef const void *constants
+    cdef const void *x
+    cdef const void *targets
+    cdef const int64_t *labels
+    cdef void *state
+    cdef int loss
+    cdef bint mean
+    cdef Optimizer optimizer
+    cdef Py_ssize_t n_samples
+    cdef Py_ssize_t batch_size
+    cdef Py_ssize_t chunk
+    cdef Py_ssize_t n_epochs
+    cdef bitgen_t *random
+    cdef int n_threads
+    cdef int64_t *order
+    cdef void *last_good
+    cdef char *workspace
+    cdef char *scratch
+    cdef double batch_loss
+    cdef double epoch_loss
+    cdef double epoch_start
+    cdef int status
+    cdef readonly Py_ssize_t step
+    cdef readonly Py_ssize_t epoch      # complete epochs
+    cdef readonly Py_ssize_t position   # samples seen in the current one
+    cdef readonly object losses         # (n_epochs,) float64, as many set as epochs are complete
+    cdef readonly object seconds        # likewise
+    cdef double *loss_of_epoch
+    cdef double *seconds_of_epoch
+
+    def __init__(
+        self, Plan plan, params, grads, constants, x, targets, labels, str loss, bint mean,
+        tuple optimizer, state, Py_ssize_t step, Py_ssize_t batch_size, Py_ssize_t n_epochs,
+        bit_generator, int n_threads,
+    ):
+        cdef Py_ssize_t itemsize = params.itemsize
+        cdef Py_ssize_t params_bytes = plan.n_params * itemsize
+        cdef Py_ssize_t scratch_bytes = product_workspace(n_threads)
+        self.plan = plan
+        self.losses = np.empty(n_epochs)
+        self.seconds = np.empty(n_epochs)
+        self.arrays = (params, grads, constants, x, targets, labels, state, bit_generator,
+                       self.losses, self.seconds)
+        self.is_float = itemsize == sizeof(float)
+        self.params = cnp.PyArray_DATA(params)
+        self.grads = cnp.PyArray_DATA(grads)
+        self.constants = cnp.PyArray_DATA(constants)
+        self.x = cnp.PyArray_DATA(x)
+        if targets is not None:
+            self.targets = cnp.PyArray_DATA(targets)
+        if labels is not None:
+            self.labels = <const int64_t *>cnp.PyArray_DATA(labels)
+        self.state = cnp.PyArray_DATA(state)
+        self.loss_of_epoch = <double *>cnp.PyArray_DATA(self.losses)
+        self.seconds_of_epoch = <double *>cnp.PyArray_DATA(self.seconds)
+        self.loss = loss_kind(loss)
+        self.mean = mean
+        self.optimizer = optimizer_of(optimizer)
+        self.step = step
+        self.n_samples = x.shape[0]
+        self.batch_size = batch_size
+        self.chunk = min(plan.chunk_rows(itemsize), batch_size)
+        self.n_epochs = n_epochs
+        self.random = NULL
+        if bit_generator is not None:
+            self.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        self.n_threads = n_threads
+        self.status = RUNNING
+        self.memory = Memory(
+            scratch_bytes + params_bytes + self.n_samples * sizeof(int64_t) + 4 * 64
+            + self.chunk * (sizeof(int64_t) + itemsize * (
+                plan.n_in + plan.n_out + plan.gradient_width())))
+        self.scratch = self.memory.data
+        self.last_good = aligned(self.scratch + scratch_bytes)
+        self.order = <int64_t *>aligned(<char *>self.last_good + params_bytes)
+        self.workspace = aligned(<char *>(self.order + self.n_samples))
+        memcpy(self.last_good, self.params, params_bytes)
+
+    @property
+    def diverged(self):
+        """Whether the loss or the parameters stopped being finite; `params` are restored then."""
+        return self.status == DIVERGED
+
+    @property
+    def running_loss(self):
+        """The loss over the samples seen so far in the current epoch."""
+        if self.position == 0:
+            return self.losses[self.epoch - 1] if self.epoch else float("nan")
+        seen = self.position - self.position % self.batch_size or 1
+        return self.epoch_loss / seen if self.mean else self.epoch_loss
+
+    def run(self, Py_ssize_t until_epoch, double seconds):
+        """Train until that many epochs are complete, or about that much time has passed.
+
+        Returns
+        -------
+        bool
+            Whether the epochs are complete; False when time ran out or training diverged.
+        """
+        with nogil:
+            if self.is_float:
+                run_slice[float](self, self.plan, <float *>NULL, until_epoch, seconds)
+            else:
+                run_slice[double](self, self.plan, <double *>NULL, until_epoch, seconds)
+        return self.epoch >= until_epoch
+
+
+cdef void run_slice(
+    Trainer t, Plan plan, real *dtype, Py_ssize_t until_epoch, double seconds,
+) noexcept nogil:
+    cdef double deadline = now() + seconds
+    # the clock is read when about a million flops have passed since the last look
+    cdef double row_work = 6.0 * plan.n_params + 20.0 * plan.row_width + 50
+    cdef double work = 0
+    while t.epoch < until_epoch and t.status == RUNNING:
+        if t.position == 0:
+            t.epoch_loss = 0
+            t.epoch_start = now()
+            if t.random != NULL:
+                permutation(t.random, t.order, t.n_samples)
+        work += row_work * train_chunk(t, plan, dtype)
+        if t.position == t.n_samples and t.status == RUNNING:
+            end_epoch(t, plan.n_params, dtype)
+        if work > 1e6:
+            work = 0
+            if now() > deadline:
+                return
+
+
+cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *dtype) noexcept nogil:
+    """Advance by one chunk of the minibatch, and update after its last; returns its rows."""
+    cdef Py_ssize_t within = t.position % t.batch_size
+    cdef Py_ssize_t batch_rows = min(t.batch_size, t.n_samples - (t.position - within))
+    cdef Py_ssize_t rows = min(t.chunk, batch_rows - within)
+    cdef real *activations = <real *>t.workspace
+    cdef real *gathered_x = activations + plan.gradient_width() * t.chunk
+    cdef real *gathered_targets = gathered_x + plan.n_in * t.chunk
+    cdef int64_t *gathered_labels = <int64_t *>aligned(
+        <char *>(gathered_targets + plan.n_out * t.chunk))
+    cdef const real *x = <const real *>t.x
+    cdef const real *targets = <const real *>t.targets
+    cdef const int64_t *labels = t.labels
+    cdef const int64_t *order = t.order + t.position
+    cdef Py_ssize_t i
+
+    if t.random == NULL:
+        x += t.position * plan.n_in
+        if labels != NULL:
+            labels += t.position
+        else:
+            targets += t.position * plan.n_out
+    else:
+        gather_rows(x, order, gathered_x, rows, plan.n_in)
+        x = gathered_x
+        if labels != NULL:
+            for i in range(rows):
+                gathered_labels[i] = labels[order[i]]
+            labels = gathered_labels
+        else:
+            gather_rows(targets, order, gathered_targets, rows, plan.n_out)
+            targets = gathered_targets
+
+    if within == 0:
+        t.batch_loss = 0
+    t.batch_loss += chunk_gradient(
+        plan, <const real *>t.params, <const real *>t.constants, x, targets, labels, rows,
+        t.loss, 1.0 / batch_rows if t.mean else 1.0, <real *>t.grads, within > 0,
+        activations, t.scratch, t.n_threads)
+    t.position += rows
+    if within + rows == batch_rows:
+        if isfinite(t.batch_loss):
+            t.epoch_loss += t.batch_loss
+            t.step += 1
+            update(&t.optimizer, <real *>t.params, <const real *>t.grads, <real *>t.state,
+                   plan.n_params, t.step)
+        else:
+            diverge(t, plan.n_params, dtype)
+    return rows
+
+
+cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *dtype) noexcept nogil:
+    if not is_finite(<const real *>t.params, n_params):
+        diverge(t, n_params, dtype)
+        return
+    memcpy(t.last_good, t.params, n_params * sizeof(real))
+    t.loss_of_epoch[t.epoch] = t.epoch_loss / t.n_samples if t.mean else t.epoch_loss
+    t.seconds_of_epoch[t.epoch] = now() - t.epoch_start
+    t.epoch += 1
+    t.position = 0
+
+
+cdef void diverge(Trainer t, Py_ssize_t n_params, real *dtype) noexcept nogil:
+    t.status = DIVERGED
+    memcpy(t.params, t.last_good, n_params * sizeof(real))
+
+
+cdef inline char *aligned(char *pointer) noexcept nogil:
+    """The next cache line's boundary."""
+    return <char *>((<uintptr_t>pointer + 63) & ~<uintptr_t>63)
+
+
+cdef inline double now() noexcept nogil:
+    """Seconds on the monotonic clock."""
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return t.tv_sec + 1e-9 * t.tv_nsec
+
+
+cdef Optimizer optimizer_of(tuple rule):
+    cdef Optimizer optimizer
+    (name, optimizer.n_states, optimizer.learning_rate, optimizer.momentum, optimizer.beta2,
+     optimizer.eps, optimizer.weight_decay, optimizer.nesterov) = rule
+    optimizer.kind = optimizer_kind(name)
+    return optimizer

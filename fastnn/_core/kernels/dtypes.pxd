@@ -1,0 +1,48 @@
+"""The two dtypes of the engine, and the C library's functions under one name for both."""
+
+from libc cimport math
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef inline real exp(real x) noexcept nogil:
+    return math.expf(x) if real is float else math.exp(x)
+
+
+cdef inline real expm1(real x) noexcept nogil:
+    return math.expm1f(x) if real is float else math.expm1(x)
+
+
+cdef inline real log(real x) noexcept nogil:
+    return math.logf(x) if real is float else math.log(x)
+
+
+cdef inline real log1p(real x) noexcept nogil:
+    return math.log1pf(x) if real is float else math.log1p(x)
+
+
+cdef inline real tanh(real x) noexcept nogil:
+    return math.tanhf(x) if real is float else math.tanh(x)
+
+
+cdef inline real erfc(real x) noexcept nogil:
+    return math.erfcf(x) if real is float else math.erfc(x)
+
+
+cdef inline real fabs(real x) noexcept nogil:
+    return math.fabsf(x) if real is float else math.fabs(x)
+
+
+cdef inline real sqrt(real x) noexcept nogil:
+    return math.sqrtf(x) if real is float else math.sqrt(x)
+
+
+cdef inline bint is_finite(const real *x, Py_ssize_t n) noexcept nogil:
+    """Whether no element is NaN or infinite."""
+    cdef bint finite = True
+    cdef Py_ssize_t i
+    for i in range(n):  # without a branch, so that it is vectorised
+        finite &= x[i] - x[i] == 0
+    return finite

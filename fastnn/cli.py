@@ -1,0 +1,397 @@
+"""The program `fastnn`: train, predict and evaluate without writing Python.
+
+A trained model takes raw features and gives logits of the classes, or the target in its own
+units: the scaling of the data is part of the network, so the model file is all that a user needs.
+"""
+
+import argparse
+import contextlib
+import csv
+import errno
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastnn as fn
+from fastnn import datasets, metrics, plots
+
+ACTIVATIONS = {
+    "relu": fn.ReLU,
+    "leaky_relu": fn.LeakyReLU,
+    "elu": fn.ELU,
+    "selu": fn.SELU,
+    "sigmoid": fn.Sigmoid,
+    "tanh": fn.Tanh,
+    "softplus": fn.Softplus,
+    "gelu": fn.GELU,
+    "silu": fn.SiLU,
+}
+PLOT_FORMATS = (".png", ".svg", ".pdf")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments, by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 2 for bad input (one line on stderr says what), 130 after Ctrl-C,
+        1 if the reader of the output went away.
+    """
+    try:
+        args = _parser().parse_args(argv)
+        # An overflow is reported by whoever checks the result.
+        with np.errstate(all="ignore"):
+            args.run(args)
+        print(end="", flush=True)
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at exit, and must not fail then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("fastnn: interrupted", file=sys.stderr)
+        return 130
+    # ArithmeticError: a diverged training, or a number too large for the machine.
+    except (ValueError, TypeError, ArithmeticError, OSError, ImportError, MemoryError) as error:
+        print(f"fastnn: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are reported like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="fastnn", description="Multi-layer perceptrons on the CPU.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], purpose: str) -> Any:
+        added = commands.add_parser(name, help=purpose, description=purpose)
+        added.set_defaults(run=run)
+        return added.add_argument
+
+    model = "model file that train has written"
+    data = "a .csv file with column names, a .npz file with X and y, or 'digits' (built in)"
+    target = "target column of a .csv, or target array of a .npz (default: y)"
+
+    add = command("train", _train, "train a network and write it to a file")
+    add("data", metavar="DATA", help=data)
+    add("--target", metavar="NAME", help=target)
+    add(
+        "--task", choices=["classification", "regression"],
+        help="default: classification if the target is text or a few whole numbers",
+    )  # fmt: skip
+    add(
+        "--hidden", type=int, nargs="*", default=[128], metavar="WIDTH",
+        help="widths of the hidden layers (default: 128; none for a linear model)",
+    )  # fmt: skip
+    add("--activation", choices=ACTIVATIONS, default="relu", help="default: relu")
+    add("--optimizer", choices=["sgd", "adam"], default="adam", help="default: adam")
+    add("--learning-rate", type=float, help="default: 0.001 for adam, 0.01 for sgd")
+    add("--momentum", type=float, help="of sgd (default: 0.9)")
+    add("--weight-decay", type=float, default=0.0, help="default: 0")
+    add("--epochs", type=int, default=50, help="default: 50")
+    add("--batch-size", type=int, default=32, help="default: 32")
+    add(
+        "--validation-fraction", type=float, default=0.2,
+        help="share of the samples, of each class alike, kept for validation (default: 0.2)",
+    )  # fmt: skip
+    add("--seed", type=int, default=0, help="of the split, weights and batches (default: 0)")
+    add("--threads", type=int, help="default: one a processor")
+    add("--dtype", choices=["float32", "float64"], default="float32", help="default: float32")
+    add("--output", metavar="FILE", help="model file (default: <name of DATA>.safetensors)")
+    add(
+        "--plot", metavar="FILE",
+        help="draw the learning curve, for regression that of the standardised target, to a "
+        f"{', '.join(PLOT_FORMATS)} file",
+    )  # fmt: skip
+    add("--quiet", action="store_true", help="print nothing")
+
+    add = command("predict", _predict, "write a model's predictions as CSV")
+    add("model", metavar="MODEL", help=model)
+    add("data", metavar="DATA", help=data)
+    add("--output", metavar="FILE", help="default: standard output")
+
+    add = command("evaluate", _evaluate, "print a model's accuracy by class, or its RMSE and R2")
+    add("model", metavar="MODEL", help=model)
+    add("data", metavar="DATA", help=data)
+    add(
+        "--target", metavar="NAME",
+        help=f"{target}; not needed if all other columns of the .csv are features of the model",
+    )  # fmt: skip
+
+    command("info", _info, "describe this build of fastnn")
+    return parser  # fmt: skip
+
+
+def _train(args: argparse.Namespace) -> None:
+    say = _silent if args.quiet else print
+    output = args.output or f"{Path(args.data).stem}.safetensors"
+    # Whatever would fail after the training fails now.
+    _check_destination(output)
+    if args.plot:
+        if Path(args.plot).suffix.lower() not in PLOT_FORMATS:
+            raise ValueError(f"--plot {args.plot}: expected a {', '.join(PLOT_FORMATS)} file")
+        _check_destination(args.plot)
+        axes = plots.new_axes()
+    optimizer = _optimizer(args)
+
+    X, y, feature_names = _training_table(args.data, args.target)
+    n_samples, n_features = X.shape
+    task = args.task or datasets.infer_task(y)
+    labels = None
+    if task == "classification":
+        labels = _class_labels(y)
+        y = _class_indices(y, labels)
+    elif y.dtype.kind == "U":
+        raise ValueError(f"{args.data}: the target is text, but regression needs numbers")
+    classes = f", {len(labels)} classes" if labels else ""
+    say(f"data: {args.data}, {n_samples} samples, {n_features} features{classes}")
+    say(f"task: {task}" + ("" if args.task else " (inferred from the target; see --task)"))
+
+    strata = y if labels else np.zeros(n_samples)
+    training = np.arange(n_samples)
+    validation = training[:0]
+    if args.validation_fraction:
+        training, validation = datasets.stratified_split(
+            strata, args.validation_fraction, np.random.default_rng(args.seed)
+        )
+    say(f"split: {training.size} for training, {validation.size} for validation")
+
+    net = _network(X[training], len(labels) if labels else 1, args)
+    say(net.summary())
+
+    # A network learns a target of mean 0 and scale 1 at any learning rate that suits others too.
+    fit_y, mean, scale = y, 0.0, 1.0
+    if not labels:
+        mean, scale = float(np.mean(y[training])), float(np.std(y[training])) or 1.0
+        fit_y = (y - mean) / scale
+    start = time.perf_counter()
+    history = net.fit(
+        X[training],
+        fit_y[training],
+        loss=fn.SoftmaxCrossEntropy() if labels else fn.MeanSquaredError(),
+        optimizer=optimizer,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        validation_data=(X[validation], fit_y[validation]) if validation.size else None,
+        progress=False if args.quiet else None,
+        n_threads=args.threads,
+    )
+    seconds = time.perf_counter() - start
+    if not labels:
+        _unstandardise_output(net.layers[-1], mean, scale)
+
+    net.class_labels = labels
+    net.feature_names = feature_names
+    net.save(output)
+    say(f"training: {_format(_scores(net.predict(X[training]), y[training], labels))}")
+    if validation.size:
+        say(f"validation: {_format(_scores(net.predict(X[validation]), y[validation], labels))}")
+    say(
+        f"throughput: {training.size * args.epochs / seconds:,.0f} samples/s "
+        f"({args.epochs} epochs in {seconds:.2f} s)"
+    )
+    say(f"model: {output}")
+    if args.plot:
+        plots.LearningCurveDisplay.from_history(history, ax=axes).figure_.savefig(args.plot)
+        say(f"learning curve: {args.plot}")
+
+
+def _predict(args: argparse.Namespace) -> None:
+    net = fn.load(args.model)
+    table = _table(args.data, None, net.feature_names)
+    outputs, labels = _outputs(net, table.X), net.class_labels
+    rows: Iterable[Iterable[Any]]
+    if labels is not None:
+        header = ["prediction", *(f"p_{label}" for label in labels)]
+        p = _probabilities(net, outputs)
+        rows = ([labels[best], *row] for best, row in zip(p.argmax(axis=1), p, strict=True))
+    else:
+        k = outputs.shape[1]
+        header = ["prediction"] if k == 1 else [f"prediction_{i}" for i in range(k)]
+        rows = outputs
+    with _output_stream(args.output) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        # The str of a NumPy scalar has the digits that its dtype needs, and no more.
+        writer.writerows(map(str, row) for row in rows)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    net = fn.load(args.model)
+    target = args.target or _default_target(args.data, net.feature_names)
+    table = _table(args.data, target, net.feature_names)
+    outputs = _outputs(net, table.X)
+    y, labels = table.y, net.class_labels
+    assert y is not None
+    if labels is not None:
+        y = _class_indices(y, labels)
+    elif y.dtype.kind == "U":
+        raise ValueError(f"{args.data}: the target is text, but the model predicts numbers")
+    print(f"{_format(_scores(outputs, y, labels))} ({y.size} samples)")
+    if labels is not None:
+        print(metrics.class_report(outputs.argmax(axis=1), y, labels))
+
+
+def _info(args: argparse.Namespace) -> None:
+    for key, value in fn.build_info().items():
+        text = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
+        print(f"{key}: {text}")
+
+
+def _table(data: str, target: str | None, features: Sequence[str] | None = None) -> datasets.Table:
+    if data == "digits":
+        X, y = datasets.load_digits()
+        return datasets.Table(X, y, None, "digit")
+    return datasets.read_table(data, target, features)
+
+
+def _training_table(
+    data: str, target: str | None
+) -> tuple[NDArray[np.float64], NDArray[Any], list[str] | None]:
+    table = _table(data, target or _default_target(data, None))
+    assert table.y is not None
+    return table.X, table.y, table.feature_names
+
+
+def _default_target(data: str, features: Sequence[str] | None) -> str:
+    """Return the target's name if there is but one choice."""
+    if Path(data).suffix.lower() != ".csv":
+        return "y"
+    names = datasets.column_names(data)
+    others = [name for name in names if name not in (features or [])]
+    if features is None or len(others) != 1:
+        raise ValueError(
+            f"{data}: --target must name the target, one of {', '.join(others or names)}"
+        )
+    return others[0]
+
+
+def _optimizer(args: argparse.Namespace) -> fn.optimizers.Optimizer:
+    if args.optimizer == "adam":
+        if args.momentum is not None:
+            raise ValueError("--momentum needs --optimizer sgd")
+        rate = 0.001 if args.learning_rate is None else args.learning_rate
+        return fn.Adam(rate, weight_decay=args.weight_decay)
+    rate = 0.01 if args.learning_rate is None else args.learning_rate
+    momentum = 0.9 if args.momentum is None else args.momentum
+    return fn.SGD(rate, momentum=momentum, weight_decay=args.weight_decay)
+
+
+def _network(X: NDArray[Any], n_outputs: int, args: argparse.Namespace) -> fn.Network:
+    layers: list[Any] = [fn.Standardize.from_data(X)]
+    width = X.shape[1]
+    for hidden in args.hidden:
+        layers += [fn.Linear(width, hidden), ACTIVATIONS[args.activation]()]
+        width = hidden
+    layers.append(fn.Linear(width, n_outputs))
+    return fn.Network(layers, dtype=args.dtype, seed=args.seed)
+
+
+def _unstandardise_output(linear: Any, mean: float, scale: float) -> None:
+    """Make a layer that gives (target - mean) / scale give the target itself, in place."""
+    weight, bias = linear.weight, linear.bias
+    weight *= scale
+    bias *= scale
+    bias += mean
+
+
+def _class_labels(y: NDArray[Any]) -> list[Any]:
+    labels = np.unique(y)
+    if labels.size < 2:
+        raise ValueError(f"classification needs two classes, but all targets are {labels[0]!r}")
+    if labels.dtype.kind == "f" and np.all(labels == np.round(labels)):
+        labels = labels.astype(np.int64)
+    return list(labels.tolist())
+
+
+def _class_indices(y: NDArray[Any], labels: Sequence[Any]) -> NDArray[np.int64]:
+    index_of = {label: index for index, label in enumerate(labels)}
+    unknown = sorted(set(y.tolist()) - index_of.keys())
+    if unknown:
+        known = ", ".join(map(str, labels))
+        raise ValueError(f"the model does not know the class {unknown[0]!r}, only {known}")
+    return np.array([index_of[label] for label in y.tolist()], dtype=np.int64)
+
+
+def _scores(
+    outputs: NDArray[Any], y: NDArray[Any], labels: Sequence[Any] | None
+) -> dict[str, float]:
+    if labels is not None:
+        return {"accuracy": metrics.accuracy(outputs, y)}
+    if outputs.shape[1] != 1:
+        raise ValueError(f"the model has {outputs.shape[1]} outputs, but there is one target")
+    return {"RMSE": metrics.rmse(outputs[:, 0], y), "R2": metrics.r2(outputs[:, 0], y)}
+
+
+def _outputs(net: fn.Network, X: NDArray[Any]) -> NDArray[Any]:
+    """Return the outputs, of which there is one for each class if the model has classes."""
+    outputs = net.predict(X)
+    if net.class_labels is not None and outputs.shape[1] == 1:
+        # One output tells two classes apart: a logit is the second's minus the first's.
+        first = 1 - outputs if isinstance(net.layers[-1], fn.Sigmoid) else np.zeros_like(outputs)
+        outputs = np.hstack([first, outputs])
+    return outputs
+
+
+def _probabilities(net: fn.Network, outputs: NDArray[Any]) -> NDArray[Any]:
+    if isinstance(net.layers[-1], fn.Softmax | fn.Sigmoid):
+        return outputs
+    exp = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    p: NDArray[Any] = exp / exp.sum(axis=1, keepdims=True)
+    return p
+
+
+def _format(scores: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.5g}" for name, value in scores.items())
+
+
+def _check_destination(path: str) -> None:
+    """Raise OSError if no file can be written at `path`."""
+    target = os.path.realpath(path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        return
+    try:
+        # Asking for permission would not tell of a file system that is read-only.
+        tempfile.TemporaryFile(dir=os.path.dirname(target)).close()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+
+
+@contextlib.contextmanager
+def _output_stream(path: str | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+    else:
+        with open(path, "w", newline="", encoding="utf-8") as stream:
+            yield stream
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _silent(*_: object) -> None:
+    pass

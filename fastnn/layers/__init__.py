@@ -1,0 +1,32 @@
+"""The layers, and the closed list of them that a model file may name."""
+
+from fastnn.layers.activations import (
+    ELU,
+    GELU,
+    SELU,
+    Abs,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
+from fastnn.layers.base import Layer
+from fastnn.layers.linear import Linear
+from fastnn.layers.softmax import LogSoftmax, Softmax
+from fastnn.layers.standardize import Standardize
+
+__all__ = [
+    "ELU", "GELU", "LAYERS", "SELU", "Abs", "Identity", "Layer", "LeakyReLU", "Linear",
+    "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh",
+]  # fmt: skip
+
+LAYERS: dict[str, type[Layer]] = {
+    layer.kind: layer
+    for layer in (
+        Abs, ELU, GELU, Identity, LeakyReLU, Linear, LogSoftmax, ReLU, SELU, Sigmoid, SiLU, Softmax,
+        Softplus, Standardize, Tanh,
+    )
+}  # fmt: skip

@@ -1,0 +1,110 @@
+"""Elementwise activations: a = σ(z), with the diagonal Jacobian diag(σ'(z)).
+
+So a cotangent da becomes dz = σ'(z) da. At a kink, where every slope between the two sides' is a
+subderivative, the derivative is the negative side's (ReLU: 0); Abs takes 0.
+"""
+
+from typing import Any, ClassVar
+
+from fastnn import _checks
+from fastnn.layers.base import Layer, Operation
+
+
+class Identity(Layer):
+    """a = z, of slope 1."""
+
+    kind: ClassVar[str] = "identity"
+
+
+class ReLU(Layer):
+    """a = max(0, z), of slope 1 for z > 0, else 0 (and 0 at the kink)."""
+
+    kind: ClassVar[str] = "relu"
+
+
+class LeakyReLU(Layer):
+    """a = z for z > 0, else negative_slope · z; of slope 1 or negative_slope.
+
+    Parameters
+    ----------
+    negative_slope : float
+        At least 0.
+    """
+
+    kind: ClassVar[str] = "leaky_relu"
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = _checks.number(negative_slope, "negative_slope", at_least=0)
+
+    def operation(self, in_features: int) -> Operation:
+        """Describe the layer to the engine."""
+        return (self.kind, in_features, in_features, False, self.negative_slope)
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's plain arguments, as a model file keeps them."""
+        return {"negative_slope": self.negative_slope}
+
+
+class ELU(Layer):
+    """a = z for z > 0, else alpha (e^z - 1); of slope 1 or alpha e^z (Clevert et al. 2016).
+
+    Parameters
+    ----------
+    alpha : float
+        At least 0.
+    """
+
+    kind: ClassVar[str] = "elu"
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = _checks.number(alpha, "alpha", at_least=0)
+
+    def operation(self, in_features: int) -> Operation:
+        """Describe the layer to the engine."""
+        return (self.kind, in_features, in_features, False, self.alpha)
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's plain arguments, as a model file keeps them."""
+        return {"alpha": self.alpha}
+
+
+class SELU(Layer):
+    """a = 1.0507… · ELU(z; alpha=1.6733…), which keeps mean 0 and variance 1 (Klambauer 2017)."""
+
+    kind: ClassVar[str] = "selu"
+
+
+class Sigmoid(Layer):
+    """a = 1 / (1 + e^-z), of slope a (1 - a)."""
+
+    kind: ClassVar[str] = "sigmoid"
+
+
+class Tanh(Layer):
+    """a = tanh z, of slope 1 - a²."""
+
+    kind: ClassVar[str] = "tanh"
+
+
+class Softplus(Layer):
+    """a = ln(1 + e^z), of slope sigmoid(z)."""
+
+    kind: ClassVar[str] = "softplus"
+
+
+class GELU(Layer):
+    """a = z Φ(z) with the normal distribution's Φ (the exact form), of slope Φ(z) + z Φ'(z)."""
+
+    kind: ClassVar[str] = "gelu"
+
+
+class SiLU(Layer):
+    """a = z s with s = sigmoid(z), of slope s (1 + z (1 - s)); also called swish."""
+
+    kind: ClassVar[str] = "silu"
+
+
+class Abs(Layer):
+    """a = |z|, of slope sign(z) (and 0 at the kink)."""
+
+    kind: ClassVar[str] = "abs"

@@ -1,0 +1,121 @@
+"""What every layer is: a differentiable map of the rows of a matrix, and its description."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks, _core
+
+Array = NDArray[Any]
+
+# The engine's form of a layer: kind, in_features, out_features, bias, hyper-parameter.
+Operation = tuple[str, int, int, bool, float]
+
+
+class Layer:
+    """A layer; use one of its subclasses.
+
+    A layer may be called on its own, and belongs to at most one network. Its arithmetic stands in
+    the compiled engine; the class names it, checks what a user gives, and says what it computes.
+    """
+
+    kind: ClassVar[str]  # its name in a model file
+    in_features: int | None = None  # None where a layer takes any width and keeps it
+    out_features: int | None = None
+    n_params: int = 0
+    in_network: bool = False
+
+    def __call__(self, x: Any) -> Array:
+        """Compute the layer's output.
+
+        Parameters
+        ----------
+        x : array_like (n, in_features) or (in_features,)
+            float32 is kept by a layer outside a network; all else becomes the network's dtype, or
+            float64.
+
+        Returns
+        -------
+        ndarray (n, out_features) or (out_features,)
+        """
+        plan, x, single = self._prepare(x)
+        y: Array = np.empty((len(x), plan.n_out), x.dtype)
+        _core.engine.predict(
+            plan, self._flat_params(x.dtype), self._flat_constants(x.dtype), x, y, 1
+        )
+        return y[0] if single else y
+
+    def vjp(self, x: Any, cotangent: Any) -> Array:
+        """Multiply a cotangent by the layer's Jacobian at x: J(x)ᵀ cotangent, for each row.
+
+        Parameters
+        ----------
+        x : array_like (n, in_features) or (in_features,)
+        cotangent : array_like (n, out_features) or (out_features,)
+            Derivative of some scalar by the layer's output.
+
+        Returns
+        -------
+        ndarray of the shape of x
+            Derivative of that scalar by x.
+        """
+        plan, x, single = self._prepare(x)
+        wanted = (plan.n_out,) if single else (len(x), plan.n_out)
+        dy = _checks.shaped_array(cotangent, "cotangent", x.dtype, wanted).reshape(len(x), -1)
+        params = self._flat_params(x.dtype)
+        constants = self._flat_constants(x.dtype)
+        activations = np.empty(len(x) * plan.row_width, x.dtype)
+        dx: Array = np.empty_like(x)
+        _core.engine.forward(plan, params, constants, x, activations, 1)
+        _core.engine.backward(
+            plan, params, constants, x, activations, dy, np.empty_like(params), dx, 1
+        )
+        return dx[0] if single else dx
+
+    def operation(self, in_features: int) -> Operation:
+        """Describe the layer to the engine, for inputs of that width."""
+        return (self.kind, in_features, self.out_features or in_features, False, 0.0)
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's plain arguments, as a model file keeps them."""
+        return {}
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays that the layer holds, by the names that a model file gives them."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> "Layer":
+        """Make the layer that `config()` and `arrays()` came from."""
+        if arrays:
+            raise ValueError(f"{cls.__name__} holds no arrays; {sorted(arrays)} came")
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.config().items())
+        return f"{type(self).__name__}({arguments})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "in_network": False}  # a copy is a layer of its own
+
+    def _flat_params(self, dtype: np.dtype[Any]) -> Array:
+        return np.empty(0, dtype)
+
+    def _flat_constants(self, dtype: np.dtype[Any]) -> Array:
+        return np.empty(0, dtype)
+
+    def _dtype(self) -> np.dtype[Any] | None:
+        """The dtype that the layer's own arrays fix, once it belongs to a network."""
+        return None
+
+    def _prepare(self, x: Any) -> tuple[Any, Array, bool]:
+        dtype = self._dtype()
+        if dtype is None:
+            is_float32 = getattr(x, "dtype", None) == np.float32
+            dtype = np.dtype(np.float32 if is_float32 else np.float64)
+        width = self.in_features or (np.shape(x)[-1:] or (0,))[0]
+        matrix, single = _checks.one_or_more_samples(x, "x", dtype, width)
+        if width == 0:
+            raise ValueError(f"x has shape {np.shape(x)}; at least one feature is wanted")
+        return _core.engine.Plan([self.operation(width)]), matrix, single

@@ -1,0 +1,22 @@
+"""Softmax and log-softmax across the features of each sample, with their true Jacobians."""
+
+from typing import ClassVar
+
+from fastnn.layers.base import Layer
+
+
+class Softmax(Layer):
+    """S_i = e^{z_i} / Σ e^{z_j}, of Jacobian diag(S) - S Sᵀ.
+
+    So a cotangent dS becomes dz = S (dS - ⟨S, dS⟩); nothing about the loss that follows is
+    assumed. To train a classifier, `SoftmaxCrossEntropy` on logits is faster and stabler than this
+    layer under `NegativeLogLikelihood`, and has the same gradient.
+    """
+
+    kind: ClassVar[str] = "softmax"
+
+
+class LogSoftmax(Layer):
+    """ln S_i = z_i - ln Σ e^{z_j}, of Jacobian I - 1 Sᵀ."""
+
+    kind: ClassVar[str] = "log_softmax"

@@ -1,0 +1,87 @@
+"""A fixed layer that standardises features, so that a saved model takes raw ones."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn.layers.base import Array, Layer
+
+
+class Standardize(Layer):
+    """y = (x - mean) / scale, feature by feature, of Jacobian diag(1 / scale).
+
+    Mean and scale are constants: training does not change them, and a model file holds them.
+
+    Parameters
+    ----------
+    mean, scale : array_like (n_features,)
+        Scales are positive.
+    """
+
+    kind: ClassVar[str] = "standardize"
+    in_features: int
+    out_features: int
+
+    def __init__(self, mean: Any, scale: Any) -> None:
+        float64 = np.dtype(np.float64)
+        mean = _checks.real_array(mean, "mean", float64)
+        if mean.ndim != 1 or mean.size == 0:
+            raise ValueError(f"mean has shape {mean.shape}; (n_features,) is wanted")
+        scale = _checks.shaped_array(scale, "scale", float64, mean.shape)
+        if scale.min() <= 0:
+            place = int(np.argmin(scale))
+            raise ValueError(f"scale[{place}] is {scale[place]:g}; positive numbers are wanted")
+        self.in_features = self.out_features = mean.size
+        self._constants = np.concatenate([mean, scale])
+
+    @classmethod
+    def from_data(cls, X: Any) -> "Standardize":
+        """Take mean and standard deviation of each column of X (n, n_features).
+
+        A column that is constant gets the scale 1.
+        """
+        data = _checks.real_array(X, "X", np.dtype(np.float64))
+        if data.ndim != 2 or data.size == 0:
+            raise ValueError(f"X has shape {data.shape}; (n, n_features) is wanted")
+        deviation = data.std(axis=0)
+        constant = data.max(axis=0) == data.min(axis=0)
+        return cls(data.mean(axis=0), np.where(constant | (deviation == 0), 1.0, deviation))
+
+    @property
+    def mean(self) -> Array:
+        """Subtracted from each feature, (n_features,)."""
+        return self._constants[: self.in_features]
+
+    @property
+    def scale(self) -> Array:
+        """Divides each feature, (n_features,)."""
+        return self._constants[self.in_features :]
+
+    def arrays(self) -> dict[str, Array]:
+        """Return mean and scale."""
+        return {"mean": self.mean, "scale": self.scale}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> "Standardize":
+        """Make the layer that `config()` and `arrays()` came from."""
+        return cls(**config, **arrays)
+
+    def bind(self, constants: Array) -> None:
+        """Move into a network: from now on the values stand in this view of its constants."""
+        with np.errstate(over="ignore", under="ignore"):
+            constants[...] = self._constants
+        if not (np.isfinite(constants).all() and constants[self.in_features :].min() > 0):
+            raise ValueError(
+                f"Standardize: a mean or scale is out of the range of {constants.dtype}"
+            )
+        self._constants = constants
+
+    def __repr__(self) -> str:
+        return f"Standardize({self.in_features} features)"
+
+    def _flat_constants(self, dtype: np.dtype[Any]) -> Array:
+        return self._constants.astype(dtype, copy=False)
+
+    def _dtype(self) -> np.dtype[Any] | None:
+        return self._constants.dtype if self.in_network else None

@@ -1,0 +1,149 @@
+"""The model file: a plain description and named arrays, to and from one safetensors file.
+
+The description travels as JSON in the safetensors metadata, so any safetensors reader can open a
+model, and reading one never executes anything. Nothing in here knows what a layer is.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT_VERSION = 1
+METADATA_KEY = "fastnn"
+
+
+class ModelFileError(ValueError):
+    """The file is not a model file that this version of fastnn can read."""
+
+
+def write(
+    path: str | os.PathLike[str],
+    description: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+) -> None:
+    """Write a model file atomically: `path` holds the old content or the new, never a part.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Destination. A symbolic link is followed; a device or a pipe is written to, not replaced.
+    description : mapping
+        Anything that `json.dumps` takes; the key "format_version" is reserved.
+    arrays : mapping of str to ndarray
+        Arrays of any shape and memory layout, of a dtype that safetensors knows.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written (missing folder, no permission, full disk); it names `path`.
+    TypeError
+        `description` is not JSON-able.
+    """
+    from safetensors.numpy import save
+
+    header = json.dumps({**description, "format_version": FORMAT_VERSION})
+    # safetensors copies raw memory without looking at strides.
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    content = save(contiguous, metadata={METADATA_KEY: header})
+    target = os.path.realpath(path)
+    try:
+        if os.path.exists(target) and not os.path.isfile(target):
+            # Renaming a file onto /dev/null would destroy it; a folder raises here.
+            with open(target, "wb") as file:
+                file.write(content)
+        else:
+            _replace(target, content)
+    except OSError as error:
+        # The error may name the temporary file, or none (a full disk); the user knows `path`.
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read what `write` has written.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A model file.
+
+    Returns
+    -------
+    description : dict
+        As given to `write`, after its passage through JSON (a tuple comes back as a list).
+    arrays : dict of str to ndarray
+        Fresh, writable, C-contiguous arrays in native byte order.
+
+    Raises
+    ------
+    ModelFileError
+        The file is damaged, not a safetensors file, not a fastnn model, or of another version.
+    OSError
+        The file cannot be opened.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        views = load(content)
+    # A KeyError is a dtype that NumPy lacks, a ValueError a shape that it cannot hold.
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ModelFileError(
+            f"{path}: not a safetensors file, or a damaged one ({error})"
+        ) from error
+    return _description(path, content), {name: np.array(view) for name, view in views.items()}
+
+
+def _description(path: str | os.PathLike[str], content: bytes) -> dict[str, Any]:
+    """Return the description inside the valid safetensors bytes `content`."""
+    # The file begins with the header's length (u64, little-endian) and the header, in JSON.
+    # `load` has checked both, but does not hand the metadata on.
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    if METADATA_KEY not in metadata:
+        raise ModelFileError(f"{path}: a safetensors file, but not a fastnn model")
+    try:
+        description = json.loads(metadata[METADATA_KEY])
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path}: the description is not valid JSON ({error})") from error
+    if not isinstance(description, dict):
+        raise ModelFileError(
+            f"{path}: the description is a {type(description).__name__}, expected an object"
+        )
+    version = description.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path}: format version {version!r}, but this fastnn reads version {FORMAT_VERSION}"
+        )
+    return description
+
+
+def _replace(path: str, content: bytes) -> None:
+    """Put a file with `content` in the place of `path`, durably and in one step."""
+    folder = os.path.dirname(path)
+    # Mode "x" never opens, and so never removes, the file of another; the mode is the umask's.
+    temporary = os.path.join(folder, f".fastnn-{secrets.token_hex(8)}.tmp")
+    file = open(temporary, "xb")  # noqa: SIM115
+    try:
+        with file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    # The new name itself is safe on disk only when the folder is.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

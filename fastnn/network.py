@@ -1,0 +1,423 @@
+"""The network: a list of layers, their parameters as one flat vector, and what can be done with it.
+
+The layers are compiled to a Plan for the engine once, at construction. Parameters, gradients and
+constants are three flat arrays; the layers hold views into them.
+"""
+
+import os
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastnn import _checks, _core, architecture, model_file, training
+from fastnn.layers import Layer
+from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
+from fastnn.model_file import ModelFileError
+from fastnn.optimizers import SGD, Adam, Optimizer
+from fastnn.training import History, Model, OptimizerState, Validation
+
+Array = NDArray[Any]
+
+
+class Network:
+    """A multi-layer perceptron: layers applied one after the other.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Each belongs to this network from now on. At least one of them (a Linear or Standardize)
+        must say its width.
+    dtype : {"float32", "float64"}
+        Of parameters, inputs and outputs.
+    seed : int, optional
+        Of the initial weights, drawn layer by layer from one `numpy.random.default_rng(seed)` in
+        float64, so that both dtypes start alike. By default fresh entropy.
+
+    Attributes
+    ----------
+    params, grads : ndarray (n_params,)
+        All parameters, and the gradient that `backward` or `fit` left: for each linear layer its
+        weight row by row, then its bias. Writable; the layers' arrays are views into them.
+    layers : tuple of Layer
+    class_labels : list or None
+        Names of the classes in the order of the outputs; saved with the model.
+    feature_names : list of str or None
+        Names of the input features; saved with the model.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If widths do not fit or a layer already belongs to a network.
+    """
+
+    def __init__(
+        self, layers: "list[Layer] | tuple[Layer, ...]", dtype: DTypeLike = "float32",
+        seed: int | None = None,
+    ) -> None:  # fmt: skip
+        self.layers = tuple(layers)
+        self.dtype = _checks.floating_dtype(dtype)
+        widths = architecture.input_widths(self.layers)
+        self._operations = [
+            layer.operation(width) for layer, width in zip(self.layers, widths, strict=True)
+        ]
+        plan = _core.engine.Plan(self._operations)
+        self._model = Model(
+            plan, np.empty(plan.n_params, self.dtype), np.zeros(plan.n_params, self.dtype),
+            np.empty(plan.n_constants, self.dtype),
+        )  # fmt: skip
+        self.params, self.grads = self._model.params, self._model.grads
+        architecture.bind(
+            self.layers, self.params, self.grads, self._model.constants, np.random.default_rng(seed)
+        )
+        self._optimizer_state = OptimizerState()
+        self._forward: tuple[Array, Array, bool] | None = None  # input, activations, one sample?
+        self._training = False
+        self._class_labels: list[Any] | None = None
+        self._feature_names: list[str] | None = None
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters."""
+        return self.params.size
+
+    @property
+    def in_features(self) -> int:
+        """Width of the input."""
+        return int(self._model.plan.n_in)
+
+    @property
+    def out_features(self) -> int:
+        """Width of the output."""
+        return int(self._model.plan.n_out)
+
+    @property
+    def class_labels(self) -> list[Any] | None:
+        """Names of the classes in the order of the outputs; saved with the model."""
+        return self._class_labels
+
+    @class_labels.setter
+    def class_labels(self, value: Any) -> None:
+        n = max(self.out_features, 2)  # one output can tell two classes apart
+        self._class_labels = _names(value, "class_labels", n, (str, int, float, bool))
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the input features; saved with the model."""
+        return self._feature_names
+
+    @feature_names.setter
+    def feature_names(self, value: Any) -> None:
+        self._feature_names = _names(value, "feature_names", self.in_features, (str,))
+
+    def summary(self) -> str:
+        """Return a table of the layers, their output widths and numbers of parameters."""
+        rows = [("layer", "output", "parameters")]
+        rows += [
+            (repr(layer), str(operation[2]), f"{layer.n_params:,}")
+            for layer, operation in zip(self.layers, self._operations, strict=True)
+        ]
+        rows.append((f"total, {self.dtype}", "", f"{self.n_params:,}"))
+        size = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [f"{a:<{size[0]}}  {b:>{size[1]}}  {c:>{size[2]}}" for a, b, c in rows]
+        rule = "-" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+    def __repr__(self) -> str:
+        layers = "".join(f"    {layer!r},\n" for layer in self.layers)
+        return f"Network([\n{layers}], dtype={str(self.dtype)!r})"
+
+    # ------------------------------------------------------------------ passes
+
+    def forward(self, X: Any) -> Array:
+        """Compute the outputs, and remember what `backward` needs.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features) or (in_features,)
+
+        Returns
+        -------
+        ndarray (n, out_features) or (out_features,)
+            Raw outputs, in the network's dtype. All activations stay in memory until the next
+            call; `predict` keeps none.
+        """
+        x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
+        plan = self._model.plan
+        x = x.copy() if np.may_share_memory(x, X) else x  # the caller may write into its own
+        activations = np.empty(len(x) * plan.row_width, self.dtype)
+        _core.engine.forward(
+            plan, self.params, self._model.constants, x, activations, _core.thread_count(None)
+        )
+        self._forward = (x, activations, single)
+        outputs = activations[activations.size - len(x) * plan.n_out :].reshape(-1, plan.n_out)
+        return outputs[0].copy() if single else outputs.copy()
+
+    __call__ = forward
+
+    def backward(self, dY: Any) -> Array:
+        """Propagate a cotangent of the last `forward`'s outputs back to the input.
+
+        Overwrites `grads` with the gradient by the parameters, summed over the samples.
+
+        Parameters
+        ----------
+        dY : array_like of the outputs' shape
+            Derivative of some scalar by each output.
+
+        Returns
+        -------
+        ndarray of the input's shape
+            Derivative of that scalar by the input.
+
+        Raises
+        ------
+        RuntimeError
+            If `forward` was not called before.
+        """
+        if self._forward is None:
+            raise RuntimeError("backward needs the activations of a forward pass; call forward(X)")
+        x, activations, single = self._forward
+        shape = (self.out_features,) if single else (len(x), self.out_features)
+        dy = _checks.shaped_array(dY, "dY", self.dtype, shape).reshape(len(x), -1)
+        dx = np.empty_like(x)
+        _core.engine.backward(
+            self._model.plan, self.params, self._model.constants, x, activations, dy, self.grads,
+            dx, _core.thread_count(None),
+        )  # fmt: skip
+        return dx[0] if single else dx
+
+    def predict(self, X: Any, *, n_threads: int | None = None) -> Array:
+        """Compute the outputs for any number of samples, in memory that does not grow with them.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features) or (in_features,)
+        n_threads : int, optional
+            By default one a processor; the results do not depend on it.
+
+        Returns
+        -------
+        ndarray (n, out_features) or (out_features,)
+            Raw outputs, in the network's dtype.
+        """
+        x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
+        outputs = self._model.predict(x, _threads(n_threads))
+        return outputs[0] if single else outputs
+
+    def loss_and_grad(self, X: Any, y: Any, loss: Loss | CustomLoss) -> tuple[float, Array]:
+        """Compute a loss over all samples as one batch, and its gradient by the parameters.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes: targets (n, out_features) or class indices (n,).
+        loss : Loss, or an object with `value_and_grad(y_pred, y)`
+
+        Returns
+        -------
+        (float, ndarray (n_params,))
+            A fresh array; `grads` keeps what it held. Feeds `scipy.optimize.minimize(jac=True)`.
+        """
+        x = _checks.samples(X, "X", self.dtype, self.in_features, at_least=1)
+        target = self._target(loss, x, y, "y")
+        grads = np.empty_like(self.params)
+        plan, constants = self._model.plan, self._model.constants
+        n_threads = _core.thread_count(None)
+        if isinstance(loss, Loss):
+            value = _core.engine.loss_and_grad(
+                plan, self.params, constants, x, *loss.split(target), loss.kind,
+                loss.reduction == "mean", grads, n_threads,
+            )  # fmt: skip
+            return value, grads
+        activations = np.empty(len(x) * plan.row_width, self.dtype)
+        _core.engine.forward(plan, self.params, constants, x, activations, n_threads)
+        outputs = activations[-len(x) * plan.n_out :].reshape(-1, plan.n_out)
+        value, dy = training.checked_value_and_grad(loss, outputs, target)
+        _core.engine.backward(
+            plan, self.params, constants, x, activations, dy, grads, np.empty_like(x), n_threads
+        )
+        return value, grads
+
+    def _target(self, loss: Loss | CustomLoss, x: Array, y: Any, name: str) -> Any:
+        """Check a loss and the targets given with it."""
+        if isinstance(loss, Loss):
+            outputs = np.broadcast_to(np.empty((), self.dtype), (len(x), self.out_features))
+            target = loss.check_target(y, outputs, name)
+            loss.check_outputs(self._model.predict(x[:256], 1))
+            return target
+        if isinstance(loss, type) or not callable(getattr(loss, "value_and_grad", None)):
+            raise TypeError(
+                f"loss is {loss!r}; a loss of fastnn such as SoftmaxCrossEntropy(), or an object "
+                f"with value_and_grad(y_pred, y), is wanted"
+            )
+        target = np.asarray(y)
+        if target.ndim == 0 or len(target) != len(x):
+            raise ValueError(f"{name} has shape {target.shape}; ({len(x)}, …) is wanted")
+        return target
+
+    # ------------------------------------------------------------------ training
+
+    def fit(
+        self, X: Any, y: Any, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
+        optimizer: Optimizer = SGD(0.1, momentum=0.9), epochs: int = 20,  # noqa: B008
+        batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
+        validation_data: tuple[Any, Any] | None = None, progress: bool | None = None,
+        n_threads: int | None = None,
+    ) -> History:  # fmt: skip
+        """Train on minibatches, from where the parameters are.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes: class indices (n,), targets (n, out_features), or targets (n,) for
+            one output.
+        loss : Loss, or an object with `value_and_grad(y_pred, y) -> (float, ndarray)`
+            The latter trains step by step, at Python's speed.
+        optimizer : SGD or Adam
+            A further `fit` with the same kind continues its momentum.
+        epochs : int
+            Passes over the data; 0 is none.
+        batch_size : int
+            Samples an update; the last batch of an epoch may be short, and more than n means all.
+        shuffle : bool
+            Whether each epoch's order is `rng.permutation(n)`, drawn one after the other from one
+            `rng = numpy.random.default_rng(seed)`.
+        seed : int, optional
+            By default fresh entropy.
+        validation_data : (X, y), optional
+            Held-out samples, measured after each epoch.
+        progress : bool, optional
+            Show a progress bar on standard error; by default if that is a terminal.
+        n_threads : int, optional
+            By default one a processor; the results do not depend on it, bit for bit.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        DivergenceError
+            If the loss or a parameter becomes NaN or infinite; the parameters of the last finite
+            epoch remain.
+        RuntimeError
+            If another thread is training this network.
+        ValueError, TypeError
+            If an argument does not fit.
+
+        Notes
+        -----
+        Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates; the
+        parameters stay usable.
+        """
+        x = _checks.samples(X, "X", self.dtype, self.in_features, at_least=1)
+        target = self._target(loss, x, y, "y")
+        if not isinstance(optimizer, SGD | Adam):
+            raise TypeError(f"optimizer is {optimizer!r}; SGD(…) or Adam(…) is wanted")
+        epochs = _checks.integer(epochs, "epochs", at_least=0)
+        batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
+        rng = np.random.default_rng(seed)
+        validation = None
+        if validation_data is not None:
+            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+                raise TypeError("validation_data: a pair (X, y) is wanted")
+            held_out = _checks.samples(
+                validation_data[0], "validation_data[0]", self.dtype, self.in_features, at_least=1
+            )
+            target_held_out = self._target(loss, held_out, validation_data[1], "validation_data[1]")
+            validation = Validation(held_out, target_held_out, loss)
+        threads = _threads(n_threads)
+        if self._training:
+            raise RuntimeError("this network is being trained by another call of fit")
+        self._training = True
+        try:
+            self._optimizer_state = self._optimizer_state.continued_for(
+                optimizer.update_rule, self.params
+            )
+            return training.fit(
+                self._model, x, target, loss, optimizer, self._optimizer_state, epochs=epochs,
+                batch_size=batch_size, rng=rng if shuffle else None, validation=validation,
+                progress=training.in_terminal() if progress is None else bool(progress),
+                n_threads=threads,
+            )  # fmt: skip
+        finally:
+            self._training = False
+
+    # ------------------------------------------------------------------ keeping
+
+    def save(self, path: "str | os.PathLike[str]") -> None:
+        """Write the model to a safetensors file, at once or not at all.
+
+        The file holds the arrays under the names that `torch.nn.Sequential` gives them ("0.weight",
+        "0.bias", …), and in its metadata the layers, dtype, class labels and feature names.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; a file that stood there stays as it was.
+        """
+        model_file.write(path, *self._describe())
+
+    def _describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        layers, arrays = architecture.describe(self.layers)
+        description = {
+            "dtype": str(self.dtype), "layers": layers,
+            "class_labels": self.class_labels, "feature_names": self.feature_names,
+        }  # fmt: skip
+        return description, arrays
+
+    @classmethod
+    def _from_description(
+        cls, description: dict[str, Any], arrays: dict[str, Array],
+        optimizer_state: OptimizerState | None = None,
+    ) -> Self:  # fmt: skip
+        layers = architecture.build(description["layers"], arrays)
+        net = cls(layers, dtype=description["dtype"])
+        net.class_labels = description["class_labels"]
+        net.feature_names = description["feature_names"]
+        if optimizer_state is not None:
+            net._optimizer_state = optimizer_state
+        return net
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        description, arrays = self._describe()
+        copies = {name: array.copy() for name, array in arrays.items()}
+        return type(self)._from_description, (description, copies, self._optimizer_state)
+
+
+def load(path: "str | os.PathLike[str]") -> Network:
+    """Read a network that `Network.save` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is truncated, foreign, or describes no valid network.
+    OSError
+        If it cannot be read.
+    """
+    description, arrays = model_file.read(path)
+    try:
+        return Network._from_description(description, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(f"{os.fspath(path)}: not a valid network: {error!r}") from error
+
+
+def _names(value: Any, name: str, n: int, types: tuple[type, ...]) -> list[Any] | None:
+    if value is None:
+        return None
+    names = [item.item() if isinstance(item, np.generic) else item for item in value]
+    if isinstance(value, str) or len(names) != n or not all(isinstance(i, types) for i in names):
+        wanted = " or ".join(t.__name__ for t in types)
+        raise ValueError(f"{name} is {value!r}; a list of {n} of type {wanted} is wanted")
+    return names
+
+
+def _threads(n_threads: int | None) -> int:
+    if n_threads is not None:
+        n_threads = _checks.integer(n_threads, "n_threads", at_least=1)
+    return _core.thread_count(n_threads)

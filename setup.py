@@ -1,0 +1,113 @@
+"""The table from instruction set to compiler flags, and what turns the engine's one source into a
+module for each. Everything else about the package stands in pyproject.toml."""
+
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# On x86-64 one build for each of these; on other architectures the baseline alone, with the vector
+# width that the compiler has there. FMA contraction is wanted wherever the CPU has it: the tiles
+# of the matrix product are written as multiply and add.
+ISAS = {
+    "baseline": [],
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": [
+        "-mavx512f", "-mavx512cd", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mfma",
+        "-mprefer-vector-width=512",
+    ],
+}  # fmt: skip
+if platform.machine().lower() not in ("x86_64", "amd64"):
+    ISAS = {"baseline": []}
+
+# No -ffast-math: NaN, infinities and denormals keep their meaning. errno and floating-point traps
+# are not looked at, and without them square roots and selections vectorise. Python's own flags
+# carry -fwrapv, which keeps loops over a signed index from being optimised.
+FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fno-wrapv"]
+LINK_FLAGS = []
+
+sanitizers = os.environ.get("FASTNN_SANITIZE")
+if sanitizers:  # as in FASTNN_SANITIZE=address,undefined
+    FLAGS += ["-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizers}", "-fno-sanitize-recover"]
+    LINK_FLAGS += [f"-fsanitize={sanitizers}"]
+else:
+    FLAGS += ["-g0"]
+    LINK_FLAGS += [] if platform.system() == "Darwin" else ["-Wl,-s"]
+
+RANDOM_LIBRARY = Path(np.get_include()).parents[1] / "random" / "lib"
+
+
+class build(build_ext):
+    """Adds OpenMP where the compiler has it; FASTNN_OPENMP=0 leaves it out."""
+
+    def build_extensions(self):
+        if os.environ.get("FASTNN_OPENMP") != "0" and self.compiles_with("-fopenmp"):
+            for extension in self.extensions:
+                extension.extra_compile_args.append("-fopenmp")
+                extension.extra_link_args.append("-fopenmp")
+        for extension in self.extensions:
+            flags = " ".join(extension.extra_compile_args)
+            extension.define_macros.append(("FASTNN_FLAGS", f'"{flags}"'))
+        super().build_extensions()
+
+    def compiles_with(self, flag):
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text("#include <omp.h>\nint probe(void) { return omp_get_max_threads(); }")
+            try:
+                objects = self.compiler.compile(
+                    [str(source)],
+                    output_dir="/" if os.path.isabs(folder) else folder,
+                    extra_postargs=[flag],
+                )
+                self.compiler.link_shared_object(
+                    objects, str(Path(folder, "probe.so")), extra_postargs=[flag]
+                )
+            except Exception:
+                return False
+        return True
+
+
+def extension(name, flags, **options):
+    return Extension(
+        f"fastnn._core.{name}",
+        [f"fastnn/_core/{name}.pyx"],
+        extra_compile_args=FLAGS + flags,
+        extra_link_args=list(LINK_FLAGS),
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        **options,
+    )
+
+
+setup(
+    cmdclass={"build_ext": build},
+    ext_modules=cythonize(
+        [extension("_cpuid", [])]
+        + [
+            extension(
+                f"_engine_{isa}",
+                flags,
+                include_dirs=["fastnn/_core/kernels", np.get_include()],
+                library_dirs=[str(RANDOM_LIBRARY)],
+                libraries=["npyrandom", "m"],
+                depends=["fastnn/_core/kernels/tile.h"],
+            )
+            for isa, flags in ISAS.items()
+        ],
+        include_path=["fastnn/_core/engine"],
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "cdivision": True,
+            "embedsignature": False,
+        },
+    ),
+)

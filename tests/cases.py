@@ -1,0 +1,309 @@
+"""The one table of cases: every layer, loss and optimizer, and networks made of them.
+
+A row says what the library calls a thing (`cls`, a name in `fastnn`, with its keyword arguments
+`args`) and what the oracle in `reference.py` calls it. A new activation, loss or optimizer gets a
+row here, and every test that runs over the table covers it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import reference
+
+KINK_MARGIN = 1e-2
+
+
+# Layers ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """A layer: `fastnn.<cls>(**args)`, and what the oracle calls it.
+
+    Attributes
+    ----------
+    description : dict
+        The layer for the oracle: its "kind", and `args` under the same names.
+    kinks : tuple of float
+        Where the function of one entry is not smooth.
+    features : int
+        Width of the inputs to test with.
+    """
+
+    name: str
+    cls: str
+    description: dict
+    kinks: tuple = ()
+    features: int = 6
+
+    @property
+    def args(self):
+        """Keyword arguments of `cls`."""
+        return reference.hyperparameters(self.description)
+
+    @property
+    def layers(self):
+        """The network that is only this layer, for the oracle."""
+        return [self.description]
+
+
+def linear(in_features, out_features, bias=True):
+    """Return the description of a linear layer."""
+    return {
+        "kind": "linear",
+        "in_features": in_features,
+        "out_features": out_features,
+        "bias": bias,
+    }
+
+
+def linear_case(in_features, out_features, bias=True):
+    """Return the case of a linear layer."""
+    name = f"linear_{in_features}_{out_features}" + ("" if bias else "_no_bias")
+    return LayerCase(name, "Linear", linear(in_features, out_features, bias), (), in_features)
+
+
+LINEAR_CASES = [
+    linear_case(1, 1),
+    linear_case(3, 5),
+    linear_case(3, 5, bias=False),
+    linear_case(8, 16),
+    linear_case(17, 1),  # one more than a vector register of floats, and a single output
+    linear_case(1, 17, bias=False),
+    linear_case(33, 19),
+]
+
+ACTIVATION_CASES = [
+    LayerCase("identity", "Identity", {"kind": "identity"}),
+    LayerCase("relu", "ReLU", {"kind": "relu"}, kinks=(0.0,)),
+    LayerCase("relu_one_feature", "ReLU", {"kind": "relu"}, kinks=(0.0,), features=1),
+    LayerCase("relu_wide", "ReLU", {"kind": "relu"}, kinks=(0.0,), features=37),
+    LayerCase("leaky_relu", "LeakyReLU", {"kind": "leaky_relu"}, kinks=(0.0,)),
+    LayerCase(
+        "leaky_relu_0.2", "LeakyReLU", {"kind": "leaky_relu", "negative_slope": 0.2}, kinks=(0.0,)
+    ),
+    LayerCase("elu", "ELU", {"kind": "elu"}, kinks=(0.0,)),  # its slope is continuous, no more
+    LayerCase("elu_0.5", "ELU", {"kind": "elu", "alpha": 0.5}, kinks=(0.0,)),
+    LayerCase("selu", "SELU", {"kind": "selu"}, kinks=(0.0,)),
+    LayerCase("abs", "Abs", {"kind": "abs"}, kinks=(0.0,)),
+    LayerCase("sigmoid", "Sigmoid", {"kind": "sigmoid"}),
+    LayerCase("tanh", "Tanh", {"kind": "tanh"}),
+    LayerCase("tanh_wide", "Tanh", {"kind": "tanh"}, features=37),
+    LayerCase("softplus", "Softplus", {"kind": "softplus"}),
+    LayerCase("gelu", "GELU", {"kind": "gelu"}),
+    LayerCase("silu", "SiLU", {"kind": "silu"}),
+]
+
+ROW_CASES = [  # the outputs of a row depend on the whole row, or on the column
+    LayerCase("softmax", "Softmax", {"kind": "softmax"}),
+    LayerCase("softmax_one_feature", "Softmax", {"kind": "softmax"}, features=1),
+    LayerCase("softmax_wide", "Softmax", {"kind": "softmax"}, features=37),
+    LayerCase("log_softmax", "LogSoftmax", {"kind": "log_softmax"}),
+    LayerCase("log_softmax_wide", "LogSoftmax", {"kind": "log_softmax"}, features=37),
+    LayerCase(
+        "standardize",
+        "Standardize",
+        {
+            "kind": "standardize",
+            "mean": np.array([0.0, 1.0, -2.5, 0.3]),
+            "scale": np.array([1.0, 2.0, 0.5, 10.0]),
+        },
+        features=4,
+    ),
+]
+
+LAYER_CASES = LINEAR_CASES + ACTIVATION_CASES + ROW_CASES
+
+# The name in fastnn, and the kinks, of every kind of layer.
+CLASS_OF_KIND = {case.description["kind"]: case.cls for case in LAYER_CASES}
+KINKS_OF_KIND = {case.description["kind"]: case.kinks for case in LAYER_CASES}
+
+
+# Networks --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NetworkCase:
+    """A network: its layer descriptions, in order."""
+
+    name: str
+    layers: list
+
+    @property
+    def constructors(self):
+        """One pair (name in fastnn, keyword arguments) a layer."""
+        return [
+            (CLASS_OF_KIND[layer["kind"]], reference.hyperparameters(layer))
+            for layer in self.layers
+        ]
+
+    @property
+    def features(self):
+        """Width of the inputs; a network of the table starts with a linear layer."""
+        return self.layers[0]["in_features"]
+
+
+def kind(name, **hyper):
+    """Return the description of a layer without parameters."""
+    return {"kind": name, **hyper}
+
+
+NETWORK_CASES = [
+    NetworkCase("xor_2_2_1", [linear(2, 2), kind("relu"), linear(2, 1)]),
+    NetworkCase("softmax_3_5_4", [linear(3, 5), kind("tanh"), linear(5, 4), kind("softmax")]),
+    NetworkCase(
+        "deep_mixed",
+        [
+            linear(4, 6),
+            kind("leaky_relu", negative_slope=0.2),
+            linear(6, 7),
+            kind("gelu"),
+            linear(7, 5, bias=False),
+            kind("selu"),
+            linear(5, 6),
+            kind("abs"),
+            linear(6, 4),
+            kind("silu"),
+            linear(4, 3),
+            kind("log_softmax"),
+        ],
+    ),
+    NetworkCase(
+        "odd_7_13_5_3",
+        [linear(7, 13), kind("elu", alpha=0.5), linear(13, 5), kind("softplus"), linear(5, 3)],
+    ),
+    NetworkCase("single_linear", [linear(4, 3)]),
+    NetworkCase("linear_linear", [linear(4, 6), linear(6, 3)]),
+    NetworkCase(
+        "softmax_in_the_middle",
+        [linear(3, 4), kind("softmax"), linear(4, 2), kind("sigmoid"), kind("identity")],
+    ),
+    NetworkCase("no_bias", [linear(3, 4, bias=False), kind("relu"), linear(4, 2, bias=False)]),
+    NetworkCase("wide_64_32_10", [linear(64, 32), kind("relu"), linear(32, 10)]),
+]
+
+
+# Losses and optimizers -------------------------------------------------------------------------
+
+
+def normal_outputs(rng, n, n_outputs, dtype):
+    """Return predictions, logits or real targets on both sides of zero."""
+    return (2 * rng.standard_normal((n, n_outputs))).astype(dtype)
+
+
+def probabilities(rng, n, n_outputs, dtype):
+    """Return rows of class probabilities."""
+    return np.stack([reference.softmax(z) for z in normal_outputs(rng, n, n_outputs, dtype)])
+
+
+def labels(rng, n, n_outputs, dtype):
+    """Return a class a sample, as integers; the dtype of the network does not matter."""
+    return rng.integers(n_outputs, size=n)
+
+
+def unit_interval(rng, n, n_outputs, dtype):
+    """Return targets in [0, 1], about half of them exactly 0 or 1."""
+    return np.clip(rng.uniform(-0.5, 1.5, (n, n_outputs)), 0, 1).astype(dtype)
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """A loss, `fastnn.<cls>(reduction=…)`; `name` is what the oracle calls it.
+
+    `make_y_pred` and `make_y` are called with (rng, n_samples, n_outputs, dtype).
+    """
+
+    name: str
+    cls: str
+    target: str  # "real", "labels" or "unit"
+    make_y_pred: Callable
+    make_y: Callable
+
+
+LOSS_CASES = [
+    LossCase("half_squared_error", "HalfSquaredError", "real", normal_outputs, normal_outputs),
+    LossCase("mean_squared_error", "MeanSquaredError", "real", normal_outputs, normal_outputs),
+    LossCase("negative_log_likelihood", "NegativeLogLikelihood", "labels", probabilities, labels),
+    LossCase("softmax_cross_entropy", "SoftmaxCrossEntropy", "labels", normal_outputs, labels),
+    LossCase("binary_cross_entropy", "BinaryCrossEntropy", "unit", normal_outputs, unit_interval),
+]
+
+
+@dataclass(frozen=True)
+class OptimizerCase:
+    """An optimizer: `fastnn.<cls>(**args)`, and `reference.<cls>(**args)`."""
+
+    name: str
+    cls: str
+    args: dict = field(default_factory=dict)
+
+
+OPTIMIZER_CASES = [
+    OptimizerCase("sgd", "SGD", {"learning_rate": 0.05}),
+    OptimizerCase("sgd_weight_decay", "SGD", {"learning_rate": 0.05, "weight_decay": 0.1}),
+    OptimizerCase("sgd_momentum", "SGD", {"learning_rate": 0.05, "momentum": 0.9}),
+    OptimizerCase(
+        "sgd_nesterov",
+        "SGD",
+        {"learning_rate": 0.05, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01},
+    ),
+    OptimizerCase("adam", "Adam", {"learning_rate": 0.01}),
+    OptimizerCase(
+        "adam_all",
+        "Adam",
+        {"learning_rate": 0.02, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1},
+    ),
+]
+
+
+# Inputs ----------------------------------------------------------------------------------------
+
+
+def sample_inputs(case, rng, dtype, n=7):
+    """Return inputs (n, case.features) for a layer or network.
+
+    Every column has both signs (if n > 1), and every entry of the inputs of a layer is at least
+    KINK_MARGIN away from the kinks of the layer.
+    """
+    X = 2 * rng.standard_normal((n, case.features))
+    X[:1], X[1:2] = abs(X[:1]), -abs(X[1:2])
+    for kink in getattr(case, "kinks", ()):
+        near = abs(X - kink) < 2 * KINK_MARGIN  # twice: rounding to `dtype` may not cross it
+        X[near] = kink + np.copysign(2 * KINK_MARGIN, X[near] - kink)
+    return X.astype(dtype)
+
+
+def special_inputs(case, dtype):
+    """Return inputs whose columns each hold every awkward value: 0, tiny, subnormal, huge."""
+    info = np.finfo(dtype)
+    magnitudes = [0.0, info.smallest_subnormal, 8 * info.smallest_subnormal, info.tiny, 50.0, 1e4]
+    values = np.array([sign * value for value in magnitudes for sign in (1, -1)], dtype=dtype)
+    # Each column starts elsewhere, so that the values meet each other within a row.
+    return np.stack([np.roll(values, 5 * column) for column in range(case.features)], axis=1)
+
+
+def sample_params(case, rng, dtype):
+    """Return flat parameters, weights scaled so that activations keep their size."""
+    params = rng.standard_normal(reference.n_params(case.layers))
+    for weight, bias in reference.unpack(case.layers, params):
+        if weight is not None:
+            weight /= np.sqrt(weight.shape[1])
+        if bias is not None:
+            bias /= 2
+    return params.astype(dtype)
+
+
+def smooth_inputs(case, params, rng, dtype, n=7):
+    """Return inputs that keep every layer of a network at least KINK_MARGIN / 10 off its kinks.
+
+    There a finite difference, or rounding in another order, cannot land on the other side.
+    """
+    candidates = sample_inputs(case, rng, dtype, 20 * n)
+    smooth = np.full(len(candidates), True)
+    activations = reference.forward_all(case.layers, params, candidates)
+    for layer, x in zip(case.layers, activations[:-1], strict=True):
+        for kink in KINKS_OF_KIND[layer["kind"]]:
+            smooth &= np.all(abs(x - kink) > KINK_MARGIN / 10, axis=1)
+    assert smooth.sum() >= n, f"{case.name}: too few samples off the kinks"
+    return candidates[smooth][:n]

@@ -1,0 +1,51 @@
+"""Fixtures: every build of the engine that this machine can run, both dtypes, and real data."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn as fn
+from fastnn import _core
+
+
+@pytest.fixture(params=_core.available_isas())
+def isa(request, monkeypatch):
+    """Run the test on one build of the engine, in place of the one picked at import."""
+    monkeypatch.setattr(_core, "engine", _core.load_engine(request.param))
+    return request.param
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240229)
+
+
+@pytest.fixture
+def make_network():
+    """Make a `fastnn.Network` from a NetworkCase or LayerCase of the table."""
+
+    def make(case, dtype="float64", params=None):
+        constructors = getattr(case, "constructors", None)
+        if constructors is None:
+            constructors = [(case.cls, case.args)]
+        net = fn.Network([getattr(fn, cls)(**args) for cls, args in constructors], dtype, seed=0)
+        if params is not None:
+            net.params[...] = params
+        return net
+
+    return make
+
+
+@pytest.fixture
+def shared_data():
+    """The folder of real data sets beside the project, which a newcomer's clone does not have."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of real data sets, ../shared/data, is not here")
+    return folder

@@ -1,0 +1,396 @@
+"""A slow, obvious oracle: what a multi-layer perceptron computes, in plain NumPy.
+
+The tests compare the library with this file, so nothing here is shared with the library and
+nothing is clever: one sample at a time, one dense Jacobian a layer, the chain rule written as
+matrix products. Results have the dtype of the inputs. Complex inputs pass through every function
+(the real part chooses the piece of a piecewise one), so a complex step can check a derivative.
+
+A network is a list of layer descriptions, for example ::
+
+    [{"kind": "linear", "in_features": 2, "out_features": 3, "bias": True}, {"kind": "relu"}]
+
+Its parameters are one flat array: layer by layer, the weight of shape (out_features, in_features)
+row by row, then the bias if there is one.
+"""
+
+import numpy as np
+from scipy.special import erfc
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+
+# Elementwise functions -------------------------------------------------------------------------
+
+
+def as_inexact(x):
+    """Return `x` as a floating (or complex) array; integers become float64."""
+    x = np.asarray(x)
+    return x if np.issubdtype(x.dtype, np.inexact) else x.astype(np.float64)
+
+
+def magnitude(x):
+    """Return |x|; a complex `x` keeps its imaginary part, so that the function stays analytic."""
+    return np.where(x.real < 0, -x, x)
+
+
+def sigmoid(x):
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    e = np.exp(-magnitude(x))  # never above 1
+    return np.where(x.real < 0, e, 1) / (1 + e)
+
+
+def softplus(x):
+    """Return log(1 + exp(x)), without overflow."""
+    return np.where(x.real < 0, 0, x) + np.log1p(np.exp(-magnitude(x)))
+
+
+def exp_of_negative(x):
+    """Return exp(x) where x <= 0, and 1 elsewhere, where ELU does not look at it (no overflow)."""
+    return np.exp(np.where(x.real > 0, 0, x))
+
+
+def elementwise(kind, x, *, negative_slope=0.01, alpha=1.0):
+    """Return the activation `kind` of every entry of `x`. NaN in, NaN out."""
+    x = as_inexact(x)
+    positive = x.real > 0  # False for NaN: the branch for `not positive` must hand NaN on
+    match kind:
+        case "identity":
+            y = x
+        case "relu":
+            y = np.where(x.real <= 0, 0, x)
+        case "leaky_relu":
+            y = np.where(positive, x, negative_slope * x)
+        case "abs":
+            y = magnitude(x)
+        case "elu":
+            y = np.where(positive, x, alpha * np.expm1(np.where(positive, 0, x)))
+        case "selu":
+            y = SELU_SCALE * elementwise("elu", x, alpha=SELU_ALPHA)
+        case "sigmoid":
+            y = sigmoid(x)
+        case "tanh":
+            y = np.tanh(x)
+        case "softplus":
+            y = softplus(x)
+        case "gelu":
+            y = x * erfc(-x / np.sqrt(2)) / 2  # erfc(-t) = 1 + erf(t), without cancellation
+        case "silu":
+            y = x * sigmoid(x)
+        case _:
+            raise ValueError(f"unknown elementwise kind {kind!r}")
+    return np.asarray(y, dtype=x.dtype)
+
+
+def elementwise_derivative(kind, x, *, negative_slope=0.01, alpha=1.0):
+    """Return the derivative of the activation `kind` at every entry of `x`; NaN at NaN.
+
+    At a kink it is the slope of the negative side, and 0 for `abs`.
+    """
+    x = as_inexact(x)
+    positive = x.real > 0
+    match kind:
+        case "identity":
+            slope = np.ones_like(x)
+        case "relu":
+            slope = np.where(positive, 1, 0)
+        case "leaky_relu":
+            slope = np.where(positive, 1, negative_slope)
+        case "abs":
+            slope = np.sign(x.real)
+        case "elu":
+            slope = np.where(positive, 1, alpha * exp_of_negative(x))
+        case "selu":
+            slope = SELU_SCALE * elementwise_derivative("elu", x, alpha=SELU_ALPHA)
+        case "sigmoid":
+            slope = sigmoid(x) * sigmoid(-x)  # s (1 - s), without cancellation
+        case "tanh":
+            slope = 4 * sigmoid(2 * x) * sigmoid(-2 * x)  # 1 - tanh², without cancellation
+        case "softplus":
+            slope = sigmoid(x)
+        case "gelu":
+            slope = erfc(-x / np.sqrt(2)) / 2 + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+        case "silu":
+            slope = sigmoid(x) + x * sigmoid(x) * sigmoid(-x)
+        case _:
+            raise ValueError(f"unknown elementwise kind {kind!r}")
+    return np.asarray(np.where(np.isnan(x), x, slope), dtype=x.dtype)
+
+
+# Layers, one sample at a time ------------------------------------------------------------------
+
+
+def log_softmax(x):
+    """Return the logarithm of the softmax of one vector, without overflow."""
+    shifted = x - np.max(x.real)
+    return shifted - np.log(np.sum(np.exp(shifted)))
+
+
+def softmax(x):
+    """Return exp(x_i) / Σ_j exp(x_j) for one vector, without overflow."""
+    e = np.exp(x - np.max(x.real))
+    return e / np.sum(e)
+
+
+def hyperparameters(layer):
+    """Return everything in a layer description but its kind."""
+    return {name: value for name, value in layer.items() if name != "kind"}
+
+
+def n_params(layers):
+    """Return the number of parameters of a network."""
+    return sum(
+        layer["out_features"] * (layer["in_features"] + layer["bias"])
+        for layer in layers
+        if layer["kind"] == "linear"
+    )
+
+
+def unpack(layers, flat):
+    """Return one (weight, bias) pair a layer, as views into `flat`; None for what is not there."""
+    if flat.shape != (n_params(layers),):
+        raise ValueError(f"expected {n_params(layers)} flat parameters, got shape {flat.shape}")
+    pairs, start = [], 0
+    for layer in layers:
+        weight = bias = None
+        if layer["kind"] == "linear":
+            rows, columns = layer["out_features"], layer["in_features"]
+            weight = flat[start : start + rows * columns].reshape(rows, columns)
+            start += rows * columns
+            if layer["bias"]:
+                bias = flat[start : start + rows]
+                start += rows
+        pairs.append((weight, bias))
+    return pairs
+
+
+def layer_forward(layer, weight, bias, x):
+    """Return the output of one layer for one sample, the vector `x`."""
+    match layer["kind"]:
+        case "linear":
+            return weight @ x if bias is None else weight @ x + bias
+        case "softmax":
+            return softmax(x)
+        case "log_softmax":
+            return log_softmax(x)
+        case "standardize":
+            return ((x - layer["mean"]) / layer["scale"]).astype(x.dtype)
+        case kind:
+            return elementwise(kind, x, **hyperparameters(layer))
+
+
+def layer_jacobian(layer, weight, x):
+    """Return the dense Jacobian (out, in) of one layer by its input, at one sample `x`."""
+    match layer["kind"]:
+        case "linear":
+            return weight
+        case "softmax":
+            s = softmax(x)
+            return np.diag(s) - np.outer(s, s)
+        case "log_softmax":
+            return np.eye(len(x), dtype=x.dtype) - softmax(x)  # every row of the second term is S
+        case "standardize":
+            return np.diag(1 / np.broadcast_to(layer["scale"], x.shape)).astype(x.dtype)
+        case kind:
+            return np.diag(elementwise_derivative(kind, x, **hyperparameters(layer)))
+
+
+# Networks --------------------------------------------------------------------------------------
+
+
+def forward_all(layers, params, X):
+    """Return the activations [X, output of layer 1, ..., Y], each (n_samples, features)."""
+    activations = [as_inexact(X)]
+    for layer, (weight, bias) in zip(layers, unpack(layers, params), strict=True):
+        rows = [layer_forward(layer, weight, bias, x) for x in activations[-1]]
+        activations.append(np.stack(rows))
+    return activations
+
+
+def forward(layers, params, X):
+    """Return the outputs Y of shape (n_samples, out) for the inputs X of shape (n_samples, in)."""
+    return forward_all(layers, params, X)[-1]
+
+
+def backward(layers, params, X, dY):
+    """Pull the cotangent `dY` of the outputs back through the network.
+
+    A cotangent that is not finite spreads over its sample: dense products meet 0 * inf.
+
+    Returns
+    -------
+    grads : ndarray
+        Cotangent of the flat parameters, summed over the samples.
+    dX : ndarray
+        Cotangent of the inputs, a row a sample.
+    """
+    activations, dY = forward_all(layers, params, X), np.asarray(dY)
+    grads = np.zeros(params.shape, dtype=np.result_type(params, activations[0], dY))
+    weights, cotangents = unpack(layers, params), unpack(layers, grads)
+    dX = []
+    for sample, dy in enumerate(dY):
+        for k in reversed(range(len(layers))):
+            x, (dw, db) = activations[k][sample], cotangents[k]
+            if dw is not None:
+                dw += np.outer(dy, x)  # y_i = Σ_j w_ij x_j: the cotangent of w_ij is dy_i x_j
+            if db is not None:
+                db += dy
+            dy = dy @ layer_jacobian(layers[k], weights[k][0], x)
+        dX.append(dy)
+    return grads, np.stack(dX)
+
+
+def jacobian(layers, params, X, wrt="input"):
+    """Return the Jacobian of every sample: (n, out, in), or (n, out, n_params) `wrt` "params"."""
+    which = {"params": 0, "input": 1}[wrt]
+    Y = forward(layers, params, X)
+    unit_rows = np.eye(Y.shape[1], dtype=Y.dtype)
+
+    def of_sample(x):  # row k is the transposed gradient of output k
+        return [backward(layers, params, [x], [row])[which].ravel() for row in unit_rows]
+
+    return np.array([of_sample(x) for x in as_inexact(X)])
+
+
+# Losses ----------------------------------------------------------------------------------------
+
+
+def sample_losses_and_grads(name, y_pred, y):
+    """Return the loss of every sample (n,), and its gradient by that sample's outputs (n, out).
+
+    A class label is an integer a sample; any other target has the shape of `y_pred`, and may be
+    (n,) for a single output.
+    """
+    y_pred, y = as_inexact(y_pred), np.asarray(y)
+    n, n_outputs = y_pred.shape
+    labels = name in ("negative_log_likelihood", "softmax_cross_entropy")
+    if not labels and y.shape == (n,):
+        y = y[:, None]
+    if y.shape != ((n,) if labels else y_pred.shape):
+        raise ValueError(f"targets of shape {y.shape} do not fit predictions of {y_pred.shape}")
+
+    losses, grads = np.zeros(n, dtype=y_pred.dtype), np.zeros_like(y_pred)
+    for i, (p, t) in enumerate(zip(y_pred, y, strict=True)):
+        match name:
+            case "half_squared_error":
+                losses[i] = np.sum((p - t) ** 2) / 2
+                grads[i] = p - t
+            case "mean_squared_error":
+                losses[i] = np.mean((p - t) ** 2)
+                grads[i] = 2 * (p - t) / n_outputs
+            case "negative_log_likelihood":
+                losses[i] = -np.log(p[t])
+                grads[i, t] = -1 / p[t]
+            case "softmax_cross_entropy":
+                losses[i] = -log_softmax(p)[t]
+                grads[i] = softmax(p)
+                grads[i, t] -= 1
+            case "binary_cross_entropy":
+                # -log(sigmoid(p)) = softplus(-p) and -log(1 - sigmoid(p)) = softplus(p)
+                losses[i] = np.mean(t * softplus(-p) + (1 - t) * softplus(p))
+                grads[i] = ((1 - t) * sigmoid(p) - t * sigmoid(-p)) / n_outputs
+            case _:
+                raise ValueError(f"unknown loss {name!r}")
+    return losses, grads
+
+
+def divisor(reduction, n_samples):
+    """Return what the sum over a batch is divided by."""
+    return {"mean": n_samples, "sum": 1}[reduction]
+
+
+def loss_value_and_grad(name, y_pred, y, reduction="mean"):
+    """Return the loss of a batch and its gradient by `y_pred`; "mean" averages over samples."""
+    losses, grads = sample_losses_and_grads(name, y_pred, y)
+    d = divisor(reduction, len(losses))
+    return np.sum(losses) / d, grads / d
+
+
+# Optimizers (PyTorch's formulas) and the training loop -------------------------------------------
+
+
+class SGD:
+    """Gradient descent with momentum, Nesterov's variant of it, and L2 weight decay."""
+
+    def __init__(self, learning_rate, momentum=0.0, nesterov=False, weight_decay=0.0):
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.weight_decay = weight_decay
+        self.velocity = 0.0
+
+    def step(self, params, grads):
+        """Return the updated parameters."""
+        grads = grads + self.weight_decay * params
+        self.velocity = self.momentum * self.velocity + grads
+        direction = grads + self.momentum * self.velocity if self.nesterov else self.velocity
+        return params - self.learning_rate * direction
+
+
+class Adam:
+    """Adam, with L2 weight decay added to the gradient."""
+
+    def __init__(self, learning_rate=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        self.learning_rate = learning_rate
+        self.betas = betas
+        self.eps = eps
+        self.weight_decay = weight_decay
+        self.first_moment = self.second_moment = 0.0
+        self.n_steps = 0
+
+    def step(self, params, grads):
+        """Return the updated parameters."""
+        beta1, beta2 = self.betas
+        grads = grads + self.weight_decay * params
+        self.n_steps += 1
+        self.first_moment = beta1 * self.first_moment + (1 - beta1) * grads
+        self.second_moment = beta2 * self.second_moment + (1 - beta2) * grads**2
+        mean = self.first_moment / (1 - beta1**self.n_steps)
+        variance = self.second_moment / (1 - beta2**self.n_steps)
+        return params - self.learning_rate * mean / (np.sqrt(variance) + self.eps)
+
+
+def train(layers, params, X, y, *, loss, optimizer, epochs, batch_size, rng=None, reduction="mean"):
+    """Train in minibatches, the last one of an epoch possibly short.
+
+    Parameters
+    ----------
+    optimizer : SGD or Adam
+        Changed by the call: it holds the state.
+    rng : numpy.random.Generator, optional
+        Draws the order of each epoch, `rng.permutation(n)`; without it the order is that of X.
+
+    Returns
+    -------
+    params : ndarray
+        A new array.
+    history : list of float
+        Per epoch, the mean (or sum, as `reduction` says) of the losses of all samples, each
+        evaluated before the update of its batch.
+    """
+    X, y, params = np.asarray(X), np.asarray(y), np.array(params)
+    n, history = len(X), []
+    for _ in range(epochs):
+        order = np.arange(n) if rng is None else rng.permutation(n)
+        epoch_losses = []
+        for start in range(0, n, batch_size):
+            rows = order[start : start + batch_size]
+            y_pred = forward(layers, params, X[rows])
+            losses, dY = sample_losses_and_grads(loss, y_pred, y[rows])
+            epoch_losses.extend(losses)
+            grads, _ = backward(layers, params, X[rows], dY / divisor(reduction, len(rows)))
+            params = optimizer.step(params, grads)
+        history.append(float(np.sum(epoch_losses) / divisor(reduction, n)))
+    return params, history
+
+
+def numerical_vjp(f, x, dy, step=1e-6):
+    """Return Σ_i dy_i ∂f_i/∂x_j for every entry of `x`, by central differences in float64."""
+    x = np.array(x, dtype=np.float64)
+    dx = np.zeros_like(x)
+    for j in np.ndindex(x.shape):
+        above, below = x.copy(), x.copy()
+        above[j] += step
+        below[j] -= step
+        dx[j] = np.sum(dy * (f(above) - f(below))) / (above[j] - below[j])
+    return dx

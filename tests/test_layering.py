@@ -1,0 +1,83 @@
+"""The rooms of the package: an import only points down, never up or across at the top."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "fastnn"
+
+# Lowest first. A module may import from its own room only what stands before it in the list.
+ROOMS = [
+    ["_core"],
+    ["_checks", "model_file", "initializers", "optimizers", "datasets", "metrics"],
+    ["layers", "losses"],
+    ["architecture", "training"],
+    ["network"],
+    ["plots", "cli", "__main__"],
+]
+PLACE = {
+    name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)
+}
+KERNELS = [
+    "dtypes", "gemm", "dense", "activations", "softmax", "standardize", "losses", "optimizers",
+    "sampling",
+]  # fmt: skip
+
+
+def module_of(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_modules(path):
+    """The names directly below fastnn that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, *rest = name.split(".")
+            if package == "fastnn":
+                yield rest[0] if rest else "fastnn"
+
+
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_down(path):
+    here = module_of(path)
+    if here == "data":
+        return
+    for name in imported_modules(path):
+        if here in ("cli", "__main__") and name not in PLACE:
+            continue  # the command line stands on the public names
+        assert name in PLACE, f"{path} imports fastnn.{name}, which has no room"
+        assert name == here or PLACE[name] < PLACE[here], f"{path} imports {name}: that is up"
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("_core/kernels/*.pxd")), ids=lambda p: p.stem)
+def test_kernels_import_kernels_below_them(path):
+    names = re.findall(r"^from fastnn\.(\S+) cimport", path.read_text(), re.MULTILINE)
+    for name in names:
+        package, _, kernel = name.rpartition(".")
+        assert package == "_core.kernels"
+        assert KERNELS.index(kernel) < KERNELS.index(path.stem)
+    assert path.stem in [*KERNELS, "__init__"]
+
+
+def test_the_table_names_what_is_there():
+    there = {module_of(path) for path in FILES} - {"data"}
+    assert there == set(PLACE)
+
+
+def test_files_are_short():
+    files = [path for path in SOURCE.rglob("*") if path.suffix in {".py", ".pyx", ".pxd", ".pxi"}]
+    assert len(files) > 30
+    long = {path.name: n for path in files if (n := len(path.read_text().splitlines())) > 430}
+    assert not long

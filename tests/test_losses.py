@@ -1,0 +1,98 @@
+"""Every loss of the table, against the oracle; the shortcut against the long way."""
+
+import numpy as np
+import pytest
+import reference
+from cases import LOSS_CASES
+
+import fastnn as fn
+
+all_losses = pytest.mark.parametrize("case", LOSS_CASES, ids=lambda case: case.name)
+pytestmark = pytest.mark.usefixtures("isa")
+
+
+@all_losses
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("shape", [(1, 2), (7, 3), (40, 10)], ids=str)
+def test_value_and_gradient(case, dtype, rng, reduction, shape):
+    y_pred = case.make_y_pred(rng, *shape, dtype)
+    y = case.make_y(rng, *shape, dtype)
+    value, gradient = getattr(fn, case.cls)(reduction=reduction).value_and_grad(y_pred, y)
+    expected = reference.loss_value_and_grad(
+        case.name,
+        y_pred.astype(float),
+        y if case.target == "labels" else y.astype(float),
+        reduction,
+    )
+    rtol = 20 * float(np.finfo(dtype).eps)
+    assert isinstance(value, float)
+    assert gradient.dtype == dtype
+    assert value == pytest.approx(expected[0], rel=rtol)
+    np.testing.assert_allclose(gradient, expected[1], rtol=rtol, atol=rtol)
+
+
+@all_losses
+def test_gradient_against_finite_differences(case, rng):
+    y_pred = case.make_y_pred(rng, 5, 4, "float64")
+    y = case.make_y(rng, 5, 4, "float64")
+    loss = getattr(fn, case.cls)()
+    numerical = reference.numerical_vjp(lambda p: loss.value_and_grad(p, y)[0], y_pred, 1.0)
+    np.testing.assert_allclose(loss.value_and_grad(y_pred, y)[1], numerical, rtol=1e-6, atol=1e-8)
+
+
+def test_the_mean_is_the_default_and_averages_over_samples(rng):
+    y_pred, y = rng.standard_normal((6, 3)), rng.standard_normal((6, 3))
+    total, total_gradient = fn.HalfSquaredError(reduction="sum").value_and_grad(y_pred, y)
+    mean, mean_gradient = fn.HalfSquaredError().value_and_grad(y_pred, y)
+    assert total == pytest.approx(0.5 * ((y_pred - y) ** 2).sum())
+    assert mean == pytest.approx(total / 6)
+    np.testing.assert_allclose(mean_gradient, total_gradient / 6, rtol=1e-15)
+
+
+def test_cross_entropy_is_softmax_then_likelihood(dtype, rng):
+    z = (3 * rng.standard_normal((20, 5))).astype(dtype)
+    labels = rng.integers(5, size=20)
+    value, gradient = fn.SoftmaxCrossEntropy().value_and_grad(z, labels)
+    softmax = fn.Softmax()
+    longer, dS = fn.NegativeLogLikelihood().value_and_grad(softmax(z), labels)
+    rtol = 50 * float(np.finfo(dtype).eps)
+    assert value == pytest.approx(longer, rel=rtol)
+    np.testing.assert_allclose(gradient, softmax.vjp(z, dS), rtol=rtol, atol=rtol)
+
+
+def test_logits_of_any_size_are_stable(dtype):
+    value, gradient = fn.SoftmaxCrossEntropy().value_and_grad(
+        np.array([[1e4, 0, -1e4]], dtype), [2]
+    )
+    assert value == 2e4
+    assert gradient.tolist() == [[1, 0, -1]]
+    value, gradient = fn.BinaryCrossEntropy().value_and_grad(
+        np.array([[1e4], [-1e4], [1e4], [-1e4]], dtype), [0, 1, 1, 0]
+    )
+    assert value == 5e3
+    assert gradient.tolist() == [[0.25], [-0.25], [0], [0]]
+
+
+def test_labels_of_any_whole_kind(rng):
+    z = rng.standard_normal((3, 4))
+    expected = fn.SoftmaxCrossEntropy().value_and_grad(z, [0, 3, 1])
+    for kind in (np.int8, np.uint64, np.float32, ">i4"):
+        value, gradient = fn.SoftmaxCrossEntropy().value_and_grad(z, np.array([0, 3, 1], kind))
+        assert value == expected[0]
+        assert np.array_equal(gradient, expected[1])
+
+
+@pytest.mark.parametrize(
+    ("layers", "kind"),
+    [([fn.LogSoftmax], "log-probabilities"), ([], "logits"), ([fn.ReLU], "logits")],
+)
+def test_likelihood_says_when_it_is_not_given_probabilities(rng, layers, kind):
+    net = fn.Network([fn.Linear(4, 3), *[layer() for layer in layers]], "float64", seed=3)
+    X, labels = rng.standard_normal((30, 4)), rng.integers(3, size=30)
+    for call in (
+        lambda: net.fit(X, labels, loss=fn.NegativeLogLikelihood()),
+        lambda: net.loss_and_grad(X, labels, fn.NegativeLogLikelihood()),
+        lambda: fn.NegativeLogLikelihood().value_and_grad(net(X), labels),
+    ):
+        with pytest.raises(ValueError, match=f"takes probabilities.*look like {kind}"):
+            call()

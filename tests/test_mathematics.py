@@ -1,0 +1,231 @@
+"""The worked examples that textbooks draw, number by number, through the public interface."""
+
+import numpy as np
+import pytest
+import reference
+
+import fastnn as fn
+
+pytestmark = pytest.mark.usefixtures("isa")
+
+XOR_X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
+XOR_Y = np.array([0, 1, 1, 0])
+
+
+# The pieces of a network ---------------------------------------------------------------------
+
+
+def test_linear_by_its_input_and_by_its_parameters(dtype):
+    """∂z/∂a = W; for a scalar h, ∂h(W a)/∂W_ij = a_j ∂_i h, the outer product; ∂h/∂b = ∇h."""
+    W, a, dh = [[1, 2, 3], [4, 5, 6]], [7, -8, 9], [10, -1]
+    net = fn.Network([fn.Linear(3, 2)], dtype)
+    net.layers[0].weight = W
+    net(a)
+    assert net.backward(dh).tolist() == (np.array(dh) @ W).tolist()
+    assert net.layers[0].weight_grad.tolist() == np.outer(dh, a).tolist()
+    assert net.layers[0].bias_grad.tolist() == dh
+
+
+def test_relu_by_its_input(dtype):
+    """Diag(1[z > 0]), with 0 at the kink."""
+    z = [-2, -1, 0, 1, 2]
+    assert fn.ReLU()(np.array(z, dtype)).tolist() == [0, 0, 0, 1, 2]
+    assert fn.ReLU().vjp(np.array(z, dtype), [3, 3, 3, 3, 3]).tolist() == [0, 0, 0, 3, 3]
+
+
+def test_softmax_by_its_input(dtype, rng):
+    """Diag(S) - S Sᵀ, row by row through vector-Jacobian products."""
+    z = rng.standard_normal(4).astype(dtype)
+    softmax = fn.Softmax()
+    S = softmax(z)
+    assert S.sum() == pytest.approx(1, rel=1e-6)
+    rows = softmax.vjp(np.tile(z, (4, 1)), np.eye(4))
+    np.testing.assert_allclose(rows, np.diag(S) - np.outer(S, S), atol=1e-7)
+
+
+def test_half_squared_error_by_the_prediction(dtype):
+    y_pred, y = np.array([[3, -1, 2]], dtype), [[1, 1, 2]]
+    value, gradient = fn.HalfSquaredError().value_and_grad(y_pred, y)
+    assert value == 4
+    assert gradient.tolist() == [[2, -2, 0]]
+
+
+def test_likelihood_by_the_probability_and_through_softmax(dtype, rng):
+    """-ln S_c: -1/S_c at c; through softmax, S - onehot_c."""
+    z = rng.standard_normal((1, 4)).astype(dtype)
+    S = fn.Softmax()(z)
+    value, dS = fn.NegativeLogLikelihood().value_and_grad(S, [2])
+    assert value == pytest.approx(-np.log(S[0, 2]), rel=1e-6)
+    np.testing.assert_allclose(dS, [[0, 0, -1 / S[0, 2], 0]], rtol=1e-6)
+    np.testing.assert_allclose(fn.Softmax().vjp(z, dS), S - [[0, 0, 1, 0]], atol=1e-6)
+
+
+def test_a_network_without_nonlinearities_collapses(dtype, rng):
+    """W2 (W1 x + b1) + b2 = (W2 W1) x + (W2 b1 + b2)."""
+    two = fn.Network([fn.Linear(4, 6), fn.Linear(6, 3)], dtype, seed=1)
+    two.params[...] = rng.standard_normal(two.n_params)
+    first, second = two.layers
+    one = fn.Network([fn.Linear(4, 3)], dtype)
+    one.layers[0].weight = second.weight @ first.weight
+    one.layers[0].bias = second.weight @ first.bias + second.bias
+    X = rng.standard_normal((20, 4))
+    np.testing.assert_allclose(one(X), two(X), rtol=1e-4, atol=1e-5)
+
+
+def test_minibatch_gradient_descent_sums_over_the_examples(rng):
+    """Θ ← Θ - ε ∇ of the summed loss; the mean's step is that over the number of examples."""
+    X, y = rng.standard_normal((4, 2)), rng.standard_normal(4)
+
+    def stepped(reduction):
+        net = fn.Network([fn.Linear(2, 1)], "float64", seed=2)
+        start = net.params.copy()
+        gradient = sum(net.loss_and_grad(X[i : i + 1], y[i : i + 1], HALF)[1] for i in range(4))
+        net.fit(
+            X, y, loss=fn.HalfSquaredError(reduction), optimizer=fn.SGD(0.1), epochs=1, batch_size=4
+        )
+        return (start - net.params) / 0.1, gradient
+
+    summed, gradient = stepped("sum")
+    np.testing.assert_allclose(summed, gradient, rtol=1e-12)
+    mean, gradient = stepped("mean")
+    np.testing.assert_allclose(mean, gradient / 4, rtol=1e-12)
+
+
+HALF = fn.HalfSquaredError()
+
+
+# Worked networks -----------------------------------------------------------------------------
+
+
+def test_bias_exercise(dtype):
+    net = fn.Network([fn.Linear(3, 2), fn.ReLU(), fn.Linear(2, 2)], dtype)
+    net.layers[0].weight, net.layers[0].bias = [[1, 0, 1], [-1, 2, 3]], (-1, 2)
+    net.layers[2].weight, net.layers[2].bias = [[1, -1], [-1, 1]], (0, 1)
+    assert net([1, 0, -2]).tolist() == [0, 1]
+
+
+def test_xor_by_hand(dtype):
+    first = fn.Linear(2, 2)
+    first.weight, first.bias = [[1, 1], [2, 2]], (-1, -1)
+    net = fn.Network([first, fn.ReLU(), fn.Linear(2, 1)], dtype)
+    hidden = net.layers[1](first(XOR_X))
+    assert hidden[XOR_Y == 1].tolist() == [[0, 1], [0, 1]]  # both positive points
+    net.layers[2].weight, net.layers[2].bias = [[-3, 1]], [0]
+    assert net(XOR_X).ravel().tolist() == XOR_Y.tolist()
+
+
+def test_the_weights_in_1_and_2_that_separate_xor():
+    """Of all first layers with weights in {1, 2} and b = (-1, -1), those like ours separate."""
+    first = fn.Linear(2, 2)
+    first.bias = (-1, -1)
+    separating = []
+    for weights in np.ndindex(2, 2, 2, 2):
+        first.weight = 1 + np.reshape(weights, (2, 2))
+        h = fn.ReLU()(first(XOR_X))
+        # a line w·h + b that is at least 1 on the positive points and at most -1 on the others
+        optimize = pytest.importorskip("scipy.optimize")
+        sign = np.where(XOR_Y, -1, 1)[:, None]
+        found = optimize.linprog(
+            np.zeros(3), sign * np.c_[h, np.ones(4)], -np.ones(4), bounds=(None, None)
+        )
+        if found.status == 0:
+            separating.append((1 + np.reshape(weights, (2, 2))).tolist())
+    assert [[1, 1], [2, 2]] in separating
+    assert all(sorted(rows) == [[1, 1], [2, 2]] for rows in separating)
+
+
+def test_no_linear_model_computes_xor():
+    net = fn.Network([fn.Linear(2, 1)], "float64", seed=0)
+    net.fit(XOR_X, XOR_Y, loss=HALF, optimizer=fn.SGD(0.1), epochs=5000, batch_size=4)
+    np.testing.assert_allclose(net(XOR_X), 0.5, atol=1e-6)  # the best of them says one half
+
+
+def test_xor_learned():
+    """Plain gradient descent from random starts; more hidden units get stuck less often."""
+    solved = {}
+    for hidden in (2, 3, 4, 8):
+        for seed in range(50):
+            net = fn.Network([fn.Linear(2, hidden), fn.ReLU(), fn.Linear(hidden, 1)], seed=seed)
+            net.fit(
+                XOR_X, XOR_Y, loss=HALF, optimizer=fn.SGD(0.1), epochs=3000, batch_size=4,
+                shuffle=False,
+            )  # fmt: skip
+            error = np.abs(net(XOR_X).ravel() - XOR_Y).max()
+            solved[hidden] = solved.get(hidden, 0) + (error < 0.05)
+    print(f"solved of 50 random starts, by hidden units: {solved}")
+    assert 0 < solved[2] < solved[4] <= solved[8]
+    assert solved[8] >= 45
+
+
+@pytest.mark.parametrize("activation", ["Sigmoid", "Tanh", "Softplus", "ReLU"])
+@pytest.mark.parametrize("x", [(0.0, 1.0), (1.0, 1.0), (1.0, 0.0), (-0.5, 2.0)], ids=str)
+def test_all_nine_partial_derivatives_of_the_xor_network(dtype, rng, activation, x):
+    w1, w2, w3, w4, b1, b2, w5, w6, b3 = rng.standard_normal(9)
+    net = fn.Network([fn.Linear(2, 2), getattr(fn, activation)(), fn.Linear(2, 1)], dtype)
+    net.params[...] = w1, w2, w3, w4, b1, b2, w5, w6, b3
+    kind = net.layers[1].kind
+    z1, z2 = w1 * x[0] + w2 * x[1] + b1, w3 * x[0] + w4 * x[1] + b2
+    a1, a2 = reference.elementwise(kind, z1), reference.elementwise(kind, z2)
+    s1, s2 = (reference.elementwise_derivative(kind, z) for z in (z1, z2))
+    assert net(x)[0] == pytest.approx(w5 * a1 + w6 * a2 + b3, rel=1e-5, abs=1e-6)
+    net.backward([1])
+    expected = [
+        w5 * s1 * x[0], w5 * s1 * x[1], w6 * s2 * x[0], w6 * s2 * x[1], w5 * s1, w6 * s2, a1, a2, 1,
+    ]  # fmt: skip
+    tolerance = 1e-5 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(net.grads, expected, rtol=tolerance, atol=tolerance)
+
+
+def softmax_network(dtype):
+    net = fn.Network(
+        [fn.Linear(2, 3, bias=False), fn.ReLU(), fn.Linear(3, 2, bias=False), fn.Softmax()], dtype
+    )
+    net.params[...] = 3, 1, 1, 0, -1, 2, 1, -1, 3, -2, 5, 4  # P row by row, Q row by row
+    return net
+
+
+def test_softmax_network_forward(dtype):
+    P, R, Q, S = softmax_network(dtype).layers
+    assert P([1, -1]).tolist() == [2, 1, -3]
+    assert R(P([1, -1])).tolist() == [2, 1, 0]
+    assert Q(R(P([1, -1]))).tolist() == [1, 1]
+    assert S(Q(R(P([1, -1])))).tolist() == [0.5, 0.5]
+    assert softmax_network(dtype)([1, -1]).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("cotangent", "gradient"),
+    [
+        ([1, 0], [3 / 4, -3 / 4, -3 / 2, 3 / 2, 0, 0, 1 / 2, 1 / 4, 0, -1 / 2, -1 / 4, 0]),
+        ([0, 1], [-3 / 4, 3 / 4, 3 / 2, -3 / 2, 0, 0, -1 / 2, -1 / 4, 0, 1 / 2, 1 / 4, 0]),
+    ],
+    ids=["row 0 of J_Θ", "row 1 of J_Θ"],
+)
+def test_softmax_network_by_its_parameters(dtype, cotangent, gradient):
+    net = softmax_network(dtype)
+    net([1, -1])
+    net.backward(cotangent)
+    assert net.grads.tolist() == gradient
+
+
+@pytest.mark.parametrize(
+    ("cotangent", "gradient"),
+    [([1, 0], [1, -1, -1, 1, 0, 0, 2, 1, 0, 0, 0, 0]),
+     ([0, 1], [-2, 2, 5, -5, 0, 0, 0, 0, 0, 2, 1, 0])],
+    ids=["row 0", "row 1"],
+)  # fmt: skip
+def test_logits_by_their_parameters(dtype, cotangent, gradient):
+    net = softmax_network(dtype)
+    logits = fn.Network([fn.Linear(2, 3, False), fn.ReLU(), fn.Linear(3, 2, False)], dtype)
+    logits.params[...] = net.params
+    logits([1, -1])
+    logits.backward(cotangent)
+    assert logits.grads.tolist() == gradient
+
+
+def test_softmax_network_under_negative_log_likelihood(dtype):
+    """One positive example: class 1 of the classes 1 and 2, which is index 0."""
+    net = softmax_network(dtype)
+    value, gradient = net.loss_and_grad([[1, -1]], [0], fn.NegativeLogLikelihood())
+    assert value == pytest.approx(np.log(2), rel=1e-6)
+    assert gradient.tolist() == [-3 / 2, 3 / 2, 3, -3, 0, 0, -1, -1 / 2, 0, 1, 1 / 2, 0]
