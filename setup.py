@@ -99,7 +99,7 @@ setup(
             )
             for isa, flags in ISAS.items()
         ],
-        include_path=["fastnn/_core/engine"],
+        include_path=["."],
         build_dir="build/cython",
         compiler_directives={
             "language_level": 3,
