@@ -11,7 +11,7 @@ import fastnn as fn
 
 CASES = [
     *NETWORK_CASES,
-    NetworkCase("every_other_kind", [linear(3, 3), kind("relu"), kind("sigmoid"), kind("softplus")]),
+    NetworkCase("other_kinds", [linear(3, 3), kind("relu"), kind("sigmoid"), kind("softplus")]),
 ]
 
 
