@@ -1,12 +1,12 @@
-"""The face that every build of the engine has. Array is of float32 or float64, one dtype a call."""
+"""The face that every build of the engine has. Arrays are float32 or float64, one dtype a call."""
 
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
-UpdateRule = tuple[str, int, float, float, float, float, float, bool]
+_Array = NDArray[Any]
+_UpdateRule = tuple[str, int, float, float, float, float, float, bool]
 
 openmp: bool
 flags: str
@@ -23,11 +23,11 @@ class Plan:
     n_constants: int
     row_width: int
     max_width: int
-    def __init__(self, operations: list[tuple[str, int, int, bool, float]]) -> None: ...
+    def __new__(cls, operations: list[tuple[str, int, int, bool, float]]) -> Self: ...
 
 @final
 class Memory:
-    def __init__(self, n_bytes: int) -> None: ...
+    def __new__(cls, n_bytes: int) -> Self: ...
 
 @final
 class Trainer:
@@ -39,16 +39,16 @@ class Trainer:
     def __init__(
         self,
         plan: Plan,
-        params: Array,
-        grads: Array,
-        constants: Array,
-        x: Array,
-        targets: Array | None,
+        params: _Array,
+        grads: _Array,
+        constants: _Array,
+        x: _Array,
+        targets: _Array | None,
         labels: NDArray[np.int64] | None,
         loss: str,
         mean: bool,
-        optimizer: UpdateRule,
-        state: Array,
+        optimizer: _UpdateRule,
+        state: _Array,
         step: int,
         batch_size: int,
         n_epochs: int,
@@ -62,45 +62,45 @@ class Trainer:
     def run(self, until_epoch: int, seconds: float) -> bool: ...
 
 def predict(
-    plan: Plan, params: Array, constants: Array, x: Array, out: Array, n_threads: int
+    plan: Plan, params: _Array, constants: _Array, x: _Array, out: _Array, n_threads: int
 ) -> None: ...
 def forward(
-    plan: Plan, params: Array, constants: Array, x: Array, activations: Array, n_threads: int
+    plan: Plan, params: _Array, constants: _Array, x: _Array, activations: _Array, n_threads: int
 ) -> None: ...
 def backward(
     plan: Plan,
-    params: Array,
-    constants: Array,
-    x: Array,
-    activations: Array,
-    dy: Array,
-    grads: Array,
-    dx: Array,
+    params: _Array,
+    constants: _Array,
+    x: _Array,
+    activations: _Array,
+    dy: _Array,
+    grads: _Array,
+    dx: _Array,
     n_threads: int,
 ) -> None: ...
 def loss_and_grad(
     plan: Plan,
-    params: Array,
-    constants: Array,
-    x: Array,
-    targets: Array | None,
+    params: _Array,
+    constants: _Array,
+    x: _Array,
+    targets: _Array | None,
     labels: NDArray[np.int64] | None,
     loss: str,
     mean: bool,
-    grads: Array,
+    grads: _Array,
     n_threads: int,
 ) -> float: ...
 def loss(
     kind: str,
-    y_pred: Array,
-    targets: Array | None,
+    y_pred: _Array,
+    targets: _Array | None,
     labels: NDArray[np.int64] | None,
     scale: float,
-    dy: Array,
+    dy: _Array,
 ) -> float: ...
 def optimizer_step(
-    rule: UpdateRule, params: Array, grads: Array, state: Array, step: int
+    rule: _UpdateRule, params: _Array, grads: _Array, state: _Array, step: int
 ) -> None: ...
-def matmul(a: Array, b: Array, start: Array | None, out: Array, n_threads: int) -> None: ...
-def all_finite(values: Array) -> bool: ...
+def matmul(a: _Array, b: _Array, start: _Array | None, out: _Array, n_threads: int) -> None: ...
+def all_finite(values: _Array) -> bool: ...
 def draw_permutation(bit_generator: np.random.BitGenerator, order: NDArray[np.int64]) -> None: ...
