@@ -380,3 +380,21 @@ def test_an_error_in_a_python_loss_arrives_unchanged(rng):
     with pytest.raises(LookupError, match="mine"):
         net.fit(rng.standard_normal((4, 3)), np.zeros(4), loss=Failing(), epochs=1)
     net.fit(rng.standard_normal((4, 3)), np.zeros(4), loss=fn.MeanSquaredError(), epochs=1)
+
+
+def test_the_progress_bar_is_on_in_a_terminal():
+    import os
+    import pty
+    import subprocess
+    import sys
+
+    code = (
+        "import fastnn as fn; fn.Network([fn.Linear(1, 1)]).fit([[1], [2]], [1, 2],"
+        " loss=fn.MeanSquaredError(), optimizer=fn.SGD(0.01), epochs=3)"
+    )
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-P", "-c", code], stderr=theirs, timeout=60, check=True)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert "epoch 3/3" in shown
