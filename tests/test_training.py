@@ -387,12 +387,14 @@ def test_the_progress_bar_is_on_in_a_terminal():
     import pty
     import subprocess
     import sys
+    import termios
 
     code = (
         "import fastnn as fn; fn.Network([fn.Linear(1, 1)]).fit([[1], [2]], [1, 2],"
         " loss=fn.MeanSquaredError(), optimizer=fn.SGD(0.01), epochs=3)"
     )
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
     subprocess.run([sys.executable, "-P", "-c", code], stderr=theirs, timeout=60, check=True)
     shown = os.read(ours, 100_000).decode()
     os.close(ours)
