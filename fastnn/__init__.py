@@ -3,7 +3,7 @@
 >>> import fastnn as fn
 >>> net = fn.Network([fn.Linear(2, 8), fn.ReLU(), fn.Linear(8, 2)], seed=0)
 >>> history = net.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], epochs=500, seed=0)
->>> net.predict([[0, 1]]).argmax()
+>>> int(net.predict([[0, 1]]).argmax())
 1
 """
 

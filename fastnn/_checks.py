@@ -16,26 +16,38 @@ from fastnn import _core
 Array = NDArray[Any]
 
 
-def real_array(value: Any, name: str, dtype: np.dtype[Any]) -> Array:
-    """Convert to a finite array that the engine can read; copies only if it must.
+def numeric_array(value: Any, name: str) -> Array:
+    """Make an array of booleans, integers or real numbers, without a copy where it is one.
 
     Raises
     ------
     TypeError
         If it is not numeric: objects, text, complex numbers, sparse or masked arrays.
     ValueError
-        If it is ragged, or holds NaN, infinity, or a number beyond the range of `dtype`.
+        If it is ragged.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill or drop the masked entries first")
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} is sparse; pass {name}.toarray()")
     try:
-        given = np.asarray(value)
+        array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
-    if given.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {given.dtype}; real numbers are wanted")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {array.dtype}; real numbers are wanted")
+    return array
+
+
+def real_array(value: Any, name: str, dtype: np.dtype[Any]) -> Array:
+    """Convert to a finite array that the engine can read; copies only if it must.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `numeric_array`, or if it holds NaN, infinity, or a number beyond the range of `dtype`.
+    """
+    given = numeric_array(value, name)
     with np.errstate(over="ignore"):  # overflow becomes infinity, which is reported below
         array = np.require(given, dtype, ["C", "A"])
     if not _core.engine.all_finite(array.reshape(-1)):
@@ -55,15 +67,13 @@ def shaped_array(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, 
     return array
 
 
-def samples(
-    value: Any, name: str, dtype: np.dtype[Any], n_features: int, *, at_least: int = 0
-) -> Array:
-    """Check a matrix of samples (n, n_features) that has `at_least` so many rows."""
+def samples(value: Any, name: str, dtype: np.dtype[Any], n_features: int) -> Array:
+    """Check a matrix of samples (n, n_features), n at least 1."""
     array = real_array(value, name, dtype)
     if array.ndim != 2 or array.shape[1] != n_features:
         raise ValueError(f"{name} has shape {array.shape}; (n, {n_features}) is wanted")
-    if array.shape[0] < at_least:
-        raise ValueError(f"{name} is empty; at least {at_least} row is wanted")
+    if array.shape[0] == 0:
+        raise ValueError(f"{name} is empty; at least one row is wanted")
     return array
 
 
@@ -78,14 +88,11 @@ def one_or_more_samples(
         The matrix, and whether it was given as one sample.
     """
     array = real_array(value, name, dtype)
-    single = array.ndim == 1
-    if single:
-        array = array[np.newaxis]
-    if array.ndim != 2 or array.shape[1] != n_features:
+    if array.ndim not in (1, 2) or array.shape[-1] != n_features:
         raise ValueError(
-            f"{name} has shape {np.shape(value)}; (n, {n_features}) or ({n_features},) is wanted"
+            f"{name} has shape {array.shape}; (n, {n_features}) or ({n_features},) is wanted"
         )
-    return array, single
+    return np.atleast_2d(array), array.ndim == 1
 
 
 def real_targets(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, int]) -> Array:
@@ -96,19 +103,21 @@ def real_targets(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, 
     if array.shape != shape:
         wanted = f"{shape} or ({shape[0]},)" if shape[1] == 1 else f"{shape}"
         raise ValueError(
-            f"{name} has shape {np.shape(value)}; {wanted} is wanted, a row for each sample and "
-            f"a column for each output"
+            f"{name} has shape {array.shape}; {wanted} is wanted, a row for each sample and a "
+            f"column for each output"
         )
     return array
 
 
 def class_labels(value: Any, name: str, n_samples: int, n_classes: int) -> NDArray[np.int64]:
-    """Check class indices (n_samples,) in 0 … n_classes - 1; whole-numbered floats will do."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; class indices 0 to {n_classes - 1} are wanted"
-        )
+    """Check class indices (n_samples,) in 0 … n_classes - 1; whole-numbered floats will do.
+
+    Returns a copy, so that no other thread can put an index out of range behind the engine's back.
+    """
+    try:
+        array = numeric_array(value, name)
+    except TypeError as error:
+        raise TypeError(f"{error}, as class indices 0 to {n_classes - 1}") from None
     if array.shape != (n_samples,):
         raise ValueError(
             f"{name} has shape {array.shape}; ({n_samples},) is wanted, a class index for each "
@@ -120,16 +129,36 @@ def class_labels(value: Any, name: str, n_samples: int, n_classes: int) -> NDArr
         raise ValueError(
             f"{name}[{place}] is {array[place]}; a class index 0 to {n_classes - 1} is wanted"
         )
-    return np.require(array, np.int64, ["C", "A"])
+    return array.astype(np.int64, order="C", copy=True)
 
 
 def integer(value: Any, name: str, *, at_least: int) -> int:
-    """Check a whole number; bool is not one."""
+    """Check a whole number below 2**62; bool is not one."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; an integer is wanted")
-    if value < at_least:
-        raise ValueError(f"{name} is {value}; an integer of at least {at_least} is wanted")
-    return int(value)
+    found = int(value)
+    if not at_least <= found < 2**62:
+        raise ValueError(f"{name} is {found}; an integer of at least {at_least} is wanted")
+    return found
+
+
+def thread_count(n_threads: Any) -> int:
+    """Check `n_threads`, and return how many to use; by default as many as are useful."""
+    if n_threads is not None:
+        n_threads = integer(n_threads, "n_threads", at_least=1)
+    return _core.thread_count(n_threads)
+
+
+def seed(value: Any) -> int | None:
+    """Check a seed: an integer of at least 0, or None for fresh entropy."""
+    return None if value is None else integer(value, "seed", at_least=0)
+
+
+def boolean(value: Any, name: str) -> bool:
+    """Check a truth value, Python's or NumPy's."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {value!r}; True or False is wanted")
+    return bool(value)
 
 
 def number(
@@ -139,7 +168,10 @@ def number(
     """Check a finite real number with above < value < below and at_least <= value."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; a real number is wanted")
-    found = float(value)
+    try:
+        found = float(value)
+    except OverflowError:
+        found = np.inf
     if not (above < found < below and at_least <= found):  # NaN and infinities fail here too
         limits = [
             f"{word} {limit:g}"
@@ -154,10 +186,22 @@ def number(
 def floating_dtype(value: Any) -> np.dtype[Any]:
     """Check that a dtype is float32 or float64, in native byte order."""
     try:
-        dtype: np.dtype[Any] | None = np.dtype(value)
-    except TypeError:
+        dtype: np.dtype[Any] | None = None if value is None else np.dtype(value)
+    except (TypeError, ValueError, SyntaxError):  # NumPy parses some strings as Python
         dtype = None
     for wanted in (np.dtype(np.float32), np.dtype(np.float64)):
-        if value is not None and dtype is not None and dtype == wanted:
+        if dtype is not None and dtype == wanted:
             return wanted
     raise ValueError(f"dtype is {value!r}; 'float32' or 'float64' is wanted")
+
+
+def names(value: Any, name: str, n: int, types: tuple[type, ...]) -> list[Any] | None:
+    """Check a list of n names of those types, or None."""
+    if value is None:
+        return None
+    items = [] if isinstance(value, str) else list(value)
+    items = [item.item() if isinstance(item, np.generic) else item for item in items]
+    if len(items) != n or not all(isinstance(item, types) for item in items):
+        wanted = " or ".join(t.__name__ for t in types)
+        raise ValueError(f"{name} is {value!r}; a list of {n} of type {wanted} is wanted")
+    return items

@@ -11,14 +11,6 @@ from fastnn.layers import LAYERS, Layer, Linear, Standardize
 
 Array = NDArray[Any]
 
-# What follows a linear layer decides the variance that its weights should have.
-FITTING_INITIALIZER = {
-    "relu": initializers.he_uniform, "leaky_relu": initializers.he_uniform,
-    "elu": initializers.he_uniform, "softplus": initializers.he_uniform,
-    "gelu": initializers.he_uniform, "silu": initializers.he_uniform,
-    "abs": initializers.he_uniform, "selu": initializers.lecun_normal,
-}  # fmt: skip
-
 
 def input_widths(layers: Sequence[Layer]) -> list[int]:
     """Return each layer's input width.
@@ -57,21 +49,58 @@ def bind(
     layers: Sequence[Layer], params: Array, grads: Array, constants: Array,
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Move the layers' values into a network's arrays, drawing those that are not set yet."""
-    n_params = n_constants = 0
+    """Move the layers' values into a network's arrays, drawing those that are not set yet.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of the arrays' range; no layer has changed then.
+    """
+    drawn, fixed = [], []
     for i, layer in enumerate(layers):
         if isinstance(layer, Linear):
-            stop = n_params + layer.n_params
-            following = layers[i + 1].kind if i + 1 < len(layers) else ""
-            default = FITTING_INITIALIZER.get(following, initializers.xavier_uniform)
-            layer.bind(params[n_params:stop], grads[n_params:stop], rng, default)
-            n_params = stop
+            following = layers[i + 1] if i + 1 < len(layers) else layer
+            drawn.append(layer.initial_values(rng, getattr(initializers, following.weight_init)))
         elif isinstance(layer, Standardize):
-            stop = n_constants + 2 * layer.in_features
-            layer.bind(constants[n_constants:stop])
-            n_constants = stop
+            fixed.append(layer.initial_values())
+    _store(drawn, params, "a parameter")
+    _store(fixed, constants, "a mean or scale")
+
+    n_params = n_constants = 0
     for layer in layers:
-        layer.in_network = True
+        if isinstance(layer, Linear):
+            place = slice(n_params, n_params + layer.n_params)
+            layer.bind(params[place], grads[place])
+            n_params = place.stop
+        elif isinstance(layer, Standardize):
+            place = slice(n_constants, n_constants + 2 * layer.in_features)
+            layer.bind(constants[place])
+            n_constants = place.stop
+        layer.join_network()
+
+
+def _store(values: list[Array], target: Array, what: str) -> None:
+    given = np.concatenate([*values, np.empty(0)])
+    with np.errstate(over="ignore", under="ignore"):
+        target[...] = given
+    overflow = np.isfinite(given) & ~np.isfinite(target)
+    underflow = (given != 0) & (target == 0)
+    if overflow.any() or (underflow.any() and what == "a mean or scale"):
+        raise ValueError(f"{what} is out of the range of {target.dtype}")
+
+
+def summary(layers: Sequence[Layer], out_features: Sequence[int], title: str) -> str:
+    """Return a table of the layers, their output widths and numbers of parameters."""
+    rows = [("layer", "output", "parameters")]
+    rows += [
+        (repr(layer), str(width), f"{layer.n_params:,}")
+        for layer, width in zip(layers, out_features, strict=True)
+    ]
+    rows.append((title, "", f"{sum(layer.n_params for layer in layers):,}"))
+    size = [max(len(row[i]) for row in rows) for i in range(3)]
+    lines = [f"{a:<{size[0]}}  {b:>{size[1]}}  {c:>{size[2]}}" for a, b, c in rows]
+    rule = "-" * len(lines[0])
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
 
 def describe(layers: Sequence[Layer]) -> tuple[list[dict[str, Any]], dict[str, Array]]:

@@ -21,17 +21,12 @@ from numpy.typing import NDArray
 
 import fastnn as fn
 from fastnn import datasets, metrics, plots
+from fastnn.layers import LAYERS, Activation
 
 ACTIVATIONS = {
-    "relu": fn.ReLU,
-    "leaky_relu": fn.LeakyReLU,
-    "elu": fn.ELU,
-    "selu": fn.SELU,
-    "sigmoid": fn.Sigmoid,
-    "tanh": fn.Tanh,
-    "softplus": fn.Softplus,
-    "gelu": fn.GELU,
-    "silu": fn.SiLU,
+    kind: layer
+    for kind, layer in LAYERS.items()
+    if issubclass(layer, Activation) and layer is not fn.Identity
 }
 PLOT_FORMATS = (".png", ".svg", ".pdf")
 
@@ -308,10 +303,8 @@ def _network(X: NDArray[Any], n_outputs: int, args: argparse.Namespace) -> fn.Ne
 
 def _unstandardise_output(linear: Any, mean: float, scale: float) -> None:
     """Make a layer that gives (target - mean) / scale give the target itself, in place."""
-    weight, bias = linear.weight, linear.bias
-    weight *= scale
-    bias *= scale
-    bias += mean
+    linear.weight = linear.weight.astype(float) * scale
+    linear.bias = linear.bias.astype(float) * scale + mean
 
 
 def _class_labels(y: NDArray[Any]) -> list[Any]:

@@ -5,7 +5,7 @@ Each describes a kernel of the engine. A loss of your own is any object with
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,23 @@ Array = NDArray[Any]
 
 
 class CustomLoss(Protocol):
-    """What `fit` asks of a loss written in Python."""
+    """What `fit` asks of a loss written in Python.
+
+    If it has an attribute `reduction` that is not "mean", an epoch's loss is the sum of its values
+    over the minibatches; otherwise their mean, weighted by the samples.
+    """
 
     def value_and_grad(self, y_pred: Array, y: Array) -> tuple[float, Array]:
-        """Return the loss of a minibatch and its gradient by `y_pred`, of the same shape."""
+        """Return the loss of a minibatch and its gradient by `y_pred` (n, n_outputs)."""
         ...
 
 
 @dataclass(frozen=True)
 class Loss:
     """What the built-in losses share; use one of its subclasses.
+
+    The engine knows these alone: a subclass of your own trains step by step, through its
+    `value_and_grad`.
 
     Parameters
     ----------
@@ -36,6 +43,7 @@ class Loss:
 
     kind: ClassVar[str]
     takes_labels: ClassVar[bool]
+    takes_probabilities: ClassVar[bool] = False
     metric_name: ClassVar[str]
 
     reduction: Literal["mean", "sum"] = "mean"
@@ -68,8 +76,7 @@ class Loss:
         if outputs.ndim != 2:
             raise ValueError(f"y_pred has shape {outputs.shape}; (n, n_outputs) is wanted")
         self.check_outputs(outputs)
-        target = self.check_target(y, outputs)
-        return self.evaluate(outputs, target)
+        return self.evaluate(outputs, self.check_target(y, outputs.shape, dtype))
 
     def evaluate(self, outputs: Array, target: Array) -> tuple[float, Array]:
         """`value_and_grad` of arrays that `check_target` has seen."""
@@ -77,19 +84,21 @@ class Loss:
         mean = self.reduction == "mean"
         gradient = np.empty_like(outputs)
         total = _core.engine.loss(
-            self.kind, outputs, *self.split(target), 1 / n if mean else 1.0, gradient
+            self.kind, outputs, *self.engine_target(target), 1 / n if mean else 1.0, gradient
         )
         return total / n if mean else total, gradient
 
-    def split(self, target: Array) -> tuple[Array | None, Array | None]:
-        """Return (targets, labels) as the engine takes them: one of the two is None."""
+    def engine_target(self, target: Array) -> tuple[Array | None, Array | None]:
+        """Return the engine's two arguments (targets, labels), one of which is None."""
         return (None, target) if self.takes_labels else (target, None)
 
-    def check_target(self, y: Any, outputs: Array, name: str = "y") -> Array:
-        """Check targets against outputs (n, n_outputs), which give shape and dtype alone."""
-        n, n_outputs = outputs.shape
+    def check_target(
+        self, y: Any, shape: tuple[int, int], dtype: np.dtype[Any], name: str = "y"
+    ) -> Array:
+        """Check and convert targets for outputs of that shape (n, n_outputs) and dtype."""
+        n, n_outputs = shape
         if not self.takes_labels:
-            return _checks.real_targets(y, name, outputs.dtype, (n, n_outputs))
+            return _checks.real_targets(y, name, dtype, shape)
         if n_outputs < 2:
             raise ValueError(
                 f"{type(self).__name__} needs a network of at least 2 outputs, one for each "
@@ -143,9 +152,11 @@ class BinaryCrossEntropy(Loss):
     takes_labels: ClassVar[bool] = False
     metric_name: ClassVar[str] = "accuracy"
 
-    def check_target(self, y: Any, outputs: Array, name: str = "y") -> Array:
-        """Check targets in [0, 1] of the outputs' shape."""
-        target = super().check_target(y, outputs, name)
+    def check_target(
+        self, y: Any, shape: tuple[int, int], dtype: np.dtype[Any], name: str = "y"
+    ) -> Array:
+        """Check and convert targets in [0, 1] for outputs of that shape and dtype."""
+        target = super().check_target(y, shape, dtype, name)
         if target.size and (target.min() < 0 or target.max() > 1):
             raise ValueError(
                 f"{name} lies in [{target.min():g}, {target.max():g}]; BinaryCrossEntropy takes "
@@ -155,7 +166,7 @@ class BinaryCrossEntropy(Loss):
 
     def metric(self, outputs: Array, target: Array) -> float:
         """Return the share of outputs on the target's side of one half."""
-        return float(np.mean((outputs > 0) == (target > 0.5)))
+        return metrics.binary_accuracy(outputs, target)
 
 
 @dataclass(frozen=True)
@@ -169,6 +180,7 @@ class NegativeLogLikelihood(Loss):
 
     kind: ClassVar[str] = "negative_log_likelihood"
     takes_labels: ClassVar[bool] = True
+    takes_probabilities: ClassVar[bool] = True
     metric_name: ClassVar[str] = "accuracy"
 
     def check_outputs(self, outputs: Array) -> None:
@@ -196,3 +208,42 @@ class SoftmaxCrossEntropy(Loss):
     kind: ClassVar[str] = "softmax_cross_entropy"
     takes_labels: ClassVar[bool] = True
     metric_name: ClassVar[str] = "accuracy"
+
+
+BUILT_IN = (
+    HalfSquaredError, MeanSquaredError, BinaryCrossEntropy, NegativeLogLikelihood,
+    SoftmaxCrossEntropy,
+)  # fmt: skip
+
+
+def is_built_in(loss: Any) -> TypeGuard[Loss]:
+    """Whether the engine knows this loss; a subclass may have changed what it computes."""
+    return type(loss) in BUILT_IN
+
+
+def check_target(
+    loss: Any, y: Any, shape: tuple[int, int], dtype: np.dtype[Any], name: str
+) -> NDArray[Any]:
+    """Check a loss, and targets for outputs of that shape (n, n_outputs) and dtype.
+
+    Raises
+    ------
+    TypeError
+        If it is no loss.
+    ValueError, TypeError
+        If the targets are not what the loss takes.
+    """
+    if is_built_in(loss):
+        return loss.check_target(y, shape, dtype, name)
+    if isinstance(loss, type) or not callable(getattr(loss, "value_and_grad", None)):
+        raise TypeError(
+            f"loss is {loss!r}; a loss of fastnn such as SoftmaxCrossEntropy(), or an object with "
+            f"value_and_grad(y_pred, y), is wanted"
+        )
+    try:
+        target = np.asarray(y)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    if target.ndim == 0 or len(target) != shape[0]:
+        raise ValueError(f"{name} has shape {target.shape}; ({shape[0]}, …) is wanted")
+    return target

@@ -14,6 +14,11 @@ def accuracy(outputs: Array, labels: Array) -> float:
     return float(np.mean(outputs.argmax(axis=1) == labels))
 
 
+def binary_accuracy(logits: Array, targets: Array) -> float:
+    """Return the share of entries on the same side: logit of 0, target of one half."""
+    return float(np.mean((logits > 0) == (targets > 0.5)))
+
+
 def rmse(outputs: Array, targets: Array) -> float:
     """Return the root of the mean squared error, over arrays of one shape."""
     return float(np.sqrt(np.mean(np.square(outputs - targets, dtype=np.float64))))

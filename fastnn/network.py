@@ -4,6 +4,7 @@ The layers are compiled to a Plan for the engine once, at construction. Paramete
 constants are three flat arrays; the layers hold views into them.
 """
 
+import copy
 import os
 from typing import Any, Self
 
@@ -12,10 +13,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _checks, _core, architecture, model_file, training
 from fastnn.layers import Layer
-from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
+from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, check_target, is_built_in
+from fastnn.model import Model
 from fastnn.model_file import ModelFileError
-from fastnn.optimizers import SGD, Adam, Optimizer
-from fastnn.training import History, Model, OptimizerState, Validation
+from fastnn.optimizers import SGD, Adam, Optimizer, OptimizerState
+from fastnn.stepwise import value_and_grad
+from fastnn.training import History, Validation
 
 Array = NDArray[Any]
 
@@ -37,8 +40,7 @@ class Network:
     Attributes
     ----------
     params, grads : ndarray (n_params,)
-        All parameters, and the gradient that `backward` or `fit` left: for each linear layer its
-        weight row by row, then its bias. Writable; the layers' arrays are views into them.
+        The flat parameters and gradient, writable.
     layers : tuple of Layer
     class_labels : list or None
         Names of the classes in the order of the outputs; saved with the model.
@@ -55,21 +57,18 @@ class Network:
         self, layers: "list[Layer] | tuple[Layer, ...]", dtype: DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:  # fmt: skip
-        self.layers = tuple(layers)
-        self.dtype = _checks.floating_dtype(dtype)
-        widths = architecture.input_widths(self.layers)
+        self._layers = tuple(layers)
+        self._dtype = _checks.floating_dtype(dtype)
+        rng = np.random.default_rng(_checks.seed(seed))
+        widths = architecture.input_widths(self._layers)
+        n_params = sum(layer.n_params for layer in self._layers)
+        params, grads = np.empty(n_params, self._dtype), np.zeros(n_params, self._dtype)
         self._operations = [
-            layer.operation(width) for layer, width in zip(self.layers, widths, strict=True)
+            layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
         ]
         plan = _core.engine.Plan(self._operations)
-        self._model = Model(
-            plan, np.empty(plan.n_params, self.dtype), np.zeros(plan.n_params, self.dtype),
-            np.empty(plan.n_constants, self.dtype),
-        )  # fmt: skip
-        self.params, self.grads = self._model.params, self._model.grads
-        architecture.bind(
-            self.layers, self.params, self.grads, self._model.constants, np.random.default_rng(seed)
-        )
+        self._model = Model(plan, params, grads, np.empty(plan.n_constants, self._dtype))
+        architecture.bind(self._layers, params, grads, self._model.constants, rng)
         self._optimizer_state = OptimizerState()
         self._forward: tuple[Array, Array, bool] | None = None  # input, activations, one sample?
         self._training = False
@@ -77,6 +76,35 @@ class Network:
         self._feature_names: list[str] | None = None
 
     # ------------------------------------------------------------------ what it is
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, in order."""
+        return self._layers
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of parameters, inputs and outputs."""
+        return self._dtype
+
+    @property
+    def params(self) -> Array:
+        """All parameters, (n_params,), writable: for each linear layer its weight row by row, then
+        its bias. The layers' arrays are views into it; assigning copies into it."""
+        return self._model.params
+
+    @params.setter
+    def params(self, value: Any) -> None:
+        self.params[...] = _checks.shaped_array(value, "params", self.dtype, self.params.shape)
+
+    @property
+    def grads(self) -> Array:
+        """The gradient that `backward` or `fit` left, (n_params,), in the order of `params`."""
+        return self._model.grads
+
+    @grads.setter
+    def grads(self, value: Any) -> None:
+        self.grads[...] = _checks.shaped_array(value, "grads", self.dtype, self.grads.shape)
 
     @property
     def n_params(self) -> int:
@@ -101,7 +129,7 @@ class Network:
     @class_labels.setter
     def class_labels(self, value: Any) -> None:
         n = max(self.out_features, 2)  # one output can tell two classes apart
-        self._class_labels = _names(value, "class_labels", n, (str, int, float, bool))
+        self._class_labels = _checks.names(value, "class_labels", n, (str, int, float, bool))
 
     @property
     def feature_names(self) -> list[str] | None:
@@ -110,20 +138,12 @@ class Network:
 
     @feature_names.setter
     def feature_names(self, value: Any) -> None:
-        self._feature_names = _names(value, "feature_names", self.in_features, (str,))
+        self._feature_names = _checks.names(value, "feature_names", self.in_features, (str,))
 
     def summary(self) -> str:
         """Return a table of the layers, their output widths and numbers of parameters."""
-        rows = [("layer", "output", "parameters")]
-        rows += [
-            (repr(layer), str(operation[2]), f"{layer.n_params:,}")
-            for layer, operation in zip(self.layers, self._operations, strict=True)
-        ]
-        rows.append((f"total, {self.dtype}", "", f"{self.n_params:,}"))
-        size = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = [f"{a:<{size[0]}}  {b:>{size[1]}}  {c:>{size[2]}}" for a, b, c in rows]
-        rule = "-" * len(lines[0])
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        out_features = [operation[2] for operation in self._operations]
+        return architecture.summary(self.layers, out_features, f"total, {self.dtype}")
 
     def __repr__(self) -> str:
         layers = "".join(f"    {layer!r},\n" for layer in self.layers)
@@ -143,16 +163,16 @@ class Network:
         ndarray (n, out_features) or (out_features,)
             Raw outputs, in the network's dtype. All activations stay in memory until the next
             call; `predict` keeps none.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape, or is not finite real numbers.
         """
         x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
-        plan = self._model.plan
-        x = x.copy() if np.may_share_memory(x, X) else x  # the caller may write into its own
-        activations = np.empty(len(x) * plan.row_width, self.dtype)
-        _core.engine.forward(
-            plan, self.params, self._model.constants, x, activations, _core.thread_count(None)
-        )
+        x = x.copy()  # the caller may write into its own before `backward`
+        activations, outputs = self._model.forward(x, _checks.thread_count(None))
         self._forward = (x, activations, single)
-        outputs = activations[activations.size - len(x) * plan.n_out :].reshape(-1, plan.n_out)
         return outputs[0].copy() if single else outputs.copy()
 
     __call__ = forward
@@ -175,18 +195,22 @@ class Network:
         Raises
         ------
         RuntimeError
-            If `forward` was not called before.
+            If there was no `forward` since the construction or the last `fit`, or another thread
+            is training this network.
+        ValueError, TypeError
+            If dY has another shape, or is not finite real numbers.
+
+        Notes
+        -----
+        Parameters written since `forward` mix the old activations with the new weights.
         """
+        self._refuse_while_training()
         if self._forward is None:
             raise RuntimeError("backward needs the activations of a forward pass; call forward(X)")
         x, activations, single = self._forward
         shape = (self.out_features,) if single else (len(x), self.out_features)
-        dy = _checks.shaped_array(dY, "dY", self.dtype, shape).reshape(len(x), -1)
-        dx = np.empty_like(x)
-        _core.engine.backward(
-            self._model.plan, self.params, self._model.constants, x, activations, dy, self.grads,
-            dx, _core.thread_count(None),
-        )  # fmt: skip
+        dy = _checks.shaped_array(dY, "dY", self.dtype, shape).reshape(-1, self.out_features)
+        dx = self._model.backward(x, activations, dy, self.grads, _checks.thread_count(None))
         return dx[0] if single else dx
 
     def predict(self, X: Any, *, n_threads: int | None = None) -> Array:
@@ -202,9 +226,14 @@ class Network:
         -------
         ndarray (n, out_features) or (out_features,)
             Raw outputs, in the network's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape, or is not finite real numbers.
         """
         x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
-        outputs = self._model.predict(x, _threads(n_threads))
+        outputs = self._model.predict(x, _checks.thread_count(n_threads))
         return outputs[0] if single else outputs
 
     def loss_and_grad(self, X: Any, y: Any, loss: Loss | CustomLoss) -> tuple[float, Array]:
@@ -222,42 +251,30 @@ class Network:
         (float, ndarray (n_params,))
             A fresh array; `grads` keeps what it held. Feeds `scipy.optimize.minimize(jac=True)`.
         """
-        x = _checks.samples(X, "X", self.dtype, self.in_features, at_least=1)
+        x = _checks.samples(X, "X", self.dtype, self.in_features)
         target = self._target(loss, x, y, "y")
+        model, n_threads = self._model, _checks.thread_count(None)
         grads = np.empty_like(self.params)
-        plan, constants = self._model.plan, self._model.constants
-        n_threads = _core.thread_count(None)
-        if isinstance(loss, Loss):
+        if is_built_in(loss):
             value = _core.engine.loss_and_grad(
-                plan, self.params, constants, x, *loss.split(target), loss.kind,
-                loss.reduction == "mean", grads, n_threads,
+                model.plan, model.params, model.constants, x, *loss.engine_target(target),
+                loss.kind, loss.reduction == "mean", grads, n_threads,
             )  # fmt: skip
-            return value, grads
-        activations = np.empty(len(x) * plan.row_width, self.dtype)
-        _core.engine.forward(plan, self.params, constants, x, activations, n_threads)
-        outputs = activations[-len(x) * plan.n_out :].reshape(-1, plan.n_out)
-        value, dy = training.checked_value_and_grad(loss, outputs, target)
-        _core.engine.backward(
-            plan, self.params, constants, x, activations, dy, grads, np.empty_like(x), n_threads
-        )
+        else:
+            activations, outputs = model.forward(x, n_threads)
+            value, dy = value_and_grad(loss, outputs, target)
+            model.backward(x, activations, dy, grads, n_threads)
         return value, grads
 
     def _target(self, loss: Loss | CustomLoss, x: Array, y: Any, name: str) -> Any:
-        """Check a loss and the targets given with it."""
-        if isinstance(loss, Loss):
-            outputs = np.broadcast_to(np.empty((), self.dtype), (len(x), self.out_features))
-            target = loss.check_target(y, outputs, name)
+        target = check_target(loss, y, (len(x), self.out_features), self.dtype, name)
+        if is_built_in(loss) and loss.takes_probabilities:
             loss.check_outputs(self._model.predict(x[:256], 1))
-            return target
-        if isinstance(loss, type) or not callable(getattr(loss, "value_and_grad", None)):
-            raise TypeError(
-                f"loss is {loss!r}; a loss of fastnn such as SoftmaxCrossEntropy(), or an object "
-                f"with value_and_grad(y_pred, y), is wanted"
-            )
-        target = np.asarray(y)
-        if target.ndim == 0 or len(target) != len(x):
-            raise ValueError(f"{name} has shape {target.shape}; ({len(x)}, …) is wanted")
         return target
+
+    def _refuse_while_training(self) -> None:
+        if self._training:
+            raise RuntimeError("this network is being trained by another call of fit")
 
     # ------------------------------------------------------------------ training
 
@@ -315,38 +332,39 @@ class Network:
         Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates; the
         parameters stay usable.
         """
-        x = _checks.samples(X, "X", self.dtype, self.in_features, at_least=1)
+        x = _checks.samples(X, "X", self.dtype, self.in_features)
         target = self._target(loss, x, y, "y")
         if not isinstance(optimizer, SGD | Adam):
             raise TypeError(f"optimizer is {optimizer!r}; SGD(…) or Adam(…) is wanted")
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(_checks.seed(seed))
+        shuffle = _checks.boolean(shuffle, "shuffle")
         validation = None
         if validation_data is not None:
-            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-                raise TypeError("validation_data: a pair (X, y) is wanted")
-            held_out = _checks.samples(
-                validation_data[0], "validation_data[0]", self.dtype, self.in_features, at_least=1
-            )
-            target_held_out = self._target(loss, held_out, validation_data[1], "validation_data[1]")
-            validation = Validation(held_out, target_held_out, loss)
-        threads = _threads(n_threads)
-        if self._training:
-            raise RuntimeError("this network is being trained by another call of fit")
+            validation = self._validation(validation_data, loss)
+        if progress is None:
+            progress = training.in_terminal()
+        progress = _checks.boolean(progress, "progress")
+        threads = _checks.thread_count(n_threads)
+        self._refuse_while_training()
         self._training = True
         try:
-            self._optimizer_state = self._optimizer_state.continued_for(
-                optimizer.update_rule, self.params
-            )
+            self._forward = None  # its activations are about to be those of other parameters
+            self._optimizer_state = self._optimizer_state.continued_for(optimizer, self.params)
             return training.fit(
                 self._model, x, target, loss, optimizer, self._optimizer_state, epochs=epochs,
                 batch_size=batch_size, rng=rng if shuffle else None, validation=validation,
-                progress=training.in_terminal() if progress is None else bool(progress),
-                n_threads=threads,
+                progress=progress, n_threads=threads,
             )  # fmt: skip
         finally:
             self._training = False
+
+    def _validation(self, data: Any, loss: Loss | CustomLoss) -> Validation:
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise TypeError("validation_data: a pair (X, y) is wanted")
+        x = _checks.samples(data[0], "validation_data[0]", self.dtype, self.in_features)
+        return Validation(x, self._target(loss, x, data[1], "validation_data[1]"), loss)
 
     # ------------------------------------------------------------------ keeping
 
@@ -387,7 +405,8 @@ class Network:
     def __reduce__(self) -> tuple[Any, ...]:
         description, arrays = self._describe()
         copies = {name: array.copy() for name, array in arrays.items()}
-        return type(self)._from_description, (description, copies, self._optimizer_state)
+        state = copy.deepcopy(self._optimizer_state)
+        return type(self)._from_description, (description, copies, state)
 
 
 def load(path: "str | os.PathLike[str]") -> Network:
@@ -405,19 +424,3 @@ def load(path: "str | os.PathLike[str]") -> Network:
         return Network._from_description(description, arrays)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"{os.fspath(path)}: not a valid network: {error!r}") from error
-
-
-def _names(value: Any, name: str, n: int, types: tuple[type, ...]) -> list[Any] | None:
-    if value is None:
-        return None
-    names = [item.item() if isinstance(item, np.generic) else item for item in value]
-    if isinstance(value, str) or len(names) != n or not all(isinstance(i, types) for i in names):
-        wanted = " or ".join(t.__name__ for t in types)
-        raise ValueError(f"{name} is {value!r}; a list of {n} of type {wanted} is wanted")
-    return names
-
-
-def _threads(n_threads: int | None) -> int:
-    if n_threads is not None:
-        n_threads = _checks.integer(n_threads, "n_threads", at_least=1)
-    return _core.thread_count(n_threads)

@@ -1,13 +1,15 @@
 """Optimizers as frozen descriptions; the engine holds the arithmetic, the network the state."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastnn import _checks
 
-# The engine's common form: kind, number of state arrays, learning rate, momentum or beta1, beta2,
-# eps, weight decay, nesterov.
-UpdateRule = tuple[str, int, float, float, float, float, float, bool]
+# What the engine takes: the kind, and its numbers by name.
+UpdateRule = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,11 @@ class SGD:
     learning_rate : float
         Step size, above 0.
     momentum : float
-        In [0, 1); 0 is plain gradient descent.
+        In [0, 1); by default 0, plain gradient descent.
     nesterov : bool
         Look ahead along the velocity; needs momentum.
     weight_decay : float
-        L2 penalty on all parameters, at least 0.
+        L2 penalty on all parameters; at least 0, by default none.
 
     Raises
     ------
@@ -46,17 +48,17 @@ class SGD:
         _checks.number(self.learning_rate, "learning_rate", above=0)
         _checks.number(self.momentum, "momentum", at_least=0, below=1)
         _checks.number(self.weight_decay, "weight_decay", at_least=0)
-        if self.nesterov and not self.momentum:
+        if _checks.boolean(self.nesterov, "nesterov") and not self.momentum:
             raise ValueError("nesterov is True and momentum 0; Nesterov's step needs momentum")
 
     @property
+    def n_states(self) -> int:
+        """Arrays of the parameters' size that it keeps: the velocity, with momentum."""
+        return 1 if self.momentum else 0
+
     def update_rule(self) -> UpdateRule:
-        """The description in the engine's form."""
-        n_states = 1 if self.momentum else 0
-        return (
-            self.kind, n_states, float(self.learning_rate), float(self.momentum), 0.0, 0.0,
-            float(self.weight_decay), bool(self.nesterov),
-        )  # fmt: skip
+        """Return the description in the engine's form."""
+        return {"kind": self.kind, **asdict(self)}
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ class Adam:
     betas : (float, float)
         Decay rates of the two running means, each in [0, 1).
     eps : float
-        Added to the denominator, above 0.
+        Added to the denominator; at least 1e-37, float32's smallest normal number.
     weight_decay : float
-        L2 penalty, added to the gradient; at least 0.
+        L2 penalty, added to the gradient; at least 0, by default none.
 
     Raises
     ------
@@ -96,16 +98,49 @@ class Adam:
             raise TypeError(f"betas is {self.betas!r}; a pair of numbers is wanted")
         for i, beta in enumerate(self.betas):
             _checks.number(beta, f"betas[{i}]", at_least=0, below=1)
-        _checks.number(self.eps, "eps", above=0)
+        _checks.number(self.eps, "eps", at_least=1e-37)
         _checks.number(self.weight_decay, "weight_decay", at_least=0)
 
     @property
+    def n_states(self) -> int:
+        """Arrays of the parameters' size that it keeps: the two running means."""
+        return 2
+
     def update_rule(self) -> UpdateRule:
-        """The description in the engine's form."""
-        return (
-            self.kind, 2, float(self.learning_rate), float(self.betas[0]), float(self.betas[1]),
-            float(self.eps), float(self.weight_decay), False,
-        )  # fmt: skip
+        """Return the description in the engine's form."""
+        rule = {"kind": self.kind, **asdict(self)}
+        rule["beta1"], rule["beta2"] = rule.pop("betas")
+        return rule
 
 
 Optimizer = SGD | Adam
+
+
+@dataclass
+class OptimizerState:
+    """What an optimizer remembers from one step to the next.
+
+    Attributes
+    ----------
+    kind : str
+        Of the optimizer that it belongs to; "" before the first.
+    arrays : ndarray (n_states, n_params)
+    step : int
+        Updates so far.
+    """
+
+    kind: str = ""
+    arrays: NDArray[Any] = field(default_factory=lambda: np.empty((0, 0)))
+    step: int = 0
+
+    def continued_for(self, optimizer: Optimizer, params: NDArray[Any]) -> "OptimizerState":
+        """Return this state if it is such an optimizer's, or a fresh one."""
+        shape = (optimizer.n_states, params.size)
+        if self.kind == optimizer.kind and self.arrays.shape == shape:
+            return self
+        return OptimizerState(optimizer.kind, np.zeros(shape, params.dtype))
+
+    def forget(self) -> None:
+        """Start afresh, as at the first step."""
+        self.arrays[...] = 0
+        self.step = 0

@@ -12,8 +12,8 @@ SOURCE = Path(__file__).parents[1] / "fastnn"
 ROOMS = [
     ["_core"],
     ["_checks", "model_file", "initializers", "optimizers", "datasets", "metrics"],
-    ["layers", "losses"],
-    ["architecture", "training"],
+    ["layers", "losses", "model"],
+    ["architecture", "stepwise", "training"],
     ["network"],
     ["plots", "cli", "__main__"],
 ]

@@ -54,9 +54,10 @@ def test_forward_at_special_values(case, dtype, rng):
     params, X = sample_params(case, rng, dtype), special_inputs(case, dtype)
     expected = reference.forward(case.layers, params.astype(float), X.astype(float))
     actual = make_layer(case, params)(X)
-    scale = np.abs(X).max() if case.cls == "Linear" else 1  # sums of huge and tiny terms
-    rtol = 20 * np.finfo(dtype).eps
-    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol * scale)
+    info = np.finfo(dtype)
+    # Relative to each value, however small; sums of huge and tiny terms relative to the largest.
+    atol = 20 * info.eps * np.abs(X).max() if case.cls == "Linear" else 4 * info.smallest_subnormal
+    np.testing.assert_allclose(actual, expected, rtol=20 * info.eps, atol=atol)
 
 
 @all_layers
@@ -163,7 +164,9 @@ def test_a_layer_in_a_network_is_a_view():
     assert np.shares_memory(first.bias_grad, net.grads)
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))])
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))]
+)
 def test_a_copied_layer_is_a_layer_of_its_own(duplicate):
     net = fn.Network([fn.Standardize([1, 2], [3, 4]), fn.Linear(2, 2), fn.ELU(0.5)], seed=0)
     again = fn.Network([duplicate(layer) for layer in net.layers], seed=1)

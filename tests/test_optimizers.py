@@ -14,11 +14,12 @@ all_optimizers = pytest.mark.parametrize("case", cases.OPTIMIZER_CASES, ids=lamb
 @all_optimizers
 @pytest.mark.parametrize("n", [1, 7, 100])
 def test_twenty_steps(isa, dtype, rng, case, n):
-    rule = getattr(fn, case.cls)(**case.args).update_rule
+    optimizer = getattr(fn, case.cls)(**case.args)
+    rule = optimizer.update_rule()
     expected = getattr(reference, case.cls)(**case.args)
     params = rng.standard_normal(n).astype(dtype)
     exact = params.astype(float)
-    state = np.zeros((rule[1], n), dtype)
+    state = np.zeros((optimizer.n_states, n), dtype)
     for step in range(1, 21):
         grads = rng.standard_normal(n).astype(dtype)
         kept = grads.copy()

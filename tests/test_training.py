@@ -169,7 +169,7 @@ def test_the_slices_of_time_do_not_change_a_bit(isa, rng):
 
     def trained(seconds):
         net = fn.Network([fn.Linear(20, 30), fn.ReLU(), fn.Linear(30, 3)], "float64", seed=0)
-        model, rule = net._model, fn.Adam().update_rule
+        model, rule = net._model, fn.Adam().update_rule()
         state = np.zeros((2, net.n_params))
         trainer = _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, X, None, y,
@@ -324,17 +324,31 @@ def test_ctrl_c(isa, rng, widths, n, batch_size):
     net.fit(X[:8], y[:8], epochs=1, **settings)
 
 
-def test_other_threads_run_meanwhile(isa, rng):
+def test_other_threads_run_during_one_call_of_the_engine(isa, rng):
     net = fn.Network([fn.Linear(64, 64), fn.ReLU(), fn.Linear(64, 1)], seed=0)
-    X, y = rng.standard_normal((2_000, 64)), rng.standard_normal(2_000)
-    settings = {"loss": fn.MeanSquaredError(), "optimizer": fn.SGD(1e-3), "n_threads": 1}
-    thread = threading.Thread(target=net.fit, args=(X, y), kwargs={"epochs": 30, **settings})
-    turns = 0
+    X, y = rng.standard_normal((2_000, 64)), rng.standard_normal((2_000, 1))
+    model, inside = net._model, threading.Event()
+    trainer = _core.engine.Trainer(
+        model.plan, model.params, model.grads, model.constants, X.astype("f"), y.astype("f"), None,
+        "mean_squared_error", True, fn.SGD(1e-3).update_rule(), np.empty((0, 0), "f"), 0, 32, 100,
+        None, 1,
+    )  # fmt: skip
+    before = trainer.epoch
+
+    def train():
+        inside.set()
+        trainer.run(100, 1000.0)
+        inside.clear()
+
+    thread = threading.Thread(target=train)
     thread.start()
+    seen = set()
     while thread.is_alive():
-        turns += 1
+        if inside.is_set():
+            seen.add(trainer.epoch)
     thread.join()
-    assert turns > 1000  # the interpreter's lock was free
+    # Were the interpreter's lock held, no epoch between the first and the last could be seen.
+    assert len(seen - {before, 100}) > 10
 
 
 def test_a_second_fit_of_a_network_in_training_raises(rng):
@@ -400,3 +414,47 @@ def test_the_progress_bar_is_on_in_a_terminal():
     os.close(ours)
     os.close(theirs)
     assert "epoch 3/3" in shown
+
+
+def test_a_python_loss_may_overwrite_what_it_is_given(rng):
+    class InPlace:
+        def value_and_grad(self, y_pred, y):
+            y_pred -= y
+            return 0.5 * float((y_pred**2).sum()) / len(y), y_pred / len(y)
+
+    X, y = rng.standard_normal((20, 3)), rng.random((20, 2))
+    nets = []
+    for loss in (InPlace(), fn.HalfSquaredError()):
+        net = fn.Network([fn.Linear(3, 2), fn.Sigmoid()], "float64", seed=0)
+        first = net.loss_and_grad(X, y, loss)[1]
+        net.fit(X, y, loss=loss, optimizer=fn.SGD(0.5), epochs=5, seed=0, validation_data=(X, y))
+        nets.append((first, net.params))
+    np.testing.assert_allclose(nets[0], nets[1], rtol=1e-12)
+
+
+def test_a_subclass_of_a_loss_is_its_own(rng):
+    """It may change what a built-in computes, so the engine does not stand in for it."""
+
+    class Doubled(fn.MeanSquaredError):
+        def value_and_grad(self, y_pred, y):
+            value, gradient = super().value_and_grad(y_pred, y)
+            return 2 * value, 2 * gradient
+
+    X, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
+    net = fn.Network([fn.Linear(3, 2)], "float64", seed=0)
+    value, grad = net.loss_and_grad(X, y, fn.MeanSquaredError())
+    doubled = net.loss_and_grad(X, y, Doubled())
+    assert doubled[0] == pytest.approx(2 * value)
+    np.testing.assert_allclose(doubled[1], 2 * grad)
+    assert net.fit(X, y, loss=Doubled(), optimizer=fn.SGD(1e-9), epochs=1)["loss"][0] == (
+        pytest.approx(2 * value, rel=1e-6)
+    )
+
+
+def test_backward_after_fit_wants_a_new_forward(rng):
+    net = fn.Network([fn.Linear(3, 2)], seed=0)
+    X = rng.standard_normal((4, 3))
+    net(X)
+    net.fit(X, [0, 1, 0, 1], epochs=1)
+    with pytest.raises(RuntimeError, match="call forward"):
+        net.backward(np.ones((4, 2)))

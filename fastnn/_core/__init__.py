@@ -38,17 +38,21 @@ def load_engine(isa: str) -> ModuleType:
     """
     if isa not in available_isas():
         raise ImportError(
-            f"FASTNN_ISA={isa!r} cannot run here: this CPU, its operating system and this "
-            f"installation of fastnn have {', '.join(available_isas())}"
+            f"the build {isa!r} (FASTNN_ISA) cannot run here: this CPU, its operating system and "
+            f"this installation of fastnn have {', '.join(available_isas())}"
         )
     return importlib.import_module(f"{__name__}._engine_{isa}")
 
 
 def thread_count(n_threads: int | None) -> int:
-    """Return `n_threads`, or by default one a processor, at most OMP_NUM_THREADS."""
-    if _forked:  # libgomp's threads did not survive the fork, and waiting for them would hang
-        return 1
-    return engine.max_threads() if n_threads is None else n_threads
+    """Return how many threads to use; by default OMP_NUM_THREADS, or one a processor.
+
+    More than the processors, or eight, are never used: past what the system can start, OpenMP would
+    end the process. A forked child uses one: its parent's threads are gone, and OpenMP would wait
+    for them forever.
+    """
+    wanted = engine.max_threads() if n_threads is None else n_threads
+    return 1 if _forked else min(wanted, max(8, os.cpu_count() or 1))
 
 
 def _after_fork() -> None:

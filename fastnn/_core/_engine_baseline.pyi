@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Array = NDArray[Any]
-_UpdateRule = tuple[str, int, float, float, float, float, float, bool]
+_UpdateRule = dict[str, Any]
 
 openmp: bool
 flags: str
@@ -26,7 +26,7 @@ class Plan:
     def __new__(cls, operations: list[tuple[str, int, int, bool, float]]) -> Self: ...
 
 @final
-class Memory:
+class Workspace:
     def __new__(cls, n_bytes: int) -> Self: ...
 
 @final
@@ -34,6 +34,7 @@ class Trainer:
     step: int
     epoch: int
     position: int
+    diverged: bool
     losses: NDArray[np.float64]
     seconds: NDArray[np.float64]
     def __init__(
@@ -55,8 +56,6 @@ class Trainer:
         bit_generator: np.random.BitGenerator | None,
         n_threads: int,
     ) -> None: ...
-    @property
-    def diverged(self) -> bool: ...
     @property
     def running_loss(self) -> float: ...
     def run(self, until_epoch: int, seconds: float) -> bool: ...

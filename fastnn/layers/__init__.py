@@ -5,6 +5,7 @@ from fastnn.layers.activations import (
     GELU,
     SELU,
     Abs,
+    Activation,
     Identity,
     LeakyReLU,
     ReLU,
@@ -19,8 +20,8 @@ from fastnn.layers.softmax import LogSoftmax, Softmax
 from fastnn.layers.standardize import Standardize
 
 __all__ = [
-    "ELU", "GELU", "LAYERS", "SELU", "Abs", "Identity", "Layer", "LeakyReLU", "Linear",
-    "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh",
+    "ELU", "GELU", "LAYERS", "SELU", "Abs", "Activation", "Identity", "Layer", "LeakyReLU",
+    "Linear", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {

@@ -10,28 +10,39 @@ from fastnn import _checks
 from fastnn.layers.base import Layer, Operation
 
 
-class Identity(Layer):
+class Activation(Layer):
+    """What the elementwise activations share; use one of its subclasses."""
+
+
+class Identity(Activation):
     """a = z, of slope 1."""
 
     kind: ClassVar[str] = "identity"
 
 
-class ReLU(Layer):
+class ReLU(Activation):
     """a = max(0, z), of slope 1 for z > 0, else 0 (and 0 at the kink)."""
 
     kind: ClassVar[str] = "relu"
+    weight_init: ClassVar[str] = "he_uniform"
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(Activation):
     """a = z for z > 0, else negative_slope · z; of slope 1 or negative_slope.
 
     Parameters
     ----------
     negative_slope : float
-        At least 0.
+        At least 0; by default 0.01.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not such a number.
     """
 
     kind: ClassVar[str] = "leaky_relu"
+    weight_init: ClassVar[str] = "he_uniform"
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = _checks.number(negative_slope, "negative_slope", at_least=0)
@@ -45,16 +56,22 @@ class LeakyReLU(Layer):
         return {"negative_slope": self.negative_slope}
 
 
-class ELU(Layer):
+class ELU(Activation):
     """a = z for z > 0, else alpha (e^z - 1); of slope 1 or alpha e^z (Clevert et al. 2016).
 
     Parameters
     ----------
     alpha : float
-        At least 0.
+        At least 0; by default 1, where the slope has no jump.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not such a number.
     """
 
     kind: ClassVar[str] = "elu"
+    weight_init: ClassVar[str] = "he_uniform"
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = _checks.number(alpha, "alpha", at_least=0)
@@ -68,43 +85,48 @@ class ELU(Layer):
         return {"alpha": self.alpha}
 
 
-class SELU(Layer):
+class SELU(Activation):
     """a = 1.0507… · ELU(z; alpha=1.6733…), which keeps mean 0 and variance 1 (Klambauer 2017)."""
 
     kind: ClassVar[str] = "selu"
+    weight_init: ClassVar[str] = "lecun_normal"
 
 
-class Sigmoid(Layer):
+class Sigmoid(Activation):
     """a = 1 / (1 + e^-z), of slope a (1 - a)."""
 
     kind: ClassVar[str] = "sigmoid"
 
 
-class Tanh(Layer):
+class Tanh(Activation):
     """a = tanh z, of slope 1 - a²."""
 
     kind: ClassVar[str] = "tanh"
 
 
-class Softplus(Layer):
+class Softplus(Activation):
     """a = ln(1 + e^z), of slope sigmoid(z)."""
 
     kind: ClassVar[str] = "softplus"
+    weight_init: ClassVar[str] = "he_uniform"
 
 
-class GELU(Layer):
+class GELU(Activation):
     """a = z Φ(z) with the normal distribution's Φ (the exact form), of slope Φ(z) + z Φ'(z)."""
 
     kind: ClassVar[str] = "gelu"
+    weight_init: ClassVar[str] = "he_uniform"
 
 
-class SiLU(Layer):
+class SiLU(Activation):
     """a = z s with s = sigmoid(z), of slope s (1 + z (1 - s)); also called swish."""
 
     kind: ClassVar[str] = "silu"
+    weight_init: ClassVar[str] = "he_uniform"
 
 
-class Abs(Layer):
+class Abs(Activation):
     """a = |z|, of slope sign(z) (and 0 at the kink)."""
 
     kind: ClassVar[str] = "abs"
+    weight_init: ClassVar[str] = "he_uniform"

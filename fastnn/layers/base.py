@@ -18,13 +18,25 @@ class Layer:
 
     A layer may be called on its own, and belongs to at most one network. Its arithmetic stands in
     the compiled engine; the class names it, checks what a user gives, and says what it computes.
+    Its plain attributes are fixed at construction.
     """
 
     kind: ClassVar[str]  # its name in a model file
     in_features: int | None = None  # None where a layer takes any width and keeps it
     out_features: int | None = None
     n_params: int = 0
-    in_network: bool = False
+    weight_init: ClassVar[str] = "xavier_uniform"  # suits a linear layer that this one follows
+
+    _in_network = False
+
+    @property
+    def in_network(self) -> bool:
+        """Whether a network has taken the layer in."""
+        return self._in_network
+
+    def join_network(self) -> None:
+        """Mark the layer as belonging to a network."""
+        self._in_network = True
 
     def __call__(self, x: Any) -> Array:
         """Compute the layer's output.
@@ -38,6 +50,11 @@ class Layer:
         Returns
         -------
         ndarray (n, out_features) or (out_features,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x has another shape, or is not finite real numbers.
         """
         plan, x, single = self._prepare(x)
         y: Array = np.empty((len(x), plan.n_out), x.dtype)
@@ -59,10 +76,15 @@ class Layer:
         -------
         ndarray of the shape of x
             Derivative of that scalar by x.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a shape does not fit, or an array is not finite real numbers.
         """
         plan, x, single = self._prepare(x)
         wanted = (plan.n_out,) if single else (len(x), plan.n_out)
-        dy = _checks.shaped_array(cotangent, "cotangent", x.dtype, wanted).reshape(len(x), -1)
+        dy = _checks.shaped_array(cotangent, "cotangent", x.dtype, wanted).reshape(-1, plan.n_out)
         params = self._flat_params(x.dtype)
         constants = self._flat_constants(x.dtype)
         activations = np.empty(len(x) * plan.row_width, x.dtype)
@@ -96,8 +118,14 @@ class Layer:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.config().items())
         return f"{type(self).__name__}({arguments})"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "in_network": False}  # a copy is a layer of its own
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__ and not name.startswith("_"):
+            raise AttributeError(f"{name} of {self!r} is fixed; make another layer instead")
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:  # a copy is a layer of its own
+        state = {**self.__dict__, "_in_network": False}
+        return {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in state.items()}
 
     def _flat_params(self, dtype: np.dtype[Any]) -> Array:
         return np.empty(0, dtype)
@@ -114,8 +142,9 @@ class Layer:
         if dtype is None:
             is_float32 = getattr(x, "dtype", None) == np.float32
             dtype = np.dtype(np.float32 if is_float32 else np.float64)
-        width = self.in_features or (np.shape(x)[-1:] or (0,))[0]
-        matrix, single = _checks.one_or_more_samples(x, "x", dtype, width)
+        x = _checks.real_array(x, "x", dtype)
+        width = self.in_features or (x.shape[-1] if x.ndim else 0)
         if width == 0:
-            raise ValueError(f"x has shape {np.shape(x)}; at least one feature is wanted")
+            raise ValueError(f"x has shape {x.shape}; at least one feature is wanted")
+        matrix, single = _checks.one_or_more_samples(x, "x", dtype, width)
         return _core.engine.Plan([self.operation(width)]), matrix, single

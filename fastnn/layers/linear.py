@@ -25,6 +25,11 @@ class Linear(Layer):
         Weights by default fit the activation that follows in the network: He for the ReLU family,
         LeCun for SELU, Xavier otherwise. Biases are zero by default.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If a width is not a positive integer, or an initializer not a function.
+
     Notes
     -----
     In a network `weight` and `bias` are views into `net.params`. A layer of its own holds its
@@ -42,12 +47,10 @@ class Linear(Layer):
     ) -> None:  # fmt: skip
         self.in_features = _checks.integer(in_features, "in_features", at_least=1)
         self.out_features = _checks.integer(out_features, "out_features", at_least=1)
-        if not isinstance(bias, bool | np.bool_):
-            raise TypeError(f"bias is {bias!r}; True or False is wanted")
         for name, initializer in (("weight_init", weight_init), ("bias_init", bias_init)):
             if not (initializer is None or callable(initializer)):
                 raise TypeError(f"{name} is {initializer!r}; a function (rng, shape) is wanted")
-        self._has_bias = bool(bias)
+        self._has_bias = _checks.boolean(bias, "bias")
         self.n_params = self.out_features * (self.in_features + self._has_bias)
         self._weight_init = weight_init
         self._bias_init = bias_init
@@ -112,15 +115,17 @@ class Linear(Layer):
             shapes["bias"] = (layer.out_features,)
         if arrays.keys() != shapes.keys():
             raise ValueError(f"{layer} holds {sorted(shapes)}; {sorted(arrays)} came")
-        float64 = np.dtype(np.float64)
-        layer._params = np.concatenate([
-            _checks.shaped_array(arrays[name], name, float64, shape).ravel()
-            for name, shape in shapes.items()
-        ])  # fmt: skip
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"{name} has shape {arrays[name].shape}; {shape} is wanted")
+        values = [arrays[name].ravel().astype(np.float64) for name in shapes]
+        layer._params = np.concatenate(values)
         return layer
 
-    def initialize(self, rng: np.random.Generator, default: Initializer = xavier_uniform) -> Array:
-        """Draw initial values, weight then bias, as one flat float64 array."""
+    def initial_values(self, rng: np.random.Generator, default: Initializer) -> Array:
+        """Return the values that are set, or draw some: weight then bias, as one flat array."""
+        if self._params is not None:
+            return self._params
         weight_init = self._weight_init or default
         bias_init = self._bias_init or zeros
 
@@ -133,15 +138,8 @@ class Linear(Layer):
             return values
         return np.concatenate([values, draw("bias_init", bias_init, self.out_features)])
 
-    def bind(
-        self, params: Array, grads: Array, rng: np.random.Generator, default: Initializer
-    ) -> None:
+    def bind(self, params: Array, grads: Array) -> None:
         """Move into a network: from now on the values stand in these views of its arrays."""
-        values = self.initialize(rng, default) if self._params is None else self._params
-        with np.errstate(over="ignore"):
-            params[...] = values
-        if not np.isfinite(params).all():
-            raise ValueError(f"{self!r}: a parameter is out of the range of {params.dtype}")
         self._params, self._grads = params, grads
 
     def __getstate__(self) -> dict[str, Any]:
@@ -160,11 +158,11 @@ class Linear(Layer):
 
     def _values(self) -> Array:
         if self._params is None:
-            self._params = self.initialize(np.random.default_rng())
+            self._params = self.initial_values(np.random.default_rng(), xavier_uniform)
         return self._params
 
     def _flat_params(self, dtype: np.dtype[Any]) -> Array:
         return self._values().astype(dtype, copy=False)
 
     def _dtype(self) -> np.dtype[Any] | None:
-        return self._values().dtype if self.in_network else None
+        return self._values().dtype if self._in_network else None

@@ -12,11 +12,18 @@ class Standardize(Layer):
     """y = (x - mean) / scale, feature by feature, of Jacobian diag(1 / scale).
 
     Mean and scale are constants: training does not change them, and a model file holds them.
+    Features are rounded to the network's dtype first: those that vary little about a large mean,
+    such as time stamps, want dtype="float64".
 
     Parameters
     ----------
     mean, scale : array_like (n_features,)
         Scales are positive.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are not two vectors of one length, finite and with positive scales.
     """
 
     kind: ClassVar[str] = "standardize"
@@ -40,6 +47,11 @@ class Standardize(Layer):
         """Take mean and standard deviation of each column of X (n, n_features).
 
         A column that is constant gets the scale 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X is not a matrix of finite real numbers with at least one row and column.
         """
         data = _checks.real_array(X, "X", np.dtype(np.float64))
         if data.ndim != 2 or data.size == 0:
@@ -67,14 +79,12 @@ class Standardize(Layer):
         """Make the layer that `config()` and `arrays()` came from."""
         return cls(**config, **arrays)
 
+    def initial_values(self) -> Array:
+        """Return mean, then scale, as one flat array."""
+        return self._constants
+
     def bind(self, constants: Array) -> None:
         """Move into a network: from now on the values stand in this view of its constants."""
-        with np.errstate(over="ignore", under="ignore"):
-            constants[...] = self._constants
-        if not (np.isfinite(constants).all() and constants[self.in_features :].min() > 0):
-            raise ValueError(
-                f"Standardize: a mean or scale is out of the range of {constants.dtype}"
-            )
         self._constants = constants
 
     def __repr__(self) -> str:
@@ -84,4 +94,4 @@ class Standardize(Layer):
         return self._constants.astype(dtype, copy=False)
 
     def _dtype(self) -> np.dtype[Any] | None:
-        return self._constants.dtype if self.in_network else None
+        return self._constants.dtype if self._in_network else None

@@ -16,9 +16,9 @@ from fastnn._core.kernels.activations cimport (
 from fastnn._core.kernels.dense cimport (
     dense_backward_input, dense_backward_params, dense_forward)
 from fastnn._core.kernels.dtypes cimport is_finite, real
-from fastnn._core.kernels.gemm cimport gemm, product_workspace
+from fastnn._core.kernels.gemm cimport gemm, gemm_workspace
 from fastnn._core.kernels.losses cimport loss_and_cotangent, loss_kind
-from fastnn._core.kernels.optimizers cimport Optimizer, optimizer_kind, update
+from fastnn._core.kernels.optimizers cimport Optimizer, optimizer_from, update
 from fastnn._core.kernels.sampling cimport gather_rows, permutation
 from fastnn._core.kernels.softmax cimport (
     log_softmax_backward, log_softmax_forward, softmax_backward, softmax_forward)
@@ -55,8 +55,9 @@ def max_threads():
     return omp_get_max_threads()
 
 
+include "workspace.pxi"
 include "plan.pxi"
 include "forward.pxi"
 include "backward.pxi"
 include "training.pxi"
-include "calls.pxi"
+include "entry_points.pxi"

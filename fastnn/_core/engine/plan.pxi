@@ -98,18 +98,3 @@ cdef int operation_kind(str name) except -1:
         return kind
     return {"linear": DENSE, "standardize": STANDARDIZE, "softmax": SOFTMAX,
             "log_softmax": LOG_SOFTMAX}[name]
-
-
-@cython.final
-cdef class Memory:
-    """Uninitialised memory on a cache line's boundary, freed with the object."""
-
-    cdef char *data
-
-    def __cinit__(self, Py_ssize_t n_bytes):
-        self.data = <char *>aligned_alloc(64, (n_bytes + 63) // 64 * 64 + 64)
-        if self.data == NULL:
-            raise MemoryError(f"no {n_bytes} bytes of workspace")
-
-    def __dealloc__(self):
-        free(self.data)

@@ -9,11 +9,6 @@
 # c) At the end of an epoch the parameters are checked and copied. If the loss or the parameters
 #    are no longer finite, the copy of the last good epoch comes back.
 
-cdef enum TrainerStatus:
-    RUNNING
-    DIVERGED
-
-
 @cython.final
 cdef class Trainer:
     """The state of one `fit`: arrays, place within the epoch, and running loss.
@@ -30,8 +25,8 @@ cdef class Trainer:
     loss : str
     mean : bool
         Whether a batch's loss is the mean over its samples, or their sum.
-    optimizer : tuple
-        As `Optimizer.update_rule` returns it.
+    optimizer : dict
+        As an optimizer's `update_rule()` returns it.
     state : ndarray (n_states, n_params)
         The optimizer's, overwritten.
     step : int
@@ -43,7 +38,7 @@ cdef class Trainer:
 
     cdef Plan plan
     cdef tuple arrays            # keeps the memory behind the pointers below
-    cdef Memory memory
+    cdef Workspace memory
     cdef bint is_float
     cdef void *params
     cdef void *grads
@@ -58,7 +53,6 @@ cdef class Trainer:
     cdef Py_ssize_t n_samples
     cdef Py_ssize_t batch_size
     cdef Py_ssize_t chunk
-    cdef Py_ssize_t n_epochs
     cdef bitgen_t *random
     cdef int n_threads
     cdef int64_t *order
@@ -68,7 +62,7 @@ cdef class Trainer:
     cdef double batch_loss
     cdef double epoch_loss
     cdef double epoch_start
-    cdef int status
+    cdef readonly bint diverged         # loss or parameters not finite: `params` were restored
     cdef readonly Py_ssize_t step
     cdef readonly Py_ssize_t epoch      # complete epochs
     cdef readonly Py_ssize_t position   # samples seen in the current one
@@ -79,12 +73,12 @@ cdef class Trainer:
 
     def __init__(
         self, Plan plan, params, grads, constants, x, targets, labels, str loss, bint mean,
-        tuple optimizer, state, Py_ssize_t step, Py_ssize_t batch_size, Py_ssize_t n_epochs,
+        dict optimizer, state, Py_ssize_t step, Py_ssize_t batch_size, Py_ssize_t n_epochs,
         bit_generator, int n_threads,
     ):
         cdef Py_ssize_t itemsize = params.itemsize
         cdef Py_ssize_t params_bytes = plan.n_params * itemsize
-        cdef Py_ssize_t scratch_bytes = product_workspace(n_threads)
+        cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
         self.plan = plan
         self.losses = np.empty(n_epochs)
         self.seconds = np.empty(n_epochs)
@@ -104,18 +98,17 @@ cdef class Trainer:
         self.seconds_of_epoch = <double *>cnp.PyArray_DATA(self.seconds)
         self.loss = loss_kind(loss)
         self.mean = mean
-        self.optimizer = optimizer_of(optimizer)
+        self.optimizer = optimizer_from(optimizer)
         self.step = step
         self.n_samples = x.shape[0]
         self.batch_size = batch_size
         self.chunk = min(plan.chunk_rows(itemsize), batch_size)
-        self.n_epochs = n_epochs
         self.random = NULL
         if bit_generator is not None:
             self.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         self.n_threads = n_threads
-        self.status = RUNNING
-        self.memory = Memory(
+        self.diverged = False
+        self.memory = Workspace(
             scratch_bytes + params_bytes + self.n_samples * sizeof(int64_t) + 4 * 64
             + self.chunk * (sizeof(int64_t) + itemsize * (
                 plan.n_in + plan.n_out + plan.gradient_width())))
@@ -126,16 +119,11 @@ cdef class Trainer:
         memcpy(self.last_good, self.params, params_bytes)
 
     @property
-    def diverged(self):
-        """Whether the loss or the parameters stopped being finite; `params` are restored then."""
-        return self.status == DIVERGED
-
-    @property
     def running_loss(self):
-        """The loss over the samples seen so far in the current epoch."""
-        if self.position == 0:
+        """The loss over the batches complete in this epoch, or else that of the last epoch."""
+        cdef Py_ssize_t seen = self.position - self.position % self.batch_size
+        if seen == 0:
             return self.losses[self.epoch - 1] if self.epoch else float("nan")
-        seen = self.position - self.position % self.batch_size or 1
         return self.epoch_loss / seen if self.mean else self.epoch_loss
 
     def run(self, Py_ssize_t until_epoch, double seconds):
@@ -148,35 +136,35 @@ cdef class Trainer:
         """
         with nogil:
             if self.is_float:
-                run_slice[float](self, self.plan, <float *>NULL, until_epoch, seconds)
+                run_slice(self, self.plan, <float *>self.params, until_epoch, seconds)
             else:
-                run_slice[double](self, self.plan, <double *>NULL, until_epoch, seconds)
+                run_slice(self, self.plan, <double *>self.params, until_epoch, seconds)
         return self.epoch >= until_epoch
 
 
 cdef void run_slice(
-    Trainer t, Plan plan, real *dtype, Py_ssize_t until_epoch, double seconds,
+    Trainer t, Plan plan, real *params, Py_ssize_t until_epoch, double seconds,
 ) noexcept nogil:
     cdef double deadline = now() + seconds
     # the clock is read when about a million flops have passed since the last look
     cdef double row_work = 6.0 * plan.n_params + 20.0 * plan.row_width + 50
     cdef double work = 0
-    while t.epoch < until_epoch and t.status == RUNNING:
+    while t.epoch < until_epoch and not t.diverged:
         if t.position == 0:
             t.epoch_loss = 0
             t.epoch_start = now()
             if t.random != NULL:
                 permutation(t.random, t.order, t.n_samples)
-        work += row_work * train_chunk(t, plan, dtype)
-        if t.position == t.n_samples and t.status == RUNNING:
-            end_epoch(t, plan.n_params, dtype)
+        work += row_work * train_chunk(t, plan, params)
+        if t.position == t.n_samples and not t.diverged:
+            end_epoch(t, plan.n_params, params)
         if work > 1e6:
             work = 0
             if now() > deadline:
                 return
 
 
-cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *dtype) noexcept nogil:
+cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     """Advance by one chunk of the minibatch, and update after its last; returns its rows."""
     cdef Py_ssize_t within = t.position % t.batch_size
     cdef Py_ssize_t batch_rows = min(t.batch_size, t.n_samples - (t.position - within))
@@ -212,7 +200,7 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *dtype) noexcept nogil:
     if within == 0:
         t.batch_loss = 0
     t.batch_loss += chunk_gradient(
-        plan, <const real *>t.params, <const real *>t.constants, x, targets, labels, rows,
+        plan, params, <const real *>t.constants, x, targets, labels, rows,
         t.loss, 1.0 / batch_rows if t.mean else 1.0, <real *>t.grads, within > 0,
         activations, t.scratch, t.n_threads)
     t.position += rows
@@ -220,32 +208,27 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *dtype) noexcept nogil:
         if isfinite(t.batch_loss):
             t.epoch_loss += t.batch_loss
             t.step += 1
-            update(&t.optimizer, <real *>t.params, <const real *>t.grads, <real *>t.state,
+            update(&t.optimizer, params, <const real *>t.grads, <real *>t.state,
                    plan.n_params, t.step)
         else:
-            diverge(t, plan.n_params, dtype)
+            diverge(t, plan.n_params, params)
     return rows
 
 
-cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *dtype) noexcept nogil:
-    if not is_finite(<const real *>t.params, n_params):
-        diverge(t, n_params, dtype)
+cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:
+    if not is_finite(params, n_params):
+        diverge(t, n_params, params)
         return
-    memcpy(t.last_good, t.params, n_params * sizeof(real))
+    memcpy(t.last_good, params, n_params * sizeof(real))
     t.loss_of_epoch[t.epoch] = t.epoch_loss / t.n_samples if t.mean else t.epoch_loss
     t.seconds_of_epoch[t.epoch] = now() - t.epoch_start
     t.epoch += 1
     t.position = 0
 
 
-cdef void diverge(Trainer t, Py_ssize_t n_params, real *dtype) noexcept nogil:
-    t.status = DIVERGED
-    memcpy(t.params, t.last_good, n_params * sizeof(real))
-
-
-cdef inline char *aligned(char *pointer) noexcept nogil:
-    """The next cache line's boundary."""
-    return <char *>((<uintptr_t>pointer + 63) & ~<uintptr_t>63)
+cdef void diverge(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:
+    t.diverged = True
+    memcpy(params, t.last_good, n_params * sizeof(real))
 
 
 cdef inline double now() noexcept nogil:
@@ -253,11 +236,3 @@ cdef inline double now() noexcept nogil:
     cdef timespec t
     clock_gettime(CLOCK_MONOTONIC, &t)
     return t.tv_sec + 1e-9 * t.tv_nsec
-
-
-cdef Optimizer optimizer_of(tuple rule):
-    cdef Optimizer optimizer
-    (name, optimizer.n_states, optimizer.learning_rate, optimizer.momentum, optimizer.beta2,
-     optimizer.eps, optimizer.weight_decay, optimizer.nesterov) = rule
-    optimizer.kind = optimizer_kind(name)
-    return optimizer

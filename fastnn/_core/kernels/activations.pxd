@@ -1,8 +1,8 @@
 """Elementwise activations: y = σ(x), and dx = σ'(x) dy, the product with a diagonal Jacobian.
 
 Each is two scalar functions, σ and σ'; the latter takes x or y, whichever gives it most cheaply.
-Below them stands one switch a batch, never one an element. Comparisons are written so that NaN
-takes the branch that hands it on. At a kink the derivative is the negative side's (ReLU: 0, as a
+Below them stands one switch a batch, never one an element. The comparisons in σ are written so
+that NaN takes the branch that hands it on. At a kink the derivative is the negative side's (ReLU: 0, as a
 subderivative in [0, 1]); Abs takes 0.
 """
 

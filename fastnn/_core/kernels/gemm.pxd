@@ -5,9 +5,10 @@ a) B is cut into panels as wide as the register tile. A panel whose rows lie con
 b) The sum over k is cut into blocks of K_BLOCK, so that a panel stays in L1 while every row of A
    passes over it. The cut does not depend on the other sizes: a row of the result has the same
    bits whatever rows are computed beside it.
-c) Threads get whole panels, or rows where there are more of those. No sum is ever split, so the
-   bits do not depend on their number. A product below PARALLEL_FLOPS stays on one thread: waking
-   a second one costs some microseconds.
+c) Threads get whole panels, or rows where there are more of those. No sum is ever split among
+   them, so the bits do not depend on their number; a product with few rows and columns and a long
+   sum, such as the weight gradient of a narrow layer, gains nothing from threads. A thread must
+   get THREAD_FLOPS to be worth waking, which costs some microseconds.
 """
 
 from cython.parallel cimport prange
@@ -31,7 +32,7 @@ cdef extern from "tile.h" nogil:
 
 cdef enum:
     K_BLOCK = 256
-    PARALLEL_FLOPS = 16_000_000
+    THREAD_FLOPS = 8_000_000
     # room for one packed panel, and for one ragged tile beside it; the latter at most 16 rows
     # of two vectors of at most 64 bytes
     PANEL_BYTES = K_BLOCK * 2 * 64
@@ -39,7 +40,7 @@ cdef enum:
     ZERO_BYTES = 2 * 64
 
 
-cdef inline Py_ssize_t product_workspace(Py_ssize_t n_threads) noexcept nogil:
+cdef inline Py_ssize_t gemm_workspace(Py_ssize_t n_threads) noexcept nogil:
     """Bytes of scratch memory that `gemm` needs; the same for every shape."""
     return n_threads * (PANEL_BYTES + EDGE_BYTES + ZERO_BYTES)
 
@@ -52,39 +53,39 @@ cdef inline void gemm(
     real *c, Py_ssize_t c_row,
     char *scratch, int n_threads,
 ) noexcept nogil:
-    """C[i, j] = start[i, j] + sum over p of A[i, p] B[p, j]; overwrites C.
+    """C[i, j] = start[i, j] + sum over p of A[i, p] B[p, j]; overwrites C. No size is zero.
 
     C is (m, n) with rows c_row apart; element (i, p) of A stands at i * a_row + p * a_col, that
     of B likewise. `start` is NULL for zero, a bias with start_row = 0, or C itself to accumulate.
     """
     cdef Py_ssize_t width = 2 * VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef Py_ssize_t share, first, part
-    cdef Py_ssize_t parts = n_threads
-    if 2.0 * m * n * k < PARALLEL_FLOPS:
-        parts = 1
+    cdef Py_ssize_t pieces = max((n + width - 1) // width, (m + TILE_ROWS - 1) // TILE_ROWS)
+    cdef Py_ssize_t worth = <Py_ssize_t>(2.0 * m * n * k / THREAD_FLOPS)
+    cdef Py_ssize_t parts = min(min(<Py_ssize_t>n_threads, pieces), worth)
     if parts <= 1:
-        multiply(m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row, scratch)
-    elif n >= m:
+        gemm_serial(m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row, scratch)
+    elif (n + width - 1) // width >= (m + TILE_ROWS - 1) // TILE_ROWS:
         share = (n + width * parts - 1) // (width * parts) * width
         for part in prange(parts, num_threads=parts, schedule="static"):
             first = part * share
             if first < n:
-                multiply(m, min(share, n - first), k, a, a_row, a_col,
+                gemm_serial(m, min(share, n - first), k, a, a_row, a_col,
                          b + first * b_col, b_row, b_col,
                          start + first if start != NULL else start, start_row,
-                         c + first, c_row, scratch + product_workspace(part))
+                         c + first, c_row, scratch + gemm_workspace(part))
     else:
         share = (m + parts - 1) // parts
         for part in prange(parts, num_threads=parts, schedule="static"):
             first = part * share
             if first < m:
-                multiply(min(share, m - first), n, k, a + first * a_row, a_row, a_col,
+                gemm_serial(min(share, m - first), n, k, a + first * a_row, a_row, a_col,
                          b, b_row, b_col,
                          start + first * start_row if start != NULL else start, start_row,
-                         c + first * c_row, c_row, scratch + product_workspace(part))
+                         c + first * c_row, c_row, scratch + gemm_workspace(part))
 
 
-cdef inline void multiply(
+cdef inline void gemm_serial(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
     const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
     const real *b, Py_ssize_t b_row, Py_ssize_t b_col,

@@ -13,7 +13,6 @@ from fastnn._core.kernels.softmax cimport row_maximum
 
 
 cdef enum Loss:
-    NOT_A_LOSS
     HALF_SQUARED_ERROR
     MEAN_SQUARED_ERROR
     BINARY_CROSS_ENTROPY
@@ -22,13 +21,13 @@ cdef enum Loss:
 
 
 cdef inline int loss_kind(str name) except -1:
-    """The loss called `name`; NOT_A_LOSS for any other."""
+    """The loss called `name`; KeyError for any other."""
     return {
         "half_squared_error": HALF_SQUARED_ERROR, "mean_squared_error": MEAN_SQUARED_ERROR,
         "binary_cross_entropy": BINARY_CROSS_ENTROPY,
         "negative_log_likelihood": NEGATIVE_LOG_LIKELIHOOD,
         "softmax_cross_entropy": SOFTMAX_CROSS_ENTROPY,
-    }.get(name, NOT_A_LOSS)
+    }[name]
 
 
 cdef inline double loss_and_cotangent(

@@ -10,24 +10,33 @@ from fastnn._core.kernels.dtypes cimport real, sqrt
 
 
 cdef enum OptimizerKind:
-    NOT_AN_OPTIMIZER
     SGD
     ADAM
 
 
 cdef struct Optimizer:
     int kind
-    int n_states       # arrays of the parameters' size that the update keeps
     double learning_rate
-    double momentum    # Adam: beta1
+    double weight_decay
+    double momentum
+    bint nesterov
+    double beta1
     double beta2
     double eps
-    double weight_decay
-    bint nesterov
 
 
-cdef inline int optimizer_kind(str name) except -1:
-    return {"sgd": SGD, "adam": ADAM}.get(name, NOT_AN_OPTIMIZER)
+cdef inline Optimizer optimizer_from(dict rule) except *:
+    """The C form of an optimizer's description; what its kind does not use is left out of it."""
+    cdef Optimizer optimizer
+    optimizer.kind = {"sgd": SGD, "adam": ADAM}[rule["kind"]]
+    optimizer.learning_rate = rule["learning_rate"]
+    optimizer.weight_decay = rule["weight_decay"]
+    optimizer.momentum = rule.get("momentum", 0)
+    optimizer.nesterov = rule.get("nesterov", False)
+    optimizer.beta1 = rule.get("beta1", 0)
+    optimizer.beta2 = rule.get("beta2", 0)
+    optimizer.eps = rule.get("eps", 0)
+    return optimizer
 
 
 cdef inline void update(
@@ -80,11 +89,11 @@ cdef inline void adam(
 ) noexcept nogil:
     """m and v are running means of g and g²; Θ ← Θ - ε m̂ / (√v̂ + eps), where the hats divide by
     1 - βᵗ to undo the start at zero (Kingma and Ba 2015)."""
-    cdef double correction1 = 1 - math.pow(optimizer.momentum, step)
+    cdef double correction1 = 1 - math.pow(optimizer.beta1, step)
     cdef double correction2 = math.sqrt(1 - math.pow(optimizer.beta2, step))
     cdef real rate = optimizer.learning_rate / correction1
-    cdef real beta1 = optimizer.momentum
-    cdef real rest1 = 1 - optimizer.momentum
+    cdef real beta1 = optimizer.beta1
+    cdef real rest1 = 1 - optimizer.beta1
     cdef real beta2 = optimizer.beta2
     cdef real rest2 = 1 - optimizer.beta2
     cdef real root = correction2

@@ -1,5 +1,6 @@
 # The engine's functions as Python calls them. Arguments are trusted: contiguous, of one dtype and
-# of fitting shapes, as `fastnn._checks` and `fastnn.network` make them.
+# of fitting shapes, as `fastnn._checks` and `fastnn.network` make them. `matmul` and
+# `draw_permutation` are there for tests and benches.
 
 def predict(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
@@ -8,14 +9,14 @@ def predict(
     """Overwrite `out` (n, n_out) with the network's outputs, a block of rows at a time."""
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t block = min(plan.chunk_rows(sizeof(real)), n)
-    cdef Py_ssize_t scratch_bytes = product_workspace(n_threads)
-    cdef Memory memory = Memory(scratch_bytes + block * plan.row_width * sizeof(real))
-    cdef real *activations = <real *>(memory.data + scratch_bytes)
+    cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
+    cdef Workspace workspace = Workspace(scratch_bytes + block * plan.row_width * sizeof(real))
+    cdef real *activations = <real *>(workspace.data + scratch_bytes)
     cdef Py_ssize_t first = 0
     with nogil:
         while first < n:
             forward_pass(plan, data(params), data(constants), &x[first, 0], activations,
-                         &out[first, 0], min(block, n - first), memory.data, n_threads)
+                         &out[first, 0], min(block, n - first), workspace.data, n_threads)
             first += block
 
 
@@ -25,14 +26,14 @@ def forward(
 ):
     """Overwrite `activations` (n * row_width,) with every operation's output, (n, width) each."""
     cdef Py_ssize_t n = x.shape[0]
-    cdef Memory memory = Memory(product_workspace(n_threads))
+    cdef Workspace workspace = Workspace(gemm_workspace(n_threads))
     cdef real *out
     if n == 0:
         return
     out = &activations[0] + plan.operations[plan.n_operations - 1].output * n
     with nogil:
         forward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], out, n,
-                     memory.data, n_threads)
+                     workspace.data, n_threads)
 
 
 def backward(
@@ -45,9 +46,9 @@ def backward(
     `activations` are those that `forward` wrote for the same parameters and `x`.
     """
     cdef Py_ssize_t n = x.shape[0]
-    cdef Py_ssize_t scratch_bytes = product_workspace(n_threads)
-    cdef Memory memory = Memory(scratch_bytes + 2 * n * plan.max_width * sizeof(real))
-    cdef real *cotangent = <real *>(memory.data + scratch_bytes)
+    cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
+    cdef Workspace workspace = Workspace(scratch_bytes + 2 * n * plan.max_width * sizeof(real))
+    cdef real *cotangent = <real *>(workspace.data + scratch_bytes)
     if n == 0:
         memset(writable(grads), 0, plan.n_params * sizeof(real))
         return
@@ -55,7 +56,7 @@ def backward(
         memcpy(cotangent, &dy[0, 0], n * plan.n_out * sizeof(real))
         backward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], n,
                       cotangent, cotangent + n * plan.max_width, writable(grads), False, &dx[0, 0],
-                      memory.data, n_threads)
+                      workspace.data, n_threads)
 
 
 def loss_and_grad(
@@ -69,8 +70,8 @@ def loss_and_grad(
     """
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
-    cdef Py_ssize_t scratch_bytes = product_workspace(n_threads)
-    cdef Memory memory = Memory(scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
+    cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
+    cdef Workspace workspace = Workspace(scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
     cdef const real[:, ::1] target_view
     cdef const int64_t[::1] label_view
     cdef const real *target_data = NULL
@@ -93,7 +94,7 @@ def loss_and_grad(
             total += chunk_gradient(
                 plan, data(params), data(constants), &x[first, 0], target_data, label_data,
                 min(chunk, n - first), kind, scale, writable(grads), first > 0,
-                <real *>(memory.data + scratch_bytes), memory.data, n_threads)
+                <real *>(workspace.data + scratch_bytes), workspace.data, n_threads)
             first += chunk
     return scale * total
 
@@ -127,10 +128,10 @@ def loss(
 
 
 def optimizer_step(
-    tuple rule, real[::1] params, const real[::1] grads, real[:, ::1] state, Py_ssize_t step,
+    dict rule, real[::1] params, const real[::1] grads, real[:, ::1] state, Py_ssize_t step,
 ):
     """Update `params` and `state` (n_states, n_params) in place; `step` counts from 1."""
-    cdef Optimizer optimizer = optimizer_of(rule)
+    cdef Optimizer optimizer = optimizer_from(rule)
     cdef Py_ssize_t n = params.shape[0]
     if n:
         with nogil:
@@ -149,7 +150,7 @@ def matmul(
     cdef const real *start_data = NULL
     cdef Py_ssize_t start_row = 0
     cdef Py_ssize_t item = sizeof(real)
-    cdef Memory memory = Memory(product_workspace(n_threads))
+    cdef Workspace workspace = Workspace(gemm_workspace(n_threads))
     if start is not None:
         start_view = np.atleast_2d(start)
         start_data = &start_view[0, 0]
@@ -158,7 +159,7 @@ def matmul(
         gemm(a.shape[0], b.shape[1], a.shape[1],
              &a[0, 0], a.strides[0] // item, a.strides[1] // item,
              &b[0, 0], b.strides[0] // item, b.strides[1] // item,
-             start_data, start_row, &out[0, 0], out.strides[0] // item, memory.data, n_threads)
+             start_data, start_row, &out[0, 0], out.strides[0] // item, workspace.data, n_threads)
 
 
 def all_finite(const real[::1] values):
