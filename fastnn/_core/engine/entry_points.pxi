@@ -71,7 +71,8 @@ def loss_and_grad(
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
-    cdef Workspace workspace = Workspace(scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
+    cdef Workspace workspace = Workspace(
+        scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
     cdef const real[:, ::1] target_view
     cdef const int64_t[::1] label_view
     cdef const real *target_data = NULL

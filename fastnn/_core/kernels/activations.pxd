@@ -2,8 +2,8 @@
 
 Each is two scalar functions, σ and σ'; the latter takes x or y, whichever gives it most cheaply.
 Below them stands one switch a batch, never one an element. The comparisons in σ are written so
-that NaN takes the branch that hands it on. At a kink the derivative is the negative side's (ReLU: 0, as a
-subderivative in [0, 1]); Abs takes 0.
+that NaN takes the branch that hands it on. At a kink the derivative is the negative side's
+(ReLU: 0, as a subderivative in [0, 1]); Abs takes 0.
 """
 
 from fastnn._core.kernels.dtypes cimport real, erfc, exp, expm1, fabs, log1p, tanh

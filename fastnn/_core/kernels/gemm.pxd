@@ -59,30 +59,31 @@ cdef inline void gemm(
     of B likewise. `start` is NULL for zero, a bias with start_row = 0, or C itself to accumulate.
     """
     cdef Py_ssize_t width = 2 * VECTOR_BYTES // <Py_ssize_t>sizeof(real)
-    cdef Py_ssize_t share, first, part
-    cdef Py_ssize_t pieces = max((n + width - 1) // width, (m + TILE_ROWS - 1) // TILE_ROWS)
+    cdef Py_ssize_t panels = (n + width - 1) // width
+    cdef Py_ssize_t blocks = (m + TILE_ROWS - 1) // TILE_ROWS
     cdef Py_ssize_t worth = <Py_ssize_t>(2.0 * m * n * k / THREAD_FLOPS)
-    cdef Py_ssize_t parts = min(min(<Py_ssize_t>n_threads, pieces), worth)
+    cdef Py_ssize_t parts = min(min(<Py_ssize_t>n_threads, max(panels, blocks)), worth)
+    cdef Py_ssize_t share, first, part
     if parts <= 1:
         gemm_serial(m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row, scratch)
-    elif (n + width - 1) // width >= (m + TILE_ROWS - 1) // TILE_ROWS:
-        share = (n + width * parts - 1) // (width * parts) * width
+    elif panels >= blocks:
+        share = (panels + parts - 1) // parts * width
         for part in prange(parts, num_threads=parts, schedule="static"):
             first = part * share
             if first < n:
-                gemm_serial(m, min(share, n - first), k, a, a_row, a_col,
-                         b + first * b_col, b_row, b_col,
-                         start + first if start != NULL else start, start_row,
-                         c + first, c_row, scratch + gemm_workspace(part))
+                gemm_serial(
+                    m, min(share, n - first), k, a, a_row, a_col, b + first * b_col, b_row, b_col,
+                    start + first if start != NULL else start, start_row, c + first, c_row,
+                    scratch + gemm_workspace(part))
     else:
         share = (m + parts - 1) // parts
         for part in prange(parts, num_threads=parts, schedule="static"):
             first = part * share
             if first < m:
-                gemm_serial(min(share, m - first), n, k, a + first * a_row, a_row, a_col,
-                         b, b_row, b_col,
-                         start + first * start_row if start != NULL else start, start_row,
-                         c + first * c_row, c_row, scratch + gemm_workspace(part))
+                gemm_serial(
+                    min(share, m - first), n, k, a + first * a_row, a_row, a_col, b, b_row, b_col,
+                    start + first * start_row if start != NULL else start, start_row,
+                    c + first * c_row, c_row, scratch + gemm_workspace(part))
 
 
 cdef inline void gemm_serial(
