@@ -48,7 +48,8 @@ def real_array(value: Any, name: str, dtype: np.dtype[Any]) -> Array:
         As `numeric_array`, or if it holds NaN, infinity, or a number beyond the range of `dtype`.
     """
     given = numeric_array(value, name)
-    with np.errstate(over="ignore"):  # overflow becomes infinity, which is reported below
+    # overflow becomes infinity, which is reported below
+    with np.errstate(over="ignore", under="ignore"):
         array = np.require(given, dtype, ["C", "A"])
     if not _core.engine.all_finite(array.reshape(-1)):
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
@@ -117,7 +118,10 @@ def class_labels(value: Any, name: str, n_samples: int, n_classes: int) -> NDArr
     try:
         array = numeric_array(value, name)
     except TypeError as error:
-        raise TypeError(f"{error}, as class indices 0 to {n_classes - 1}") from None
+        raise TypeError(
+            f"{error}, as class indices 0 to {n_classes - 1}; for names, "
+            f"np.unique({name}, return_inverse=True) gives both"
+        ) from None
     if array.shape != (n_samples,):
         raise ValueError(
             f"{name} has shape {array.shape}; ({n_samples},) is wanted, a class index for each "
@@ -161,6 +165,13 @@ def boolean(value: Any, name: str) -> bool:
     return bool(value)
 
 
+def pair(value: Any, name: str) -> tuple[Any, Any]:
+    """Check a pair (X, y)."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{name} is a {type(value).__name__}; a pair (X, y) is wanted")
+    return value[0], value[1]
+
+
 def number(
     value: Any, name: str, *, above: float = -np.inf, at_least: float = -np.inf,
     below: float = np.inf,
@@ -199,7 +210,7 @@ def names(value: Any, name: str, n: int, types: tuple[type, ...]) -> list[Any] |
     """Check a list of n names of those types, or None."""
     if value is None:
         return None
-    items = [] if isinstance(value, str) else list(value)
+    items = list(value) if isinstance(value, list | tuple | np.ndarray) else []
     items = [item.item() if isinstance(item, np.generic) else item for item in items]
     if len(items) != n or not all(isinstance(item, types) for item in items):
         wanted = " or ".join(t.__name__ for t in types)

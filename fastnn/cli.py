@@ -7,10 +7,9 @@ units: the scaling of the data is part of the network, so the model file is all 
 import argparse
 import contextlib
 import csv
-import errno
+import io
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 import fastnn as fn
 from fastnn import datasets, metrics, plots
+from fastnn.atomic_file import atomic_file, check_destination
 from fastnn.layers import LAYERS, Activation
 
 ACTIVATIONS = {
@@ -56,9 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print("fastnn: interrupted", file=sys.stderr)
+        lost = "; no model was written" if "train" in (argv or sys.argv) else ""
+        print(f"fastnn: interrupted{lost}", file=sys.stderr)
         return 130
-    # ArithmeticError: a diverged training, or a number too large for the machine.
+    except fn.DivergenceError as error:
+        print(
+            f"fastnn: error: training diverged in epoch {error.epoch + 1}, and no model was "
+            f"written; try a smaller --learning-rate",
+            file=sys.stderr,
+        )
+        return 2
+    # ArithmeticError: a number too large for the machine.
     except (ValueError, TypeError, ArithmeticError, OSError, ImportError, MemoryError) as error:
         print(f"fastnn: error: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -74,6 +82,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="fastnn", description="Multi-layer perceptrons on the CPU.")
+    parser.add_argument("--version", action="version", version=f"fastnn {fn.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], None], purpose: str) -> Any:
@@ -128,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     add("data", metavar="DATA", help=data)
     add(
         "--target", metavar="NAME",
-        help=f"{target}; not needed if all other columns of the .csv are features of the model",
+        help="column or array to compare with; by default the one that the model was trained for",
     )  # fmt: skip
 
     command("info", _info, "describe this build of fastnn")
@@ -139,15 +148,18 @@ def _train(args: argparse.Namespace) -> None:
     say = _silent if args.quiet else print
     output = args.output or f"{Path(args.data).stem}.safetensors"
     # Whatever would fail after the training fails now.
-    _check_destination(output)
+    _check_destinations([args.data], [output, args.plot])
     if args.plot:
         if Path(args.plot).suffix.lower() not in PLOT_FORMATS:
             raise ValueError(f"--plot {args.plot}: expected a {', '.join(PLOT_FORMATS)} file")
-        _check_destination(args.plot)
         axes = plots.new_axes()
     optimizer = _optimizer(args)
+    if args.epochs < 1:
+        raise ValueError(f"--epochs is {args.epochs}; at least 1 is wanted")
 
-    X, y, feature_names = _training_table(args.data, args.target)
+    table = _table(args.data, args.target or _default_target(args.data, None))
+    X, y, feature_names, target_name = table.X, table.y, table.feature_names, table.target_name
+    assert y is not None
     n_samples, n_features = X.shape
     task = args.task or datasets.infer_task(y)
     labels = None
@@ -157,6 +169,8 @@ def _train(args: argparse.Namespace) -> None:
     elif y.dtype.kind == "U":
         raise ValueError(f"{args.data}: the target is text, but regression needs numbers")
     classes = f", {len(labels)} classes" if labels else ""
+    if labels and len(labels) > n_samples / 2:
+        say(f"note: {len(labels)} classes for {n_samples} samples; is it --task regression?")
     say(f"data: {args.data}, {n_samples} samples, {n_features} features{classes}")
     say(f"task: {task}" + ("" if args.task else " (inferred from the target; see --task)"))
 
@@ -172,11 +186,16 @@ def _train(args: argparse.Namespace) -> None:
     net = _network(X[training], len(labels) if labels else 1, args)
     say(net.summary())
 
+    offsets = [np.abs(layer.mean) / layer.scale for layer in net.layers[:1]
+               if isinstance(layer, fn.Standardize)]  # fmt: skip
     # A network learns a target of mean 0 and scale 1 at any learning rate that suits others too.
     fit_y, mean, scale = y, 0.0, 1.0
     if not labels:
         mean, scale = float(np.mean(y[training])), float(np.std(y[training])) or 1.0
         fit_y = (y - mean) / scale
+        offsets.append(np.array([abs(mean) / scale]))
+    if net.dtype == np.float32 and max(offset.max() for offset in offsets) > 1e5:
+        say("note: values vary little about a large mean; --dtype float64 keeps what float32 loses")
     start = time.perf_counter()
     history = net.fit(
         X[training],
@@ -196,6 +215,7 @@ def _train(args: argparse.Namespace) -> None:
 
     net.class_labels = labels
     net.feature_names = feature_names
+    net.target_name = target_name
     net.save(output)
     say(f"training: {_format(_scores(net.predict(X[training]), y[training], labels))}")
     if validation.size:
@@ -211,6 +231,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
+    _check_destinations([args.model, args.data], [args.output])
     net = fn.load(args.model)
     table = _table(args.data, None, net.feature_names)
     outputs, labels = _outputs(net, table.X), net.class_labels
@@ -232,7 +253,7 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     net = fn.load(args.model)
-    target = args.target or _default_target(args.data, net.feature_names)
+    target = args.target or _default_target(args.data, net)
     table = _table(args.data, target, net.feature_names)
     outputs = _outputs(net, table.X)
     y, labels = table.y, net.class_labels
@@ -259,25 +280,21 @@ def _table(data: str, target: str | None, features: Sequence[str] | None = None)
     return datasets.read_table(data, target, features)
 
 
-def _training_table(
-    data: str, target: str | None
-) -> tuple[NDArray[np.float64], NDArray[Any], list[str] | None]:
-    table = _table(data, target or _default_target(data, None))
-    assert table.y is not None
-    return table.X, table.y, table.feature_names
-
-
-def _default_target(data: str, features: Sequence[str] | None) -> str:
-    """Return the target's name if there is but one choice."""
+def _default_target(data: str, net: fn.Network | None) -> str:
+    """Return the name of the target that the model was trained for, or else the only choice."""
     if Path(data).suffix.lower() != ".csv":
         return "y"
     names = datasets.column_names(data)
-    others = [name for name in names if name not in (features or [])]
-    if features is None or len(others) != 1:
-        raise ValueError(
-            f"{data}: --target must name the target, one of {', '.join(others or names)}"
-        )
-    return others[0]
+    trained_for = net.target_name if net else None
+    if trained_for in names:
+        return str(trained_for)
+    features = (net and net.feature_names) or []
+    others = [name for name in names if name not in features]
+    if net and trained_for is None and len(others) == 1:
+        return others[0]
+    missing = f"; there is no {trained_for!r}, which the model was trained for" if net else ""
+    choice = f"one of {', '.join(others)}" if others else "but all columns are features"
+    raise ValueError(f"{data}: --target must name the target, {choice}{missing}")
 
 
 def _optimizer(args: argparse.Namespace) -> fn.optimizers.Optimizer:
@@ -310,7 +327,7 @@ def _unstandardise_output(linear: Any, mean: float, scale: float) -> None:
 def _class_labels(y: NDArray[Any]) -> list[Any]:
     labels = np.unique(y)
     if labels.size < 2:
-        raise ValueError(f"classification needs two classes, but all targets are {labels[0]!r}")
+        raise ValueError(f"classification needs two classes, but all targets are {labels[0]}")
     if labels.dtype.kind == "f" and np.all(labels == np.round(labels)):
         labels = labels.astype(np.int64)
     return list(labels.tolist())
@@ -357,18 +374,15 @@ def _format(scores: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.5g}" for name, value in scores.items())
 
 
-def _check_destination(path: str) -> None:
-    """Raise OSError if no file can be written at `path`."""
-    target = os.path.realpath(path)
-    if os.path.isdir(target):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        return
-    try:
-        # Asking for permission would not tell of a file system that is read-only.
-        tempfile.TemporaryFile(dir=os.path.dirname(target)).close()
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
+def _check_destinations(inputs: Iterable[str], outputs: Iterable[str | None]) -> None:
+    """Raise if a file cannot be written, or is one that is read or written already."""
+    taken = list(inputs)
+    for path in filter(None, outputs):
+        for other in taken:
+            if os.path.realpath(path) == os.path.realpath(other):
+                raise ValueError(f"{path} would overwrite {other}")
+        check_destination(path)
+        taken.append(path)
 
 
 @contextlib.contextmanager
@@ -376,14 +390,17 @@ def _output_stream(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
     else:
-        with open(path, "w", newline="", encoding="utf-8") as stream:
+        with atomic_file(path) as file:
+            stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
             yield stream
+            stream.flush()
+            stream.detach()  # or it would close the file before it is safe on disk
 
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _silent(*_: object) -> None:

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 from array import array
@@ -60,7 +61,8 @@ def read_table(
 ) -> Table:
     """Read a CSV file (`.csv`) or NumPy archive (`.npz`).
 
-    A CSV file is UTF-8 text, separated by commas, with the column names in its first line. All
+    A CSV file is UTF-8 text with the column names in its first line, separated by commas,
+    semicolons or tabs, whichever that line has most of. All
     cells are finite numbers, but those of the target may be class names; blank lines are skipped.
     An archive has the features in `X`, of shape (n_samples, n_features), and targets of shape
     (n_samples,).
@@ -223,7 +225,13 @@ def _read_csv(path: Path, target: str | None, features: Sequence[str] | None) ->
 def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells; what is not CSV raises a ValueError that says where."""
     with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, strict=True)
+        try:
+            first = file.readline()
+            file.seek(0)
+            separator = max(",;\t", key=first.count)
+            reader = csv.reader(file, strict=True, delimiter=separator)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
         try:
             for cells in reader:
                 yield reader.line_num, cells
@@ -278,7 +286,11 @@ def _read_npz(path: Path, target: str | None) -> Table:
             with np.load(file, allow_pickle=False) as archive:
                 present = archive.files
                 arrays = {name: np.asarray(archive[name]) for name in wanted if name in present}
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        # encrypted, of an unknown compression, or with a header that is no header
+        except (
+            ValueError, EOFError, RuntimeError, SyntaxError, tokenize.TokenError,
+            zipfile.BadZipFile, zlib.error,
+        ) as error:  # fmt: skip
             raise ValueError(f"{path}: cannot be read as an .npz archive ({error})") from error
     for name in wanted:
         if name not in arrays:

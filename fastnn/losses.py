@@ -73,7 +73,7 @@ class Loss:
         """
         dtype = np.dtype(np.float32 if np.asarray(y_pred).dtype == np.float32 else np.float64)
         outputs = _checks.real_array(y_pred, "y_pred", dtype)
-        if outputs.ndim != 2:
+        if outputs.ndim != 2 or outputs.shape[1] == 0:
             raise ValueError(f"y_pred has shape {outputs.shape}; (n, n_outputs) is wanted")
         self.check_outputs(outputs)
         return self.evaluate(outputs, self.check_target(y, outputs.shape, dtype))
@@ -240,6 +240,8 @@ def check_target(
             f"loss is {loss!r}; a loss of fastnn such as SoftmaxCrossEntropy(), or an object with "
             f"value_and_grad(y_pred, y), is wanted"
         )
+    if isinstance(y, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first")
     try:
         target = np.asarray(y)
     except ValueError as error:

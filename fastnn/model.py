@@ -18,6 +18,8 @@ Array = NDArray[Any]
 class Model:
     """The plan, and flat arrays of the network's dtype; the passes trust their arguments.
 
+    `n_threads` is None for the default; it is looked at in each pass, since a fork loses threads.
+
     Attributes
     ----------
     plan : Plan
@@ -30,25 +32,34 @@ class Model:
     grads: Array
     constants: Array
 
-    def predict(self, x: Array, n_threads: int) -> Array:
+    def predict(self, x: Array, n_threads: int | None) -> Array:
         """Return the outputs (n, n_out), computed a block of rows at a time."""
         out: Array = np.empty((len(x), self.plan.n_out), x.dtype)
-        _core.engine.predict(self.plan, self.params, self.constants, x, out, n_threads)
+        # back to Python after some 10**9 flops, so that Ctrl-C is heard
+        rows = max(10**9 // (2 * self.plan.n_params + 100 * self.plan.row_width), 256)
+        threads = _core.thread_count(n_threads)
+        for i in range(0, len(x), rows):
+            part = slice(i, i + rows)
+            _core.engine.predict(
+                self.plan, self.params, self.constants, x[part], out[part], threads
+            )
         return out
 
-    def forward(self, x: Array, n_threads: int) -> tuple[Array, Array]:
+    def forward(self, x: Array, n_threads: int | None) -> tuple[Array, Array]:
         """Return every operation's output as one flat array, and a view of the last, (n, n_out)."""
         activations = np.empty(len(x) * self.plan.row_width, x.dtype)
-        _core.engine.forward(self.plan, self.params, self.constants, x, activations, n_threads)
+        threads = _core.thread_count(n_threads)
+        _core.engine.forward(self.plan, self.params, self.constants, x, activations, threads)
         outputs = activations[len(activations) - len(x) * self.plan.n_out :]
         return activations, outputs.reshape(-1, self.plan.n_out)
 
     def backward(
-        self, x: Array, activations: Array, dy: Array, grads: Array, n_threads: int
+        self, x: Array, activations: Array, dy: Array, grads: Array, n_threads: int | None
     ) -> Array:
         """Overwrite `grads` (n_params,), and return the cotangent of the input, (n, n_in)."""
         dx = np.empty_like(x)
+        threads = _core.thread_count(n_threads)
         _core.engine.backward(
-            self.plan, self.params, self.constants, x, activations, dy, grads, dx, n_threads
+            self.plan, self.params, self.constants, x, activations, dy, grads, dx, threads
         )
         return dx

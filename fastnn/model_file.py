@@ -4,15 +4,15 @@ The description travels as JSON in the safetensors metadata, so any safetensors 
 model, and reading one never executes anything. Nothing in here knows what a layer is.
 """
 
-import contextlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastnn.atomic_file import atomic_file
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fastnn"
@@ -51,17 +51,8 @@ def write(
     # safetensors copies raw memory without looking at strides.
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     content = save(contiguous, metadata={METADATA_KEY: header})
-    target = os.path.realpath(path)
-    try:
-        if os.path.exists(target) and not os.path.isfile(target):
-            # Renaming a file onto /dev/null would destroy it; a folder raises here.
-            with open(target, "wb") as file:
-                file.write(content)
-        else:
-            _replace(target, content)
-    except OSError as error:
-        # The error may name the temporary file, or none (a full disk); the user knows `path`.
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    with atomic_file(path) as file:
+        file.write(content)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -123,27 +114,3 @@ def _description(path: str | os.PathLike[str], content: bytes) -> dict[str, Any]
             f"{path}: format version {version!r}, but this fastnn reads version {FORMAT_VERSION}"
         )
     return description
-
-
-def _replace(path: str, content: bytes) -> None:
-    """Put a file with `content` in the place of `path`, durably and in one step."""
-    folder = os.path.dirname(path)
-    # Mode "x" never opens, and so never removes, the file of another; the mode is the umask's.
-    temporary = os.path.join(folder, f".fastnn-{secrets.token_hex(8)}.tmp")
-    file = open(temporary, "xb")  # noqa: SIM115
-    try:
-        with file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    # The new name itself is safe on disk only when the folder is.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

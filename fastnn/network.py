@@ -37,16 +37,6 @@ class Network:
         Of the initial weights, drawn layer by layer from one `numpy.random.default_rng(seed)` in
         float64, so that both dtypes start alike. By default fresh entropy.
 
-    Attributes
-    ----------
-    params, grads : ndarray (n_params,)
-        The flat parameters and gradient, writable.
-    layers : tuple of Layer
-    class_labels : list or None
-        Names of the classes in the order of the outputs; saved with the model.
-    feature_names : list of str or None
-        Names of the input features; saved with the model.
-
     Raises
     ------
     ValueError, TypeError
@@ -57,12 +47,15 @@ class Network:
         self, layers: "list[Layer] | tuple[Layer, ...]", dtype: DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:  # fmt: skip
+        if not isinstance(layers, list | tuple):
+            raise TypeError(f"layers is {layers!r}; a list of layers is wanted")
         self._layers = tuple(layers)
         self._dtype = _checks.floating_dtype(dtype)
         rng = np.random.default_rng(_checks.seed(seed))
         widths = architecture.input_widths(self._layers)
         n_params = sum(layer.n_params for layer in self._layers)
-        params, grads = np.empty(n_params, self._dtype), np.zeros(n_params, self._dtype)
+        # views, because an array that owns its memory can be resized
+        params, grads = np.empty(n_params, self._dtype)[:], np.zeros(n_params, self._dtype)[:]
         self._operations = [
             layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
         ]
@@ -71,9 +64,10 @@ class Network:
         architecture.bind(self._layers, params, grads, self._model.constants, rng)
         self._optimizer_state = OptimizerState()
         self._forward: tuple[Array, Array, bool] | None = None  # input, activations, one sample?
-        self._training = False
+        self._training_process = 0  # its number, while `fit` runs; a forked child is another
         self._class_labels: list[Any] | None = None
         self._feature_names: list[str] | None = None
+        self.target_name: str | None = None
 
     # ------------------------------------------------------------------ what it is
 
@@ -124,7 +118,7 @@ class Network:
     @property
     def class_labels(self) -> list[Any] | None:
         """Names of the classes in the order of the outputs; saved with the model."""
-        return self._class_labels
+        return copy.copy(self._class_labels)
 
     @class_labels.setter
     def class_labels(self, value: Any) -> None:
@@ -134,7 +128,7 @@ class Network:
     @property
     def feature_names(self) -> list[str] | None:
         """Names of the input features; saved with the model."""
-        return self._feature_names
+        return copy.copy(self._feature_names)
 
     @feature_names.setter
     def feature_names(self, value: Any) -> None:
@@ -171,7 +165,7 @@ class Network:
         """
         x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
         x = x.copy()  # the caller may write into its own before `backward`
-        activations, outputs = self._model.forward(x, _checks.thread_count(None))
+        activations, outputs = self._model.forward(x, None)
         self._forward = (x, activations, single)
         return outputs[0].copy() if single else outputs.copy()
 
@@ -210,7 +204,7 @@ class Network:
         x, activations, single = self._forward
         shape = (self.out_features,) if single else (len(x), self.out_features)
         dy = _checks.shaped_array(dY, "dY", self.dtype, shape).reshape(-1, self.out_features)
-        dx = self._model.backward(x, activations, dy, self.grads, _checks.thread_count(None))
+        dx = self._model.backward(x, activations, dy, self.grads, None)
         return dx[0] if single else dx
 
     def predict(self, X: Any, *, n_threads: int | None = None) -> Array:
@@ -253,7 +247,7 @@ class Network:
         """
         x = _checks.samples(X, "X", self.dtype, self.in_features)
         target = self._target(loss, x, y, "y")
-        model, n_threads = self._model, _checks.thread_count(None)
+        model, n_threads = self._model, _core.thread_count(None)
         grads = np.empty_like(self.params)
         if is_built_in(loss):
             value = _core.engine.loss_and_grad(
@@ -273,7 +267,7 @@ class Network:
         return target
 
     def _refuse_while_training(self) -> None:
-        if self._training:
+        if self._training_process == os.getpid():
             raise RuntimeError("this network is being trained by another call of fit")
 
     # ------------------------------------------------------------------ training
@@ -332,9 +326,13 @@ class Network:
         Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates; the
         parameters stay usable.
         """
+        if not (self.params.flags.writeable and _core.engine.all_finite(self.params)):
+            raise ValueError(
+                "params are read-only, or hold NaN or infinity; they cannot be trained"
+            )
         x = _checks.samples(X, "X", self.dtype, self.in_features)
         target = self._target(loss, x, y, "y")
-        if not isinstance(optimizer, SGD | Adam):
+        if type(optimizer) not in (SGD, Adam):
             raise TypeError(f"optimizer is {optimizer!r}; SGD(…) or Adam(…) is wanted")
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
@@ -342,13 +340,17 @@ class Network:
         shuffle = _checks.boolean(shuffle, "shuffle")
         validation = None
         if validation_data is not None:
-            validation = self._validation(validation_data, loss)
+            name = "validation_data"
+            X_held_out, y_held_out = _checks.pair(validation_data, name)
+            held_out = _checks.samples(X_held_out, f"{name}[0]", self.dtype, self.in_features)
+            target_held_out = self._target(loss, held_out, y_held_out, f"{name}[1]")
+            validation = Validation(held_out, target_held_out, loss)
         if progress is None:
             progress = training.in_terminal()
         progress = _checks.boolean(progress, "progress")
         threads = _checks.thread_count(n_threads)
         self._refuse_while_training()
-        self._training = True
+        self._training_process = os.getpid()
         try:
             self._forward = None  # its activations are about to be those of other parameters
             self._optimizer_state = self._optimizer_state.continued_for(optimizer, self.params)
@@ -358,13 +360,7 @@ class Network:
                 progress=progress, n_threads=threads,
             )  # fmt: skip
         finally:
-            self._training = False
-
-    def _validation(self, data: Any, loss: Loss | CustomLoss) -> Validation:
-        if not isinstance(data, tuple | list) or len(data) != 2:
-            raise TypeError("validation_data: a pair (X, y) is wanted")
-        x = _checks.samples(data[0], "validation_data[0]", self.dtype, self.in_features)
-        return Validation(x, self._target(loss, x, data[1], "validation_data[1]"), loss)
+            self._training_process = 0
 
     # ------------------------------------------------------------------ keeping
 
@@ -386,27 +382,30 @@ class Network:
         description = {
             "dtype": str(self.dtype), "layers": layers,
             "class_labels": self.class_labels, "feature_names": self.feature_names,
+            "target_name": None if self.target_name is None else str(self.target_name),
         }  # fmt: skip
         return description, arrays
 
     @classmethod
-    def _from_description(
-        cls, description: dict[str, Any], arrays: dict[str, Array],
-        optimizer_state: OptimizerState | None = None,
-    ) -> Self:  # fmt: skip
+    def _from_description(cls, description: dict[str, Any], arrays: dict[str, Array]) -> Self:
         layers = architecture.build(description["layers"], arrays)
-        net = cls(layers, dtype=description["dtype"])
+        net = cls.__new__(cls)  # a subclass may construct itself from other arguments
+        Network.__init__(net, layers, dtype=description["dtype"])
         net.class_labels = description["class_labels"]
         net.feature_names = description["feature_names"]
-        if optimizer_state is not None:
-            net._optimizer_state = optimizer_state
+        net.target_name = description["target_name"]
         return net
 
     def __reduce__(self) -> tuple[Any, ...]:
         description, arrays = self._describe()
         copies = {name: array.copy() for name, array in arrays.items()}
-        state = copy.deepcopy(self._optimizer_state)
-        return type(self)._from_description, (description, copies, state)
+        own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        state = (self.grads.copy(), copy.deepcopy(self._optimizer_state), own)
+        return type(self)._from_description, (description, copies), state
+
+    def __setstate__(self, state: tuple[Array, OptimizerState, dict[str, Any]]) -> None:
+        self.grads[...], self._optimizer_state, own = state
+        vars(self).update(own)
 
 
 def load(path: "str | os.PathLike[str]") -> Network:
@@ -422,5 +421,5 @@ def load(path: "str | os.PathLike[str]") -> Network:
     description, arrays = model_file.read(path)
     try:
         return Network._from_description(description, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelFileError(f"{os.fspath(path)}: not a valid network: {error!r}") from error

@@ -119,5 +119,5 @@ def new_axes() -> "Axes":
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install fastnn[plots]") from error
+        raise ImportError("plots need matplotlib: pip install matplotlib") from error
     return pyplot.subplots(layout="constrained")[1]

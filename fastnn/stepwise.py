@@ -20,11 +20,10 @@ class StepwiseTrainer:
     def __init__(
         self, model: Model, x: Array, y: Array, loss: CustomLoss, rule: UpdateRule,
         state: OptimizerState, batch_size: int, epochs: int, rng: np.random.Generator | None,
-        n_threads: int,
     ) -> None:  # fmt: skip
         self.model, self.x, self.y, self.loss = model, x, y, loss
         self.rule, self.state, self.batch_size = rule, state, batch_size
-        self.rng, self.n_threads = rng, n_threads
+        self.rng = rng
         self.mean = getattr(loss, "reduction", "mean") == "mean"
         self.step, self.epoch, self.position = state.step, 0, 0
         self.losses, self.seconds = np.empty(epochs), np.empty(epochs)
@@ -40,7 +39,7 @@ class StepwiseTrainer:
             return float(self.losses[self.epoch - 1]) if self.epoch else float("nan")
         return self.epoch_loss / self.position if self.mean else self.epoch_loss
 
-    def run(self, until_epoch: int, seconds: float) -> bool:
+    def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:
         """Train until that many epochs are complete, or about that much time has passed."""
         deadline = time.monotonic() + seconds
         while self.epoch < until_epoch and not self.diverged:
@@ -48,23 +47,24 @@ class StepwiseTrainer:
                 self.epoch_start, self.epoch_loss = time.monotonic(), 0.0
                 if self.rng is not None:
                     self.order = self.rng.permutation(len(self.x))
-            self._step(self.order[self.position : self.position + self.batch_size])
+            rows = self.order[self.position : self.position + self.batch_size]
+            self._step(rows, n_threads)
             if self.position == len(self.x) and not self.diverged:
                 self._end_epoch()
             if time.monotonic() > deadline:
                 break
         return self.epoch >= until_epoch
 
-    def _step(self, rows: NDArray[np.int64]) -> None:
+    def _step(self, rows: NDArray[np.int64], n_threads: int) -> None:
         model, x = self.model, self.x[rows]
         self.position += len(x)
-        activations, outputs = model.forward(x, self.n_threads)
+        activations, outputs = model.forward(x, n_threads)
         if not np.isfinite(outputs).all():
             return self._diverge()
         value, gradient = value_and_grad(self.loss, outputs, self.y[rows])
         if not np.isfinite(value):
             return self._diverge()
-        model.backward(x, activations, gradient, model.grads, self.n_threads)
+        model.backward(x, activations, gradient, model.grads, n_threads)
         self.step += 1
         _core.engine.optimizer_step(
             self.rule, model.params, model.grads, self.state.arrays, self.step
@@ -72,7 +72,7 @@ class StepwiseTrainer:
         self.epoch_loss += value * len(x) if self.mean else value
 
     def _end_epoch(self) -> None:
-        if not np.isfinite(self.model.params).all():
+        if not (np.isfinite(self.model.params).all() and np.isfinite(self.epoch_loss)):
             return self._diverge()
         self.last_good[...] = self.model.params
         self.losses[self.epoch] = self.epoch_loss / len(self.x) if self.mean else self.epoch_loss

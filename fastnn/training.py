@@ -45,6 +45,9 @@ class DivergenceError(ArithmeticError):
         )
         self.epoch, self.step, self.history = epoch, step, history
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.epoch, self.step, self.history)
+
 
 class History(Mapping[str, list[float]]):
     """What `fit` measured: a mapping from names to lists of one number an epoch.
@@ -106,15 +109,13 @@ def fit(
             epochs, None if rng is None else rng.bit_generator, n_threads,
         )  # fmt: skip
     else:
-        trainer = StepwiseTrainer(
-            model, x, target, loss, rule, state, batch_size, epochs, rng, n_threads
-        )
+        trainer = StepwiseTrainer(model, x, target, loss, rule, state, batch_size, epochs, rng)
     columns: dict[str, list[float]] = {}
     show = progress_bar(epochs, len(x)) if progress else None
     try:
         while trainer.epoch < epochs:
             until_epoch = epochs if validation is None else trainer.epoch + 1
-            while not trainer.run(until_epoch, SLICE_SECONDS):
+            while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
                 if trainer.diverged:
                     step = (trainer.position - 1) // batch_size
                     raise DivergenceError(trainer.epoch, step, history_of(trainer, columns))
@@ -146,7 +147,10 @@ def history_of(trainer: Any, validation_columns: dict[str, list[float]]) -> Hist
 
 def in_terminal() -> bool:
     """Whether there is a terminal to show a progress bar in."""
-    return sys.stderr is not None and sys.stderr.isatty()
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # none, another object, or closed
+        return False
 
 
 def progress_bar(epochs: int, n_samples: int) -> Callable[[Any, dict[str, list[float]]], None]:

@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[1] / "fastnn"
 # Lowest first. A module may import from its own room only what stands before it in the list.
 ROOMS = [
     ["_core"],
-    ["_checks", "model_file", "initializers", "optimizers", "datasets", "metrics"],
+    ["_checks", "atomic_file", "model_file", "initializers", "optimizers", "datasets", "metrics"],
     ["layers", "losses", "model"],
     ["architecture", "stepwise", "training"],
     ["network"],
@@ -21,8 +21,8 @@ PLACE = {
     name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)
 }
 KERNELS = [
-    "dtypes", "gemm", "dense", "activations", "softmax", "standardize", "losses", "optimizers",
-    "sampling",
+    "dtypes", "elementary", "gemm", "dense", "activations", "softmax", "standardize", "losses",
+    "optimizers", "sampling",
 ]  # fmt: skip
 
 

@@ -96,7 +96,8 @@ def layer(i, **changes):
         (layer(1, kind="os.system"), "of the kind 'os.system'"),
         (layer(1, kind=["linear"]), "not a valid network"),
         (layer(1, kind="linear\0"), "of the kind"),
-        (layer(1, out_features=10**15), "weight has shape"),
+        (layer(1, out_features=10**9), "weight has shape"),
+        (layer(1, out_features=10**15), "too many"),
         (layer(1, in_features=0), "in_features is 0"),
         (layer(1, bias=False), "weight"),
         (layer(1, weight_init="x"), "weight_init"),
@@ -115,7 +116,7 @@ def layer(i, **changes):
         (lambda d, a: a.update({"1.weight": a["1.weight"].T.copy()}), "weight has shape (3, 2)"),
         (lambda d, a: a.update({"0.scale": a["0.scale"] * 0}), "scale"),
     ],
-    ids=range(21),
+    ids=range(22),
 )
 def test_a_description_that_is_none(tmp_path, change, message):
     path = rewritten(tmp_path / "net.safetensors", change)

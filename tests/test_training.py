@@ -1,7 +1,12 @@
 """Training: whole runs against the oracle and PyTorch, and everything `fit` promises."""
 
+import copy
 import itertools
+import os
+import pickle
+import signal
 import threading
+import time
 
 import cases
 import numpy as np
@@ -176,7 +181,7 @@ def test_the_slices_of_time_do_not_change_a_bit(isa, rng):
             "softmax_cross_entropy", True, rule, state, 0, 4_500, 3, np.random.PCG64(1), 1,
         )  # fmt: skip
         calls = 1
-        while not trainer.run(3, seconds):
+        while not trainer.run(3, seconds, 1):
             calls += 1
         return net.params.tobytes(), trainer.losses.tobytes(), calls
 
@@ -295,13 +300,14 @@ def test_divergence(isa, dtype, rng, wrap, batch_size):
     assert np.isfinite(net.params).all()
 
 
-def interrupt_soon(delay):
-    """Press Ctrl-C, as a terminal does, once the main thread is in the engine."""
-    import signal
-
-    timer = threading.Timer(delay, signal.raise_signal, [signal.SIGINT])
-    timer.start()
-    return timer
+@pytest.fixture
+def ctrl_c():
+    """Press Ctrl-C, as a terminal does, a moment later; also where the tests' parent ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+    yield timer
+    timer.join()
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
@@ -309,19 +315,29 @@ def interrupt_soon(delay):
     [((2, 8, 1), 4, 4), ((20, 512, 512, 1), 20_000, 20_000)],
     ids=["a million tiny epochs", "one huge batch"],
 )
-def test_ctrl_c(isa, rng, widths, n, batch_size):
+def test_ctrl_c(isa, rng, ctrl_c, widths, n, batch_size):
     layers = [fn.Linear(a, b) for a, b in itertools.pairwise(widths)]
     net = fn.Network(layers, seed=0)
     X, y = rng.standard_normal((n, widths[0])), rng.standard_normal(n)
     settings = {"loss": fn.MeanSquaredError(), "optimizer": fn.SGD(1e-3)}
     before = net.params.copy()
-    timer = interrupt_soon(0.2)
+    ctrl_c.start()
     with pytest.raises(KeyboardInterrupt):
-        net.fit(X, y, epochs=100_000_000, batch_size=batch_size, n_threads=1, **settings)
-    timer.join()
+        net.fit(X, y, epochs=20_000_000, batch_size=batch_size, n_threads=1, **settings)
     assert np.isfinite(net.params).all()
     assert batch_size > 4 or not np.array_equal(net.params, before)
     net.fit(X[:8], y[:8], epochs=1, **settings)
+
+
+def test_ctrl_c_during_prediction(rng, ctrl_c):
+    """Each pass over these rows takes seconds, and validation is one."""
+    net = fn.Network([fn.Linear(20, 2000), fn.ReLU(), fn.Linear(2000, 2000)], seed=0)
+    X = rng.standard_normal((60_000, 20))
+    ctrl_c.start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        net.predict(X, n_threads=1)
+    assert time.monotonic() - start < 30  # not a timing: that it did not run to the end
 
 
 def test_other_threads_run_during_one_call_of_the_engine(isa, rng):
@@ -337,7 +353,7 @@ def test_other_threads_run_during_one_call_of_the_engine(isa, rng):
 
     def train():
         inside.set()
-        trainer.run(100, 1000.0)
+        trainer.run(100, 1000.0, 1)
         inside.clear()
 
     thread = threading.Thread(target=train)
@@ -357,7 +373,7 @@ def test_a_second_fit_of_a_network_in_training_raises(rng):
     settings = {"loss": fn.MeanSquaredError(), "optimizer": fn.SGD(1e-3), "n_threads": 1}
     thread = threading.Thread(target=net.fit, args=(X, y), kwargs={"epochs": 20, **settings})
     thread.start()
-    while not net._training and thread.is_alive():
+    while not net._training_process and thread.is_alive():
         pass
     with pytest.raises(RuntimeError, match="is being trained"):
         net.fit(X, y, epochs=1, **settings)
@@ -458,3 +474,45 @@ def test_backward_after_fit_wants_a_new_forward(rng):
     net.fit(X, [0, 1, 0, 1], epochs=1)
     with pytest.raises(RuntimeError, match="call forward"):
         net.backward(np.ones((4, 2)))
+
+
+def test_divergence_crosses_processes():
+    error = fn.DivergenceError(3, 7, fn.History({"loss": [1.0, 2.0, 3.0], "seconds": [0.1] * 3}))
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (again.epoch, again.step, again.history["loss"]) == (3, 7, [1.0, 2.0, 3.0])
+        assert str(again) == str(error)
+
+
+def test_a_child_forked_in_the_middle_of_a_fit_goes_on(rng):
+    """Its OpenMP threads are gone, and it must not wait for them."""
+
+    class Forking(Python):
+        forked = False
+
+        def value_and_grad(self, y_pred, y):
+            if not self.forked:
+                self.forked = True
+                self.child = os.fork()
+            return super().value_and_grad(y_pred, y)
+
+    net = fn.Network([fn.Linear(300, 640), fn.ReLU(), fn.Linear(640, 2)], seed=0)
+    X, y = rng.standard_normal((1024, 300)), rng.standard_normal((1024, 2))
+    net.predict(X, n_threads=2)
+    loss = Forking(fn.MeanSquaredError())
+    net.fit(X, y, loss=loss, optimizer=fn.SGD(1e-3), epochs=1, batch_size=512, n_threads=2)
+    if loss.child == 0:
+        os._exit(0)
+    deadline = time.monotonic() + 30
+    while (status := os.waitpid(loss.child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if status == (0, 0):
+        os.kill(loss.child, signal.SIGKILL)
+        os.waitpid(loss.child, 0)
+    assert status == (loss.child, 0)
+
+
+def test_no_training_from_parameters_that_are_not_numbers(rng):
+    net = fn.Network([fn.Linear(3, 2)], seed=0)
+    net.params[0] = np.nan
+    with pytest.raises(ValueError, match="params are read-only, or hold NaN"):
+        net.fit(rng.standard_normal((4, 3)), [0, 1, 0, 1])

@@ -33,7 +33,7 @@ class LeakyReLU(Activation):
     Parameters
     ----------
     negative_slope : float
-        At least 0; by default 0.01.
+        At least 0 and below 1e30; by default 0.01.
 
     Raises
     ------
@@ -45,7 +45,9 @@ class LeakyReLU(Activation):
     weight_init: ClassVar[str] = "he_uniform"
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = _checks.number(negative_slope, "negative_slope", at_least=0)
+        self.negative_slope = _checks.number(
+            negative_slope, "negative_slope", at_least=0, below=1e30
+        )
 
     def operation(self, in_features: int) -> Operation:
         """Describe the layer to the engine."""
@@ -62,7 +64,7 @@ class ELU(Activation):
     Parameters
     ----------
     alpha : float
-        At least 0; by default 1, where the slope has no jump.
+        At least 0 and below 1e30; by default 1, where the slope has no jump.
 
     Raises
     ------
@@ -74,7 +76,7 @@ class ELU(Activation):
     weight_init: ClassVar[str] = "he_uniform"
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = _checks.number(alpha, "alpha", at_least=0)
+        self.alpha = _checks.number(alpha, "alpha", at_least=0, below=1e30)
 
     def operation(self, in_features: int) -> Operation:
         """Describe the layer to the engine."""

@@ -38,6 +38,12 @@ class Layer:
         """Mark the layer as belonging to a network."""
         self._in_network = True
 
+    def __init_subclass__(cls) -> None:
+        if not cls.__module__.startswith("fastnn.layers."):
+            raise TypeError(
+                f"{cls.__name__}: layers cannot be derived; the engine knows fastnn's own alone"
+            )
+
     def __call__(self, x: Any) -> Array:
         """Compute the layer's output.
 

@@ -52,6 +52,8 @@ class Linear(Layer):
                 raise TypeError(f"{name} is {initializer!r}; a function (rng, shape) is wanted")
         self._has_bias = _checks.boolean(bias, "bias")
         self.n_params = self.out_features * (self.in_features + self._has_bias)
+        if self.n_params >= 2**48:  # far beyond any memory, and within the engine's integers
+            raise ValueError(f"{self!r} would have {self.n_params:,} parameters: too many")
         self._weight_init = weight_init
         self._bias_init = bias_init
         self._params: Array | None = None  # flat, as in a network: weight row by row, then bias
@@ -133,10 +135,10 @@ class Linear(Layer):
             drawn = initializer(rng, shape)
             return _checks.shaped_array(drawn, f"{name}(rng, {shape})", np.dtype(float), shape)
 
-        values = draw("weight_init", weight_init, self.out_features, self.in_features).ravel()
-        if not self._has_bias:
-            return values
-        return np.concatenate([values, draw("bias_init", bias_init, self.out_features)])
+        values = [draw("weight_init", weight_init, self.out_features, self.in_features).ravel()]
+        if self._has_bias:
+            values.append(draw("bias_init", bias_init, self.out_features))
+        return np.concatenate(values)  # a copy: the initializer may keep its array
 
     def bind(self, params: Array, grads: Array) -> None:
         """Move into a network: from now on the values stand in these views of its arrays."""

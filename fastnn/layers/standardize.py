@@ -62,13 +62,13 @@ class Standardize(Layer):
 
     @property
     def mean(self) -> Array:
-        """Subtracted from each feature, (n_features,)."""
-        return self._constants[: self.in_features]
+        """Subtracted from each feature, (n_features,); read-only."""
+        return self._read_only()[: self.in_features]
 
     @property
     def scale(self) -> Array:
-        """Divides each feature, (n_features,)."""
-        return self._constants[self.in_features :]
+        """Divides each feature, (n_features,); read-only."""
+        return self._read_only()[self.in_features :]
 
     def arrays(self) -> dict[str, Array]:
         """Return mean and scale."""
@@ -89,6 +89,11 @@ class Standardize(Layer):
 
     def __repr__(self) -> str:
         return f"Standardize({self.in_features} features)"
+
+    def _read_only(self) -> Array:
+        view = self._constants.view()
+        view.flags.writeable = False
+        return view
 
     def _flat_constants(self, dtype: np.dtype[Any]) -> Array:
         return self._constants.astype(dtype, copy=False)

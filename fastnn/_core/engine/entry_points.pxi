@@ -1,6 +1,6 @@
 # The engine's functions as Python calls them. Arguments are trusted: contiguous, of one dtype and
-# of fitting shapes, as `fastnn._checks` and `fastnn.network` make them. `matmul` and
-# `draw_permutation` are there for tests and benches.
+# of fitting shapes, as `fastnn._checks` and `fastnn.network` make them. `matmul`,
+# `elementary` and `draw_permutation` are there for tests and benches.
 
 def predict(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
@@ -161,6 +161,34 @@ def matmul(
              &a[0, 0], a.strides[0] // item, a.strides[1] // item,
              &b[0, 0], b.strides[0] // item, b.strides[1] // item,
              start_data, start_row, &out[0, 0], out.strides[0] // item, workspace.data, n_threads)
+
+
+def elementary(str name, const real[::1] x, real[::1] out):
+    """Overwrite `out` with exp, log, tanh or sigmoid of x, or with expm1 or log1p.
+
+    The last two are defined where the engine uses them: expm1 for x ≤ 0, log1p on [0, 1].
+    """
+    cdef Py_ssize_t i, n = x.shape[0]
+    if name == "exp":
+        for i in range(n):
+            out[i] = exp(x[i])
+    elif name == "log":
+        for i in range(n):
+            out[i] = log(x[i])
+    elif name == "tanh":
+        for i in range(n):
+            out[i] = tanh(x[i])
+    elif name == "sigmoid":
+        for i in range(n):
+            out[i] = sigmoid(x[i])
+    elif name == "expm1":
+        for i in range(n):
+            out[i] = expm1_of_negative(x[i])
+    elif name == "log1p":
+        for i in range(n):
+            out[i] = log1p_of_unit(x[i])
+    else:
+        raise ValueError(name)
 
 
 def all_finite(const real[::1] values):

@@ -34,6 +34,7 @@ cdef class Trainer:
     batch_size, n_epochs : int
     bit_generator : numpy.random.BitGenerator, or None for the natural order
     n_threads : int
+        The most that `run` may use.
     """
 
     cdef Plan plan
@@ -106,7 +107,6 @@ cdef class Trainer:
         self.random = NULL
         if bit_generator is not None:
             self.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
-        self.n_threads = n_threads
         self.diverged = False
         self.memory = Workspace(
             scratch_bytes + params_bytes + self.n_samples * sizeof(int64_t) + 4 * 64
@@ -126,14 +126,17 @@ cdef class Trainer:
             return self.losses[self.epoch - 1] if self.epoch else float("nan")
         return self.epoch_loss / seen if self.mean else self.epoch_loss
 
-    def run(self, Py_ssize_t until_epoch, double seconds):
+    def run(self, Py_ssize_t until_epoch, double seconds, int n_threads):
         """Train until that many epochs are complete, or about that much time has passed.
+
+        `n_threads` is at most that of the construction; a fork in between may have lost them.
 
         Returns
         -------
         bool
             Whether the epochs are complete; False when time ran out or training diverged.
         """
+        self.n_threads = n_threads
         with nogil:
             if self.is_float:
                 run_slice(self, self.plan, <float *>self.params, until_epoch, seconds)
@@ -216,7 +219,7 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
 
 
 cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:
-    if not is_finite(params, n_params):
+    if not (is_finite(params, n_params) and isfinite(t.epoch_loss)):
         diverge(t, n_params, params)
         return
     memcpy(t.last_good, params, n_params * sizeof(real))

@@ -6,7 +6,9 @@ that NaN takes the branch that hands it on. At a kink the derivative is the nega
 (ReLU: 0, as a subderivative in [0, 1]); Abs takes 0.
 """
 
-from fastnn._core.kernels.dtypes cimport real, erfc, exp, expm1, fabs, log1p, tanh
+from fastnn._core.kernels.dtypes cimport erfc, fabs, real
+from fastnn._core.kernels.elementary cimport (
+    exp, expm1_of_negative, log1p_of_unit, sigmoid, tanh)
 
 
 cdef enum Activation:
@@ -50,7 +52,7 @@ cdef inline real leaky_relu_slope(real x, real negative_slope) noexcept nogil:
 
 
 cdef inline real elu(real x, real alpha) noexcept nogil:
-    return x if x > 0 else alpha * expm1(x)
+    return x if x > 0 else alpha * expm1_of_negative(x)
 
 
 cdef inline real elu_slope(real x, real alpha) noexcept nogil:
@@ -66,11 +68,6 @@ cdef inline real selu_slope(real x) noexcept nogil:
     return <real>1.0507009873554804934 * elu_slope(x, <real>1.6732632423543772848)
 
 
-cdef inline real sigmoid(real x) noexcept nogil:
-    cdef real e = exp(-fabs(x))  # never overflows
-    return (e if x < 0 else 1) / (1 + e)
-
-
 cdef inline real sigmoid_slope(real y) noexcept nogil:
     return y * (1 - y)
 
@@ -80,7 +77,7 @@ cdef inline real tanh_slope(real y) noexcept nogil:
 
 
 cdef inline real softplus(real x) noexcept nogil:
-    return (0 if x <= 0 else x) + log1p(exp(-fabs(x)))
+    return (0 if x <= 0 else x) + log1p_of_unit(exp(-fabs(x)))
 
 
 cdef inline real normal_cdf(real x) noexcept nogil:

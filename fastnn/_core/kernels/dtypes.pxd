@@ -7,32 +7,16 @@ ctypedef fused real:
     double
 
 
-cdef inline real exp(real x) noexcept nogil:
-    return math.expf(x) if real is float else math.exp(x)
-
-
-cdef inline real expm1(real x) noexcept nogil:
-    return math.expm1f(x) if real is float else math.expm1(x)
-
-
-cdef inline real log(real x) noexcept nogil:
-    return math.logf(x) if real is float else math.log(x)
-
-
-cdef inline real log1p(real x) noexcept nogil:
-    return math.log1pf(x) if real is float else math.log1p(x)
-
-
-cdef inline real tanh(real x) noexcept nogil:
-    return math.tanhf(x) if real is float else math.tanh(x)
-
-
 cdef inline real erfc(real x) noexcept nogil:
     return math.erfcf(x) if real is float else math.erfc(x)
 
 
 cdef inline real fabs(real x) noexcept nogil:
     return math.fabsf(x) if real is float else math.fabs(x)
+
+
+cdef inline real copysign(real x, real y) noexcept nogil:
+    return math.copysignf(x, y) if real is float else math.copysign(x, y)
 
 
 cdef inline real sqrt(real x) noexcept nogil:

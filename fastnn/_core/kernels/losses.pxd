@@ -7,8 +7,9 @@ order, so that a float32 epoch's loss does not drift.
 
 from libc.stdint cimport int64_t
 
-from fastnn._core.kernels.activations cimport sigmoid, softplus
-from fastnn._core.kernels.dtypes cimport real, exp, log
+from fastnn._core.kernels.activations cimport softplus
+from fastnn._core.kernels.dtypes cimport real
+from fastnn._core.kernels.elementary cimport exp, log, sigmoid
 from fastnn._core.kernels.softmax cimport row_maximum
 
 
@@ -112,6 +113,7 @@ cdef inline double softmax_cross_entropy(
         mass = 0
         for j in range(n):
             dy[j] = exp(logits[j] - top)
+        for j in range(n):
             mass += dy[j]
         total += <double>log(mass) - (<double>logits[labels[i]] - top)
         for j in range(n):

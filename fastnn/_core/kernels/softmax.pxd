@@ -5,7 +5,8 @@ log S has I - 1 Sᵀ, so dx = dy - S Σ dy. The row's maximum is subtracted firs
 nothing mathematically and keeps exp from overflowing.
 """
 
-from fastnn._core.kernels.dtypes cimport real, exp, log
+from fastnn._core.kernels.dtypes cimport real
+from fastnn._core.kernels.elementary cimport exp, log
 
 
 cdef inline real row_maximum(const real *x, Py_ssize_t n) noexcept nogil:
@@ -28,6 +29,7 @@ cdef inline void softmax_forward(
         total = 0
         for j in range(n):
             y[j] = exp(x[j] - top)
+        for j in range(n):
             total += y[j]
         for j in range(n):
             y[j] /= total
@@ -62,7 +64,9 @@ cdef inline void log_softmax_forward(
         top = row_maximum(x, n)
         total = 0
         for j in range(n):
-            total += exp(x[j] - top)
+            y[j] = exp(x[j] - top)  # apart from the sum, which does not vectorise
+        for j in range(n):
+            total += y[j]
         total = log(total)
         for j in range(n):
             y[j] = (x[j] - top) - total

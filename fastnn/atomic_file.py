@@ -1,0 +1,92 @@
+"""Writing a file at once or not at all, so that nothing that stood there is lost half-way."""
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from typing import IO
+
+Path = str | os.PathLike[str]
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing; when the block ends well, it takes the place of `path` in one step.
+
+    Until then, and if the block raises, what stood at `path` stays as it was. A symbolic link is
+    followed, the mode of a replaced file is kept, and a device or a pipe is written to directly.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written (missing folder, no permission, full disk); it names `path`.
+    """
+    try:
+        target = os.path.realpath(path)
+        if os.path.exists(target) and not os.path.isfile(target):
+            # Renaming a file onto /dev/null would destroy it; a folder raises here.
+            with open(target, "wb") as file:
+                yield file
+        else:
+            with _replacement(target) as file:
+                yield file
+    except OSError as error:
+        # The error may name the temporary file, or none (a full disk); the user knows `path`.
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+@contextlib.contextmanager
+def _replacement(target: str) -> Iterator[IO[bytes]]:
+    mode = None
+    if os.path.exists(target):
+        if not os.access(target, os.W_OK):  # a rename would not ask
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
+        mode = stat.S_IMODE(os.stat(target).st_mode)
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".fastnn-{secrets.token_hex(8)}.tmp")
+    try:
+        # Mode "x" never opens another's file and, unlike `tempfile`, leaves the mode to the umask.
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except FileExistsError:  # another's
+        raise
+    except BaseException:  # Ctrl-C may fall anywhere
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    # The new name itself is safe on disk only when the folder is, if the system lets us ask.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def check_destination(path: Path) -> None:
+    """Raise OSError if `atomic_file` could not write there."""
+    target = os.path.realpath(path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if os.path.exists(target):
+        if not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        if not os.path.isfile(target):
+            return
+    probe = os.path.join(os.path.dirname(target), f".fastnn-{secrets.token_hex(8)}.tmp")
+    try:
+        # Asking for permission would not tell of a file system that is read-only.
+        with open(probe, "xb"):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(probe)
