@@ -79,7 +79,11 @@ def extension(name, flags, **options):
         [f"fastnn/_core/{name}.pyx"],
         extra_compile_args=FLAGS + flags,
         extra_link_args=list(LINK_FLAGS),
-        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        define_macros=[
+            ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
+            # a loop over a function that the compiler chose not to inline is not vectorised
+            ("CYTHON_INLINE", "__inline__ __attribute__((always_inline))"),
+        ],
         **options,
     )
 

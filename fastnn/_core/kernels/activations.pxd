@@ -69,11 +69,11 @@ cdef inline real selu_slope(real x) noexcept nogil:
 
 
 cdef inline real sigmoid_slope(real y) noexcept nogil:
-    return y * (1 - y)
+    return y * (<real>1 - y)
 
 
 cdef inline real tanh_slope(real y) noexcept nogil:
-    return 1 - y * y
+    return <real>1 - y * y
 
 
 cdef inline real softplus(real x) noexcept nogil:
@@ -98,7 +98,7 @@ cdef inline real silu(real x) noexcept nogil:
 
 cdef inline real silu_slope(real x) noexcept nogil:
     cdef real s = sigmoid(x)
-    return s * (1 + x * (1 - s))
+    return s * (<real>1 + x * (<real>1 - s))
 
 
 cdef inline real sign(real x) noexcept nogil:

@@ -76,7 +76,7 @@ cdef inline double binary_cross_entropy(
     for i in range(n):
         # ln(1 + e^z) - y z = ln(1 + e^-z) + (1 - y) z: take the form without a large difference
         if logits[i] > 0:
-            total += softplus(-logits[i]) + (1 - targets[i]) * logits[i]
+            total += softplus(-logits[i]) + (<real>1 - targets[i]) * logits[i]
         else:
             total += softplus(logits[i]) - targets[i] * logits[i]
         dy[i] = slope * (sigmoid(logits[i]) - targets[i])
