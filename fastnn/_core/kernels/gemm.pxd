@@ -1,7 +1,7 @@
 """Dense matrix product, C = A B + start, for row-major C and any strides of A and B.
 
-a) B is cut into panels as wide as the register tile. A panel whose rows lie contiguous in memory
-   is read in place; a transposed or ragged one is first packed, with zeros to its right.
+a) B is cut into panels as wide as the register tile. A panel whose rows lie near each other is
+   read in place; a transposed, ragged or scattered one is first packed, with zeros to its right.
 b) The sum over k is cut into blocks of K_BLOCK, so that a panel stays in L1 while every row of A
    passes over it. The cut does not depend on the other sizes: a row of the result has the same
    bits whatever rows are computed beside it.
@@ -28,11 +28,16 @@ cdef extern from "tile.h" nogil:
                               double *, ptrdiff_t) noexcept
     f32_tile f32_tiles[2][14]  # the header's table has TILE_ROWS entries a row
     f64_tile f64_tiles[2][14]
+    void f32_transpose(const float *, ptrdiff_t, float *, ptrdiff_t) noexcept
+    void f64_transpose(const double *, ptrdiff_t, double *, ptrdiff_t) noexcept
 
 
 cdef enum:
     K_BLOCK = 256
     THREAD_FLOPS = 8_000_000
+    # rows of B further apart than this sit in pages and cache sets that collide: copying them
+    # together pays from the third block of rows that reads them
+    NEAR_BYTES = 1536
     # room for one packed panel, and for one ragged tile beside it; the latter at most 16 rows
     # of two vectors of at most 64 bytes
     PANEL_BYTES = K_BLOCK * 2 * 64
@@ -102,6 +107,7 @@ cdef inline void gemm_serial(
     cdef const real *panel
     cdef const real *tile_start
     cdef Py_ssize_t blocks = (m + TILE_ROWS - 1) // TILE_ROWS
+    cdef bint near = b_row * <Py_ssize_t>sizeof(real) < NEAR_BYTES
     cdef Py_ssize_t k_block, k0, depth, column_block, j0, columns, vectors, panel_row
     cdef Py_ssize_t block, row, rows, i, j
     for j in range(2 * lanes):
@@ -116,7 +122,7 @@ cdef inline void gemm_serial(
             j0 = column_block * 2 * lanes
             columns = min(2 * lanes, n - j0)
             vectors = 1 if columns <= lanes else 2
-            if b_col == 1 and columns == vectors * lanes:
+            if b_col == 1 and columns == vectors * lanes and (near or blocks <= 2):
                 panel = b + k0 * b_row + j0
                 panel_row = b_row
             else:
@@ -161,7 +167,10 @@ cdef inline void pack(
     const real *b, Py_ssize_t b_row, Py_ssize_t b_col, real *panel,
 ) noexcept nogil:
     """Copy a (depth, columns) block of B into rows of `width`, zeros to the right."""
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef Py_ssize_t p, j
+    cdef Py_ssize_t square_rows = 0     # what whole squares of the transposed block cover
+    cdef Py_ssize_t square_columns = 0
     if columns < width:
         for p in range(depth):
             for j in range(columns, width):
@@ -170,7 +179,27 @@ cdef inline void pack(
         for p in range(depth):
             for j in range(columns):
                 panel[p * width + j] = b[p * b_row + j]
+        return
+    if b_row == 1:
+        square_rows = depth // lanes * lanes
+        square_columns = columns // lanes * lanes
+    p = 0
+    while p < square_rows:
+        j = 0
+        while j < square_columns:
+            transpose(b + p + j * b_col, b_col, panel + p * width + j, width)
+            j += lanes
+        p += lanes
+    for j in range(columns):
+        for p in range(square_rows if j < square_columns else 0, depth):
+            panel[p * width + j] = b[p * b_row + j * b_col]
+
+
+cdef inline void transpose(
+    const real *b, Py_ssize_t b_stride, real *c, Py_ssize_t c_stride,
+) noexcept nogil:
+    """A square block as wide as a vector: c[j, i] = b[i, j]."""
+    if real is float:
+        f32_transpose(b, b_stride, c, c_stride)
     else:
-        for j in range(columns):
-            for p in range(depth):
-                panel[p * width + j] = b[p * b_row + j * b_col]
+        f64_transpose(b, b_stride, c, c_stride)

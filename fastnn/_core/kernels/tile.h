@@ -150,4 +150,62 @@ typedef void (*f64_tile)(ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t, const 
 TILES(f32, float)
 TILES(f64, double)
 
+/* A block of LANES x LANES transposed in registers: rows of b, b_stride apart, become columns of c.
+ * log2(LANES) times, row i is interleaved with row i + LANES / 2. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define HAVE_TRANSPOSE 1
+#define LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define HIGH_2(a, b) __builtin_shufflevector(a, b, 1, 3)
+#define LOW_4(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGH_4(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define LOW_8(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define HIGH_8(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define LOW_16(a, b) \
+    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH_16(a, b) \
+    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#else
+#define HAVE_TRANSPOSE 0
+#endif
+
+#if HAVE_TRANSPOSE
+#define TRANSPOSE(T, SCALAR, L) \
+static void T##_transpose(const SCALAR *b, ptrdiff_t b_stride, SCALAR *c, ptrdiff_t c_stride) \
+{ \
+    T##_vector v[L], w[L]; \
+    _Pragma("GCC unroll 16") \
+    for (int i = 0; i < L; i++) v[i] = *(const T##_unaligned *)(b + i * b_stride); \
+    _Pragma("GCC unroll 4") \
+    for (int n = L; n > 1; n /= 2) { \
+        _Pragma("GCC unroll 8") \
+        for (int i = 0; i < L / 2; i++) { \
+            w[2 * i] = LOW_##L(v[i], v[i + L / 2]); \
+            w[2 * i + 1] = HIGH_##L(v[i], v[i + L / 2]); \
+        } \
+        _Pragma("GCC unroll 16") \
+        for (int i = 0; i < L; i++) v[i] = w[i]; \
+    } \
+    _Pragma("GCC unroll 16") \
+    for (int i = 0; i < L; i++) *(T##_unaligned *)(c + i * c_stride) = v[i]; \
+}
+#else
+#define TRANSPOSE(T, SCALAR, L) \
+static void T##_transpose(const SCALAR *b, ptrdiff_t b_stride, SCALAR *c, ptrdiff_t c_stride) \
+{ \
+    for (int i = 0; i < L; i++) \
+        for (int j = 0; j < L; j++) c[j * c_stride + i] = b[i * b_stride + j]; \
+}
+#endif
+
+#if VECTOR_BYTES == 64
+TRANSPOSE(f32, float, 16)
+TRANSPOSE(f64, double, 8)
+#elif VECTOR_BYTES == 32
+TRANSPOSE(f32, float, 8)
+TRANSPOSE(f64, double, 4)
+#else
+TRANSPOSE(f32, float, 4)
+TRANSPOSE(f64, double, 2)
+#endif
+
 #endif
