@@ -1,9 +1,9 @@
-"""`python -m bench` lists the benches; `python -m bench xor two_networks [--quick]` runs some."""
+"""`python -m bench` lists the benches; `python -m bench step xor [--quick]` runs some."""
 
 import argparse
 import importlib
 
-BENCHES = ["xor", "two_networks"]
+BENCHES = ["step", "xor", "two_networks"]
 
 parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
 parser.add_argument("benches", nargs="*", metavar="BENCH", help=f"of {', '.join(BENCHES)}")
