@@ -21,15 +21,21 @@ class Timing:
     median: float
 
 
+def seconds(call: Callable[[], object]) -> float:
+    """Time a call once."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
 def interleaved(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
     """Time each call once a round, after one round to warm up, so that noise meets all alike."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
-            start = time.perf_counter()
-            call()
+            elapsed = seconds(call)
             if number:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(elapsed)
     return {name: Timing(min(t), statistics.median(t)) for name, t in times.items()}
 
 

@@ -4,7 +4,6 @@ import os
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"  # before the peers are imported
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import importlib.util  # noqa: E402
 from functools import partial  # noqa: E402
@@ -12,7 +11,7 @@ from itertools import pairwise  # noqa: E402
 
 import numpy as np  # noqa: E402
 
-from bench.common import interleaved  # noqa: E402
+from bench.common import interleaved, seconds  # noqa: E402
 from bench.limits import flops_a_second  # noqa: E402
 from bench.peers import PEERS, FastnnPeer  # noqa: E402
 
@@ -48,13 +47,14 @@ def run(quick):
     missing = [peer.name for peer in PEERS if peer not in there]
     if missing:
         yield f"not installed: {', '.join(missing)}"
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # no library's threads get a second one
     peak = flops_a_second(quick)
     yield f"one core does {peak / 1e9:.0f} GFLOP/s; microseconds a step, best of several epochs:"
     names = ["fastnn", *(peer.name for peer in there), "limit"]
     yield f"{'network, batch':>26}" + "".join(f"{name:>9}" for name in names) + "   fastnn is"
     for widths, batch_size in NETWORKS[:3] if quick else NETWORKS:
         flops = step_flops(widths, batch_size)
-        n_batches = 4 if quick else int(np.clip(2e9 / flops, 4, 256))
+        n_batches = 4 if quick else int(np.clip(5e8 / flops, 4, 256))
         X, y, weights = problem(widths, batch_size, n_batches, np.random.default_rng(0))
         trainers = {p.name: p(X, y, batch_size, weights) for p in [FastnnPeer, *there]}
         for trainer in trainers.values():
@@ -64,11 +64,14 @@ def run(quick):
             found = trainer.params()
             if not np.linalg.norm(found - expected) <= TOLERANCE * np.linalg.norm(expected):
                 raise SystemExit(f"{widths}: {name} came to other parameters; no time is printed")
-        # fastnn goes from epoch to epoch in one call, as its users have it do
-        epochs = max(1, 512 // n_batches)
-        calls = {name: partial(trainer.epoch, epochs) for name, trainer in trainers.items()}
-        times = interleaved(calls, 1 if quick else 5)
-        best = {name: t.minimum / (epochs * n_batches) * 1e6 for name, t in times.items()}
+        # as many epochs a call as take a good while, so that no one's call itself is measured
+        epochs = {
+            name: 1 if quick else max(1, round(0.1 / seconds(trainer.epoch)))
+            for name, trainer in trainers.items()
+        }
+        calls = {name: partial(t.epoch, epochs[name]) for name, t in trainers.items()}
+        times = interleaved(calls, 1 if quick else 10)
+        best = {n: t.minimum / (epochs[n] * n_batches) * 1e6 for n, t in times.items()}
         ours, limit = best.pop("fastnn"), flops / peak * 1e6
         row = [ours, *best.values(), limit]
         ratios = ", ".join(f"{t / ours:.2f}x {name}" for name, t in best.items())

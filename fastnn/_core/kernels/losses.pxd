@@ -9,8 +9,8 @@ from libc.stdint cimport int64_t
 
 from fastnn._core.kernels.activations cimport softplus
 from fastnn._core.kernels.dtypes cimport real
-from fastnn._core.kernels.elementary cimport exp, log, sigmoid
-from fastnn._core.kernels.softmax cimport row_maximum
+from fastnn._core.kernels.elementary cimport log, sigmoid
+from fastnn._core.kernels.softmax cimport exp_of_shifted_rows, row_maximum
 
 
 cdef enum Loss:
@@ -106,16 +106,14 @@ cdef inline double softmax_cross_entropy(
 ) noexcept nogil:
     """Σ [ln Σ_j e^{z_j} - z_c], of slope S - onehot_c: -ln S_c through softmax in one step."""
     cdef double total = 0
-    cdef real top, mass
+    cdef real mass
     cdef Py_ssize_t i, j
+    exp_of_shifted_rows(logits, dy, rows, n)
     for i in range(rows):
-        top = row_maximum(logits, n)
         mass = 0
         for j in range(n):
-            dy[j] = exp(logits[j] - top)
-        for j in range(n):
             mass += dy[j]
-        total += <double>log(mass) - (<double>logits[labels[i]] - top)
+        total += <double>log(mass) - (<double>logits[labels[i]] - row_maximum(logits, n))
         for j in range(n):
             dy[j] *= scale / mass
         dy[labels[i]] -= scale

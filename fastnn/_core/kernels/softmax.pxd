@@ -18,22 +18,33 @@ cdef inline real row_maximum(const real *x, Py_ssize_t n) noexcept nogil:
     return top
 
 
+cdef inline void exp_of_shifted_rows(
+    const real *x, real *y, Py_ssize_t rows, Py_ssize_t n,
+) noexcept nogil:
+    """y = e^{x - the row's maximum}: one long loop, since a row is often shorter than a vector."""
+    cdef Py_ssize_t i, j
+    cdef real top
+    for i in range(rows):
+        top = row_maximum(x + i * n, n)
+        for j in range(n):
+            y[i * n + j] = x[i * n + j] - top
+    for i in range(rows * n):
+        y[i] = exp(y[i])
+
+
 cdef inline void softmax_forward(
     const real *x, real *y, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
     """y = S(x) row by row; overwrites y."""
     cdef Py_ssize_t _row, j
-    cdef real top, total
+    cdef real total
+    exp_of_shifted_rows(x, y, rows, n)
     for _row in range(rows):
-        top = row_maximum(x, n)
         total = 0
-        for j in range(n):
-            y[j] = exp(x[j] - top)
         for j in range(n):
             total += y[j]
         for j in range(n):
             y[j] /= total
-        x += n
         y += n
 
 
@@ -60,11 +71,10 @@ cdef inline void log_softmax_forward(
     """y = x - ln Σ e^x row by row; overwrites y."""
     cdef Py_ssize_t _row, j
     cdef real top, total
+    exp_of_shifted_rows(x, y, rows, n)
     for _row in range(rows):
         top = row_maximum(x, n)
         total = 0
-        for j in range(n):
-            y[j] = exp(x[j] - top)  # apart from the sum, which does not vectorise
         for j in range(n):
             total += y[j]
         total = log(total)
