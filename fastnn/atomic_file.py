@@ -8,11 +8,11 @@ import stat
 from collections.abc import Iterator
 from typing import IO
 
-Path = str | os.PathLike[str]
+FilePath = str | os.PathLike[str]
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: FilePath) -> Iterator[IO[bytes]]:
     """Open a file for writing; when the block ends well, it takes the place of `path` in one step.
 
     Until then, and if the block raises, what stood at `path` stays as it was. A symbolic link is
@@ -70,7 +70,7 @@ def _replacement(target: str) -> Iterator[IO[bytes]]:
             os.close(descriptor)
 
 
-def check_destination(path: Path) -> None:
+def check_destination(path: FilePath) -> None:
     """Raise OSError if `atomic_file` could not write there."""
     target = os.path.realpath(path)
     if os.path.isdir(target):

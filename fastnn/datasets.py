@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Path = str | os.PathLike[str]
+FilePath = str | os.PathLike[str]
 Task = Literal["classification", "regression"]
 
 
@@ -57,7 +57,7 @@ def load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def read_table(
-    path: Path, target: str | None = None, features: Sequence[str] | None = None
+    path: FilePath, target: str | None = None, features: Sequence[str] | None = None
 ) -> Table:
     """Read a CSV file (`.csv`) or NumPy archive (`.npz`).
 
@@ -96,7 +96,7 @@ def read_table(
     raise ValueError(f"{path}: expected a .csv or .npz file")
 
 
-def column_names(path: Path) -> list[str]:
+def column_names(path: FilePath) -> list[str]:
     """Return the column names of a CSV file.
 
     Parameters
@@ -189,7 +189,7 @@ def stratified_split(
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 
 
-def _read_csv(path: Path, target: str | None, features: Sequence[str] | None) -> Table:
+def _read_csv(path: FilePath, target: str | None, features: Sequence[str] | None) -> Table:
     names = column_names(path)
     chosen = list(features) if features is not None else [n for n in names if n != target]
     for name in chosen if target is None else [*chosen, target]:
@@ -222,7 +222,7 @@ def _read_csv(path: Path, target: str | None, features: Sequence[str] | None) ->
     return Table(X, y, chosen, target)
 
 
-def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_lines(path: FilePath) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells; what is not CSV raises a ValueError that says where."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         try:
@@ -241,7 +241,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
 
 
-def _number(text: str, path: Path, line: int, column: str) -> float:
+def _number(text: str, path: FilePath, line: int, column: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -255,7 +255,7 @@ def _number(text: str, path: Path, line: int, column: str) -> float:
 
 
 def _csv_target(
-    cells: list[str], path: Path, lines: list[int], column: str
+    cells: list[str], path: FilePath, lines: list[int], column: str
 ) -> NDArray[np.float64] | NDArray[np.str_]:
     """Return the numbers in `cells`, or `cells` themselves if they are class names."""
     rows = list(zip(cells, lines, strict=True))
@@ -275,7 +275,7 @@ def _is_float(text: str) -> bool:
     return True
 
 
-def _read_npz(path: Path, target: str | None) -> Table:
+def _read_npz(path: FilePath, target: str | None) -> Table:
     wanted = ["X"] if target is None else ["X", target]
     with open(path, "rb") as file:
         # Of anything else, `np.load` says that it needs pickle.
@@ -320,7 +320,7 @@ def _kind(a: NDArray[Any]) -> str:
     return f"{a.dtype} of shape {a.shape}"
 
 
-def _check_finite(a: NDArray[Any], name: str, path: Path) -> None:
+def _check_finite(a: NDArray[Any], name: str, path: FilePath) -> None:
     bad = np.argwhere(~np.isfinite(a))
     if len(bad):
         index = ", ".join(map(str, bad[0]))
