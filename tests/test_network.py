@@ -294,3 +294,21 @@ def test_no_layer_learns():
     assert net.backward([1, 1]).tolist() == [0.5, 0]
     assert net.n_params == 0
     net.fit([[1, 2], [3, 4]], [[0, 0], [0, 0]], loss=fn.MeanSquaredError(), epochs=2)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 37, 64])
+def test_the_weight_gradient_of_a_wide_layer(isa, dtype, rng, rows):
+    """Where the rows of its cotangent begin new pages of memory, it is transposed first."""
+    net = fn.Network([fn.Linear(33, 1100), fn.Linear(1100, 3)], dtype, seed=0)
+    X, dY = rng.standard_normal((rows, 33)), rng.standard_normal((rows, 3))
+    X, dY = X.astype(dtype), dY.astype(dtype)
+    net(X)
+    net.backward(dY)
+    dz = dY.astype(float) @ net.layers[1].weight.astype(float)
+    tolerance = 200 * np.finfo(dtype).eps
+    np.testing.assert_allclose(
+        net.layers[0].weight_grad, dz.T @ X, rtol=tolerance, atol=tolerance * np.sqrt(rows)
+    )
+    np.testing.assert_allclose(
+        net.layers[0].bias_grad, dz.sum(axis=0), rtol=tolerance, atol=tolerance * np.sqrt(rows)
+    )

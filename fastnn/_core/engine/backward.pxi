@@ -26,7 +26,7 @@ cdef void backward_pass(
             dense_backward_params(
                 op_x, cotangent, grads + operation.weight,
                 grads + operation.bias if operation.bias >= 0 else <real *>NULL,
-                accumulate, rows, operation.n_in, operation.n_out, scratch, n_threads)
+                accumulate, rows, operation.n_in, operation.n_out, spare, scratch, n_threads)
             if i > lowest or dx != NULL:
                 dense_backward_input(
                     cotangent, params + operation.weight, spare,

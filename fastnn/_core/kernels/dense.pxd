@@ -5,7 +5,11 @@ of z, the chain rule gives dx = dz W, dW = Σ over samples of dz ⊗ x = dzᵀ x
 """
 
 from fastnn._core.kernels.dtypes cimport real
-from fastnn._core.kernels.gemm cimport gemm
+from fastnn._core.kernels.gemm cimport gemm, pack
+
+
+cdef enum:
+    PAGE_BYTES = 4096
 
 
 cdef inline void dense_forward(
@@ -27,15 +31,24 @@ cdef inline void dense_backward_input(
 
 cdef inline void dense_backward_params(
     const real *x, const real *dz, real *dweight, real *dbias, bint accumulate,
-    Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, char *scratch, int n_threads,
+    Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, real *spare, char *scratch, int n_threads,
 ) noexcept nogil:
-    """dW = dzᵀ x and db = Σ dz, or added to what stands there; dbias may be NULL."""
+    """dW = dzᵀ x and db = Σ dz, or added to what stands there; dbias may be NULL.
+
+    `spare` (rows * n_out) may be overwritten: every panel of x reads all of dz down its columns,
+    and where each row of it begins a new page of memory it pays to transpose it first.
+    """
     cdef const real *start = NULL
     cdef Py_ssize_t i, j
     if accumulate:
         start = dweight
-    gemm(n_out, n_in, rows, dz, 1, n_out, x, n_in, 1, start, n_in, dweight, n_in,
-         scratch, n_threads)
+    if n_out * <Py_ssize_t>sizeof(real) >= PAGE_BYTES:
+        pack(n_out, rows, rows, dz, 1, n_out, spare)
+        gemm(n_out, n_in, rows, spare, rows, 1, x, n_in, 1, start, n_in, dweight, n_in,
+             scratch, n_threads)
+    else:
+        gemm(n_out, n_in, rows, dz, 1, n_out, x, n_in, 1, start, n_in, dweight, n_in,
+             scratch, n_threads)
     if dbias == NULL:
         return
     if not accumulate:
