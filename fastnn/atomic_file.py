@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from typing import IO
@@ -45,7 +44,7 @@ def _replacement(target: str) -> Iterator[IO[bytes]]:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
         mode = stat.S_IMODE(os.stat(target).st_mode)
     folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".fastnn-{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(folder, f".fastnn-{os.urandom(8).hex()}.tmp")
     try:
         # Mode "x" never opens another's file and, unlike `tempfile`, leaves the mode to the umask.
         with open(temporary, "xb") as file:
@@ -80,7 +79,7 @@ def check_destination(path: FilePath) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
         if not os.path.isfile(target):
             return
-    probe = os.path.join(os.path.dirname(target), f".fastnn-{secrets.token_hex(8)}.tmp")
+    probe = os.path.join(os.path.dirname(target), f".fastnn-{os.urandom(8).hex()}.tmp")
     try:
         # Asking for permission would not tell of a file system that is read-only.
         with open(probe, "xb"):

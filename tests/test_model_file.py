@@ -257,8 +257,8 @@ def test_no_temporary_is_left(path):
 
 
 def test_another_ones_temporary_is_never_touched(path, monkeypatch):
-    monkeypatch.setattr("secrets.token_hex", lambda _: "same")
-    other = path.parent / ".fastnn-same.tmp"
+    monkeypatch.setattr("os.urandom", lambda _: b"same")
+    other = path.parent / ".fastnn-73616d65.tmp"
     other.write_text("precious")
     with pytest.raises(FileExistsError):
         model_file.write(path, {}, {})
