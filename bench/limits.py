@@ -1,4 +1,4 @@
-"""What this machine can do at most, measured: the fused multiply-adds of one core."""
+"""A limit to hold times against: the best that fastnn's own product does on one core."""
 
 import numpy as np
 
@@ -10,7 +10,8 @@ def flops_a_second(quick):
     """Return the best rate of a product that fits the cache, in float32 on one thread.
 
     A long narrow product keeps its few operands in the first-level cache and its sums in registers,
-    so nothing but the multiply-adds themselves takes time: within some percent of the peak.
+    so little but the multiply-adds themselves takes time. It is no independent measure of the peak,
+    which may lie some percent above.
     """
     a = np.ones((14 * 8, 4096 if not quick else 256), np.float32)
     b = np.ones((a.shape[1], 32), np.float32)
