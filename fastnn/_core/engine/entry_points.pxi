@@ -142,10 +142,12 @@ def optimizer_step(
 
 def matmul(
     const real[:, :] a, const real[:, :] b, start, real[:, ::1] out, int n_threads,
+    Py_ssize_t repeats=1,
 ):
     """out = a @ b + start, for any strides of `a` and `b` that are multiples of the item size.
 
-    `start` is None, a row (n,), or (m, n), which may be `out` itself; all of one dtype.
+    `start` is None, a row (n,), or (m, n), which may be `out` itself; all of one dtype. A bench
+    has the product made `repeats` times, to time it without the call.
     """
     cdef const real[:, :] start_view
     cdef const real *start_data = NULL
@@ -157,10 +159,11 @@ def matmul(
         start_data = &start_view[0, 0]
         start_row = start_view.strides[0] // item if start_view.shape[0] > 1 else 0
     with nogil:
-        gemm(a.shape[0], b.shape[1], a.shape[1],
-             &a[0, 0], a.strides[0] // item, a.strides[1] // item,
-             &b[0, 0], b.strides[0] // item, b.strides[1] // item,
-             start_data, start_row, &out[0, 0], out.strides[0] // item, workspace.data, n_threads)
+        for _ in range(repeats):
+            gemm(a.shape[0], b.shape[1], a.shape[1],
+                 &a[0, 0], a.strides[0] // item, a.strides[1] // item,
+                 &b[0, 0], b.strides[0] // item, b.strides[1] // item, start_data, start_row,
+                 &out[0, 0], out.strides[0] // item, workspace.data, n_threads)
 
 
 def elementary(str name, const real[::1] x, real[::1] out):
