@@ -99,7 +99,7 @@ setup(
                 include_dirs=["fastnn/_core/kernels", np.get_include()],
                 library_dirs=[str(RANDOM_LIBRARY)],
                 libraries=["npyrandom", "m"],
-                depends=["fastnn/_core/kernels/tile.h"],
+                depends=[f"fastnn/_core/kernels/{name}.h" for name in ("vector", "tile", "dot")],
             )
             for isa, flags in ISAS.items()
         ],

@@ -21,8 +21,8 @@ PLACE = {
     name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)
 }
 KERNELS = [
-    "dtypes", "elementary", "gemm", "dense", "activations", "softmax", "standardize", "losses",
-    "optimizers", "sampling",
+    "dtypes", "elementary", "packing", "tiles", "dots", "gemm", "dense", "activations", "softmax",
+    "standardize", "losses", "optimizers", "sampling",
 ]  # fmt: skip
 
 

@@ -46,7 +46,10 @@ def test_one_sample_is_a_row(case, dtype, rng):
     params, X = sample_params(case, rng, dtype), sample_inputs(case, rng, dtype)
     layer = make_layer(case, params)
     for x, y in zip(X, layer(X), strict=True):
-        assert np.array_equal(layer(x), y)
+        if case.cls == "Linear":  # few rows are summed in another order
+            assert np.allclose(layer(x), y, rtol=0, atol=20 * np.finfo(dtype).eps * np.abs(X).max())
+        else:
+            assert np.array_equal(layer(x), y)
 
 
 @all_layers

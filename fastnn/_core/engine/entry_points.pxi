@@ -6,9 +6,14 @@ def predict(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
     real[:, ::1] out, int n_threads,
 ):
-    """Overwrite `out` (n, n_out) with the network's outputs, a block of rows at a time."""
+    """Overwrite `out` (n, n_out) with the network's outputs, a block of rows at a time.
+
+    The blocks are even, lest the last be so small that its products take another form.
+    """
     cdef Py_ssize_t n = x.shape[0]
-    cdef Py_ssize_t block = min(plan.chunk_rows(sizeof(real)), n)
+    cdef Py_ssize_t most = plan.chunk_rows(sizeof(real))
+    cdef Py_ssize_t blocks = max(1, (n + most - 1) // most)
+    cdef Py_ssize_t block = (n + blocks - 1) // blocks
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
     cdef Workspace workspace = Workspace(scratch_bytes + block * plan.row_width * sizeof(real))
     cdef real *activations = <real *>(workspace.data + scratch_bytes)
@@ -163,7 +168,8 @@ def matmul(
             gemm(a.shape[0], b.shape[1], a.shape[1],
                  &a[0, 0], a.strides[0] // item, a.strides[1] // item,
                  &b[0, 0], b.strides[0] // item, b.strides[1] // item, start_data, start_row,
-                 &out[0, 0], out.strides[0] // item, workspace.data, n_threads)
+                 &out[0, 0], out.strides[0] // item, False, <const real *>NULL,
+                 workspace.data, n_threads)
 
 
 def elementary(str name, const real[::1] x, real[::1] out):

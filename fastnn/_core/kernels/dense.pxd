@@ -5,7 +5,8 @@ of z, the chain rule gives dx = dz W, dW = Σ over samples of dz ⊗ x = dzᵀ x
 """
 
 from fastnn._core.kernels.dtypes cimport real
-from fastnn._core.kernels.gemm cimport gemm, pack
+from fastnn._core.kernels.gemm cimport gemm
+from fastnn._core.kernels.packing cimport pack
 
 
 cdef enum:
@@ -17,7 +18,8 @@ cdef inline void dense_forward(
     Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, char *scratch, int n_threads,
 ) noexcept nogil:
     """z = x Wᵀ + b; overwrites z. bias may be NULL."""
-    gemm(rows, n_out, n_in, x, n_in, 1, weight, 1, n_in, bias, 0, z, n_out, scratch, n_threads)
+    gemm(rows, n_out, n_in, x, n_in, 1, weight, 1, n_in, bias, 0, z, n_out,
+         False, <const real *>NULL, scratch, n_threads)
 
 
 cdef inline void dense_backward_input(
@@ -26,7 +28,7 @@ cdef inline void dense_backward_input(
 ) noexcept nogil:
     """dx = dz W; overwrites dx, which must not overlap dz."""
     gemm(rows, n_in, n_out, dz, n_out, 1, weight, n_in, 1, <const real *>NULL, 0, dx, n_in,
-         scratch, n_threads)
+         False, <const real *>NULL, scratch, n_threads)
 
 
 cdef inline void dense_backward_params(
@@ -45,10 +47,10 @@ cdef inline void dense_backward_params(
     if n_out * <Py_ssize_t>sizeof(real) >= PAGE_BYTES:
         pack(n_out, rows, rows, dz, 1, n_out, spare)
         gemm(n_out, n_in, rows, spare, rows, 1, x, n_in, 1, start, n_in, dweight, n_in,
-             scratch, n_threads)
+             False, <const real *>NULL, scratch, n_threads)
     else:
         gemm(n_out, n_in, rows, dz, 1, n_out, x, n_in, 1, start, n_in, dweight, n_in,
-             scratch, n_threads)
+             False, <const real *>NULL, scratch, n_threads)
     if dbias == NULL:
         return
     if not accumulate:

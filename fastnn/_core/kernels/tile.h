@@ -2,43 +2,32 @@
  *
  * a) Written with GNU vectors and one named variable per accumulator: gcc and clang keep these in
  *    registers at every -O level, whereas a local array of vectors (or plain loops left to the
- *    auto-vectoriser) spills as soon as edges are added. This is the one place where C macros
- *    generate code; everything else of the core is typed Cython.
+ *    auto-vectoriser) spills as soon as edges are added. Here and in dot.h C macros generate the
+ *    code; everything else of the core is typed Cython.
  * b) A is read in place with any strides, one broadcast per row and step of k. B is read in rows
- *    of one or two vectors, in place or from a packed panel. A tile writes whole vectors; the
- *    caller sends ragged right edges through a small buffer.
+ *    of one, two or four vectors, in place or from a packed panel; of the last vector only the
+ *    first `last` lanes are read (with HAVE_MASKS, else all) and written. Four vectors are for few
+ *    rows, which would otherwise have too few sums in flight.
  * c) Three rows share one pointer (p, p + s, p + 2s), and an empty asm hides the pointers' origin:
  *    gcc otherwise turns every row into an induction variable of its own and spills those.
- * d) Sums over k run in order, so an element's bits depend neither on the tile's height and width
- *    nor on its place in it: rows and columns may be split among threads at will.
+ * d) Sums over k run in order and begin with `start`, so an element's bits depend neither on the
+ *    tile's height and width, nor on its place in it, nor on where k was cut into blocks: the
+ *    caller may block and split as the machine likes it.
+ * e) What follows a product is done while its tile is in registers: ReLU, or ReLU's derivative,
+ *    which keeps an element where `gate` (strides as C) is positive and otherwise makes it zero.
  */
 #ifndef FASTNN_TILE_H
 #define FASTNN_TILE_H
 
-#include <stddef.h>
+#include "vector.h"
 
-#if defined(__AVX512F__)
-#define VECTOR_BYTES 64
+#if VECTOR_BYTES == 64
 #define TILE_ROWS 14
-#define KEEP_VECTOR(v) __asm__("" : "+v"(v))
-#elif defined(__AVX__)
-#define VECTOR_BYTES 32
-#define TILE_ROWS 6
-#define KEEP_VECTOR(v) __asm__("" : "+x"(v))
-#elif defined(__SSE2__)
-#define VECTOR_BYTES 16
-#define TILE_ROWS 6
-#define KEEP_VECTOR(v) __asm__("" : "+x"(v))
+#define WIDE_TILE_ROWS 6
 #else
-#define VECTOR_BYTES 16
 #define TILE_ROWS 6
-#define KEEP_VECTOR(v)
+#define WIDE_TILE_ROWS 2
 #endif
-
-typedef float f32_vector __attribute__((vector_size(VECTOR_BYTES)));
-typedef double f64_vector __attribute__((vector_size(VECTOR_BYTES)));
-typedef float f32_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
-typedef double f64_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 
 #define ROWS_1(F) F(0)
 #define ROWS_2(F) ROWS_1(F) F(1)
@@ -58,16 +47,16 @@ typedef double f64_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(8
 #define POINTERS_1(F) F(0)
 #define POINTERS_2(F) F(0)
 #define POINTERS_3(F) F(0)
-#define POINTERS_4(F) F(0) F(3)
+#define POINTERS_4(F) POINTERS_3(F) F(3)
 #define POINTERS_5(F) POINTERS_4(F)
 #define POINTERS_6(F) POINTERS_4(F)
-#define POINTERS_7(F) POINTERS_4(F) F(6)
+#define POINTERS_7(F) POINTERS_6(F) F(6)
 #define POINTERS_8(F) POINTERS_7(F)
 #define POINTERS_9(F) POINTERS_7(F)
-#define POINTERS_10(F) POINTERS_7(F) F(9)
+#define POINTERS_10(F) POINTERS_9(F) F(9)
 #define POINTERS_11(F) POINTERS_10(F)
 #define POINTERS_12(F) POINTERS_10(F)
-#define POINTERS_13(F) POINTERS_10(F) F(12)
+#define POINTERS_13(F) POINTERS_12(F) F(12)
 #define POINTERS_14(F) POINTERS_13(F)
 
 #define A_0 p0[0]
@@ -85,127 +74,133 @@ typedef double f64_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(8
 #define A_12 p12[0]
 #define A_13 p12[s]
 
+/* what a tile begins with when there is no `start`: as wide as the widest tile, in either dtype */
+static const double zeros[4 * VECTOR_BYTES / sizeof(double)] = {0};
+
 #define DECLARE_POINTER(i) const scalar *p##i = a + i * s;
 #define STEP_POINTER(i) p##i += a_col; __asm__("" : "+r"(p##i));
 #define LANES ((ptrdiff_t)(sizeof(vector) / sizeof(scalar)))
+#define LOAD(p) (*(const unaligned *)(p))
+#if HAVE_MASKS
+#define LOAD_LAST(T, p) T##_load_some(p, mask)
+#else
+#define LOAD_LAST(T, p) LOAD(p)
+#endif
+
+#define B_1(T) vector b0 = LOAD_LAST(T, b); KEEP_VECTOR(b0);
+#define B_2(T) \
+    vector b0 = LOAD(b); KEEP_VECTOR(b0); \
+    vector b1 = LOAD_LAST(T, b + LANES); KEEP_VECTOR(b1);
+#define B_4(T) \
+    vector b0 = LOAD(b); KEEP_VECTOR(b0); \
+    vector b1 = LOAD(b + LANES); KEEP_VECTOR(b1); \
+    vector b2 = LOAD(b + 2 * LANES); KEEP_VECTOR(b2); \
+    vector b3 = LOAD_LAST(T, b + 3 * LANES); KEEP_VECTOR(b3);
+
+#define FIRST(i, j) LOAD(start + i * start_row + j * LANES)
+#define FIRST_OF_LAST(T, i, j) T##_load_some(start + i * start_row + j * LANES, mask)
+#define START_1(T, i) vector c##i = FIRST_OF_LAST(T, i, 0);
+#define START_2(T, i) vector c##i = FIRST(i, 0), d##i = FIRST_OF_LAST(T, i, 1);
+#define START_4(T, i) \
+    vector c##i = FIRST(i, 0), d##i = FIRST(i, 1), e##i = FIRST(i, 2), \
+        f##i = FIRST_OF_LAST(T, i, 3);
 
 /* x - 0 broadcasts a scalar without an add (x + 0 is not the identity for -0, so it costs one) */
-#define DECLARE_1(i) vector c##i = {0};
 #define MULTIPLY_1(i) c##i += (A_##i - (vector){0}) * b0;
-#define STORE_1(i) \
-    *(unaligned *)(c + i * c_row) = c##i + *(const unaligned *)(start + i * start_row);
-
-#define DECLARE_2(i) vector c##i = {0}, d##i = {0};
 #define MULTIPLY_2(i) { const vector x = A_##i - (vector){0}; c##i += x * b0; d##i += x * b1; }
-#define STORE_2(i) \
-    STORE_1(i) \
-    *(unaligned *)(c + i * c_row + LANES) = \
-        d##i + *(const unaligned *)(start + i * start_row + LANES);
+#define MULTIPLY_4(i) { \
+    const vector x = A_##i - (vector){0}; \
+    c##i += x * b0; d##i += x * b1; e##i += x * b2; f##i += x * b3; }
 
-#define LOAD_1 vector b0 = *(const unaligned *)b; KEEP_VECTOR(b0);
-#define LOAD_2 LOAD_1 vector b1 = *(const unaligned *)(b + LANES); KEEP_VECTOR(b1);
+/* zero where x is not positive; NaN in x lets v pass */
+#define ZERO_UNLESS(x, v) ((vector)((bits)(v) & ~(bits)((x) <= (vector){0})))
+#define RELU_1(i) c##i = ZERO_UNLESS(c##i, c##i);
+#define RELU_2(i) RELU_1(i) d##i = ZERO_UNLESS(d##i, d##i);
+#define RELU_4(i) RELU_2(i) e##i = ZERO_UNLESS(e##i, e##i); f##i = ZERO_UNLESS(f##i, f##i);
+#define GATE(i, j, v) v = ZERO_UNLESS(LOAD(gate + i * c_row + j * LANES), v);
+#define GATE_LAST(T, i, j, v) \
+    v = ZERO_UNLESS(T##_load_some(gate + i * c_row + j * LANES, mask), v);
+#define GATE_1(T, i) GATE_LAST(T, i, 0, c##i)
+#define GATE_2(T, i) GATE(i, 0, c##i) GATE_LAST(T, i, 1, d##i)
+#define GATE_4(T, i) GATE(i, 0, c##i) GATE(i, 1, d##i) GATE(i, 2, e##i) GATE_LAST(T, i, 3, f##i)
+#define STORE(i, j, v) *(unaligned *)(c + i * c_row + j * LANES) = v;
+#define STORE_LAST(T, i, j, v) T##_store_some(c + i * c_row + j * LANES, mask, v);
+#define STORE_1(T, i) STORE_LAST(T, i, 0, c##i)
+#define STORE_2(T, i) STORE(i, 0, c##i) STORE_LAST(T, i, 1, d##i)
+#define STORE_4(T, i) \
+    STORE(i, 0, c##i) STORE(i, 1, d##i) STORE(i, 2, e##i) STORE_LAST(T, i, 3, f##i)
+#define START_1_f32(i) START_1(f32, i)
+#define START_2_f32(i) START_2(f32, i)
+#define START_4_f32(i) START_4(f32, i)
+#define START_1_f64(i) START_1(f64, i)
+#define START_2_f64(i) START_2(f64, i)
+#define START_4_f64(i) START_4(f64, i)
+#define GATE_1_f32(i) GATE_1(f32, i)
+#define GATE_2_f32(i) GATE_2(f32, i)
+#define GATE_4_f32(i) GATE_4(f32, i)
+#define STORE_1_f32(i) STORE_1(f32, i)
+#define STORE_2_f32(i) STORE_2(f32, i)
+#define STORE_4_f32(i) STORE_4(f32, i)
+#define GATE_1_f64(i) GATE_1(f64, i)
+#define GATE_2_f64(i) GATE_2(f64, i)
+#define GATE_4_f64(i) GATE_4(f64, i)
+#define STORE_1_f64(i) STORE_1(f64, i)
+#define STORE_2_f64(i) STORE_2(f64, i)
+#define STORE_4_f64(i) STORE_4(f64, i)
+
+#define TILE_ARGUMENTS(SCALAR) \
+    ptrdiff_t k, const SCALAR *a, ptrdiff_t s, ptrdiff_t a_col, \
+    const SCALAR *b, ptrdiff_t b_row, ptrdiff_t last, \
+    const SCALAR *start, ptrdiff_t start_row, SCALAR *c, ptrdiff_t c_row, \
+    int relu, const SCALAR *gate
 
 #define TILE(T, SCALAR, R, W) \
-static void T##_tile_##R##x##W(ptrdiff_t k, const SCALAR *a, ptrdiff_t s, ptrdiff_t a_col, \
-                               const SCALAR *b, ptrdiff_t b_row, \
-                               const SCALAR *start, ptrdiff_t start_row, \
-                               SCALAR *c, ptrdiff_t c_row) \
+static void T##_tile_##R##x##W(TILE_ARGUMENTS(SCALAR)) \
 { \
     typedef SCALAR scalar; \
     typedef T##_vector vector; \
-    typedef T##_unaligned unaligned; \
+    typedef T##_unaligned unaligned __attribute__((unused)); \
+    typedef T##_bits bits; \
+    const T##_mask mask = T##_first(last); \
     POINTERS_##R(DECLARE_POINTER) \
-    ROWS_##R(DECLARE_##W) \
+    ROWS_##R(START_##W##_##T) \
     for (; k > 0; k--, b += b_row) { \
-        LOAD_##W \
+        B_##W(T) \
         ROWS_##R(MULTIPLY_##W) \
         POINTERS_##R(STEP_POINTER) \
     } \
-    ROWS_##R(STORE_##W) \
+    if (relu) { ROWS_##R(RELU_##W) } \
+    if (gate != NULL) { ROWS_##R(GATE_##W##_##T) } \
+    ROWS_##R(STORE_##W##_##T) \
 }
 
-typedef void (*f32_tile)(ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t,
-                         const float *, ptrdiff_t, float *, ptrdiff_t);
-typedef void (*f64_tile)(ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t,
-                         const double *, ptrdiff_t, double *, ptrdiff_t);
+typedef void (*f32_tile)(TILE_ARGUMENTS(float));
+typedef void (*f64_tile)(TILE_ARGUMENTS(double));
 
 #if TILE_ROWS == 14
 #define FOR_HEIGHTS(F, T, S, W) \
     F(T, S, 1, W) F(T, S, 2, W) F(T, S, 3, W) F(T, S, 4, W) F(T, S, 5, W) F(T, S, 6, W) \
     F(T, S, 7, W) F(T, S, 8, W) F(T, S, 9, W) F(T, S, 10, W) F(T, S, 11, W) F(T, S, 12, W) \
     F(T, S, 13, W) F(T, S, 14, W)
+#define FOR_LOW_HEIGHTS(F, T, S, W) \
+    F(T, S, 1, W) F(T, S, 2, W) F(T, S, 3, W) F(T, S, 4, W) F(T, S, 5, W) F(T, S, 6, W)
 #else
 #define FOR_HEIGHTS(F, T, S, W) \
     F(T, S, 1, W) F(T, S, 2, W) F(T, S, 3, W) F(T, S, 4, W) F(T, S, 5, W) F(T, S, 6, W)
+#define FOR_LOW_HEIGHTS(F, T, S, W) F(T, S, 1, W) F(T, S, 2, W)
 #endif
 
 #define ENTRY(T, S, R, W) T##_tile_##R##x##W,
 #define TILES(T, SCALAR) \
     FOR_HEIGHTS(TILE, T, SCALAR, 1) \
     FOR_HEIGHTS(TILE, T, SCALAR, 2) \
-    /* T_tiles[vectors - 1][rows - 1] */ \
-    static const T##_tile T##_tiles[2][TILE_ROWS] = { \
-        {FOR_HEIGHTS(ENTRY, T, SCALAR, 1)}, {FOR_HEIGHTS(ENTRY, T, SCALAR, 2)}};
+    FOR_LOW_HEIGHTS(TILE, T, SCALAR, 4) \
+    /* T_tiles[0, 1 or 2 for one, two or four vectors][rows - 1] */ \
+    static const T##_tile T##_tiles[3][TILE_ROWS] = { \
+        {FOR_HEIGHTS(ENTRY, T, SCALAR, 1)}, {FOR_HEIGHTS(ENTRY, T, SCALAR, 2)}, \
+        {FOR_LOW_HEIGHTS(ENTRY, T, SCALAR, 4)}};
 
 TILES(f32, float)
 TILES(f64, double)
-
-/* A block of LANES x LANES transposed in registers: rows of b, b_stride apart, become columns of c.
- * log2(LANES) times, row i is interleaved with row i + LANES / 2. */
-#if defined(__clang__) || __GNUC__ >= 12
-#define HAVE_TRANSPOSE 1
-#define LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define HIGH_2(a, b) __builtin_shufflevector(a, b, 1, 3)
-#define LOW_4(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define HIGH_4(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#define LOW_8(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define HIGH_8(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#define LOW_16(a, b) \
-    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define HIGH_16(a, b) \
-    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#else
-#define HAVE_TRANSPOSE 0
-#endif
-
-#if HAVE_TRANSPOSE
-#define TRANSPOSE(T, SCALAR, L) \
-static void T##_transpose(const SCALAR *b, ptrdiff_t b_stride, SCALAR *c, ptrdiff_t c_stride) \
-{ \
-    T##_vector v[L], w[L]; \
-    _Pragma("GCC unroll 16") \
-    for (int i = 0; i < L; i++) v[i] = *(const T##_unaligned *)(b + i * b_stride); \
-    _Pragma("GCC unroll 4") \
-    for (int n = L; n > 1; n /= 2) { \
-        _Pragma("GCC unroll 8") \
-        for (int i = 0; i < L / 2; i++) { \
-            w[2 * i] = LOW_##L(v[i], v[i + L / 2]); \
-            w[2 * i + 1] = HIGH_##L(v[i], v[i + L / 2]); \
-        } \
-        _Pragma("GCC unroll 16") \
-        for (int i = 0; i < L; i++) v[i] = w[i]; \
-    } \
-    _Pragma("GCC unroll 16") \
-    for (int i = 0; i < L; i++) *(T##_unaligned *)(c + i * c_stride) = v[i]; \
-}
-#else
-#define TRANSPOSE(T, SCALAR, L) \
-static void T##_transpose(const SCALAR *b, ptrdiff_t b_stride, SCALAR *c, ptrdiff_t c_stride) \
-{ \
-    for (int i = 0; i < L; i++) \
-        for (int j = 0; j < L; j++) c[j * c_stride + i] = b[i * b_stride + j]; \
-}
-#endif
-
-#if VECTOR_BYTES == 64
-TRANSPOSE(f32, float, 16)
-TRANSPOSE(f64, double, 8)
-#elif VECTOR_BYTES == 32
-TRANSPOSE(f32, float, 8)
-TRANSPOSE(f64, double, 4)
-#else
-TRANSPOSE(f32, float, 4)
-TRANSPOSE(f64, double, 2)
-#endif
 
 #endif

@@ -1,0 +1,54 @@
+"""The dense product by blocks of dot products, on one thread: for a transposed B and few rows, or
+few columns. See dot.h."""
+
+from libc.stddef cimport ptrdiff_t
+
+from fastnn._core.kernels.dtypes cimport real
+from fastnn._core.kernels.tiles cimport WIDE_TILE_ROWS, first
+
+
+cdef extern from "dot.h" nogil:
+    ctypedef void (*f32_dot)(
+        ptrdiff_t, const float *, ptrdiff_t, const float *, ptrdiff_t,
+        const float *, ptrdiff_t, float *, ptrdiff_t, int, const float *) noexcept
+    ctypedef void (*f64_dot)(
+        ptrdiff_t, const double *, ptrdiff_t, const double *, ptrdiff_t,
+        const double *, ptrdiff_t, double *, ptrdiff_t, int, const double *) noexcept
+    f32_dot f32_dots[3][6]  # the header's table has WIDE_TILE_ROWS entries a row
+    f64_dot f64_dots[3][6]
+
+
+cdef inline void product_by_dots(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const real *a, Py_ssize_t a_row, const real *b, Py_ssize_t b_col,
+    const real *start, Py_ssize_t start_row,
+    real *c, Py_ssize_t c_row, bint relu, const real *gate,
+) noexcept nogil:
+    """Rows of A and columns of B lie in memory without gaps."""
+    cdef Py_ssize_t blocks = (m + WIDE_TILE_ROWS - 1) // WIDE_TILE_ROWS
+    cdef Py_ssize_t j0 = 0
+    cdef Py_ssize_t block, row, rows, columns
+    while j0 < n:
+        columns = 4 if n - j0 >= 4 else (2 if n - j0 >= 2 else 1)
+        row = 0
+        for block in range(blocks):
+            rows = m // blocks + (block < m % blocks)
+            dot(rows, columns, k, a + row * a_row, a_row, b + j0 * b_col, b_col,
+                first(start, row * start_row + j0), start_row, c + row * c_row + j0, c_row, relu,
+                gate + row * c_row + j0 if gate != NULL else NULL)
+            row += rows
+        j0 += columns
+
+
+cdef inline void dot(
+    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t k,
+    const real *a, Py_ssize_t a_row, const real *b, Py_ssize_t b_col,
+    const real *start, Py_ssize_t start_row, real *c, Py_ssize_t c_row,
+    bint relu, const real *gate,
+) noexcept nogil:
+    if real is float:
+        f32_dots[columns >> 1][rows - 1](
+            k, a, a_row, b, b_col, start, start_row, c, c_row, relu, gate)
+    else:
+        f64_dots[columns >> 1][rows - 1](
+            k, a, a_row, b, b_col, start, start_row, c, c_row, relu, gate)

@@ -1,0 +1,59 @@
+"""Copies of blocks of a matrix in the order in which the product's tiles read them."""
+
+from libc.stddef cimport ptrdiff_t
+
+from fastnn._core.kernels.dtypes cimport real
+
+
+cdef extern from "vector.h" nogil:
+    enum: VECTOR_BYTES
+    enum: HAVE_MASKS
+    void prefetch "__builtin_prefetch"(const void *) noexcept
+    void f32_transpose(ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t,
+                       float *, ptrdiff_t) noexcept
+    void f64_transpose(ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t,
+                       double *, ptrdiff_t) noexcept
+
+
+cdef inline void pack(
+    Py_ssize_t depth, Py_ssize_t columns, Py_ssize_t width,
+    const real *b, Py_ssize_t b_row, Py_ssize_t b_col, real *panel,
+) noexcept nogil:
+    """Copy a (depth, columns) block of B into rows of `width`, zeros to the right.
+
+    Less than a vector may be left to the right.
+    """
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t p, j
+    if b_row == 1 and b_col != 1 and depth > 4 and columns > 4:
+        p = 0
+        while p < depth:
+            j = 0
+            while j < columns:
+                transpose(min(lanes, columns - j), min(lanes, depth - p), width - j,
+                          b + p + j * b_col, b_col, panel + p * width + j, width)
+                j += lanes
+            p += lanes
+        return
+    for p in range(depth):
+        if b_col == 1:
+            prefetch(b + (p + 12) * b_row)
+            prefetch(b + (p + 12) * b_row + lanes)
+            for j in range(columns):
+                panel[p * width + j] = b[p * b_row + j]
+        else:
+            for j in range(columns):
+                panel[p * width + j] = b[p * b_row + j * b_col]
+        for j in range(columns, width):
+            panel[p * width + j] = 0
+
+
+cdef inline void transpose(
+    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t lanes,
+    const real *b, Py_ssize_t b_stride, real *c, Py_ssize_t c_stride,
+) noexcept nogil:
+    """c[j, i] = b[i, j] for a block of at most a vector's lanes each way."""
+    if real is float:
+        f32_transpose(rows, columns, lanes, b, b_stride, c, c_stride)
+    else:
+        f64_transpose(rows, columns, lanes, b, b_stride, c, c_stride)

@@ -1,0 +1,241 @@
+"""The dense product by register tiles, on one thread.
+
+a) B is cut into panels as wide as the tile. A panel whose rows lie near each other is read in
+   place; a transposed or scattered one is first packed. Few rows read wider panels in place.
+b) The sum over k is cut into blocks of K_BLOCK, so that a panel stays in L1 while every row of A
+   passes over it. The cut does not depend on the other sizes: a row of the result has the same
+   bits whatever rows are computed beside it.
+c) A block of A of up to A_BLOCK_BYTES stays in L2 while all panels pass. Where its elements lie
+   far apart it is copied there first, so that a tile reads one stream.
+"""
+
+from libc.stddef cimport ptrdiff_t
+
+from fastnn._core.kernels.dtypes cimport real
+from fastnn._core.kernels.packing cimport HAVE_MASKS, VECTOR_BYTES, pack, prefetch
+
+
+cdef extern from "tile.h" nogil:
+    enum: TILE_ROWS
+    enum: WIDE_TILE_ROWS
+    ctypedef void (*f32_tile)(
+        ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
+        const float *, ptrdiff_t, float *, ptrdiff_t, int, const float *) noexcept
+    ctypedef void (*f64_tile)(
+        ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t,
+        const double *, ptrdiff_t, double *, ptrdiff_t, int, const double *) noexcept
+    const double *zeros
+    f32_tile f32_tiles[3][14]  # the header's table has TILE_ROWS entries a row
+    f64_tile f64_tiles[3][14]
+
+
+cdef enum:
+    K_BLOCK_BYTES = 2048             # 512 steps of k in float32: a packed panel has 64 KB
+    SWEEP_DEPTH = 16
+    SWEEP_BYTES = 24 * 1024          # a block of B that stays in L1 beside a few rows of C
+    # rows of B further apart than this sit in pages and cache sets that collide: copying them
+    # together pays from the third block of rows that reads them
+    NEAR_BYTES = 1536
+    PANEL_BYTES = K_BLOCK_BYTES // 4 * 2 * 64   # room for one packed panel
+    A_BLOCK_BYTES = 14 * 36 * K_BLOCK_BYTES
+    TILES_SCRATCH_BYTES = PANEL_BYTES + A_BLOCK_BYTES + 64
+
+
+cdef inline void product_by_panels(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
+    const real *b, Py_ssize_t b_row, Py_ssize_t b_col,
+    const real *start, Py_ssize_t start_row,
+    real *c, Py_ssize_t c_row, bint relu, const real *gate,
+    char *scratch,
+) noexcept nogil:
+    """Every panel of B in turn stays in L1 while all rows of a block of A pass over it."""
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
+    cdef real *packed = <real *>scratch
+    cdef real *a_packed = <real *>(scratch + PANEL_BYTES)
+    cdef Py_ssize_t blocks = (m + TILE_ROWS - 1) // TILE_ROWS
+    # row blocks whose copy fits, in as few passes as that needs, evenly
+    cdef Py_ssize_t most = A_BLOCK_BYTES // (TILE_ROWS * K_BLOCK_BYTES)
+    cdef Py_ssize_t passes = (blocks + most - 1) // most
+    cdef bint in_place = b_col == 1 and (
+        blocks <= 2 or b_row * <Py_ssize_t>sizeof(real) < NEAR_BYTES)
+    cdef bint far = blocks >= 4 and n >= 8 * lanes and (
+        a_col * <Py_ssize_t>sizeof(real) >= 1024
+        or a_row * <Py_ssize_t>sizeof(real) >= 2048)
+    cdef bint done
+    cdef const real *panel
+    cdef const real *a_tile
+    cdef Py_ssize_t k0, depth, j0, columns, vectors, last, panel_row
+    cdef Py_ssize_t first_block, end_block, number, block, pass_row, end_row
+    cdef Py_ssize_t row, rows, tile_row, tile_col, i
+    k0 = 0
+    while k0 < k:
+        depth = min(K_BLOCK_BYTES // <Py_ssize_t>sizeof(real), k - k0)
+        done = k0 + depth == k
+        if k0 > 0:
+            start = c
+            start_row = c_row
+        end_row = 0
+        for number in range(passes):
+            pass_row = end_row
+            first_block = blocks * number // passes
+            end_block = blocks * (number + 1) // passes
+            for block in range(first_block, end_block):
+                end_row += height_of_block(block, m, blocks)
+            if far:
+                pack_rows(first_block, end_block, m, blocks, depth,
+                          a + pass_row * a_row + k0 * a_col, a_row, a_col, a_packed)
+            j0 = 0
+            while j0 < n:
+                vectors = vectors_of_panel(n - j0, lanes, 2)
+                columns = min(n - j0, vectors * lanes)
+                last = columns - (vectors - 1) * lanes
+                if in_place and (HAVE_MASKS or last == lanes):
+                    panel = b + k0 * b_row + j0
+                    panel_row = b_row
+                else:
+                    panel = packed
+                    panel_row = vectors * lanes
+                    pack(depth, columns, panel_row, b + k0 * b_row + j0 * b_col, b_row, b_col,
+                         packed)
+                a_tile = a_packed
+                row = pass_row
+                for block in range(first_block, end_block):
+                    rows = height_of_block(block, m, blocks)
+                    if far:
+                        tile_row = 1
+                        tile_col = rows
+                    else:
+                        a_tile = a + row * a_row + k0 * a_col
+                        tile_row = a_row
+                        tile_col = a_col
+                    if depth >= 64:  # there is time to fetch the rows below, for the next tile
+                        for i in range(rows):
+                            prefetch(c + (row + rows + i) * c_row + j0)
+                            prefetch(c + (row + rows + i) * c_row + j0 + lanes)
+                    tile(rows, vectors, depth, a_tile, tile_row, tile_col, panel, panel_row, last,
+                         first(start, row * start_row + j0), start_row, c + row * c_row + j0, c_row,
+                         relu and done,
+                         gate + row * c_row + j0 if gate != NULL and done else NULL)
+                    a_tile += rows * depth
+                    row += rows
+                j0 += columns
+        k0 += depth
+
+
+cdef inline void product_by_sweeps(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
+    const real *b, Py_ssize_t b_row, Py_ssize_t b_col,
+    const real *start, Py_ssize_t start_row,
+    real *c, Py_ssize_t c_row, bint relu, const real *gate,
+    char *scratch,
+) noexcept nogil:
+    """A few rows of C at a time are read and written from left to right, for a few steps of k."""
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
+    cdef real *packed = <real *>(scratch + PANEL_BYTES)
+    cdef bint wide = n > 2 * lanes and (m <= WIDE_TILE_ROWS or m > TILE_ROWS)
+    cdef Py_ssize_t height = WIDE_TILE_ROWS if wide else TILE_ROWS
+    cdef Py_ssize_t most_vectors = 4 if wide else 2
+    cdef Py_ssize_t blocks = (m + height - 1) // height
+    cdef Py_ssize_t most_depth = min(256, max(
+        <Py_ssize_t>(SWEEP_DEPTH if blocks > 1 else 4 * SWEEP_DEPTH),
+        SWEEP_BYTES // (n * <Py_ssize_t>sizeof(real))))
+    cdef bint in_place = b_col == 1 and (HAVE_MASKS or n % lanes == 0)
+    cdef bint done
+    cdef const real *panel
+    cdef Py_ssize_t k0, depth, chunk, j0, end, j, columns, vectors, panel_row
+    cdef Py_ssize_t block, row, rows
+    k0 = 0
+    while k0 < k:
+        depth = min(most_depth, k - k0)
+        done = k0 + depth == k
+        if k0 > 0:
+            start = c
+            start_row = c_row
+        chunk = 4 * lanes * max(
+            1, SWEEP_BYTES // (depth * 4 * lanes * <Py_ssize_t>sizeof(real)))
+        j0 = 0
+        while j0 < n:
+            end = min(n, j0 + chunk)
+            if not in_place:
+                panel = packed
+                j = j0
+                while j < end:
+                    vectors = vectors_of_panel(end - j, lanes, most_vectors)
+                    columns = min(end - j, vectors * lanes)
+                    pack(depth, columns, vectors * lanes, b + k0 * b_row + j * b_col, b_row,
+                         b_col, <real *>panel)
+                    panel += depth * vectors * lanes
+                    j += columns
+            row = 0
+            for block in range(blocks):
+                rows = height_of_block(block, m, blocks)
+                panel = packed
+                j = j0
+                while j < end:
+                    vectors = vectors_of_panel(end - j, lanes, most_vectors)
+                    columns = min(end - j, vectors * lanes)
+                    panel_row = vectors * lanes
+                    if in_place:
+                        panel = b + k0 * b_row + j
+                        panel_row = b_row
+                    tile(rows, vectors, depth, a + row * a_row + k0 * a_col, a_row, a_col,
+                         panel, panel_row, columns - (vectors - 1) * lanes,
+                         first(start, row * start_row + j), start_row, c + row * c_row + j, c_row,
+                         relu and done,
+                         gate + row * c_row + j if gate != NULL and done else NULL)
+                    panel += depth * panel_row
+                    j += columns
+                row += rows
+            j0 = end
+        k0 += depth
+
+
+cdef inline const real *first(const real *start, Py_ssize_t offset) noexcept nogil:
+    """Where a tile's `start` stands; zeros, all rows alike, when there is none."""
+    return <const real *>zeros if start == NULL else start + offset
+
+
+cdef inline Py_ssize_t vectors_of_panel(
+    Py_ssize_t columns, Py_ssize_t lanes, Py_ssize_t most,
+) noexcept nogil:
+    """How many vectors the next panel has, when so many columns are left: 1, 2 or 4."""
+    if columns > 3 * lanes and most == 4:
+        return 4
+    return 2 if columns > lanes else 1
+
+
+cdef inline Py_ssize_t height_of_block(
+    Py_ssize_t block, Py_ssize_t m, Py_ssize_t blocks,
+) noexcept nogil:
+    """The rows of a block when m rows are split evenly: 32 becomes 11 + 11 + 10."""
+    return m // blocks + (block < m % blocks)
+
+
+cdef inline void pack_rows(
+    Py_ssize_t first_block, Py_ssize_t end_block, Py_ssize_t m, Py_ssize_t blocks,
+    Py_ssize_t depth, const real *a, Py_ssize_t a_row, Py_ssize_t a_col, real *packed,
+) noexcept nogil:
+    """Copy some blocks of rows of A, each so that its tile reads it from end to end."""
+    cdef Py_ssize_t block, rows
+    for block in range(first_block, end_block):
+        rows = height_of_block(block, m, blocks)
+        pack(depth, rows, rows, a, a_col, a_row, packed)
+        packed += rows * depth
+        a += rows * a_row
+
+
+cdef inline void tile(
+    Py_ssize_t rows, Py_ssize_t vectors, Py_ssize_t k,
+    const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
+    const real *b, Py_ssize_t b_row, Py_ssize_t last,
+    const real *start, Py_ssize_t start_row, real *c, Py_ssize_t c_row,
+    bint relu, const real *gate,
+) noexcept nogil:
+    if real is float:
+        f32_tiles[vectors >> 1][rows - 1](
+            k, a, a_row, a_col, b, b_row, last, start, start_row, c, c_row, relu, gate)
+    else:
+        f64_tiles[vectors >> 1][rows - 1](
+            k, a, a_row, a_col, b, b_row, last, start, start_row, c, c_row, relu, gate)

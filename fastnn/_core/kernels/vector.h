@@ -1,0 +1,163 @@
+/* Vectors of the build's width in both dtypes: whole and partial loads and stores, and transposes.
+ *
+ * GNU vectors serve every architecture and compiler. Where the CPU has masks, they read and write
+ * the first few lanes at the price of all (HAVE_MASKS); elsewhere a loop does, which is too slow
+ * for an inner loop.
+ */
+#ifndef FASTNN_VECTOR_H
+#define FASTNN_VECTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define VECTOR_BYTES 64
+#define HAVE_MASKS 1
+#define KEEP_VECTOR(v) __asm__("" : "+v"(v))
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define VECTOR_BYTES 32
+#define HAVE_MASKS 1
+#define KEEP_VECTOR(v) __asm__("" : "+x"(v))
+#elif defined(__SSE2__)
+#define VECTOR_BYTES 16
+#define HAVE_MASKS 0
+#define KEEP_VECTOR(v) __asm__("" : "+x"(v))
+#else
+#define VECTOR_BYTES 16
+#define HAVE_MASKS 0
+#define KEEP_VECTOR(v)
+#endif
+
+typedef float f32_vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef double f64_vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef float f32_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
+typedef double f64_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+typedef int32_t f32_bits __attribute__((vector_size(VECTOR_BYTES)));
+typedef int64_t f64_bits __attribute__((vector_size(VECTOR_BYTES)));
+
+/* A mask stands for the first n lanes, n from 1 to all. */
+#if defined(__AVX512F__)
+typedef __mmask16 f32_mask;
+typedef __mmask8 f64_mask;
+static inline f32_mask f32_first(ptrdiff_t n) { return (f32_mask)((1u << n) - 1); }
+static inline f64_mask f64_first(ptrdiff_t n) { return (f64_mask)((1u << n) - 1); }
+#define f32_load_some(p, mask) ((f32_vector)_mm512_maskz_loadu_ps(mask, p))
+#define f64_load_some(p, mask) ((f64_vector)_mm512_maskz_loadu_pd(mask, p))
+#define f32_store_some(p, mask, v) _mm512_mask_storeu_ps(p, mask, (__m512)(v))
+#define f64_store_some(p, mask, v) _mm512_mask_storeu_pd(p, mask, (__m512d)(v))
+#elif defined(__AVX2__)
+typedef __m256i f32_mask;
+typedef __m256i f64_mask;
+static const int32_t ones_then_zeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+static inline f32_mask f32_first(ptrdiff_t n)
+{
+    return _mm256_loadu_si256((const __m256i *)(ones_then_zeros + 8 - n));
+}
+static inline f64_mask f64_first(ptrdiff_t n) { return f32_first(2 * n); }
+#define f32_load_some(p, mask) ((f32_vector)_mm256_maskload_ps(p, mask))
+#define f64_load_some(p, mask) ((f64_vector)_mm256_maskload_pd(p, mask))
+#define f32_store_some(p, mask, v) _mm256_maskstore_ps(p, mask, (__m256)(v))
+#define f64_store_some(p, mask, v) _mm256_maskstore_pd(p, mask, (__m256d)(v))
+#else
+#define SOME(T, SCALAR) \
+typedef ptrdiff_t T##_mask; \
+static inline T##_mask T##_first(ptrdiff_t n) { return n; } \
+static inline T##_vector T##_load_some(const SCALAR *p, T##_mask n) \
+{ \
+    T##_vector v = {0}; \
+    if (n == VECTOR_BYTES / sizeof(SCALAR)) return *(const T##_unaligned *)p; \
+    for (ptrdiff_t i = 0; i < n; i++) v[i] = p[i]; \
+    return v; \
+} \
+static inline void T##_store_some(SCALAR *p, T##_mask n, T##_vector v) \
+{ \
+    if (n == VECTOR_BYTES / sizeof(SCALAR)) *(T##_unaligned *)p = v; \
+    else for (ptrdiff_t i = 0; i < n; i++) p[i] = v[i]; \
+}
+SOME(f32, float)
+SOME(f64, double)
+#endif
+
+/* The halves of two vectors interleaved: a0 b0 a1 b1 …, up to the middle or from it. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define HAVE_SHUFFLE 1
+#define LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define HIGH_2(a, b) __builtin_shufflevector(a, b, 1, 3)
+#define LOW_4(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGH_4(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define LOW_8(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define HIGH_8(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define LOW_16(a, b) \
+    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH_16(a, b) \
+    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#else
+#define HAVE_SHUFFLE 0
+#endif
+
+/* A block of up to L x L transposed in registers: `rows` of b, b_stride apart, of `columns` each,
+ * become columns of c. Of every row of c the first `lanes` are written, zeros after the block's
+ * own. log2(L) times, row i is interleaved with row i + L / 2. */
+#if HAVE_SHUFFLE
+#define TRANSPOSE(T, SCALAR, L) \
+static inline void T##_interleave(T##_vector *v) \
+{ \
+    T##_vector w[L]; \
+    _Pragma("GCC unroll 4") \
+    for (int n = L; n > 1; n /= 2) { \
+        _Pragma("GCC unroll 8") \
+        for (int i = 0; i < L / 2; i++) { \
+            w[2 * i] = LOW_##L(v[i], v[i + L / 2]); \
+            w[2 * i + 1] = HIGH_##L(v[i], v[i + L / 2]); \
+        } \
+        _Pragma("GCC unroll 16") \
+        for (int i = 0; i < L; i++) v[i] = w[i]; \
+    } \
+} \
+static void T##_transpose(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t lanes, \
+                          const SCALAR *b, ptrdiff_t b_stride, SCALAR *c, ptrdiff_t c_stride) \
+{ \
+    T##_vector v[L]; \
+    if (rows == L && columns == L && lanes >= L) { \
+        _Pragma("GCC unroll 16") \
+        for (int i = 0; i < L; i++) v[i] = *(const T##_unaligned *)(b + i * b_stride); \
+        T##_interleave(v); \
+        _Pragma("GCC unroll 16") \
+        for (int i = 0; i < L; i++) *(T##_unaligned *)(c + i * c_stride) = v[i]; \
+    } else { \
+        const T##_mask read = T##_first(columns); \
+        const T##_mask written = T##_first(lanes < L ? lanes : L); \
+        _Pragma("GCC unroll 16") \
+        for (int i = 0; i < L; i++) \
+            v[i] = i < rows ? T##_load_some(b + i * b_stride, read) : (T##_vector){0}; \
+        T##_interleave(v); \
+        _Pragma("GCC unroll 16") \
+        for (int i = 0; i < L; i++) \
+            if (i < columns) T##_store_some(c + i * c_stride, written, v[i]); \
+    } \
+}
+#else
+#define TRANSPOSE(T, SCALAR, L) \
+static void T##_transpose(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t lanes, \
+                          const SCALAR *b, ptrdiff_t b_stride, SCALAR *c, ptrdiff_t c_stride) \
+{ \
+    for (int j = 0; j < columns; j++) \
+        for (int i = 0; i < L && i < lanes; i++) \
+            c[j * c_stride + i] = i < rows ? b[i * b_stride + j] : 0; \
+}
+#endif
+
+#if VECTOR_BYTES == 64
+TRANSPOSE(f32, float, 16)
+TRANSPOSE(f64, double, 8)
+#elif VECTOR_BYTES == 32
+TRANSPOSE(f32, float, 8)
+TRANSPOSE(f64, double, 4)
+#else
+TRANSPOSE(f32, float, 4)
+TRANSPOSE(f64, double, 2)
+#endif
+
+#endif
