@@ -1,20 +1,54 @@
-"""A limit to hold times against: the best that fastnn's own product does on one core."""
+"""The machine's limits, measured here and now; None where there is no C compiler."""
+
+import time
+from functools import cache
 
 import numpy as np
 
-from bench.common import interleaved
-from fastnn import _core
+from bench import native
+from bench.common import seconds, threads
+
+ROUNDS = 100_000  # of multiply-adds, a fraction of a millisecond
+COUNT = 50
 
 
-def flops_a_second(quick):
-    """Return the best rate of a product that fits the cache, in float32 on one thread.
+def flops_per_second(dtype):
+    """Return the rate of independent multiply-adds in registers, on as many cores as are in use.
 
-    A long narrow product keeps its few operands in the first-level cache and its sums in registers,
-    so little but the multiply-adds themselves takes time. It is no independent measure of the peak,
-    which may lie some percent above.
+    A processor's clock follows its load. So this belongs right after the work that it is the limit
+    of, when the clock is the one that the work met.
     """
-    a = np.ones((14 * 8, 4096 if not quick else 256), np.float32)
-    b = np.ones((a.shape[1], 32), np.float32)
-    out = np.empty((len(a), 32), np.float32)
-    calls = {"product": lambda: _core.engine.matmul(a, b, None, out, 1)}
-    return 2 * a.size * 32 / interleaved(calls, 20 if quick else 400)["product"].minimum
+    if native.library() is None:
+        return None
+    best = 0.0
+    for _ in range(COUNT):
+        start = time.perf_counter()
+        flops = native.flops(dtype, ROUNDS)
+        best = max(best, flops / (time.perf_counter() - start))
+    return best * threads()
+
+
+def seconds_for(flops, dtype):
+    """Return the least time that so many flops take, at the rate of this moment."""
+    rate = flops_per_second(dtype)
+    return None if rate is None else flops / rate
+
+
+@cache
+def bytes_per_second():
+    """Return how fast one core reads 64 MB, far more than its own caches hold."""
+    if native.library() is None:
+        return None
+    array = np.ones(2**24, np.float32)
+    return array.nbytes / min(seconds(lambda: native.read(array)) for _ in range(10))
+
+
+def describe():
+    """Say what the limits are, for the header."""
+    if native.library() is None:
+        return "not measured: there is no C compiler"
+    float32, float64 = (flops_per_second(dtype) / 1e9 for dtype in ("float32", "float64"))
+    return (
+        f"{float32:.0f} GFLOP/s in float32 and {float64:.0f} in float64 on {threads()} core(s); "
+        f"one core reads 64 MB at {bytes_per_second() / 1e9:.0f} GB/s"
+    )

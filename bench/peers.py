@@ -1,14 +1,97 @@
-"""The same training step in other libraries, each at its best: one class a library.
+"""The same network and training in fastnn and its peers, each at its best: a class a library.
 
-Each trains an epoch of minibatches in their natural order, by gradient descent with momentum, on
-one thread in float32, from given parameters: weight (out, in) and bias, layer by layer. The last
-layer's outputs meet a softmax cross-entropy, or a mean squared error where there is one output.
-`epoch()` trains; `params()` gives what it came to.
+`PeerClass(problem)` holds a copy of the problem's parameters. `train(epochs)` trains on minibatches
+in their natural order, from wherever the parameters are, and `params()` gives what they came to:
+weight (out, in) and bias, layer by layer. `predict()` computes the outputs of the problem's samples
+as its library's own kind of array. A class has what its library can do.
 """
+
+import importlib
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+import fastnn as fn
+
 LEARNING_RATE, MOMENTUM = 0.01, 0.9
+ADAM = {"learning_rate": 0.001, "betas": (0.9, 0.999), "eps": 1e-8}
+MODULES = {
+    "numpy": "bench.peers_numpy", "sklearn": "bench.peers_sklearn", "torch": "bench.peers_torch",
+    "jax": "bench.peers_jax", "onnxruntime": "bench.peers_onnxruntime",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Samples, minibatches, and a network with an activation between its linear layers.
+
+    Class indices (n,) meet a softmax cross-entropy, targets (n, outputs) a mean squared error. The
+    optimizer is "sgd", with momentum, or "adam".
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: list[tuple[np.ndarray, np.ndarray]]
+    batch_size: int
+    activation: str = "relu"
+    optimizer: str = "sgd"
+
+    @property
+    def labelled(self):
+        return self.y.ndim == 1
+
+    def batches(self):
+        """Yield the minibatches (x, y) of an epoch."""
+        for i in range(0, len(self.X), self.batch_size):
+            yield self.X[i : i + self.batch_size], self.y[i : i + self.batch_size]
+
+    def astype(self, dtype):
+        """Return the same problem in another dtype."""
+        return Problem(
+            self.X.astype(dtype), self.y if self.labelled else self.y.astype(dtype),
+            [(w.astype(dtype), b.astype(dtype)) for w, b in self.weights],
+            self.batch_size, self.activation, self.optimizer,
+        )  # fmt: skip
+
+
+def problem(widths, batch_size, n_batches=1, **options):
+    """Make up a problem in float32: classes to tell apart, or one number to predict."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((batch_size * n_batches, widths[0])).astype(np.float32)
+    y = rng.integers(widths[-1], size=len(X))
+    if widths[-1] == 1:
+        y = np.sin(X[:, :1])
+    weights = [
+        ((rng.standard_normal((o, i)) * np.sqrt(2 / i)).astype("f"), np.zeros(o, np.float32))
+        for i, o in pairwise(widths)
+    ]
+    return Problem(X, y, weights, batch_size, **options)
+
+
+def step_flops(widths, batch_size):
+    """Forward, by weight, and by input but for the first layer: two flops a weight and sample."""
+    products = [i * o for i, o in pairwise(widths)]
+    return 2 * batch_size * (3 * sum(products) - products[0])
+
+
+def forward_flops(widths, rows):
+    """Two flops a weight and sample."""
+    return 2 * rows * sum(i * o for i, o in pairwise(widths))
+
+
+def label(widths):
+    """Name a network by its widths."""
+    return "-".join(map(str, widths))
+
+
+def able_to(method, names):
+    """Return fastnn's class and those of the named peers that have a method."""
+    classes = [FastnnPeer]
+    for name in names:
+        if name in MODULES:
+            classes += importlib.import_module(MODULES[name]).PEERS
+    return [peer for peer in classes if hasattr(peer, method)]
 
 
 class FastnnPeer:
@@ -16,169 +99,28 @@ class FastnnPeer:
 
     name = "fastnn"
 
-    def __init__(self, X, y, batch_size, weights):
-        import fastnn as fn
-
+    def __init__(self, problem, n_threads=None):
+        activation = {"relu": fn.ReLU, "tanh": fn.Tanh}[problem.activation]
         layers = []
-        for weight, _ in weights:
-            layers += [fn.Linear(weight.shape[1], weight.shape[0]), fn.ReLU()]
-        self.net = fn.Network(layers[:-1], seed=0)
-        self.net.params = np.concatenate([a.ravel() for pair in weights for a in pair])
-        self.X, self.y = X, y
+        for weight, _ in problem.weights:
+            layers += [fn.Linear(weight.shape[1], weight.shape[0]), activation()]
+        self.net = fn.Network(layers[:-1], problem.X.dtype, seed=0)
+        self.net.params = np.concatenate([a.ravel() for pair in problem.weights for a in pair])
+        self.X, self.y = problem.X, problem.y
+        self.n_threads = n_threads
         self.settings = {
-            "loss": fn.MeanSquaredError() if y.ndim == 2 else fn.SoftmaxCrossEntropy(),
-            "optimizer": fn.SGD(LEARNING_RATE, momentum=MOMENTUM),
-            "batch_size": batch_size, "shuffle": False, "n_threads": 1,
+            "loss": fn.SoftmaxCrossEntropy() if problem.labelled else fn.MeanSquaredError(),
+            "optimizer": fn.SGD(LEARNING_RATE, momentum=MOMENTUM)
+            if problem.optimizer == "sgd"
+            else fn.Adam(**ADAM),
+            "batch_size": problem.batch_size, "shuffle": False, "n_threads": n_threads,
         }  # fmt: skip
 
-    def epoch(self, epochs=1):
+    def train(self, epochs=1):
         self.net.fit(self.X, self.y, epochs=epochs, **self.settings)
 
     def params(self):
         return self.net.params
 
-
-class NumpyPeer:
-    """NumPy by hand: every array is allocated once, and written with `out=`."""
-
-    name = "numpy"
-
-    def __init__(self, X, y, batch_size, weights):
-        self.X, self.y, self.batch_size = X, y, batch_size
-        self.weights = [(w.copy(), b.copy()) for w, b in weights]
-        self.grads = [(np.empty_like(w), np.empty_like(b)) for w, b in weights]
-        self.velocity = [(np.zeros_like(w), np.zeros_like(b)) for w, b in weights]
-        self.a = [np.empty((batch_size, len(b)), np.float32) for _, b in weights]
-        self.da = [np.empty_like(a) for a in self.a]
-        self.rows = np.arange(batch_size)
-
-    def step(self, x, y):
-        inputs = [x, *self.a[:-1]]
-        last = len(self.weights) - 1
-        for i, (w, b) in enumerate(self.weights):
-            np.matmul(inputs[i], w.T, out=self.a[i])
-            self.a[i] += b
-            if i < last:
-                np.maximum(self.a[i], 0, out=self.a[i])
-        d = self.da[last]
-        if y.ndim == 2:
-            np.subtract(self.a[last], y, out=d)
-            d *= 2 / len(x)
-        else:
-            np.subtract(self.a[last], self.a[last].max(axis=1, keepdims=True), out=d)
-            np.exp(d, out=d)
-            d /= d.sum(axis=1, keepdims=True)
-            d[self.rows, y] -= 1
-            d /= len(x)
-        for i in range(last, -1, -1):
-            (w, b), (dw, db) = self.weights[i], self.grads[i]
-            np.matmul(self.da[i].T, inputs[i], out=dw)
-            np.sum(self.da[i], axis=0, out=db)
-            if i:
-                np.matmul(self.da[i], w, out=self.da[i - 1])
-                self.da[i - 1] *= self.a[i - 1] > 0
-        for pair, slopes, speeds in zip(self.weights, self.grads, self.velocity, strict=True):
-            for p, g, v in zip(pair, slopes, speeds, strict=True):
-                v *= MOMENTUM
-                v += g
-                np.multiply(v, LEARNING_RATE, out=g)
-                p -= g
-
-    def epoch(self, epochs=1):
-        for _ in range(epochs):
-            for i in range(0, len(self.X), self.batch_size):
-                self.step(self.X[i : i + self.batch_size], self.y[i : i + self.batch_size])
-
-    def params(self):
-        return np.concatenate([a.ravel() for pair in self.weights for a in pair])
-
-
-class TorchPeer:
-    """PyTorch, eager, with the fused SGD."""
-
-    name = "torch"
-
-    def __init__(self, X, y, batch_size, weights):
-        import torch
-
-        torch.set_num_threads(1)
-        self.torch = torch
-        layers = []
-        for weight, bias in weights:
-            linear = torch.nn.Linear(weight.shape[1], weight.shape[0])
-            with torch.no_grad():
-                linear.weight.copy_(torch.tensor(weight))
-                linear.bias.copy_(torch.tensor(bias))
-            layers += [linear, torch.nn.ReLU()]
-        self.net = torch.nn.Sequential(*layers[:-1])
-        functional = torch.nn.functional
-        self.loss = functional.mse_loss if y.ndim == 2 else functional.cross_entropy
-        self.optimizer = torch.optim.SGD(
-            self.net.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, fused=True
-        )
-        X, y = torch.tensor(X), torch.tensor(y)
-        self.batches = list(zip(X.split(batch_size), y.split(batch_size), strict=True))
-
-    def epoch(self, epochs=1):
-        for _ in range(epochs):
-            for x, y in self.batches:
-                self.optimizer.zero_grad()
-                self.loss(self.net(x), y).backward()
-                self.optimizer.step()
-
-    def params(self):
-        vector = self.torch.nn.utils.parameters_to_vector(self.net.parameters())
-        return vector.detach().numpy()
-
-
-class JaxPeer:
-    """JAX, the whole epoch one jitted scan."""
-
-    name = "jax"
-
-    def __init__(self, X, y, batch_size, weights):
-        import jax
-        import jax.numpy as jnp
-
-        self.jax = jax
-        n = len(X) // batch_size
-        batches = (
-            jnp.asarray(X).reshape(n, batch_size, -1),
-            jnp.asarray(y).reshape(n, batch_size, *y.shape[1:]),
-        )
-        theta = [(jnp.asarray(w), jnp.asarray(b)) for w, b in weights]
-        self.state = theta, jax.tree.map(jnp.zeros_like, theta)
-
-        def loss(theta, x, y):
-            for w, b in theta[:-1]:
-                x = jax.nn.relu(x @ w.T + b)
-            w, b = theta[-1]
-            x = x @ w.T + b
-            if y.ndim == 2:
-                return ((x - y) ** 2).mean()
-            return -jnp.take_along_axis(jax.nn.log_softmax(x), y[:, None], axis=1).mean()
-
-        def step(state, batch):
-            theta, velocity = state
-            gradient = jax.grad(loss)(theta, *batch)
-            velocity = jax.tree.map(lambda v, g: MOMENTUM * v + g, velocity, gradient)
-            theta = jax.tree.map(lambda p, v: p - LEARNING_RATE * v, theta, velocity)
-            return (theta, velocity), None
-
-        @jax.jit
-        def epoch(state, batches):
-            return jax.lax.scan(step, state, batches)[0]
-
-        self.run, self.batches = epoch, batches
-
-    def epoch(self, epochs=1):
-        for _ in range(epochs):
-            self.state = self.run(self.state, self.batches)
-        self.jax.block_until_ready(self.state)
-
-    def params(self):
-        theta, _ = self.state
-        return np.concatenate([np.asarray(a).ravel() for pair in theta for a in pair])
-
-
-PEERS = [NumpyPeer, TorchPeer, JaxPeer]
+    def predict(self):
+        return self.net.predict(self.X, n_threads=self.n_threads)

@@ -5,15 +5,14 @@ import threading
 import numpy as np
 
 import fastnn as fn
-from bench.common import interleaved
+from bench.common import Record, interleaved, processors
 
 
-def run(quick):
-    """Yield the lines of the report."""
+def run(settings):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((4_000, 64)).astype(np.float32)
     y = rng.integers(10, size=4_000)
-    epochs = 1 if quick else 20
+    epochs = 1 if settings.quick else 20
 
     def train(seed):
         net = fn.Network([fn.Linear(64, 128), fn.ReLU(), fn.Linear(128, 10)], seed=seed)
@@ -36,12 +35,11 @@ def run(quick):
             thread.join()
         return results
 
-    if not np.array_equal(loop(), threads()):
-        raise SystemExit("two_networks: results differ; no time is worth printing")
-    times = interleaved({"loop": loop, "threads": threads}, 2 if quick else 15)
-    one, two = times["loop"], times["threads"]
-    yield (
-        f"two networks 64-128-10, {epochs} epochs of 4,000 samples: one after the other "
-        f"{one.median * 1e3:.1f} ms, at once {two.median * 1e3:.1f} ms, "
-        f"ratio of medians {one.median / two.median:.2f}, of minima {one.minimum / two.minimum:.2f}"
+    with processors(2):
+        if not np.array_equal(loop(), threads()):
+            raise SystemExit("two_networks: results differ; no time is printed")
+        calls = {"at once": threads, "one after the other": loop}
+        times = interleaved(calls, 2 if settings.quick else 15)
+    yield Record(
+        f"64-128-10, {epochs} epochs of 4,000", "ms", {k: t * 1e3 for k, t in times.items()}
     )

@@ -3,7 +3,7 @@
 import numpy as np
 
 import fastnn as fn
-from bench.common import interleaved
+from bench.common import Record, interleaved
 
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 Y = np.array([0, 1, 1, 0], np.float32)
@@ -21,16 +21,12 @@ def train(net, epochs):
     )  # fmt: skip
 
 
-def run(quick):
-    """Yield the lines of the report."""
+def run(settings):
     net = network()
     train(net, EPOCHS)
     error = np.abs(net(X).ravel() - Y).max()
     if error > 1e-3:
-        raise SystemExit(f"xor: not learned, off by {error}; no time is worth printing")
-    epochs = EPOCHS // 10 if quick else EPOCHS
-    timing = interleaved({"fit": lambda: train(network(), epochs)}, 3 if quick else 30)["fit"]
-    yield (
-        f"{epochs} epochs of 2-8-1 on 4 points: min {timing.minimum * 1e3:.2f} ms, median "
-        f"{timing.median * 1e3:.2f} ms, {timing.minimum / epochs * 1e9:.0f} ns an epoch"
-    )
+        raise SystemExit(f"xor: not learned, off by {error}; no time is printed")
+    epochs = EPOCHS // 10 if settings.quick else EPOCHS
+    times = interleaved({"fastnn": lambda: train(network(), epochs)}, 3 if settings.quick else 30)
+    yield Record("2-8-1, 4 points", "ns an epoch", {"fastnn": times["fastnn"] * (1e9 / epochs)})

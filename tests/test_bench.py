@@ -1,10 +1,21 @@
 """The benches run, small, so that they never rot. No timing is asserted."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from fastnn import _core
+
 ROOT = Path(__file__).parents[1]
+BENCHES = [
+    "step", "xor", "tanh", "threads", "predict", "kernels", "elementwise", "accuracy",
+    "two_networks", "startup",
+]  # fmt: skip
+# What takes a while to import or compile is for those who run the benches in earnest.
+LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
 
 
 def bench(*arguments):
@@ -17,18 +28,57 @@ def bench(*arguments):
 def test_the_list_names_every_bench():
     listed = bench()
     assert listed.returncode == 0, listed.stderr
-    names = {line.split(":")[0] for line in listed.stdout.splitlines()}
-    helpers = {"__init__", "__main__", "common", "limits", "peers"}
-    assert names == {path.stem for path in ROOT.glob("bench/*.py")} - helpers
+    assert [line.split(":")[0] for line in listed.stdout.splitlines()] == BENCHES
 
 
-def test_every_bench_runs():
-    names = [line.split(":")[0] for line in bench().stdout.splitlines()]
-    ran = bench("--quick", *names)
+@pytest.mark.parametrize("name", BENCHES)
+def test_a_bench_runs(name, tmp_path):
+    ran = bench(name, "--quick", "--peers", LIGHT_PEERS, "--json", str(tmp_path / "results.json"))
     assert ran.returncode == 0, ran.stderr
-    for name in names:
-        assert f"\n{name}: " in ran.stdout
+    assert f"\n{name}: " in ran.stdout
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["header"]["fastnn"]
+    assert {record["bench"] for record in written["records"]} == {name}
+    for record in written["records"]:
+        first = next(iter(record["results"].values()))
+        assert first["minimum"] > 0
+        assert record["detail"] or record["case"] in ran.stdout
 
 
-def test_an_unknown_bench():
-    assert "no bench is called 'speed'" in bench("speed").stderr
+def test_several_benches_and_a_figure(tmp_path):
+    figure = tmp_path / "ratios.png"
+    ran = bench("step", "two_networks", "--quick", "--peers", "numpy", "--plot", str(figure))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.index("\nstep: ") < ran.stdout.index("\ntwo_networks: ")
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("isa", _core.available_isas())
+def test_an_instruction_set_is_forced(isa):
+    ran = bench("kernels", "--quick", "--peers", "openblas", "--isa", isa)
+    assert ran.returncode == 0, ran.stderr
+    assert f"({isa}, " in ran.stdout
+
+
+def test_without_a_compiler_there_is_no_limit(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    ran = bench("step", "kernels", "--quick", "--peers", "numpy,openblas")
+    assert ran.returncode == 0, ran.stderr
+    assert "there is no C compiler" in ran.stdout
+    assert "| limit" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["speed"], "no bench is called 'speed'"),
+        (["step", "--peers", "numpy,abacus"], "no peer is called 'abacus'"),
+        (["step", "--isa", "mmx"], "invalid choice: 'mmx'"),
+        (["step", "--threads", "0"], "invalid choice: 0"),
+    ],
+)
+def test_arguments_that_mean_nothing(arguments, message):
+    refused = bench(*arguments)
+    assert refused.returncode != 0
+    assert message in refused.stderr
+    assert refused.stdout == ""

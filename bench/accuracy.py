@@ -1,0 +1,34 @@
+"""How close are 100 steps to those in wider arithmetic? The error of all parameters, relative."""
+
+import numpy as np
+
+from bench import peers
+from bench.common import Measured, Record, relative_difference
+from bench.peers_numpy import NumpyPeer
+
+NETWORKS = [((64, 32, 10), 32), ((20, 128, 128, 1), 64), ((784, 128, 10), 32)]
+STEPS = 100
+ORACLES = {np.float32: np.float64, np.float64: np.longdouble}
+TOLERANCE = 1e4  # in units of the dtype's precision: beyond it, something else was computed
+
+
+def run(settings):
+    steps = 10 if settings.quick else STEPS
+    for dtype, wider in ORACLES.items():
+        if np.finfo(wider).eps == np.finfo(dtype).eps:
+            continue  # here long double is just double
+        for widths, batch_size in NETWORKS[:1] if settings.quick else NETWORKS:
+            problem = peers.problem(widths, batch_size, steps).astype(dtype)
+            oracle = NumpyPeer(problem.astype(wider))
+            oracle.train()
+            errors = {}
+            for peer in peers.able_to("train", settings.peers):
+                trainer = peer(problem)
+                trainer.train()
+                error = relative_difference(trainer.params(), oracle.params())
+                if not error <= TOLERANCE * np.finfo(dtype).eps:
+                    raise SystemExit(f"{peer.name} is off by {error:.1e}; nothing is printed")
+                errors[peer.name] = Measured(error)
+            yield Record(
+                f"{peers.label(widths)}, {np.dtype(dtype)}", f"error after {steps} steps", errors
+            )

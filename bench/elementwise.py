@@ -1,0 +1,73 @@
+"""How fast are exp, log, tanh, sigmoid and erf? 4,096 numbers in cache, written with `out=`."""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from bench.common import Record, measure, repeat
+from fastnn import _core
+
+SIZE = 4096
+EXACT = {
+    "exp": math.exp, "log": math.log, "tanh": math.tanh,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)), "erf": math.erf,
+}  # fmt: skip
+TOLERANCE = 8  # units in the last place
+
+
+def numpy_sigmoid(x, out):
+    np.negative(x, out=out)
+    np.exp(out, out=out)
+    np.add(out, 1, out=out)
+    np.reciprocal(out, out=out)
+
+
+def candidates(name, x, out, settings):
+    """Return a call for each library that has the function."""
+    calls = {"fastnn": partial(_core.engine.elementary, name, x, out)}
+    if "numpy" in settings.peers:
+        function = numpy_sigmoid if name == "sigmoid" else getattr(np, name, None)
+        if function:
+            calls["numpy"] = partial(function, x, out=out)
+    if "scipy" in settings.peers:
+        from scipy import special
+
+        function = {"sigmoid": special.expit, "erf": special.erf}.get(name)
+        if function:
+            calls["scipy"] = partial(function, x, out=out)
+    if "torch" in settings.peers:
+        import torch
+
+        torch.set_grad_enabled(False)
+        calls["torch"] = partial(getattr(torch, name), torch.tensor(x), out=torch.from_numpy(out))
+    return calls
+
+
+def run(settings):
+    rng = np.random.default_rng(0)
+    for dtype in (np.float32, np.float64):
+        for name, function in EXACT.items():
+            x = (rng.uniform(0.1, 10, SIZE) * (1 if name == "log" else 0.4)).astype(dtype)
+            if name != "log":
+                x *= rng.choice([-1, 1], SIZE).astype(dtype)
+            out = np.empty_like(x)
+            calls = candidates(name, x, out, settings)
+            exact = np.array([function(value) for value in x.tolist()])
+            try:
+                calls["fastnn"]()
+            except ValueError:
+                continue  # this engine has no such function
+            for library, call in calls.items():
+                out.fill(np.nan)
+                call()
+                if not np.allclose(out, exact, TOLERANCE * np.finfo(dtype).eps, atol=0):
+                    raise SystemExit(f"{library}: {name} is wrong; no time is printed")
+            works = {library: partial(repeat, call) for library, call in calls.items()}
+            times = measure(works, 0.01, 20, settings.quick)
+            rate = SIZE / times["fastnn"].minimum
+            yield Record(
+                f"{name}, {np.dtype(dtype)}", f"µs for {SIZE:,}",
+                {library: time * 1e6 for library, time in times.items()},
+                note=f"fastnn: {rate:.2e} elements a second",
+            )  # fmt: skip

@@ -1,0 +1,107 @@
+"""C beside the benches: the machine's limits, and other libraries' products without Python's calls.
+
+`native.c` is compiled, with the compiler that built the engine, into a folder of its own that goes
+when the process ends.
+"""
+
+import ctypes
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from fastnn import _core
+
+FOLDER = Path(__file__).parent
+WANTED_FLAGS = ("-m", "-O", "-ffp-contract")
+
+
+@cache
+def library():
+    """Compile and load `native.c` for the engine's build, or return None without a compiler."""
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        return None
+    folder = tempfile.mkdtemp()
+    target = Path(folder, "native.so")
+    flags = [flag for flag in _core.engine.flags.split() if flag.startswith(WANTED_FLAGS)]
+    command = [compiler, *flags, "-shared", "-fPIC", str(FOLDER / "native.c"), "-o", str(target)]
+    try:
+        subprocess.run(command, check=True)
+        return ctypes.CDLL(str(target))
+    finally:
+        shutil.rmtree(folder)
+
+
+def flops(dtype, repeats):
+    """Do that many rounds of independent multiply-adds in registers; returns the flops."""
+    name, scalar = {
+        "float32": ("multiply_adds_f32", ctypes.c_float),
+        "float64": ("multiply_adds_f64", ctypes.c_double),
+    }[np.dtype(dtype).name]
+    function = getattr(library(), name)
+    function.restype = ctypes.c_double
+    return function(ctypes.c_int64(repeats), ctypes.byref(scalar()))
+
+
+def read(array):
+    """Read an array of float32 once."""
+    function = library().read_all
+    function.restype = ctypes.c_double
+    return function(ctypes.c_void_p(array.ctypes.data), ctypes.c_int64(array.size))
+
+
+class Blas:
+    """A library's cblas_sgemm and cblas_dgemm, called from a loop in C.
+
+    One whose name ends in 64_ takes integers of 64 bits.
+    """
+
+    def __init__(self, name, path, symbol):
+        self.name = name
+        handle = ctypes.CDLL(str(path))
+        wide = "64" if symbol.endswith("64_") else ""
+        self.calls = {
+            np.dtype(dtype): (
+                getattr(library(), f"repeat_{letter}gemm{wide}"),
+                ctypes.cast(getattr(handle, symbol.format(letter)), ctypes.c_void_p),
+            )
+            for letter, dtype in (("s", np.float32), ("d", np.float64))
+        }
+
+    def matmul(self, a, b, out, repeats):
+        """Make `out = a @ b` many times; a and b are contiguous, or the transpose of such."""
+        repeat, gemm = self.calls[out.dtype]
+        arguments = []
+        for matrix in (a, b):
+            transposed = not matrix.flags.c_contiguous
+            base = matrix.T if transposed else matrix
+            arguments.append((112 if transposed else 111, base.ctypes.data, base.shape[1]))
+        (trans_a, data_a, lda), (trans_b, data_b, ldb) = arguments
+        i64 = ctypes.c_int64
+        repeat(
+            gemm, trans_a, trans_b, i64(out.shape[0]), i64(out.shape[1]), i64(a.shape[1]),
+            ctypes.c_void_p(data_a), i64(lda), ctypes.c_void_p(data_b), i64(ldb),
+            ctypes.c_void_p(out.ctypes.data), i64(out.shape[1]), i64(repeats),
+        )  # fmt: skip
+
+
+def find_blas(names=("openblas", "mkl")):
+    """Return the OpenBLAS inside NumPy's wheel and the MKL of `pip install mkl`, where they are."""
+    if library() is None:
+        return []
+    inside_numpy = Path(np.__file__).parents[1] / "numpy.libs"
+    places = [
+        ("openblas", inside_numpy, "libscipy_openblas64_*", "scipy_cblas_{}gemm64_"),
+        ("mkl", Path(sysconfig.get_path("data"), "lib"), "libmkl_rt.so*", "cblas_{}gemm"),
+    ]
+    return [
+        Blas(name, path, symbol)
+        for name, folder, pattern, symbol in places
+        if name in names
+        for path in sorted(folder.glob(pattern))[:1]
+    ]

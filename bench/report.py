@@ -1,0 +1,131 @@
+"""What a run tells: its machine and versions, a table a bench, all results as JSON, a figure."""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+
+import fastnn as fn
+from bench import limits
+from bench.common import threads
+
+# the packages that a peer needs, the one whose version matters first
+PACKAGES = {
+    "numpy": ["numpy"], "openblas": ["numpy"], "mkl": ["mkl"], "scipy": ["scipy"],
+    "sklearn": ["scikit-learn"], "torch": ["torch"], "jax": ["jax"],
+    "onnxruntime": ["onnxruntime", "onnx"],
+}  # fmt: skip
+CASE_WIDTH, CELL_WIDTH = 30, 20
+
+
+def versions(peer):
+    """Return the versions of a peer's packages, an empty list if one is not installed."""
+    try:
+        return [importlib.metadata.version(package) for package in PACKAGES[peer]]
+    except importlib.metadata.PackageNotFoundError:
+        return []
+
+
+def header(here, missing):
+    """Describe the machine, fastnn and its peers."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":")[1].strip() if names else model
+    info = fn.build_info()
+    return {
+        "machine": f"{model}, {os.cpu_count()} processors, {platform.system()}",
+        "python": platform.python_version(),
+        "fastnn": f"{info['version']} ({info['isa']}, OpenMP {info['openmp']}, {info['compiler']})",
+        "threads": f"{threads()} of each library",
+        "peers": ", ".join(f"{peer} {versions(peer)[0]}" for peer in here),
+        "not installed": ", ".join(missing) or "none",
+        "limits": limits.describe(),
+    }
+
+
+def number(value):
+    """Write a number to three digits, without an exponent where that is short."""
+    digits = f"{value:.3g}"
+    return f"{value:,.0f}" if 1000 <= value < 1e7 else digits
+
+
+class Table:
+    """Prints records as the rows of Markdown tables, as they come.
+
+    A cell is the minimum, the median in parentheses, and how many times the subject's it is. The
+    limit's cell is the time that it allows, and its share of the subject's.
+    """
+
+    def __init__(self):
+        self.heads = None
+
+    def print(self, record):
+        """Print a row, after the heads of its table if they are not those of the row before."""
+        if record.detail:
+            return
+        heads = [record.unit, *record.results, *(["limit"] if record.limit is not None else [])]
+        if heads != self.heads:
+            self.heads = heads
+            print("\n" + self.row(heads))
+            print(self.row(["---"] * len(heads)))
+        ratios = record.ratios()
+        cells = [record.case]
+        for name, measured in record.results.items():
+            median = "" if measured.median is None else f" ({number(measured.median)})"
+            ratio = f" {ratios[name]:.2f}x" if name in ratios else ""
+            cells.append(number(measured.minimum) + median + ratio)
+        if "limit" in ratios:
+            cells.append(f"{number(record.limit)} {ratios['limit']:.2f}")
+        print(self.row(cells) + (f" {record.note}" if record.note else ""), flush=True)
+
+    def row(self, cells):
+        """Lay out cells in columns."""
+        first, *others = cells
+        padded = [first.ljust(CASE_WIDTH), *(cell.ljust(CELL_WIDTH) for cell in others)]
+        return "| " + " | ".join(padded) + " |"
+
+
+def write_json(file, header, results):
+    """Write the header and all records, each with its bench and its ratios."""
+    records = [
+        {"bench": bench, **dataclasses.asdict(record), "ratios": record.ratios()}
+        for bench, record in results
+    ]
+    Path(file).write_text(json.dumps({"header": header, "records": records}, indent=1) + "\n")
+
+
+def write_plot(file, header, results):
+    """Draw, for each case, how many times the subject's result each peer's and the limit's are."""
+    from matplotlib.figure import Figure
+
+    shown = [(bench, record) for bench, record in results if record.ratios() and not record.detail]
+    names = list(dict.fromkeys(name for _, record in shown for name in record.ratios()))
+    height = 0.8 / max(1, len(names))
+    figure = Figure(figsize=(8, 1.5 + 0.16 * len(names) * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    for i, name in enumerate(names):
+        bars = [
+            (place + i * height, record.ratios()[name])
+            for place, (_, record) in enumerate(shown)
+            if name in record.ratios()
+        ]
+        places, ratios = zip(*bars, strict=True)
+        colour = "black" if name == "limit" else None
+        axes.barh(places, ratios, height, label=name, color=colour)
+    axes.axvline(1, color="grey", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xlabel("times fastnn's (or the first column's) result; more than 1 is slower")
+    centre = height * (len(names) - 1) / 2
+    axes.set_yticks(
+        [place + centre for place in range(len(shown))],
+        [f"{bench}: {record.case}" for bench, record in shown],
+    )
+    axes.invert_yaxis()
+    axes.set_title(f"{header['machine']}\nfastnn {header['fastnn']}", fontsize="small")
+    if names:
+        axes.legend(fontsize="small")
+    figure.savefig(file)

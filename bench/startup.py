@@ -1,0 +1,38 @@
+"""How long does the import take, beyond NumPy's? In fresh processes."""
+
+import os
+import statistics
+import subprocess
+import sys
+
+from bench.common import Measured, Record
+
+MODULES = {
+    "fastnn": "fastnn", "sklearn": "sklearn.neural_network", "torch": "torch", "jax": "jax",
+    "onnxruntime": "onnxruntime",
+}  # fmt: skip
+
+
+def seconds_to_import(module):
+    """Import NumPy and then a module in a new process; returns the latter's seconds."""
+    command = (
+        f"import numpy, time; start = time.perf_counter(); import {module}; "
+        f"print(time.perf_counter() - start)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    answer = subprocess.run(
+        [sys.executable, "-P", "-c", command], env=environment, stdout=subprocess.PIPE, check=True
+    )
+    return float(answer.stdout.split()[-1])
+
+
+def run(settings):
+    names = ["fastnn", *(name for name in settings.peers if name in MODULES)]
+    times = {name: [] for name in names}
+    for number in range(2 if settings.quick else 21):
+        for name in names:
+            elapsed = seconds_to_import(MODULES[name])
+            if number:  # the first reads the files into memory
+                times[name].append(elapsed * 1e3)
+    results = {name: Measured(min(t), statistics.median(t)) for name, t in times.items()}
+    yield Record("import, beyond NumPy's", "ms", results)
