@@ -7,7 +7,8 @@ import sys
 PROCESSORS = sorted(os.sched_getaffinity(0))  # before any of it is taken away
 
 # The instruction set of each of fastnn's builds, in the words of its peers. Where a library has no
-# kernels for just that one, it gets the best that it has without the next wider registers.
+# kernels for just that one, it gets the best that it has without the next wider registers. ONNX
+# Runtime and the products in JAX cannot be limited: they ask the processor alone.
 ISAS = {
     "baseline": {
         "ATEN_CPU_CAPABILITY": "default",

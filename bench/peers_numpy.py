@@ -20,7 +20,7 @@ class NumpyPeer:
         shapes = [(problem.batch_size, len(b)) for _, b in problem.weights]
         self.a = [np.empty(shape, problem.X.dtype) for shape in shapes]
         self.da = [np.empty_like(a) for a in self.a]
-        self.inactive = [np.empty(shape, bool) for shape in shapes]
+        self.active = [np.empty(shape, bool) for shape in shapes]
         self.rows = np.arange(problem.batch_size)
         self.n_steps = 0
 
@@ -54,17 +54,17 @@ class NumpyPeer:
             np.sum(self.da[i], axis=0, out=db)
             if i:
                 np.matmul(self.da[i], w, out=self.da[i - 1])
-                self.through_activation(self.a[i - 1], self.da[i - 1], self.inactive[i - 1])
+                self.through_activation(self.a[i - 1], self.da[i - 1], self.active[i - 1])
 
-    def through_activation(self, a, d, inactive):
+    def through_activation(self, a, d, active):
         """Multiply a cotangent by the activation's derivative; `a` may be overwritten after it."""
         if self.problem.activation == "tanh":
             a *= a
             np.subtract(1, a, out=a)
             d *= a
         else:
-            np.less_equal(a, 0, out=inactive)
-            np.copyto(d, 0, where=inactive)
+            np.greater(a, 0, out=active)
+            d *= active
 
     def update(self):
         """Take a step of the optimizer."""

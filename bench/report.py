@@ -35,11 +35,14 @@ def header(here, missing):
     if cpuinfo.exists():
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         model = names[0].split(":")[1].strip() if names else model
-    info = fn.build_info()
+    info, isa = fn.build_info(), os.environ.get("FASTNN_ISA")
     return {
         "machine": f"{model}, {os.cpu_count()} processors, {platform.system()}",
         "python": platform.python_version(),
         "fastnn": f"{info['version']} ({info['isa']}, OpenMP {info['openmp']}, {info['compiler']})",
+        "instruction set": f"{isa}, but ONNX Runtime's and JAX's products choose for themselves"
+        if isa
+        else "each library's choice",
         "threads": f"{threads()} of each library",
         "peers": ", ".join(f"{peer} {versions(peer)[0]}" for peer in here),
         "not installed": ", ".join(missing) or "none",
