@@ -112,16 +112,16 @@ def write_plot(file, header, results):
     axes = figure.add_subplot()
     for i, name in enumerate(names):
         bars = [
-            (place + i * height, record.ratios()[name])
+            (place + i * height, record.ratios()[name] - 1)
             for place, (_, record) in enumerate(shown)
             if name in record.ratios()
         ]
-        places, ratios = zip(*bars, strict=True)
+        places, lengths = zip(*bars, strict=True)
         colour = "black" if name == "limit" else None
-        axes.barh(places, ratios, height, label=name, color=colour)
+        axes.barh(places, lengths, height, left=1, label=name, color=colour)
     axes.axvline(1, color="grey", linewidth=1)
     axes.set_xscale("log")
-    axes.set_xlabel("times fastnn's (or the first column's) result; more than 1 is slower")
+    axes.set_xlabel("times fastnn's (or the first column's) result; more than 1 is worse")
     centre = height * (len(names) - 1) / 2
     axes.set_yticks(
         [place + centre for place in range(len(shown))],
