@@ -1,7 +1,6 @@
 """C beside the benches: the machine's limits, and other libraries' products without Python's calls.
 
-`native.c` is compiled, with the compiler that built the engine, into a folder of its own that goes
-when the process ends.
+`native.c` is compiled when it is first needed, for the instruction set of the engine's build.
 """
 
 import ctypes
@@ -16,25 +15,23 @@ import numpy as np
 
 from fastnn import _core
 
-FOLDER = Path(__file__).parent
+SOURCE = Path(__file__).with_suffix(".c")
 WANTED_FLAGS = ("-m", "-O", "-ffp-contract")
 
 
 @cache
 def library():
     """Compile and load `native.c` for the engine's build, or return None without a compiler."""
-    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-    if shutil.which(compiler) is None:
+    pythons = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    compiler = next(filter(shutil.which, (pythons, "cc", "gcc", "clang")), None)
+    if compiler is None:
         return None
-    folder = tempfile.mkdtemp()
-    target = Path(folder, "native.so")
     flags = [flag for flag in _core.engine.flags.split() if flag.startswith(WANTED_FLAGS)]
-    command = [compiler, *flags, "-shared", "-fPIC", str(FOLDER / "native.c"), "-o", str(target)]
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        target = str(Path(folder, "native.so"))
+        command = [compiler, *flags, "-shared", "-fPIC", str(SOURCE), "-o", target]
         subprocess.run(command, check=True)
-        return ctypes.CDLL(str(target))
-    finally:
-        shutil.rmtree(folder)
+        return ctypes.CDLL(target)  # which needs the file no longer
 
 
 def flops(dtype, repeats):

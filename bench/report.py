@@ -7,13 +7,15 @@ import os
 import platform
 from pathlib import Path
 
+import numpy as np
+
 import fastnn as fn
 from bench import limits
 from bench.common import threads
 
 # the packages that a peer needs, the one whose version matters first
 PACKAGES = {
-    "numpy": ["numpy"], "openblas": ["numpy"], "mkl": ["mkl"], "scipy": ["scipy"],
+    "numpy": ["numpy"], "mkl": ["mkl"], "scipy": ["scipy"],
     "sklearn": ["scikit-learn"], "torch": ["torch"], "jax": ["jax"],
     "onnxruntime": ["onnxruntime", "onnx"],
 }  # fmt: skip
@@ -22,6 +24,9 @@ CASE_WIDTH, CELL_WIDTH = 30, 20
 
 def versions(peer):
     """Return the versions of a peer's packages, an empty list if one is not installed."""
+    if peer == "openblas":  # the one inside NumPy's wheel
+        blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        return [blas["version"]] if "openblas" in blas["name"] else []
     try:
         return [importlib.metadata.version(package) for package in PACKAGES[peer]]
     except importlib.metadata.PackageNotFoundError:

@@ -82,3 +82,13 @@ def test_arguments_that_mean_nothing(arguments, message):
     assert refused.returncode != 0
     assert message in refused.stderr
     assert refused.stdout == ""
+
+
+def test_a_library_that_disagrees_ends_the_bench():
+    call = "from bench.common import demand_agreement as d; d('abacus', [1, 2], [1, 2.001], {})"
+    for tolerance, code in ((1e-2, 0), (1e-5, 1)):
+        ran = subprocess.run(
+            [sys.executable, "-c", call.format(tolerance)], cwd=ROOT, capture_output=True, text=True
+        )
+        assert ran.returncode == code
+        assert ("abacus differs from fastnn by 4.5e-04" in ran.stderr) == bool(code)
