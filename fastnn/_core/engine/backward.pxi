@@ -16,6 +16,7 @@ cdef void backward_pass(
     cdef Operation *operation
     cdef const real *op_x
     cdef const real *op_y
+    cdef bint gated = False  # the product above has already applied this ReLU's derivative
     cdef Py_ssize_t lowest = plan.first_trainable if dx == NULL else 0
     cdef Py_ssize_t i
     for i in range(plan.n_operations - 1, lowest - 1, -1):
@@ -23,14 +24,18 @@ cdef void backward_pass(
         op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
         op_y = activations + operation.output * rows
         if operation.kind == DENSE:
+            if operation.relu and not gated:
+                activation_backward(RELU, 0, op_y, op_y, cotangent, cotangent,
+                                    rows * operation.n_out)
             dense_backward_params(
                 op_x, cotangent, grads + operation.weight,
                 grads + operation.bias if operation.bias >= 0 else <real *>NULL,
-                accumulate, rows, operation.n_in, operation.n_out, spare, scratch, n_threads)
+                accumulate, rows, operation.n_in, operation.n_out, scratch, n_threads)
             if i > lowest or dx != NULL:
+                gated = i > 0 and plan.operations[i - 1].relu
                 dense_backward_input(
-                    cotangent, params + operation.weight, spare,
-                    rows, operation.n_in, operation.n_out, scratch, n_threads)
+                    cotangent, params + operation.weight, op_x if gated else <const real *>NULL,
+                    spare, rows, operation.n_in, operation.n_out, scratch, n_threads)
                 cotangent, spare = spare, cotangent
         elif operation.kind == STANDARDIZE:
             standardize_backward(
@@ -43,6 +48,8 @@ cdef void backward_pass(
             activation_backward(
                 operation.kind, <real>operation.alpha, op_x, op_y, cotangent, cotangent,
                 rows * operation.n_in)
+        if operation.kind != DENSE:
+            gated = False
     if dx != NULL:
         memcpy(dx, cotangent, rows * plan.n_in * sizeof(real))
 

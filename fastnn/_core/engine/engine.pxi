@@ -12,7 +12,7 @@ from numpy.random cimport bitgen_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastnn._core.kernels.activations cimport (
-    NOT_AN_ACTIVATION, activation_backward, activation_forward, activation_kind)
+    NOT_AN_ACTIVATION, RELU, activation_backward, activation_forward, activation_kind)
 from fastnn._core.kernels.dense cimport (
     dense_backward_input, dense_backward_params, dense_forward)
 from fastnn._core.kernels.dtypes cimport is_finite, real

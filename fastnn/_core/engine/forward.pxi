@@ -20,7 +20,7 @@ cdef void forward_pass(
             dense_forward(
                 x, params + operation.weight,
                 params + operation.bias if operation.bias >= 0 else <const real *>NULL,
-                y, rows, operation.n_in, operation.n_out, scratch, n_threads)
+                operation.relu, y, rows, operation.n_in, operation.n_out, scratch, n_threads)
         elif operation.kind == STANDARDIZE:
             standardize_forward(
                 x, constants + operation.weight, constants + operation.bias, y,

@@ -1,6 +1,7 @@
 # A Plan is a network as the engine sees it: an array of C structs that name an operation, its
 # widths, and where its parameters stand. It holds offsets and no dtype, so that one Plan serves
-# float32 and float64; the passes take pointers to the arrays.
+# float32 and float64; the passes take pointers to the arrays. A ReLU after a linear layer is no
+# operation of its own: the product stores max(z, 0), and z, whose sign that tells, is never kept.
 
 cdef enum OperationKind:  # beside the activations, which number from zero
     DENSE = 100
@@ -15,6 +16,7 @@ cdef struct Operation:
     Py_ssize_t n_out
     Py_ssize_t weight  # offset of the weight in params; of the mean in constants
     Py_ssize_t bias    # offset of the bias in params, -1 without; of the scale in constants
+    bint relu          # a linear layer's output goes through ReLU
     double alpha       # the one hyper-parameter of LeakyReLU and ELU
     Py_ssize_t output  # the output's offset in the activations of one row
 
@@ -41,15 +43,16 @@ cdef class Plan:
 
     def __cinit__(self, list operations):
         cdef Operation *operation
-        cdef Py_ssize_t i
-        self.n_operations = len(operations)
-        self.operations = <Operation *>calloc(self.n_operations, sizeof(Operation))
+        self.operations = <Operation *>calloc(len(operations), sizeof(Operation))
         if self.operations == NULL:
             raise MemoryError
-        self.first_trainable = self.n_operations
-        for i, (kind, n_in, n_out, bias, alpha) in enumerate(operations):
-            operation = &self.operations[i]
+        self.first_trainable = len(operations)
+        for kind, n_in, n_out, bias, alpha in operations:
+            operation = &self.operations[self.n_operations]
             operation.kind = operation_kind(kind)
+            if operation.kind == RELU and self.n_operations and self.after_linear():
+                self.operations[self.n_operations - 1].relu = True
+                continue
             operation.n_in = n_in
             operation.n_out = n_out
             operation.alpha = alpha
@@ -61,18 +64,24 @@ cdef class Plan:
                 if bias:
                     operation.bias = self.n_params
                     self.n_params += operation.n_out
-                self.first_trainable = min(self.first_trainable, i)
+                self.first_trainable = min(self.first_trainable, self.n_operations)
             elif operation.kind == STANDARDIZE:
                 operation.weight = self.n_constants
                 operation.bias = self.n_constants + operation.n_in
                 self.n_constants += 2 * operation.n_in
             self.row_width += operation.n_out
             self.max_width = max(self.max_width, operation.n_in, operation.n_out)
+            self.n_operations += 1
         self.n_in = self.operations[0].n_in
         self.n_out = self.operations[self.n_operations - 1].n_out
 
     def __dealloc__(self):
         free(self.operations)
+
+    cdef bint after_linear(self):
+        """Whether the last operation so far is a linear layer's, and nothing yet follows it."""
+        cdef Operation *last = &self.operations[self.n_operations - 1]
+        return last.kind == DENSE and not last.relu
 
     cdef Py_ssize_t gradient_width(self) noexcept nogil:
         """What a row needs in a gradient's workspace: its activations and two cotangents."""
