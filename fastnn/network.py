@@ -54,8 +54,7 @@ class Network:
         rng = np.random.default_rng(_checks.seed(seed))
         widths = architecture.input_widths(self._layers)
         n_params = sum(layer.n_params for layer in self._layers)
-        # views, because an array that owns its memory can be resized
-        params, grads = np.empty(n_params, self._dtype)[:], np.zeros(n_params, self._dtype)[:]
+        params, grads = (_core.aligned_zeros((n_params,), self._dtype) for _ in range(2))
         self._operations = [
             layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
         ]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks
+from fastnn import _checks, _core
 
 # What the engine takes: the kind, and its numbers by name.
 UpdateRule = dict[str, Any]
@@ -138,7 +138,7 @@ class OptimizerState:
         shape = (optimizer.n_states, params.size)
         if self.kind == optimizer.kind and self.arrays.shape == shape:
             return self
-        return OptimizerState(optimizer.kind, np.zeros(shape, params.dtype))
+        return OptimizerState(optimizer.kind, _core.aligned_zeros(shape, params.dtype))
 
     def forget(self) -> None:
         """Start afresh, as at the first step."""

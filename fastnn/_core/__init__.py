@@ -6,9 +6,13 @@ the call, so that a test can put another build in its place.
 """
 
 import importlib.util
+import math
 import os
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 try:
     from fastnn._core import _cpuid
@@ -53,6 +57,14 @@ def thread_count(n_threads: int | None) -> int:
     """
     wanted = engine.max_threads() if n_threads is None else n_threads
     return 1 if _forked else min(wanted, max(8, os.cpu_count() or 1))
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return zeros that begin on a cache line's boundary: the engine's vectors then cross none."""
+    n_bytes = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(n_bytes + 64, np.uint8)
+    first = -memory.ctypes.data % 64
+    return memory[first : first + n_bytes].view(dtype).reshape(shape)
 
 
 def _after_fork() -> None:
