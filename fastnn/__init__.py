@@ -39,6 +39,7 @@ from fastnn.losses import (
 from fastnn.model_file import ModelFileError
 from fastnn.network import Network, load
 from fastnn.optimizers import SGD, Adam
+from fastnn.threads import get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
 __version__ = "0.1.0"  # a literal: reading the metadata of the installation takes 20 ms
@@ -48,7 +49,7 @@ __all__ = [
     "HalfSquaredError", "History", "Identity", "Layer", "LeakyReLU", "Linear", "LogSoftmax", "Loss",
     "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network", "ReLU", "SiLU",
     "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh", "__version__",
-    "build_info", "initializers", "load",
+    "build_info", "get_num_threads", "initializers", "load", "set_num_threads",
 ]  # fmt: skip
 
 

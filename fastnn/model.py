@@ -45,6 +45,10 @@ class Model:
             )
         return out
 
+    def predict_ready(self, X: Any) -> Array | None:
+        """Return the outputs if X is an array of few samples as the engine wants it, else None."""
+        return _core.engine.predict_ready(self.plan, self.params, self.constants, X)
+
     def forward(self, x: Array, n_threads: int | None) -> tuple[Array, Array]:
         """Return every operation's output as one flat array, and a view of the last, (n, n_out)."""
         activations = np.empty(len(x) * self.plan.row_width, x.dtype)

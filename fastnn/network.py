@@ -225,6 +225,10 @@ class Network:
         ValueError, TypeError
             If X has another shape, or is not finite real numbers.
         """
+        if n_threads is None:
+            ready = self._model.predict_ready(X)
+            if ready is not None:
+                return ready
         x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
         outputs = self._model.predict(x, _checks.thread_count(n_threads))
         return outputs[0] if single else outputs

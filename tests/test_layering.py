@@ -11,7 +11,16 @@ SOURCE = Path(__file__).parents[1] / "fastnn"
 # Lowest first. A module may import from its own room only what stands before it in the list.
 ROOMS = [
     ["_core"],
-    ["_checks", "atomic_file", "model_file", "initializers", "optimizers", "datasets", "metrics"],
+    [
+        "_checks",
+        "threads",
+        "atomic_file",
+        "model_file",
+        "initializers",
+        "optimizers",
+        "datasets",
+        "metrics",
+    ],
     ["layers", "losses", "model"],
     ["architecture", "stepwise", "training"],
     ["network"],

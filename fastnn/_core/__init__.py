@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 try:
     from fastnn._core import _cpuid
+    from fastnn._core.processors import useful_processors
 except ImportError as error:
     raise ImportError(
         "fastnn's compiled core is missing: this is a source folder that was not built. Run Python "
         "elsewhere to use an installed fastnn, or build here with `pip install -e .`"
     ) from error
 
+default_threads: int | None = None
 _forked = False
 
 
@@ -49,13 +51,16 @@ def load_engine(isa: str) -> ModuleType:
 
 
 def thread_count(n_threads: int | None) -> int:
-    """Return how many threads to use; by default OMP_NUM_THREADS, or one a processor.
+    """Return how many threads to use; by default `default_threads`, or all that are useful.
 
-    More than the processors, or eight, are never used: past what the system can start, OpenMP would
-    end the process. A forked child uses one: its parent's threads are gone, and OpenMP would wait
-    for them forever.
+    These are the physical cores, or fewer if the control group, OMP_NUM_THREADS or a caller of
+    `omp_set_num_threads` allows fewer. More than the processors, or eight, are never used: past
+    what the system can start, OpenMP would end the process. A forked child uses one: its parent's
+    threads are gone, and OpenMP would wait for them forever.
     """
-    wanted = engine.max_threads() if n_threads is None else n_threads
+    wanted = default_threads if n_threads is None else n_threads
+    if wanted is None:
+        wanted = min(engine.max_threads(), useful_processors())
     return 1 if _forked else min(wanted, max(8, os.cpu_count() or 1))
 
 

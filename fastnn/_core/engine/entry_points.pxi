@@ -2,36 +2,13 @@
 # of fitting shapes, as `fastnn._checks` and `fastnn.network` make them. `matmul`,
 # `elementary` and `draw_permutation` are there for tests and benches.
 
-def predict(
-    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    real[:, ::1] out, int n_threads,
-):
-    """Overwrite `out` (n, n_out) with the network's outputs, a block of rows at a time.
-
-    The blocks are even, lest the last be so small that its products take another form.
-    """
-    cdef Py_ssize_t n = x.shape[0]
-    cdef Py_ssize_t most = plan.chunk_rows(sizeof(real))
-    cdef Py_ssize_t blocks = max(1, (n + most - 1) // most)
-    cdef Py_ssize_t block = (n + blocks - 1) // blocks
-    cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
-    cdef Workspace workspace = Workspace(scratch_bytes + block * plan.row_width * sizeof(real))
-    cdef real *activations = <real *>(workspace.data + scratch_bytes)
-    cdef Py_ssize_t first = 0
-    with nogil:
-        while first < n:
-            forward_pass(plan, data(params), data(constants), &x[first, 0], activations,
-                         &out[first, 0], min(block, n - first), workspace.data, n_threads)
-            first += block
-
-
 def forward(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
     real[::1] activations, int n_threads,
 ):
     """Overwrite `activations` (n * row_width,) with every operation's output, (n, width) each."""
     cdef Py_ssize_t n = x.shape[0]
-    cdef Workspace workspace = Workspace(gemm_workspace(n_threads))
+    cdef Workspace workspace = take_workspace(gemm_workspace(n_threads))
     cdef real *out
     if n == 0:
         return
@@ -39,6 +16,7 @@ def forward(
     with nogil:
         forward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], out, n,
                      workspace.data, n_threads)
+    give_back(workspace)
 
 
 def backward(
@@ -52,7 +30,8 @@ def backward(
     """
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
-    cdef Workspace workspace = Workspace(scratch_bytes + 2 * n * plan.max_width * sizeof(real))
+    cdef Workspace workspace = take_workspace(
+        scratch_bytes + 2 * n * plan.max_width * sizeof(real))
     cdef real *cotangent = <real *>(workspace.data + scratch_bytes)
     if n == 0:
         memset(writable(grads), 0, plan.n_params * sizeof(real))
@@ -62,6 +41,7 @@ def backward(
         backward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], n,
                       cotangent, cotangent + n * plan.max_width, writable(grads), False, &dx[0, 0],
                       workspace.data, n_threads)
+    give_back(workspace)
 
 
 def loss_and_grad(
@@ -76,7 +56,7 @@ def loss_and_grad(
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
-    cdef Workspace workspace = Workspace(
+    cdef Workspace workspace = take_workspace(
         scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
     cdef const real[:, ::1] target_view
     cdef const int64_t[::1] label_view
@@ -102,6 +82,7 @@ def loss_and_grad(
                 min(chunk, n - first), kind, scale, writable(grads), first > 0,
                 <real *>(workspace.data + scratch_bytes), workspace.data, n_threads)
             first += chunk
+    give_back(workspace)
     return scale * total
 
 
@@ -141,8 +122,7 @@ def optimizer_step(
     cdef Py_ssize_t n = params.shape[0]
     if n:
         with nogil:
-            update(&optimizer, &params[0], &grads[0], &state[0, 0] if state.shape[0] else NULL, n,
-                   step)
+            update(&optimizer, &params[0], &grads[0], &state[0, 0], n, step, 1)
 
 
 def matmul(
@@ -158,7 +138,7 @@ def matmul(
     cdef const real *start_data = NULL
     cdef Py_ssize_t start_row = 0
     cdef Py_ssize_t item = sizeof(real)
-    cdef Workspace workspace = Workspace(gemm_workspace(n_threads))
+    cdef Workspace workspace = take_workspace(gemm_workspace(n_threads))
     if start is not None:
         start_view = np.atleast_2d(start)
         start_data = &start_view[0, 0]
@@ -170,6 +150,7 @@ def matmul(
                  &b[0, 0], b.strides[0] // item, b.strides[1] // item, start_data, start_row,
                  &out[0, 0], out.strides[0] // item, False, <const real *>NULL,
                  workspace.data, n_threads)
+    give_back(workspace)
 
 
 def elementary(str name, const real[::1] x, real[::1] out):

@@ -100,6 +100,17 @@ cdef class Plan:
         cdef Py_ssize_t affordable = <Py_ssize_t>(2e10 / (6 * self.n_params + 1))  # flops
         return max(min(cached, affordable), 16)
 
+    cdef Py_ssize_t predict_rows(self, Py_ssize_t n, Py_ssize_t itemsize) noexcept nogil:
+        """How many of n rows go through the network at a time when no gradient is wanted.
+
+        Few enough for input and activations to stay in the second-level cache, and even, lest the
+        last block be so small that its products take another form.
+        """
+        cdef Py_ssize_t row_bytes = itemsize * (self.row_width + self.n_in)
+        cdef Py_ssize_t most = max(500_000 // row_bytes, 256)
+        cdef Py_ssize_t blocks = max(1, (n + most - 1) // most)
+        return (n + blocks - 1) // blocks
+
 
 cdef int operation_kind(str name) except -1:
     cdef int kind = activation_kind(name)

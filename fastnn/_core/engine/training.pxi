@@ -212,7 +212,7 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
             t.epoch_loss += t.batch_loss
             t.step += 1
             update(&t.optimizer, params, <const real *>t.grads, <real *>t.state,
-                   plan.n_params, t.step)
+                   plan.n_params, t.step, t.n_threads)
         else:
             diverge(t, plan.n_params, params)
     return rows

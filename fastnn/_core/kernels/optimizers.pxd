@@ -4,9 +4,14 @@ Weight decay is the L2 kind, added to the gradient. State arrays start as zeros,
 first velocity equal to the first gradient, as PyTorch defines it.
 """
 
+from cython.parallel cimport prange
 from libc cimport math
 
 from fastnn._core.kernels.dtypes cimport real, sqrt
+
+
+cdef enum:
+    THREAD_PARAMS = 100_000
 
 
 cdef enum OptimizerKind:
@@ -41,15 +46,34 @@ cdef inline Optimizer optimizer_from(dict rule) except *:
 
 cdef inline void update(
     const Optimizer *optimizer, real *params, const real *grads, real *state, Py_ssize_t n,
-    Py_ssize_t step,
+    Py_ssize_t step, int n_threads,
 ) noexcept nogil:
-    """One step in place. `state` is (n_states, n); `step` counts from 1."""
+    """One step in place. `state` is (n_states, n); `step` counts from 1.
+
+    Threads share the parameters where those are so many that each has THREAD_PARAMS to update.
+    """
+    cdef Py_ssize_t parts = min(<Py_ssize_t>n_threads, n // THREAD_PARAMS)
+    cdef Py_ssize_t share, first, part
+    if parts <= 1:
+        update_some(optimizer, params, grads, state, state + n, n, step)
+    else:
+        share = (n + parts - 1) // parts
+        for part in prange(parts, num_threads=parts, schedule="static"):
+            first = part * share
+            update_some(optimizer, params + first, grads + first, state + first,
+                        state + n + first, min(share, n - first), step)
+
+
+cdef inline void update_some(
+    const Optimizer *optimizer, real *params, const real *grads, real *state1, real *state2,
+    Py_ssize_t n, Py_ssize_t step,
+) noexcept nogil:
     if optimizer.kind == ADAM:
-        adam(optimizer, params, grads, state, state + n, n, step)
+        adam(optimizer, params, grads, state1, state2, n, step)
     elif optimizer.momentum == 0:
         gradient_descent(optimizer, params, grads, n)
     else:
-        sgd_with_momentum(optimizer, params, grads, state, n)
+        sgd_with_momentum(optimizer, params, grads, state1, n)
 
 
 cdef inline void gradient_descent(

@@ -1,0 +1,93 @@
+# Outputs without a gradient: a block of rows at a time goes through all layers, in cache.
+
+cdef enum:
+    READY_WORK = 4_000_000    # multiply-adds of which one call is not worth sharing among threads
+    GIL_WORK = 50_000         # those that end sooner than other Python threads would notice
+
+
+def predict(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    real[:, ::1] out, int n_threads,
+):
+    """Overwrite `out` (n, n_out) with the network's outputs."""
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Py_ssize_t block = plan.predict_rows(n, sizeof(real))
+    cdef Workspace workspace = take_workspace(
+        gemm_workspace(n_threads) + block * plan.row_width * sizeof(real))
+    if n:
+        with nogil:
+            predict_blocks(plan, data(params), data(constants), &x[0, 0], &out[0, 0], n, block,
+                           workspace.data, n_threads)
+    give_back(workspace)
+
+
+def predict_ready(Plan plan, cnp.ndarray params, cnp.ndarray constants, x):
+    """The outputs for finite samples that need no conversion and are few; None for all others.
+
+    What a caller in a loop waits for at small sizes is the checks, so here they are compiled:
+    `x` (n, n_in) or (n_in,) must be a contiguous array of the dtype of `params`.
+    """
+    cdef cnp.ndarray ready, out
+    cdef int ndim, kind
+    cdef Py_ssize_t n, block
+    cdef cnp.npy_intp[2] shape
+    cdef Workspace workspace
+    cdef bint finite
+    if not cnp.PyArray_CheckExact(x):
+        return None
+    ready = x
+    ndim = cnp.PyArray_NDIM(ready)
+    kind = cnp.PyArray_TYPE(params)
+    if (cnp.PyArray_TYPE(ready) != kind or not cnp.PyArray_ISCARRAY_RO(ready)
+            or (ndim != 1 and ndim != 2) or cnp.PyArray_DIM(ready, ndim - 1) != plan.n_in):
+        return None
+    n = 1 if ndim == 1 else cnp.PyArray_DIM(ready, 0)
+    if n == 0 or n > READY_WORK // (plan.n_params + plan.row_width):
+        return None
+    shape[0] = n
+    shape[ndim - 1] = plan.n_out
+    out = cnp.PyArray_EMPTY(ndim, shape, kind, 0)
+    block = plan.predict_rows(n, cnp.PyArray_ITEMSIZE(ready))
+    workspace = take_workspace(
+        gemm_workspace(1) + block * plan.row_width * cnp.PyArray_ITEMSIZE(ready))
+    if n * plan.n_params < GIL_WORK:
+        finite = predict_arrays(plan, kind, cnp.PyArray_DATA(params), cnp.PyArray_DATA(constants),
+                                cnp.PyArray_DATA(ready), cnp.PyArray_DATA(out), n, block,
+                                workspace.data)
+    else:
+        with nogil:
+            finite = predict_arrays(
+                plan, kind, cnp.PyArray_DATA(params), cnp.PyArray_DATA(constants),
+                cnp.PyArray_DATA(ready), cnp.PyArray_DATA(out), n, block, workspace.data)
+    give_back(workspace)
+    return out if finite else None
+
+
+cdef bint predict_arrays(
+    Plan plan, int kind, const void *params, const void *constants, const void *x, void *out,
+    Py_ssize_t n, Py_ssize_t block, char *workspace,
+) noexcept nogil:
+    """Dispatch by NumPy's number of the dtype; returns whether all of `x` was finite."""
+    if kind == cnp.NPY_FLOAT:
+        if not is_finite(<const float *>x, n * plan.n_in):
+            return False
+        predict_blocks(plan, <const float *>params, <const float *>constants, <const float *>x,
+                       <float *>out, n, block, workspace, 1)
+    else:
+        if not is_finite(<const double *>x, n * plan.n_in):
+            return False
+        predict_blocks(plan, <const double *>params, <const double *>constants, <const double *>x,
+                       <double *>out, n, block, workspace, 1)
+    return True
+
+
+cdef void predict_blocks(
+    Plan plan, const real *params, const real *constants, const real *x, real *out,
+    Py_ssize_t n, Py_ssize_t block, char *workspace, int n_threads,
+) noexcept nogil:
+    cdef real *activations = <real *>(workspace + gemm_workspace(n_threads))
+    cdef Py_ssize_t first = 0
+    while first < n:
+        forward_pass(plan, params, constants, x + first * plan.n_in, activations,
+                     out + first * plan.n_out, min(block, n - first), workspace, n_threads)
+        first += block

@@ -1,0 +1,64 @@
+"""How many processors are worth a thread each, as Linux tells it; elsewhere all that there are.
+
+Two hardware threads of one core share its multipliers, so they count once; and a container may use
+no more processor time than its control group grants.
+"""
+
+import math
+import os
+from functools import cache
+from pathlib import Path
+
+SYSTEM = Path("/sys")
+PROCESS = Path("/proc/self")
+
+
+@cache
+def useful_processors() -> int:
+    """Return the physical cores that this process may run on, or fewer if its group has less."""
+    return max(1, math.ceil(min(_physical_cores(), _group_limit())))
+
+
+def _physical_cores() -> int:
+    try:
+        processors = os.sched_getaffinity(0)
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
+    cores = set()
+    for number in processors:
+        topology = SYSTEM / f"devices/system/cpu/cpu{number}/topology"
+        try:
+            cores.add((topology / "thread_siblings_list").read_text())
+        except OSError:
+            cores.add(str(number))
+    return len(cores)
+
+
+def _group_limit() -> float:
+    """Return the least quota, in processors, of the control groups that the process is in."""
+    limit = math.inf
+    try:
+        memberships = (PROCESS / "cgroup").read_text().splitlines()
+    except OSError:
+        return limit
+    for membership in memberships:  # as in "0::/a/b", or "4:cpu,cpuacct:/a/b" in version 1
+        _, controllers, path = membership.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        folder = SYSTEM / "fs/cgroup" / ("cpu" if controllers else "")
+        # within a container the path may be the host's, and only the root be mounted
+        for group in [Path(path), *Path(path).parents]:
+            limit = min(limit, _quota(folder / str(group).lstrip("/")))
+    return limit
+
+
+def _quota(group: Path) -> float:
+    try:
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota = (group / "cpu.cfs_quota_us").read_text()
+            period = (group / "cpu.cfs_period_us").read_text()
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    except (OSError, ValueError, ZeroDivisionError):  # no such group, or "max"
+        return math.inf
