@@ -17,7 +17,7 @@ from fastnn._core.kernels.dense cimport (
     dense_backward_input, dense_backward_params, dense_forward)
 from fastnn._core.kernels.dtypes cimport is_finite, real
 from fastnn._core.kernels.elementary cimport (
-    exp, expm1_of_negative, log, log1p_of_unit, sigmoid, tanh)
+    erf, exp, expm1_of_negative, log, log1p_of_unit, normal_cdf, sigmoid, tanh)
 from fastnn._core.kernels.gemm cimport gemm, gemm_workspace
 from fastnn._core.kernels.losses cimport loss_and_cotangent, loss_kind
 from fastnn._core.kernels.optimizers cimport Optimizer, optimizer_from, update

@@ -153,12 +153,21 @@ def matmul(
     give_back(workspace)
 
 
-def elementary(str name, const real[::1] x, real[::1] out):
-    """Overwrite `out` with exp, log, tanh or sigmoid of x, or with expm1 or log1p.
+def elementary(str name, cnp.ndarray x, cnp.ndarray out):
+    """Overwrite `out` with exp, log, tanh, sigmoid or erf of x, or with expm1, log1p or normal_cdf.
 
-    The last two are defined where the engine uses them: expm1 for x ≤ 0, log1p on [0, 1].
+    expm1 and log1p are defined where the engine uses them: for x ≤ 0, and on [0, 1].
     """
-    cdef Py_ssize_t i, n = x.shape[0]
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+    # raw pointers: two memoryviews and the choice between dtypes would take longer than the work
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+        evaluate(name, <const float *>cnp.PyArray_DATA(x), <float *>cnp.PyArray_DATA(out), n)
+    else:
+        evaluate(name, <const double *>cnp.PyArray_DATA(x), <double *>cnp.PyArray_DATA(out), n)
+
+
+cdef int evaluate(str name, const real *x, real *out, Py_ssize_t n) except -1:
+    cdef Py_ssize_t i
     if name == "exp":
         for i in range(n):
             out[i] = exp(x[i])
@@ -171,12 +180,18 @@ def elementary(str name, const real[::1] x, real[::1] out):
     elif name == "sigmoid":
         for i in range(n):
             out[i] = sigmoid(x[i])
+    elif name == "erf":
+        for i in range(n):
+            out[i] = erf(x[i])
     elif name == "expm1":
         for i in range(n):
             out[i] = expm1_of_negative(x[i])
     elif name == "log1p":
         for i in range(n):
             out[i] = log1p_of_unit(x[i])
+    elif name == "normal_cdf":
+        for i in range(n):
+            out[i] = normal_cdf(x[i])
     else:
         raise ValueError(name)
 

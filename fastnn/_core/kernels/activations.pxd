@@ -6,9 +6,9 @@ that NaN takes the branch that hands it on. At a kink the derivative is the nega
 (ReLU: 0, as a subderivative in [0, 1]); Abs takes 0.
 """
 
-from fastnn._core.kernels.dtypes cimport erfc, fabs, real
+from fastnn._core.kernels.dtypes cimport fabs, real
 from fastnn._core.kernels.elementary cimport (
-    exp, expm1_of_negative, log1p_of_unit, sigmoid, tanh)
+    exp, expm1_of_negative, gaussian, log1p_of_unit, normal_cdf, sigmoid, tanh)
 
 
 cdef enum Activation:
@@ -80,16 +80,12 @@ cdef inline real softplus(real x) noexcept nogil:
     return (0 if x <= 0 else x) + log1p_of_unit(exp(-fabs(x)))
 
 
-cdef inline real normal_cdf(real x) noexcept nogil:
-    return <real>0.5 * erfc(x * <real>-0.70710678118654752440)
-
-
 cdef inline real gelu(real x) noexcept nogil:
     return x * normal_cdf(x)
 
 
 cdef inline real gelu_slope(real x) noexcept nogil:
-    return normal_cdf(x) + x * exp(<real>-0.5 * x * x) * <real>0.39894228040143267794
+    return normal_cdf(x) + x * gaussian(x) * <real>0.39894228040143267794
 
 
 cdef inline real silu(real x) noexcept nogil:

@@ -7,10 +7,6 @@ ctypedef fused real:
     double
 
 
-cdef inline real erfc(real x) noexcept nogil:
-    return math.erfcf(x) if real is float else math.erfc(x)
-
-
 cdef inline real fabs(real x) noexcept nogil:
     return math.fabsf(x) if real is float else math.fabs(x)
 

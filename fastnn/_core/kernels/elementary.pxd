@@ -1,15 +1,19 @@
-"""exp, expm1, log, log1p, tanh and sigmoid of our own, in both dtypes.
+"""exp, expm1, log, log1p, tanh, sigmoid, erf and the normal distribution function, in both dtypes.
 
 a) They are branch-free scalar functions: the compiler turns a loop over them into vector code of
    the build's width, which it cannot do for a call of the C library.
-b) exp(x) = 2ᵏ e^r with r = x - k ln 2 in two steps, |r| ≤ ln 2 / 2, and e^r - 1 = r + r² q(r). k is
-   rounded by adding and subtracting 1.5 · 2^(mantissa bits), whose low bits then hold it.
+b) exp(x) = 2ᵏ e^r with r = x - k ln 2, |r| ≤ ln 2 / 2, and e^r - 1 = r + r² q(r). k is rounded by
+   adding 1.5 · 2^(mantissa bits), and a bias, so that the low bits of the sum are an exponent.
 c) log x = k ln 2 + log m with m in [√½, √2), and log m from s = (m - 1) / (m + 1) as in fdlibm:
    log m = 2 s + s z p(z), z = s², summed so that m - 1, which is exact, goes in last.
-d) Constants are of the dtype: C would compute `1 + x` in double, and convert twice.
-e) The polynomials are minimax (Remez), of a relative error below a thirtieth of the last place.
-f) Errors against exact values, over all builds: exp, expm1, log and log1p below 2 units in the last
-   place, tanh and sigmoid below 3. Zeros, infinities, NaN and denormals are exact.
+d) erf(x) = 1 - e^(-x - x p(x)) for x ≥ 0: one polynomial for all x, and near 0 an error that is
+   small beside erf(x), as expm1 has it. The lower tail of the normal distribution is
+   e^(-x²/2), from a square in two parts, times a smooth factor.
+e) Constants are of the dtype: C would compute `1 + x` in double, and convert twice.
+f) The polynomials are minimax (Remez), of a relative error below a fifth of the last place.
+g) Errors against exact values, over all builds: exp, expm1, log and log1p below 2 units in the last
+   place, tanh, sigmoid and erf below 3, the normal distribution function below 5. Zeros,
+   infinities, NaN and denormals are exact.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
@@ -52,75 +56,77 @@ cdef inline real by_sign(real x, real negative, real positive) noexcept nogil:
         return f64_of((bits_f64(negative) & mask64) | (bits_f64(positive) & ~mask64))
 
 
-cdef inline real power_of_two(real k) noexcept nogil:
-    """2ᵏ for a whole k among the exponents of normal numbers."""
+cdef inline real exp_remainder(real r) noexcept nogil:
+    """(e^r - 1 - r) / r² for |r| ≤ ln 2 / 2."""
+    cdef real q
     if real is float:
-        return f32_of((bits_f32(k + rounder(k)) + 127) << 23)
+        q = <real>1.3882510401098526e-3
+        q = q * r + <real>8.3665803197948743e-3
+        q = q * r + <real>4.1667201774559599e-2
+        q = q * r + <real>1.6666543178209606e-1
+        q = q * r + <real>4.9999998144088688e-1
     else:
-        return f64_of((bits_f64(k + rounder(k)) + 1023) << 52)
+        q = <real>2.5053776171514474793e-8
+        q = q * r + <real>2.7626161384694697395e-7
+        q = q * r + <real>2.7557407866338101082e-6
+        q = q * r + <real>2.4801504979015627445e-5
+        q = q * r + <real>1.9841269718340069682e-4
+        q = q * r + <real>1.3888888931794836178e-3
+        q = q * r + <real>8.3333333333899598162e-3
+        q = q * r + <real>4.1666666666576109401e-2
+        q = q * r + <real>1.6666666666666588579e-1
+        q = q * r + <real>5.0000000000000052257e-1
+    return q
 
 
-cdef inline real nearest_power(real x) noexcept nogil:
-    """The whole number nearest to x / ln 2."""
-    return (x * <real>1.4426950408889634074 + rounder(x)) - rounder(x)
-
-
-cdef inline real reduced_expm1(real x, real k) noexcept nogil:
-    """e^r - 1 for r = x - k ln 2; the first part of ln 2 is short, so that k times it is exact."""
-    cdef real r, q
-    if real is float:
-        r = (x - k * <real>0.693359375) + k * <real>2.1219444005469058e-4
-        q = <real>1.9845885403427867e-4
-        q = q * r + <real>1.3940719990281974e-3
-        q = q * r + <real>8.3333895714375890e-3
-        q = q * r + <real>4.1666359820514720e-2
-        q = q * r + <real>1.6666666368864344e-1
-        q = q * r + <real>5.0000000443994721e-1
-    else:
-        r = (x - k * <real>6.93147180369123816490e-01) - k * <real>1.90821492927058770002e-10
-        q = <real>2.0875328642370337715e-9
-        q = q * r + <real>2.5109081373048314668e-8
-        q = q * r + <real>2.7557402939324559869e-7
-        q = q * r + <real>2.7557244104281233358e-6
-        q = q * r + <real>2.4801587171845102745e-5
-        q = q * r + <real>1.9841269886206826921e-4
-        q = q * r + <real>1.3888888888962899161e-3
-        q = q * r + <real>8.3333333333216074792e-3
-        q = q * r + <real>4.1666666666666507359e-2
-        q = q * r + <real>1.6666666666666676596e-1
-        q = q * r + <real>5.0000000000000000086e-1
-    return r + r * r * q
-
-
-cdef inline real exp(real x) noexcept nogil:
-    """e^x; denormal results are rounded twice, which stays within the stated error."""
+cdef inline real exp_of_sum(real x, real correction) noexcept nogil:
+    """e^(x + correction), the latter small beside ln 2; denormal results are rounded twice."""
     # beyond these the result is infinity or zero; NaN passes both comparisons
     cdef real top = <real>89 if real is float else <real>710
     cdef real bottom = <real>-104 if real is float else <real>-746
-    cdef real k, half
+    cdef real shift = rounder(x) + <real>(254 if real is float else 2046)  # twice the bias
+    cdef real t, k, r, y
+    cdef uint32_t half32
+    cdef uint64_t half64
     x = top if x > top else x
     x = bottom if x < bottom else x
-    k = nearest_power(x)
-    half = (k * <real>0.5 + rounder(k)) - rounder(k)  # 2ᵏ alone may not be a normal number
-    return ((<real>1 + reduced_expm1(x, k)) * power_of_two(half)) * power_of_two(k - half)
+    t = x * <real>1.4426950408889634074 + shift
+    k = t - shift
+    if real is float:
+        r = (x - k * <real>0.693359375) + k * <real>2.1219444005469058e-4
+    else:
+        r = (x - k * <real>6.93147180369123816490e-01) - k * <real>1.90821492927058770002e-10
+    r += correction
+    y = <real>1 + r * (<real>1 + r * exp_remainder(r))
+    # 2ᵏ may not be a normal number, but the two powers of half the exponent are
+    if real is float:
+        half32 = (bits_f32(t) << 22) & <uint32_t>0xff800000
+        return y * f32_of(half32) * f32_of((bits_f32(t) << 23) - half32)
+    else:
+        half64 = (bits_f64(t) << 51) & <uint64_t>0xfff0000000000000
+        return y * f64_of(half64) * f64_of((bits_f64(t) << 52) - half64)
+
+
+cdef inline real exp(real x) noexcept nogil:
+    return exp_of_sum(x, <real>-0.0)  # which is no operation, where + 0 would turn -0 into 0
 
 
 cdef inline real expm1_of_negative(real x) noexcept nogil:
     """e^x - 1 for x ≤ 0 (or NaN)."""
     cdef real bottom = <real>-20 if real is float else <real>-40  # there it is -1 already
-    cdef real k, power
+    cdef real shift = rounder(x) + <real>(127 if real is float else 1023)
+    cdef real t, k, r, power
     x = bottom if x < bottom else x
-    k = nearest_power(x)
-    power = power_of_two(k)
-    return reduced_expm1(x, k) * power + (power - <real>1)
+    t = x * <real>1.4426950408889634074 + shift
+    k = t - shift
+    power = f32_of(bits_f32(t) << 23) if real is float else f64_of(bits_f64(t) << 52)
+    # ln 2 in one part: the larger the error of k ln 2, the smaller is the power
+    r = x - k * <real>0.69314718055994530942
+    return (r + r * r * exp_remainder(r)) * power + (power - <real>1)
 
 
-cdef inline real log(real x) noexcept nogil:
-    """ln x; -∞ at 0, NaN below."""
-    cdef real smallest_normal = <real>(1.17549435e-38 if real is float else 2.2250738585072014e-308)
-    cdef real scale = <real>8388608.0 if real is float else <real>18014398509481984.0
-    cdef real k = 0 if x >= smallest_normal else (<real>-23 if real is float else <real>-54)
-    cdef real m = x if x >= smallest_normal else x * scale
+cdef inline real log_of_product(real m, real k) noexcept nogil:
+    """ln(m 2ᵏ) for a normal m > 0."""
     cdef real f, s, z, p, half_square
     cdef uint32_t bits32
     cdef uint64_t bits64
@@ -134,41 +140,46 @@ cdef inline real log(real x) noexcept nogil:
         bits64 = (bits_f64(m) - <uint64_t>0x3fe6a09e667f3bcd) & <uint64_t>0xfff0000000000000
         m = f64_of(bits_f64(m) - bits64)
         bits64 = (bits64 + <uint64_t>0x8000000000000000) >> 52
-        k += (f64_of(bits64 + bits_f64(rounder(x))) - rounder(x)) - <real>2048
+        k += f64_of(bits64 + bits_f64(rounder(k))) - (rounder(k) + <real>2048)
     f = m - <real>1
     s = f / (<real>2 + f)
     z = s * s
     if real is float:
-        p = <real>0.23584987746495363933
-        p = p * z + <real>0.28537167972822229435
-        p = p * z + <real>0.40000337250601445769
-        p = p * z + <real>0.66666665637113695310
+        p = <real>0.29874420149223736127
+        p = p * z + <real>0.3997744949074697608
+        p = p * z + <real>0.66666777053494474844
     else:
-        p = <real>0.13254351702088061948
-        p = p * z + <real>0.13249787135259307496
-        p = p * z + <real>0.15387105374340584223
-        p = p * z + <real>0.18181775332658236774
-        p = p * z + <real>0.22222222650938252119
-        p = p * z + <real>0.28571428569058508826
-        p = p * z + <real>0.40000000000006332008
-        p = p * z + <real>0.66666666666666660886
+        p = <real>0.14799067696063027198
+        p = p * z + <real>0.15313755603284688411
+        p = p * z + <real>0.18183575171501721597
+        p = p * z + <real>0.22222198378363175814
+        p = p * z + <real>0.28571428744142492738
+        p = p * z + <real>0.39999999999407482877
+        p = p * z + <real>0.66666666666667353826
     half_square = <real>0.5 * f * f
     if real is float:
-        p = k * <real>0.693359375 - (
+        return k * <real>0.693359375 - (
             (half_square - (s * (half_square + z * p) - k * <real>2.1219444005469058e-4)) - f)
     else:
-        p = k * <real>6.93147180369123816490e-01 - (
+        return k * <real>6.93147180369123816490e-01 - (
             (half_square - (s * (half_square + z * p) + k * <real>1.90821492927058770002e-10)) - f)
-    p = x if x == <real>INFINITY else p
-    p = -<real>INFINITY if x == 0 else p
-    return p if x >= 0 else <real>NAN
+
+
+cdef inline real log(real x) noexcept nogil:
+    """ln x; -∞ at 0, NaN below."""
+    cdef real smallest_normal = <real>(1.17549435e-38 if real is float else 2.2250738585072014e-308)
+    cdef real scale = <real>8388608.0 if real is float else <real>18014398509481984.0
+    cdef real k = 0 if x >= smallest_normal else (<real>-23 if real is float else <real>-54)
+    cdef real y = log_of_product(x if x >= smallest_normal else x * scale, k)
+    y = y if x < <real>INFINITY else x
+    return y if x > 0 else (-<real>INFINITY if x == 0 else <real>NAN)
 
 
 cdef inline real log1p_of_unit(real x) noexcept nogil:
     """ln(1 + x) for x in [0, 1] (or NaN)."""
     cdef real y = <real>1 + x
     # the rounding of 1 + x is known exactly, and its effect is a first-order term
-    return log(y) + (x - (y - <real>1)) / y
+    return log_of_product(y, <real>0) + (x - (y - <real>1)) / y
 
 
 cdef inline real tanh(real x) noexcept nogil:
@@ -179,3 +190,110 @@ cdef inline real tanh(real x) noexcept nogil:
 cdef inline real sigmoid(real x) noexcept nogil:
     cdef real e = exp(-fabs(x))  # never overflows
     return by_sign(x, e, <real>1) / (<real>1 + e)
+
+
+cdef inline real erf(real x) noexcept nogil:
+    cdef real top = <real>3.93 if real is float else <real>5.93  # there it is 1 already
+    cdef real a = fabs(x)
+    cdef real a8, p, middle, high
+    a = top if a > top else a
+    if real is float:
+        p = <real>9.256263977e-6
+        p = p * a - <real>1.176412619e-4
+        p = p * a + <real>6.328368257e-4
+        p = p * a - <real>1.667027416e-3
+        p = p * a + <real>1.603960331e-4
+        p = p * a + <real>1.915306391e-2
+        p = p * a - <real>0.1027778305
+        p = p * a - <real>0.636619382
+        p = p * a - <real>0.1283791716
+    else:
+        high = <real>3.5887926691353903e-15
+        high = high * a - <real>1.6134447536191871e-13
+        high = high * a + <real>3.3615835775663751e-12
+        high = high * a - <real>4.2984914288777731e-11
+        high = high * a + <real>3.7580152763929202e-10
+        high = high * a - <real>2.3589069345970351e-9
+        high = high * a + <real>1.0766122633250843e-8
+        high = high * a - <real>3.455985971067481e-8
+        middle = <real>6.5666352469651103e-8
+        middle = middle * a + <real>1.1849256690400207e-8
+        middle = middle * a - <real>5.7086306246228426e-7
+        middle = middle * a + <real>2.0374793864647027e-6
+        middle = middle * a - <real>3.1332399603350107e-6
+        middle = middle * a - <real>3.1694787059088255e-6
+        middle = middle * a + <real>2.9575578572510308e-5
+        middle = middle * a - <real>6.4420453319691121e-5
+        p = <real>-2.5904493361450138e-5
+        p = p * a + <real>5.9013242337134665e-4
+        p = p * a - <real>1.6962076672639778e-3
+        p = p * a + <real>2.0919485337316595e-4
+        p = p * a + <real>1.9128446993159104e-2
+        p = p * a - <real>0.10277260330131919
+        p = p * a - <real>0.63661977236759089
+        p = p * a - <real>0.12837916709551255
+        a8 = a * a * (a * a)
+        a8 *= a8
+        p += a8 * (middle + a8 * high)
+    return copysign(expm1_of_negative(a * p - a), x)
+
+
+cdef inline real gaussian(real x) noexcept nogil:
+    """e^(-x²/2); x² is the square of x's upper half, which is exact, and the rest."""
+    cdef real top = <real>15 if real is float else <real>39  # there it is 0
+    cdef real a = fabs(x)
+    cdef real upper
+    a = top if a > top else a
+    if real is float:
+        upper = f32_of(bits_f32(a) & <uint32_t>0xfffff000)
+    else:
+        upper = f64_of(bits_f64(a) & <uint64_t>0xfffffffff8000000)
+    return exp_of_sum(<real>-0.5 * upper * upper, <real>-0.5 * (a - upper) * (a + upper))
+
+
+cdef inline real upper_tail(real x) noexcept nogil:
+    """(1 - Φ(x)) e^(x²/2) for x ≥ 0, Φ being the normal distribution function.
+
+    It is p / (x + 2), with p a polynomial in x / (x + 2) that is exact at 0, or one in 1 / (x + 2)
+    that is well-conditioned far out.
+    """
+    cdef real join = <real>2 if real is float else <real>3
+    cdef real v = <real>1 / (x + <real>2)
+    cdef real w = x * v if x < join else v
+    cdef real p
+    if real is float:
+        p = <real>-5.993932122e-2 if x < join else <real>-36.20483854
+        p = p * w + (<real>1.58623696e-2 if x < join else <real>52.55782251)
+        p = p * w + (<real>3.388303772e-2 if x < join else <real>-24.37168797)
+        p = p * w + (<real>0.1077016888 if x < join else <real>0.9116108457)
+        p = p * w + (<real>8.484455738e-2 if x < join else <real>0.4996957833)
+        p = p * w + (<real>-0.1915308912 if x < join else <real>1.21524381)
+        p = p * w + (<real>-0.5957692332 if x < join else <real>0.7972556106)
+        p = p * w + (<real>1 if x < join else <real>0.3989513851)
+    else:
+        p = <real>3.3549935869259893e-2 if x < join else <real>-1.0265975050974093e+7
+        p = p * w + (<real>-0.13996668947628407 if x < join else <real>2.2741118170371373e+7)
+        p = p * w + (<real>0.26588764327994951 if x < join else <real>-2.2761337951648479e+7)
+        p = p * w + (<real>-0.32004523582910494 if x < join else <real>1.3422732097846624e+7)
+        p = p * w + (<real>0.26590873433807799 if x < join else <real>-5.0851615120731133e+6)
+        p = p * w + (<real>-0.15750952210403302 if x < join else <real>1.2696861356413169e+6)
+        p = p * w + (<real>7.7415415135804891e-2 if x < join else <real>-214466.7605378497)
+        p = p * w + (<real>-2.0359930864821021e-2 if x < join else <real>29582.662502921476)
+        p = p * w + (<real>7.7724907707332035e-3 if x < join else <real>-4396.664101398801)
+        p = p * w + (<real>-8.7996570165666313e-3 if x < join else <real>211.60070194557093)
+        p = p * w + (<real>-1.8592764872524219e-2 if x < join else <real>79.76975163820377)
+        p = p * w + (<real>-2.4186998921543794e-2 if x < join else <real>35.363769563354877)
+        p = p * w + (<real>-8.0451051857287051e-3 if x < join else <real>-4.4330080143361468)
+        p = p * w + (<real>4.2078930835732422e-2 if x < join else <real>-7.1794990439350063)
+        p = p * w + (<real>0.10615486918426816 if x < join else <real>-1.9947475902352318)
+        p = p * w + (<real>8.5000472946777132e-2 if x < join else <real>0.79788521335971989)
+        p = p * w + (<real>-0.19153824321035556 if x < join else <real>1.1968268331397583)
+        p = p * w + (<real>-0.59576912160573525 if x < join else <real>0.79788456086377002)
+        p = p * w + (<real>1 if x < join else <real>0.39894228040122126)
+    return v * p
+
+
+cdef inline real normal_cdf(real x) noexcept nogil:
+    """Φ(x) = (1 + erf(x / √2)) / 2, of small relative error in the lower tail too."""
+    cdef real tail = gaussian(x) * upper_tail(fabs(x))
+    return by_sign(x, tail, <real>1 - tail)
