@@ -5,18 +5,18 @@ a) They are branch-free scalar functions: the compiler turns a loop over them in
 b) exp(x) = 2ᵏ e^r with r = x - k ln 2, |r| ≤ ln 2 / 2, and e^r - 1 = r + r² q(r). k is rounded by
    adding 1.5 · 2^(mantissa bits), and a bias, so that the low bits of the sum are an exponent.
 c) log x = k ln 2 + log m with m in [√½, √2), and log m from s = (m - 1) / (m + 1) as in fdlibm:
-   log m = 2 s + s z p(z), z = s², summed so that m - 1, which is exact, goes in last.
+   log m = 2 s + s z p(z), z = s², which is f - s (f - z p(z)) with f = m - 1, and f is exact.
 d) erf(x) = 1 - e^(-x - x p(x)) for x ≥ 0: one polynomial for all x, and near 0 an error that is
    small beside erf(x), as expm1 has it. The lower tail of the normal distribution is
    e^(-x²/2), from a square in two parts, times a smooth factor.
 e) Constants are of the dtype: C would compute `1 + x` in double, and convert twice.
-f) The polynomials are minimax (Remez), of a relative error below a fifth of the last place.
+f) The polynomials are minimax (Remez), of a relative error below a quarter of the last place.
 g) Errors against exact values, over all builds: exp, expm1, log and log1p below 2 units in the last
    place, tanh, sigmoid and erf below 3, the normal distribution function below 5. Zeros,
    infinities, NaN and denormals are exact.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from fastnn._core.kernels.dtypes cimport copysign, fabs, real
 
@@ -56,6 +56,16 @@ cdef inline real by_sign(real x, real negative, real positive) noexcept nogil:
         return f64_of((bits_f64(negative) & mask64) | (bits_f64(positive) & ~mask64))
 
 
+cdef inline real upper_ln2(real like) noexcept nogil:
+    """ln 2 to a few bits, so that a whole number times it is exact."""
+    return <real>0.693115234375 if real is float else <real>6.93147180369123816490e-01
+
+
+cdef inline real lower_ln2(real like) noexcept nogil:
+    """What `upper_ln2` lacks, in either dtype positive."""
+    return <real>3.1946184945309417232e-5 if real is float else <real>1.90821492927058770002e-10
+
+
 cdef inline real exp_remainder(real r) noexcept nogil:
     """(e^r - 1 - r) / r² for |r| ≤ ln 2 / 2."""
     cdef real q
@@ -80,23 +90,17 @@ cdef inline real exp_remainder(real r) noexcept nogil:
 
 
 cdef inline real exp_of_sum(real x, real correction) noexcept nogil:
-    """e^(x + correction), the latter small beside ln 2; denormal results are rounded twice."""
-    # beyond these the result is infinity or zero; NaN passes both comparisons
-    cdef real top = <real>89 if real is float else <real>710
-    cdef real bottom = <real>-104 if real is float else <real>-746
+    """e^(x + correction) for x in [-174, 89] or, in float64, [-1416, 710] (or NaN).
+
+    The correction is small beside ln 2. Denormal results are rounded twice.
+    """
     cdef real shift = rounder(x) + <real>(254 if real is float else 2046)  # twice the bias
     cdef real t, k, r, y
     cdef uint32_t half32
     cdef uint64_t half64
-    x = top if x > top else x
-    x = bottom if x < bottom else x
     t = x * <real>1.4426950408889634074 + shift
     k = t - shift
-    if real is float:
-        r = (x - k * <real>0.693359375) + k * <real>2.1219444005469058e-4
-    else:
-        r = (x - k * <real>6.93147180369123816490e-01) - k * <real>1.90821492927058770002e-10
-    r += correction
+    r = ((x - k * upper_ln2(x)) - k * lower_ln2(x)) + correction
     y = <real>1 + r * (<real>1 + r * exp_remainder(r))
     # 2ᵏ may not be a normal number, but the two powers of half the exponent are
     if real is float:
@@ -107,16 +111,24 @@ cdef inline real exp_of_sum(real x, real correction) noexcept nogil:
         return y * f64_of(half64) * f64_of((bits_f64(t) << 52) - half64)
 
 
+cdef inline real exp_of_negative(real x) noexcept nogil:
+    """e^x for x ≤ 0 (or NaN)."""
+    cdef real bottom = <real>-104 if real is float else <real>-746  # there it is 0 already
+    # adding -0 is no operation, where + 0 would turn -0 into 0
+    return exp_of_sum(bottom if x < bottom else x, <real>-0.0)
+
+
 cdef inline real exp(real x) noexcept nogil:
-    return exp_of_sum(x, <real>-0.0)  # which is no operation, where + 0 would turn -0 into 0
+    """e^x."""
+    cdef real top = <real>89 if real is float else <real>710
+    # above zero too e^x needs no other formula; a second limit to x would become a branch
+    return <real>INFINITY if x > top else exp_of_negative(x)
 
 
-cdef inline real expm1_of_negative(real x) noexcept nogil:
-    """e^x - 1 for x ≤ 0 (or NaN)."""
-    cdef real bottom = <real>-20 if real is float else <real>-40  # there it is -1 already
+cdef inline real bounded_expm1(real x) noexcept nogil:
+    """e^x - 1 for x in [-80, 0] (or NaN)."""
     cdef real shift = rounder(x) + <real>(127 if real is float else 1023)
     cdef real t, k, r, power
-    x = bottom if x < bottom else x
     t = x * <real>1.4426950408889634074 + shift
     k = t - shift
     power = f32_of(bits_f32(t) << 23) if real is float else f64_of(bits_f64(t) << 52)
@@ -125,9 +137,15 @@ cdef inline real expm1_of_negative(real x) noexcept nogil:
     return (r + r * r * exp_remainder(r)) * power + (power - <real>1)
 
 
+cdef inline real expm1_of_negative(real x) noexcept nogil:
+    """e^x - 1 for x ≤ 0 (or NaN)."""
+    cdef real bottom = <real>-20 if real is float else <real>-40  # there it is -1 already
+    return bounded_expm1(bottom if x < bottom else x)
+
+
 cdef inline real log_of_product(real m, real k) noexcept nogil:
     """ln(m 2ᵏ) for a normal m > 0."""
-    cdef real f, s, z, p, half_square
+    cdef real f, s, z, p
     cdef uint32_t bits32
     cdef uint64_t bits64
     if real is float:
@@ -156,23 +174,21 @@ cdef inline real log_of_product(real m, real k) noexcept nogil:
         p = p * z + <real>0.28571428744142492738
         p = p * z + <real>0.39999999999407482877
         p = p * z + <real>0.66666666666667353826
-    half_square = <real>0.5 * f * f
-    if real is float:
-        return k * <real>0.693359375 - (
-            (half_square - (s * (half_square + z * p) - k * <real>2.1219444005469058e-4)) - f)
-    else:
-        return k * <real>6.93147180369123816490e-01 - (
-            (half_square - (s * (half_square + z * p) + k * <real>1.90821492927058770002e-10)) - f)
+    return k * upper_ln2(k) + (f - (s * (f - z * p) - k * lower_ln2(k)))
 
 
 cdef inline real log(real x) noexcept nogil:
     """ln x; -∞ at 0, NaN below."""
     cdef real smallest_normal = <real>(1.17549435e-38 if real is float else 2.2250738585072014e-308)
     cdef real scale = <real>8388608.0 if real is float else <real>18014398509481984.0
-    cdef real k = 0 if x >= smallest_normal else (<real>-23 if real is float else <real>-54)
-    cdef real y = log_of_product(x if x >= smallest_normal else x * scale, k)
-    y = y if x < <real>INFINITY else x
-    return y if x > 0 else (-<real>INFINITY if x == 0 else <real>NAN)
+    cdef real k = <real>NAN
+    cdef real y
+    # a k of -∞ or NaN makes the result that, which costs fewer selections than the result itself
+    k = -<real>INFINITY if x == 0 else k
+    k = (<real>-23 if real is float else <real>-54) if x > 0 else k
+    k = 0 if x >= smallest_normal else k
+    y = log_of_product(x if x >= smallest_normal else x * scale, k)
+    return y if x < <real>INFINITY else x
 
 
 cdef inline real log1p_of_unit(real x) noexcept nogil:
@@ -188,7 +204,7 @@ cdef inline real tanh(real x) noexcept nogil:
 
 
 cdef inline real sigmoid(real x) noexcept nogil:
-    cdef real e = exp(-fabs(x))  # never overflows
+    cdef real e = exp_of_negative(-fabs(x))
     return by_sign(x, e, <real>1) / (<real>1 + e)
 
 
@@ -235,7 +251,7 @@ cdef inline real erf(real x) noexcept nogil:
         a8 = a * a * (a * a)
         a8 *= a8
         p += a8 * (middle + a8 * high)
-    return copysign(expm1_of_negative(a * p - a), x)
+    return copysign(bounded_expm1(a * p - a), x)
 
 
 cdef inline real gaussian(real x) noexcept nogil:
@@ -257,39 +273,39 @@ cdef inline real upper_tail(real x) noexcept nogil:
     It is p / (x + 2), with p a polynomial in x / (x + 2) that is exact at 0, or one in 1 / (x + 2)
     that is well-conditioned far out.
     """
-    cdef real join = <real>2 if real is float else <real>3
+    cdef real side = x - (<real>2 if real is float else <real>3)  # negative near 0
     cdef real v = <real>1 / (x + <real>2)
-    cdef real w = x * v if x < join else v
+    cdef real w = by_sign(side, x * v, v)
     cdef real p
     if real is float:
-        p = <real>-5.993932122e-2 if x < join else <real>-36.20483854
-        p = p * w + (<real>1.58623696e-2 if x < join else <real>52.55782251)
-        p = p * w + (<real>3.388303772e-2 if x < join else <real>-24.37168797)
-        p = p * w + (<real>0.1077016888 if x < join else <real>0.9116108457)
-        p = p * w + (<real>8.484455738e-2 if x < join else <real>0.4996957833)
-        p = p * w + (<real>-0.1915308912 if x < join else <real>1.21524381)
-        p = p * w + (<real>-0.5957692332 if x < join else <real>0.7972556106)
-        p = p * w + (<real>1 if x < join else <real>0.3989513851)
+        p = by_sign(side, <real>-5.993932122e-2, <real>-36.20483854)
+        p = p * w + by_sign(side, <real>1.58623696e-2, <real>52.55782251)
+        p = p * w + by_sign(side, <real>3.388303772e-2, <real>-24.37168797)
+        p = p * w + by_sign(side, <real>0.1077016888, <real>0.9116108457)
+        p = p * w + by_sign(side, <real>8.484455738e-2, <real>0.4996957833)
+        p = p * w + by_sign(side, <real>-0.1915308912, <real>1.21524381)
+        p = p * w + by_sign(side, <real>-0.5957692332, <real>0.7972556106)
+        p = p * w + by_sign(side, <real>1, <real>0.3989513851)
     else:
-        p = <real>3.3549935869259893e-2 if x < join else <real>-1.0265975050974093e+7
-        p = p * w + (<real>-0.13996668947628407 if x < join else <real>2.2741118170371373e+7)
-        p = p * w + (<real>0.26588764327994951 if x < join else <real>-2.2761337951648479e+7)
-        p = p * w + (<real>-0.32004523582910494 if x < join else <real>1.3422732097846624e+7)
-        p = p * w + (<real>0.26590873433807799 if x < join else <real>-5.0851615120731133e+6)
-        p = p * w + (<real>-0.15750952210403302 if x < join else <real>1.2696861356413169e+6)
-        p = p * w + (<real>7.7415415135804891e-2 if x < join else <real>-214466.7605378497)
-        p = p * w + (<real>-2.0359930864821021e-2 if x < join else <real>29582.662502921476)
-        p = p * w + (<real>7.7724907707332035e-3 if x < join else <real>-4396.664101398801)
-        p = p * w + (<real>-8.7996570165666313e-3 if x < join else <real>211.60070194557093)
-        p = p * w + (<real>-1.8592764872524219e-2 if x < join else <real>79.76975163820377)
-        p = p * w + (<real>-2.4186998921543794e-2 if x < join else <real>35.363769563354877)
-        p = p * w + (<real>-8.0451051857287051e-3 if x < join else <real>-4.4330080143361468)
-        p = p * w + (<real>4.2078930835732422e-2 if x < join else <real>-7.1794990439350063)
-        p = p * w + (<real>0.10615486918426816 if x < join else <real>-1.9947475902352318)
-        p = p * w + (<real>8.5000472946777132e-2 if x < join else <real>0.79788521335971989)
-        p = p * w + (<real>-0.19153824321035556 if x < join else <real>1.1968268331397583)
-        p = p * w + (<real>-0.59576912160573525 if x < join else <real>0.79788456086377002)
-        p = p * w + (<real>1 if x < join else <real>0.39894228040122126)
+        p = by_sign(side, <real>3.3549935869259893e-2, <real>-1.0265975050974093e+7)
+        p = p * w + by_sign(side, <real>-0.13996668947628407, <real>2.2741118170371373e+7)
+        p = p * w + by_sign(side, <real>0.26588764327994951, <real>-2.2761337951648479e+7)
+        p = p * w + by_sign(side, <real>-0.32004523582910494, <real>1.3422732097846624e+7)
+        p = p * w + by_sign(side, <real>0.26590873433807799, <real>-5.0851615120731133e+6)
+        p = p * w + by_sign(side, <real>-0.15750952210403302, <real>1.2696861356413169e+6)
+        p = p * w + by_sign(side, <real>7.7415415135804891e-2, <real>-214466.7605378497)
+        p = p * w + by_sign(side, <real>-2.0359930864821021e-2, <real>29582.662502921476)
+        p = p * w + by_sign(side, <real>7.7724907707332035e-3, <real>-4396.664101398801)
+        p = p * w + by_sign(side, <real>-8.7996570165666313e-3, <real>211.60070194557093)
+        p = p * w + by_sign(side, <real>-1.8592764872524219e-2, <real>79.76975163820377)
+        p = p * w + by_sign(side, <real>-2.4186998921543794e-2, <real>35.363769563354877)
+        p = p * w + by_sign(side, <real>-8.0451051857287051e-3, <real>-4.4330080143361468)
+        p = p * w + by_sign(side, <real>4.2078930835732422e-2, <real>-7.1794990439350063)
+        p = p * w + by_sign(side, <real>0.10615486918426816, <real>-1.9947475902352318)
+        p = p * w + by_sign(side, <real>8.5000472946777132e-2, <real>0.79788521335971989)
+        p = p * w + by_sign(side, <real>-0.19153824321035556, <real>1.1968268331397583)
+        p = p * w + by_sign(side, <real>-0.59576912160573525, <real>0.79788456086377002)
+        p = p * w + by_sign(side, <real>1, <real>0.39894228040122126)
     return v * p
 
 
