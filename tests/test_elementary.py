@@ -122,7 +122,7 @@ def test_monotone_where_the_formula_changes(dtype, name, function):
         centres = np.array([0, *halves, 3.93, 5.93], float)
     elif function == "normal_cdf":
         halves = np.sqrt((2 * np.arange(1000) + 1) * np.log(2))
-        centres = np.concatenate([[0, 2, 3, 15, 39], halves])
+        centres = np.concatenate([[0, 3, 15, 39], halves])
         centres = np.concatenate([-centres, centres])
     else:
         centres = np.zeros(1)  # the sign decides between its two forms

@@ -10,7 +10,7 @@ d) erf(x) = 1 - e^(-x - x p(x)) for x ≥ 0: one polynomial for all x, and near 
    small beside erf(x), as expm1 has it. The lower tail of the normal distribution is
    e^(-x²/2), from a square in two parts, times a smooth factor.
 e) Constants are of the dtype: C would compute `1 + x` in double, and convert twice.
-f) The polynomials are minimax (Remez), of a relative error below a quarter of the last place.
+f) The polynomials are minimax (Remez), of a relative error below half of the last place.
 g) Errors against exact values, over all builds: exp, expm1, log and log1p below 2 units in the last
    place, tanh, sigmoid and erf below 3, the normal distribution function below 5. Zeros,
    infinities, NaN and denormals are exact.
@@ -273,19 +273,19 @@ cdef inline real upper_tail(real x) noexcept nogil:
     It is p / (x + 2), with p a polynomial in x / (x + 2) that is exact at 0, or one in 1 / (x + 2)
     that is well-conditioned far out.
     """
-    cdef real side = x - (<real>2 if real is float else <real>3)  # negative near 0
+    cdef real side = x - <real>3  # negative near 0
     cdef real v = <real>1 / (x + <real>2)
     cdef real w = by_sign(side, x * v, v)
     cdef real p
     if real is float:
-        p = by_sign(side, <real>-5.993932122e-2, <real>-36.20483854)
-        p = p * w + by_sign(side, <real>1.58623696e-2, <real>52.55782251)
-        p = p * w + by_sign(side, <real>3.388303772e-2, <real>-24.37168797)
-        p = p * w + by_sign(side, <real>0.1077016888, <real>0.9116108457)
-        p = p * w + by_sign(side, <real>8.484455738e-2, <real>0.4996957833)
-        p = p * w + by_sign(side, <real>-0.1915308912, <real>1.21524381)
-        p = p * w + by_sign(side, <real>-0.5957692332, <real>0.7972556106)
-        p = p * w + by_sign(side, <real>1, <real>0.3989513851)
+        p = by_sign(side, <real>-4.964998374e-2, <real>-25.61719621)
+        p = p * w + by_sign(side, <real>-3.465605398e-3, <real>42.73036631)
+        p = p * w + by_sign(side, <real>4.812338758e-2, <real>-20.56276187)
+        p = p * w + by_sign(side, <real>0.1025201972, <real>0.1141727555)
+        p = p * w + by_sign(side, <real>8.580278918e-2, <real>0.596909864)
+        p = p * w + by_sign(side, <real>-0.1916129836, <real>1.208353754)
+        p = p * w + by_sign(side, <real>-0.5957668645, <real>0.7975182124)
+        p = p * w + by_sign(side, <real>1, <real>0.3989472348)
     else:
         p = by_sign(side, <real>3.3549935869259893e-2, <real>-1.0265975050974093e+7)
         p = p * w + by_sign(side, <real>-0.13996668947628407, <real>2.2741118170371373e+7)
