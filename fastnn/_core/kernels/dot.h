@@ -12,27 +12,33 @@
 
 #define PRODUCTS_1(i) c##i += x * b0;
 #define PRODUCTS_2(i) PRODUCTS_1(i) d##i += x * b1;
-#define PRODUCTS_4(i) PRODUCTS_2(i) e##i += x * b2; f##i += x * b3;
+#define PRODUCTS_3(i) PRODUCTS_2(i) e##i += x * b2;
+#define PRODUCTS_4(i) PRODUCTS_3(i) f##i += x * b3;
 #define COLUMNS_1(F) F(0)
 #define COLUMNS_2(F) F(0) F(1)
+#define COLUMNS_3(F) F(0) F(1) F(2)
 #define COLUMNS_4(F) F(0) F(1) F(2) F(3)
 #define ZERO_1(i) vector c##i = {0};
 #define ZERO_2(i) ZERO_1(i) vector d##i = {0};
-#define ZERO_4(i) ZERO_2(i) vector e##i = {0}, f##i = {0};
+#define ZERO_3(i) ZERO_2(i) vector e##i = {0};
+#define ZERO_4(i) ZERO_3(i) vector f##i = {0};
 #define DECLARE_COLUMN(j) const scalar *q##j = b + j * b_col;
 #define STEP_COLUMN(j) q##j += LANES; __asm__("" : "+r"(q##j));
 #define STEP_ROWS(i) p##i += LANES; __asm__("" : "+r"(p##i));
 #define WHOLE_COLUMN(j) vector b##j = LOAD(q##j); KEEP_VECTOR(b##j);
 #define WHOLE_1(i) { const vector x = LOAD(&A_##i); PRODUCTS_1(i) }
 #define WHOLE_2(i) { const vector x = LOAD(&A_##i); PRODUCTS_2(i) }
+#define WHOLE_3(i) { const vector x = LOAD(&A_##i); PRODUCTS_3(i) }
 #define WHOLE_4(i) { const vector x = LOAD(&A_##i); PRODUCTS_4(i) }
 #define REST_COLUMN_f32(j) const vector b##j = f32_load_some(q##j, mask);
 #define REST_COLUMN_f64(j) const vector b##j = f64_load_some(q##j, mask);
 #define REST_1_f32(i) { const vector x = f32_load_some(&A_##i, mask); PRODUCTS_1(i) }
 #define REST_2_f32(i) { const vector x = f32_load_some(&A_##i, mask); PRODUCTS_2(i) }
+#define REST_3_f32(i) { const vector x = f32_load_some(&A_##i, mask); PRODUCTS_3(i) }
 #define REST_4_f32(i) { const vector x = f32_load_some(&A_##i, mask); PRODUCTS_4(i) }
 #define REST_1_f64(i) { const vector x = f64_load_some(&A_##i, mask); PRODUCTS_1(i) }
 #define REST_2_f64(i) { const vector x = f64_load_some(&A_##i, mask); PRODUCTS_2(i) }
+#define REST_3_f64(i) { const vector x = f64_load_some(&A_##i, mask); PRODUCTS_3(i) }
 #define REST_4_f64(i) { const vector x = f64_load_some(&A_##i, mask); PRODUCTS_4(i) }
 
 /* The sums over the lanes of four vectors. Interleaved halves are added until each lane holds a
@@ -78,9 +84,11 @@ SUMS_IN_ORDER(f64, double)
 
 #define SUM_1_f32(i) f32_sums(c##i, zero, zero, zero, sums[i]);
 #define SUM_2_f32(i) f32_sums(c##i, d##i, zero, zero, sums[i]);
+#define SUM_3_f32(i) f32_sums(c##i, d##i, e##i, zero, sums[i]);
 #define SUM_4_f32(i) f32_sums(c##i, d##i, e##i, f##i, sums[i]);
 #define SUM_1_f64(i) f64_sums(c##i, zero, zero, zero, sums[i]);
 #define SUM_2_f64(i) f64_sums(c##i, d##i, zero, zero, sums[i]);
+#define SUM_3_f64(i) f64_sums(c##i, d##i, e##i, zero, sums[i]);
 #define SUM_4_f64(i) f64_sums(c##i, d##i, e##i, f##i, sums[i]);
 
 #define DOT_ARGUMENTS(SCALAR) \
@@ -129,11 +137,12 @@ typedef void (*f64_dot)(DOT_ARGUMENTS(double));
 #define DOTS(T, SCALAR) \
     FOR_LOW_HEIGHTS(DOT, T, SCALAR, 1) \
     FOR_LOW_HEIGHTS(DOT, T, SCALAR, 2) \
+    FOR_LOW_HEIGHTS(DOT, T, SCALAR, 3) \
     FOR_LOW_HEIGHTS(DOT, T, SCALAR, 4) \
-    /* T_dots[0, 1 or 2 for one, two or four columns][rows - 1] */ \
-    static const T##_dot T##_dots[3][WIDE_TILE_ROWS] = { \
+    /* T_dots[columns - 1][rows - 1] */ \
+    static const T##_dot T##_dots[4][WIDE_TILE_ROWS] = { \
         {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 1)}, {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 2)}, \
-        {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 4)}};
+        {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 3)}, {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 4)}};
 
 DOTS(f32, float)
 DOTS(f64, double)

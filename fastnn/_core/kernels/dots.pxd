@@ -14,8 +14,8 @@ cdef extern from "dot.h" nogil:
     ctypedef void (*f64_dot)(
         ptrdiff_t, const double *, ptrdiff_t, const double *, ptrdiff_t,
         const double *, ptrdiff_t, double *, ptrdiff_t, int, const double *) noexcept
-    f32_dot f32_dots[3][6]  # the header's table has WIDE_TILE_ROWS entries a row
-    f64_dot f64_dots[3][6]
+    f32_dot f32_dots[4][6]  # the header's table has WIDE_TILE_ROWS entries a row
+    f64_dot f64_dots[4][6]
 
 
 cdef inline void product_by_dots(
@@ -29,7 +29,7 @@ cdef inline void product_by_dots(
     cdef Py_ssize_t j0 = 0
     cdef Py_ssize_t block, row, rows, columns
     while j0 < n:
-        columns = 4 if n - j0 >= 4 else (2 if n - j0 >= 2 else 1)
+        columns = min(<Py_ssize_t>4, n - j0)
         row = 0
         for block in range(blocks):
             rows = m // blocks + (block < m % blocks)
@@ -47,8 +47,8 @@ cdef inline void dot(
     bint relu, const real *gate,
 ) noexcept nogil:
     if real is float:
-        f32_dots[columns >> 1][rows - 1](
+        f32_dots[columns - 1][rows - 1](
             k, a, a_row, b, b_col, start, start_row, c, c_row, relu, gate)
     else:
-        f64_dots[columns >> 1][rows - 1](
+        f64_dots[columns - 1][rows - 1](
             k, a, a_row, b, b_col, start, start_row, c, c_row, relu, gate)

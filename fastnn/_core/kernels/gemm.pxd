@@ -95,8 +95,10 @@ cdef inline Form choose(
 ) noexcept nogil:
     """The form that measured fastest, from the sizes and strides of the whole product."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // itemsize
-    if a_col == 1 and b_row == 1 and (k >= lanes or (m == 1 and k > 4)) and (
-            m <= 4 or n <= 4 or (m <= 16 and 16 * m <= k)):
+    if a_col == 1 and b_row == 1 and (
+            (m <= 4 and (k >= lanes or (m == 1 and k > 4)))
+            or (n <= 4 and k >= lanes)
+            or (m <= 16 and 16 * m <= k)):
         return DOTS
     if a_col == 1 and b_col == 1 and n <= 4 and k >= 2 * lanes and m >= 4 and n * k <= 8192:
         return DOTS_OF_PACKED

@@ -109,7 +109,7 @@ cdef inline void product_by_panels(
                         a_tile = a + row * a_row + k0 * a_col
                         tile_row = a_row
                         tile_col = a_col
-                    if depth >= 64:  # there is time to fetch the rows below, for the next tile
+                    if depth >= 128:  # there is time to fetch the rows below, for the next tile
                         for i in range(rows):
                             prefetch(c + (row + rows + i) * c_row + j0)
                             prefetch(c + (row + rows + i) * c_row + j0 + lanes)
