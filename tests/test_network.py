@@ -3,6 +3,7 @@
 import copy
 import pickle
 from functools import partial
+from itertools import pairwise
 
 import cases
 import numpy as np
@@ -74,6 +75,36 @@ def test_predict_works_in_blocks(isa, rng):
     Y = net.predict(X, n_threads=2)
     assert np.array_equal(Y, net(X))
     assert np.array_equal(Y, net.predict(X, n_threads=1))
+
+
+def test_relu_inside_the_products(isa, dtype, rng):
+    """Layers so wide that a product has several blocks: ReLU belongs to the last one."""
+    widths = [530, 1060, 3, 40, 1]
+    net = fn.Network(
+        [layer for a, b in pairwise(widths) for layer in (fn.Linear(a, b), fn.ReLU())],
+        dtype,
+        seed=0,
+    )
+    net.params = net.params + rng.uniform(-0.1, 0.1, net.n_params).astype(dtype)
+    x = rng.standard_normal((600, 530)).astype(dtype)
+    linears = [layer for layer in net.layers if isinstance(layer, fn.Linear)]
+    inputs, signs = [x.astype(float)], []
+    for layer in linears:
+        z = inputs[-1] @ layer.weight.T.astype(float) + layer.bias
+        signs.append(z > 0)
+        inputs.append(z * signs[-1])
+    eps = 3000 * np.finfo(dtype).eps
+    assert np.allclose(net(x), inputs[-1], rtol=0, atol=eps * np.abs(inputs[-1]).max())
+    cotangent = np.ones((600, 1))
+    dx = net.backward(cotangent)
+    for layer, a, sign in zip(linears[::-1], inputs[-2::-1], signs[::-1], strict=True):
+        cotangent = cotangent * sign
+        for found, exact in (
+            (layer.weight_grad, cotangent.T @ a), (layer.bias_grad, cotangent.sum(axis=0)),
+        ):  # fmt: skip
+            assert np.allclose(found, exact, rtol=0, atol=eps * np.abs(exact).max())
+        cotangent = cotangent @ layer.weight.astype(float)
+    assert np.allclose(dx, cotangent, rtol=0, atol=eps * np.abs(cotangent).max())
 
 
 LOSSES = {case.name: case for case in cases.LOSS_CASES}

@@ -1,7 +1,8 @@
 """Dense matrix product, C = A B + start, for row-major C and any strides of A and B.
 
-a) The form is chosen by the whole product's shape: register tiles, or dot products where B is
-   transposed and too few rows would repay its packing.
+a) There are several forms, for no one order of work serves all shapes: a network's products range
+   from one row to thousands, and from two columns. `choose` looks at the whole product, so that its
+   parts have the same form, and the same bits, on any number of threads.
 b) Threads get whole panels of columns, or rows where there are more of those. No sum is ever split
    among them, so the bits do not depend on their number; a product with few rows and columns and a
    long sum, such as the weight gradient of a narrow layer, gains nothing from threads. A thread

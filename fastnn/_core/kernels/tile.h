@@ -89,6 +89,7 @@ static const double zeros[4 * VECTOR_BYTES / sizeof(double)] = {0};
 
 #define B_1(T) vector b0 = LOAD_LAST(T, b); KEEP_VECTOR(b0);
 #define B_2(T) \
+    __builtin_prefetch(b + 8 * b_row); __builtin_prefetch(b + 8 * b_row + LANES); \
     vector b0 = LOAD(b); KEEP_VECTOR(b0); \
     vector b1 = LOAD_LAST(T, b + LANES); KEEP_VECTOR(b1);
 #define B_4(T) \
@@ -166,6 +167,7 @@ static void T##_tile_##R##x##W(TILE_ARGUMENTS(SCALAR)) \
     ROWS_##R(START_##W##_##T) \
     for (; k > 0; k--, b += b_row) { \
         B_##W(T) \
+        __builtin_prefetch(p0 + 8 * a_col); \
         ROWS_##R(MULTIPLY_##W) \
         POINTERS_##R(STEP_POINTER) \
     } \

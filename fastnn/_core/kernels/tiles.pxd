@@ -1,12 +1,14 @@
-"""The dense product by register tiles, on one thread.
+"""The dense product by register tiles, on one thread, in two orders of the tiles.
 
-a) B is cut into panels as wide as the tile. A panel whose rows lie near each other is read in
-   place; a transposed or scattered one is first packed. Few rows read wider panels in place.
-b) The sum over k is cut into blocks of K_BLOCK, so that a panel stays in L1 while every row of A
-   passes over it. The cut does not depend on the other sizes: a row of the result has the same
-   bits whatever rows are computed beside it.
-c) A block of A of up to A_BLOCK_BYTES stays in L2 while all panels pass. Where its elements lie
-   far apart it is copied there first, so that a tile reads one stream.
+a) By panels: B is cut into panels as wide as the tile, and all rows of a block of A pass over each.
+   A panel whose rows lie near each other is read in place; a transposed or scattered one is packed
+   first. A block of A of up to A_BLOCK_BYTES stays in the second-level cache while all panels pass;
+   where its elements lie far apart it is packed there, so that a tile reads one stream. Where A has
+   several such blocks, the packed panels are kept for the next.
+b) By sweeps: for few steps of k, or few rows, most of the time goes into reading and writing C or
+   reading B, which a sweep along the rows does in long runs.
+c) The sum over k is cut into blocks, so that what is read again stays in a cache. A tile begins
+   with what stands in C, so the cut changes no bit.
 """
 
 from libc.stddef cimport ptrdiff_t
@@ -33,12 +35,14 @@ cdef enum:
     K_BLOCK_BYTES = 2048             # 512 steps of k in float32: a packed panel has 64 KB
     SWEEP_DEPTH = 16
     SWEEP_BYTES = 24 * 1024          # a block of B that stays in L1 beside a few rows of C
-    # rows of B further apart than this sit in pages and cache sets that collide: copying them
-    # together pays from the third block of rows that reads them
+    # rows of B that are so near each other are read in place; further apart they sit in pages that
+    # are many, and copying them together pays from the seventh block of rows that reads them; from
+    # a page apart on they share a cache set, and it pays from the third
     NEAR_BYTES = 1536
-    PANEL_BYTES = K_BLOCK_BYTES // 4 * 2 * 64   # room for one packed panel
-    A_BLOCK_BYTES = 14 * 36 * K_BLOCK_BYTES
-    TILES_SCRATCH_BYTES = PANEL_BYTES + A_BLOCK_BYTES + 64
+    PAGE_BYTES = 4096
+    A_BLOCK_BYTES = 14 * 18 * K_BLOCK_BYTES     # half of the second-level cache
+    B_BLOCK_BYTES = 1024 * K_BLOCK_BYTES
+    TILES_SCRATCH_BYTES = A_BLOCK_BYTES + B_BLOCK_BYTES + 64
 
 
 cdef inline void product_by_panels(
@@ -52,22 +56,23 @@ cdef inline void product_by_panels(
     """Every panel of B in turn stays in L1 while all rows of a block of A pass over it."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef real *packed = <real *>scratch
-    cdef real *a_packed = <real *>(scratch + PANEL_BYTES)
+    cdef real *a_packed = <real *>(scratch + B_BLOCK_BYTES)
     cdef Py_ssize_t blocks = (m + TILE_ROWS - 1) // TILE_ROWS
     # row blocks whose copy fits, in as few passes as that needs, evenly
     cdef Py_ssize_t most = A_BLOCK_BYTES // (TILE_ROWS * K_BLOCK_BYTES)
     cdef Py_ssize_t passes = (blocks + most - 1) // most
+    cdef Py_ssize_t b_bytes = b_row * <Py_ssize_t>sizeof(real)
     cdef bint in_place = b_col == 1 and (
-        blocks <= 2 or b_row * <Py_ssize_t>sizeof(real) < NEAR_BYTES)
+        blocks <= 2 or b_bytes < NEAR_BYTES or (blocks <= 6 and b_bytes < PAGE_BYTES))
     cdef bint far = blocks >= 4 and n >= 8 * lanes and (
         a_col * <Py_ssize_t>sizeof(real) >= 1024
         or a_row * <Py_ssize_t>sizeof(real) >= 2048)
     cdef bint done
     cdef const real *panel
     cdef const real *a_tile
-    cdef Py_ssize_t k0, depth, j0, columns, vectors, last, panel_row
-    cdef Py_ssize_t first_block, end_block, number, block, pass_row, end_row
-    cdef Py_ssize_t row, rows, tile_row, tile_col, i
+    cdef Py_ssize_t k0, depth, n0, end, j0, columns, vectors, last, panel_row
+    cdef Py_ssize_t first_block, end_block, number, block, pass_row, rows, i
+    cdef Py_ssize_t row = 0
     k0 = 0
     while k0 < k:
         depth = min(K_BLOCK_BYTES // <Py_ssize_t>sizeof(real), k - k0)
@@ -75,51 +80,54 @@ cdef inline void product_by_panels(
         if k0 > 0:
             start = c
             start_row = c_row
-        end_row = 0
-        for number in range(passes):
-            pass_row = end_row
-            first_block = blocks * number // passes
-            end_block = blocks * (number + 1) // passes
-            for block in range(first_block, end_block):
-                end_row += height_of_block(block, m, blocks)
-            if far:
-                pack_rows(first_block, end_block, m, blocks, depth,
-                          a + pass_row * a_row + k0 * a_col, a_row, a_col, a_packed)
-            j0 = 0
-            while j0 < n:
-                vectors = vectors_of_panel(n - j0, lanes, 2)
-                columns = min(n - j0, vectors * lanes)
-                last = columns - (vectors - 1) * lanes
-                if in_place and (HAVE_MASKS or last == lanes):
+        n0 = 0
+        while n0 < n:
+            end = n
+            if passes > 1:  # all of them need the packed panels, which have to be kept
+                end = min(n, n0 + B_BLOCK_BYTES // (depth * <Py_ssize_t>sizeof(real))
+                          // (2 * lanes) * (2 * lanes))
+            pass_row = 0
+            first_block = 0
+            for number in range(passes):
+                end_block = blocks * (number + 1) // passes
+                if far:
+                    pack_rows(first_block, end_block, m, blocks, depth,
+                              a + pass_row * a_row + k0 * a_col, a_row, a_col, a_packed)
+                j0 = n0
+                while j0 < end:
+                    vectors = vectors_of_panel(end - j0, lanes, 2)
+                    columns = min(end - j0, vectors * lanes)
+                    last = columns - (vectors - 1) * lanes
                     panel = b + k0 * b_row + j0
                     panel_row = b_row
-                else:
-                    panel = packed
-                    panel_row = vectors * lanes
-                    pack(depth, columns, panel_row, b + k0 * b_row + j0 * b_col, b_row, b_col,
-                         packed)
-                a_tile = a_packed
-                row = pass_row
-                for block in range(first_block, end_block):
-                    rows = height_of_block(block, m, blocks)
-                    if far:
-                        tile_row = 1
-                        tile_col = rows
-                    else:
-                        a_tile = a + row * a_row + k0 * a_col
-                        tile_row = a_row
-                        tile_col = a_col
-                    if depth >= 128:  # there is time to fetch the rows below, for the next tile
-                        for i in range(rows):
-                            prefetch(c + (row + rows + i) * c_row + j0)
-                            prefetch(c + (row + rows + i) * c_row + j0 + lanes)
-                    tile(rows, vectors, depth, a_tile, tile_row, tile_col, panel, panel_row, last,
-                         first(start, row * start_row + j0), start_row, c + row * c_row + j0, c_row,
-                         relu and done,
-                         gate + row * c_row + j0 if gate != NULL and done else NULL)
-                    a_tile += rows * depth
-                    row += rows
-                j0 += columns
+                    if not in_place or (last < lanes and not HAVE_MASKS):
+                        panel = packed + ((j0 - n0) * depth if passes > 1 else 0)
+                        panel_row = vectors * lanes
+                        if number == 0:
+                            pack(depth, columns, panel_row, b + k0 * b_row + j0 * b_col, b_row,
+                                 b_col, <real *>panel)
+                    row = pass_row
+                    a_tile = a_packed
+                    for block in range(first_block, end_block):
+                        rows = height_of_block(block, m, blocks)
+                        if not far:
+                            a_tile = a + row * a_row + k0 * a_col
+                        if depth >= 128:  # time to fetch the rows below, for the next tile
+                            for i in range(rows):
+                                prefetch(c + (row + rows + i) * c_row + j0)
+                                prefetch(c + (row + rows + i) * c_row + j0 + lanes)
+                        tile(rows, vectors, depth,
+                             a_tile, 1 if far else a_row, rows if far else a_col,
+                             panel, panel_row, last,
+                             first(start, row * start_row + j0), start_row,
+                             c + row * c_row + j0, c_row, relu and done,
+                             gate + row * c_row + j0 if gate != NULL and done else NULL)
+                        a_tile += rows * depth
+                        row += rows
+                    j0 += columns
+                first_block = end_block
+                pass_row = row
+            n0 = end
         k0 += depth
 
 
@@ -133,13 +141,13 @@ cdef inline void product_by_sweeps(
 ) noexcept nogil:
     """A few rows of C at a time are read and written from left to right, for a few steps of k."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
-    cdef real *packed = <real *>(scratch + PANEL_BYTES)
+    cdef real *packed = <real *>(scratch + B_BLOCK_BYTES)
     cdef bint wide = n > 2 * lanes and (m <= WIDE_TILE_ROWS or m > TILE_ROWS)
     cdef Py_ssize_t height = WIDE_TILE_ROWS if wide else TILE_ROWS
     cdef Py_ssize_t most_vectors = 4 if wide else 2
     cdef Py_ssize_t blocks = (m + height - 1) // height
     cdef Py_ssize_t most_depth = min(256, max(
-        <Py_ssize_t>(SWEEP_DEPTH if blocks > 1 else 4 * SWEEP_DEPTH),
+        <Py_ssize_t>(8 if m == 1 else SWEEP_DEPTH if blocks > 1 else 4 * SWEEP_DEPTH),
         SWEEP_BYTES // (n * <Py_ssize_t>sizeof(real))))
     cdef bint in_place = b_col == 1 and (HAVE_MASKS or n % lanes == 0)
     cdef bint done
