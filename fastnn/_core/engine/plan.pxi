@@ -96,7 +96,7 @@ cdef class Plan:
         batch nor the threads, neither changes a bit.
         """
         cdef Py_ssize_t row_bytes = itemsize * (self.gradient_width() + self.n_in)
-        cdef Py_ssize_t cached = min(max(1_000_000 // row_bytes, 256), 4096)
+        cdef Py_ssize_t cached = min(max(1_000_000 // row_bytes, 512), 4096)
         cdef Py_ssize_t affordable = <Py_ssize_t>(2e10 / (6 * self.n_params + 1))  # flops
         return max(min(cached, affordable), 16)
 

@@ -9,6 +9,9 @@ cdef extern from "vector.h" nogil:
     enum: VECTOR_BYTES
     enum: HAVE_MASKS
     void prefetch "__builtin_prefetch"(const void *) noexcept
+    void f32_copy_rows(ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, float *, ptrdiff_t) noexcept
+    void f64_copy_rows(ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t,
+                       double *, ptrdiff_t) noexcept
     void f32_transpose(ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t,
                        float *, ptrdiff_t) noexcept
     void f64_transpose(ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t,
@@ -35,17 +38,25 @@ cdef inline void pack(
                 j += lanes
             p += lanes
         return
+    if b_col == 1:
+        copy_rows(depth, columns, b, b_row, panel, width)
+        return
     for p in range(depth):
-        if b_col == 1:
-            prefetch(b + (p + 12) * b_row)
-            prefetch(b + (p + 12) * b_row + lanes)
-            for j in range(columns):
-                panel[p * width + j] = b[p * b_row + j]
-        else:
-            for j in range(columns):
-                panel[p * width + j] = b[p * b_row + j * b_col]
+        for j in range(columns):
+            panel[p * width + j] = b[p * b_row + j * b_col]
         for j in range(columns, width):
             panel[p * width + j] = 0
+
+
+cdef inline void copy_rows(
+    Py_ssize_t rows, Py_ssize_t columns, const real *b, Py_ssize_t b_row,
+    real *c, Py_ssize_t width,
+) noexcept nogil:
+    """c[i, :columns] = b[i, :columns], zeros to the right."""
+    if real is float:
+        f32_copy_rows(rows, columns, b, b_row, c, width)
+    else:
+        f64_copy_rows(rows, columns, b, b_row, c, width)
 
 
 cdef inline void transpose(

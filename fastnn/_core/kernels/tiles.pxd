@@ -40,7 +40,7 @@ cdef enum:
     # a page apart on they share a cache set, and it pays from the third
     NEAR_BYTES = 1536
     PAGE_BYTES = 4096
-    A_BLOCK_BYTES = 14 * 18 * K_BLOCK_BYTES     # half of the second-level cache
+    A_BLOCK_BYTES = 14 * 37 * K_BLOCK_BYTES     # half of the second-level cache
     B_BLOCK_BYTES = 1024 * K_BLOCK_BYTES
     TILES_SCRATCH_BYTES = A_BLOCK_BYTES + B_BLOCK_BYTES + 64
 

@@ -80,6 +80,27 @@ SOME(f32, float)
 SOME(f64, double)
 #endif
 
+/* Rows of `columns` elements copied into rows of `width`, zeros after them up to the next vector or
+ * the width. Rows of B lie pages apart, where the CPU's own prefetching ends. */
+#define COPY_ROWS(T, SCALAR) \
+static void T##_copy_rows(ptrdiff_t rows, ptrdiff_t columns, const SCALAR *b, ptrdiff_t b_row, \
+                          SCALAR *c, ptrdiff_t width) \
+{ \
+    enum { L = VECTOR_BYTES / sizeof(SCALAR), AHEAD = 12 }; \
+    const ptrdiff_t whole = columns / L * L, rest = columns - whole; \
+    const T##_mask read = T##_first(rest > 0 ? rest : L); \
+    const T##_mask written = T##_first(width - whole < L && rest > 0 ? width - whole : L); \
+    for (; rows > 0; rows--, b += b_row, c += width) { \
+        for (ptrdiff_t j = 0; j < whole; j += L) { \
+            __builtin_prefetch(b + AHEAD * b_row + j); \
+            *(T##_unaligned *)(c + j) = *(const T##_unaligned *)(b + j); \
+        } \
+        if (rest > 0) T##_store_some(c + whole, written, T##_load_some(b + whole, read)); \
+    } \
+}
+COPY_ROWS(f32, float)
+COPY_ROWS(f64, double)
+
 /* The halves of two vectors interleaved: a0 b0 a1 b1 …, up to the middle or from it. */
 #if defined(__clang__) || __GNUC__ >= 12
 #define HAVE_SHUFFLE 1
