@@ -74,12 +74,13 @@ print(os.waitpid(child, 0)[1])
 
 
 # Shapes around the edges of every build's tiles (4 to 32 columns, 6 or 14 rows) and of the blocks
-# of the sum (512 in float32, 256 in float64).
+# of the sum (512).
 SHAPES = [
     (1, 1, 1), (1, 4, 3), (4, 8, 2), (3, 5, 7), (6, 16, 8), (7, 17, 9), (13, 31, 16), (14, 32, 33),
     (15, 33, 255), (28, 64, 256), (29, 65, 257), (2, 100, 513), (100, 3, 50), (61, 10, 128),
     # few columns, long sums, and operands of more than one block: every form of the product
     (40, 3, 64), (256, 2, 8), (30, 12, 9), (7, 200, 100), (32, 512, 130), (520, 1060, 530),
+    (530, 20, 1030),
 ]  # fmt: skip
 
 

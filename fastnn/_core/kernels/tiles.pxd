@@ -32,7 +32,7 @@ cdef extern from "tile.h" nogil:
 
 
 cdef enum:
-    K_BLOCK_BYTES = 2048             # 512 steps of k in float32: a packed panel has 64 KB
+    K_BLOCK = 512                    # steps of k: a packed panel of AVX-512 has 64 KB
     SWEEP_DEPTH = 16
     SWEEP_BYTES = 24 * 1024          # a block of B that stays in L1 beside a few rows of C
     # rows of B that are so near each other are read in place; further apart they sit in pages that
@@ -40,8 +40,8 @@ cdef enum:
     # a page apart on they share a cache set, and it pays from the third
     NEAR_BYTES = 1536
     PAGE_BYTES = 4096
-    A_BLOCK_BYTES = 14 * 37 * K_BLOCK_BYTES     # half of the second-level cache
-    B_BLOCK_BYTES = 1024 * K_BLOCK_BYTES
+    A_BLOCK_BYTES = 14 * 37 * K_BLOCK * 4     # half of the second-level cache
+    B_BLOCK_BYTES = 1024 * K_BLOCK * 4
     TILES_SCRATCH_BYTES = A_BLOCK_BYTES + B_BLOCK_BYTES + 64
 
 
@@ -59,7 +59,8 @@ cdef inline void product_by_panels(
     cdef real *a_packed = <real *>(scratch + B_BLOCK_BYTES)
     cdef Py_ssize_t blocks = (m + TILE_ROWS - 1) // TILE_ROWS
     # row blocks whose copy fits, in as few passes as that needs, evenly
-    cdef Py_ssize_t most = A_BLOCK_BYTES // (TILE_ROWS * K_BLOCK_BYTES)
+    cdef Py_ssize_t most = A_BLOCK_BYTES // (
+        TILE_ROWS * K_BLOCK * <Py_ssize_t>sizeof(real))
     cdef Py_ssize_t passes = (blocks + most - 1) // most
     cdef Py_ssize_t b_bytes = b_row * <Py_ssize_t>sizeof(real)
     cdef bint in_place = b_col == 1 and (
@@ -75,7 +76,7 @@ cdef inline void product_by_panels(
     cdef Py_ssize_t row = 0
     k0 = 0
     while k0 < k:
-        depth = min(K_BLOCK_BYTES // <Py_ssize_t>sizeof(real), k - k0)
+        depth = min(<Py_ssize_t>K_BLOCK, k - k0)
         done = k0 + depth == k
         if k0 > 0:
             start = c
