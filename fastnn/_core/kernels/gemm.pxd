@@ -22,6 +22,7 @@ cdef enum:
     THREAD_FLOPS = 8_000_000
     TRANSPOSED_ROWS = 128
     TRANSPOSED_BYTES = 12 * TRANSPOSED_ROWS * 8
+    FOLDS = 4
 
 
 cdef enum Form:
@@ -30,6 +31,7 @@ cdef enum Form:
     DOTS
     DOTS_OF_PACKED   # B is first transposed, into the scratch memory
     TRANSPOSED       # of the two factors, exchanged; the result is copied into its place
+    FOLDED           # one row, few columns: several steps of k at a time
 
 
 cdef inline Py_ssize_t gemm_workspace(Py_ssize_t n_threads) noexcept nogil:
@@ -105,6 +107,9 @@ cdef inline Form choose(
         return DOTS_OF_PACKED
     if a_row == 1 and a_col >= m and n <= 12 and m >= lanes and not finished:
         return TRANSPOSED
+    if (m == 1 and FOLDS * n <= 3 * lanes and b_col == 1 and b_row == n and k >= 8 * FOLDS
+            and not finished):
+        return FOLDED
     if k <= SWEEP_DEPTH or (m <= TILE_ROWS and b_col == 1 and n > 2 * lanes):
         return SWEEPS
     return PANELS
@@ -127,6 +132,8 @@ cdef inline void gemm_serial(
                         gate)
     elif form == TRANSPOSED:
         product_transposed(m, n, k, a, a_col, b, b_row, b_col, start, start_row, c, c_row, scratch)
+    elif form == FOLDED:
+        product_folded(n, k, a, a_col, b, start, c, scratch)
     elif form == SWEEPS:
         product_by_sweeps(m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row,
                           relu, gate, scratch)
@@ -157,3 +164,28 @@ cdef inline void product_transposed(
                     c[(row + i) * c_row + j] = result[j * TRANSPOSED_ROWS + i] + (
                         0 if start == NULL else start[(row + i) * start_row + j])
         row += rows
+
+
+cdef inline void product_folded(
+    Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_col, const real *b, const real *start,
+    real *c, char *scratch,
+) noexcept nogil:
+    """One row times a B of few columns and no gaps: FOLDS rows of B are read as one.
+
+    Every FOLDS-th element of `a` makes a row of its own, and in its product with that wide B the
+    part that belongs to the element's rows of B is wanted. The rest is waste, but a single row's
+    sum would be one chain in which each addition waits for the one before.
+    """
+    cdef real *result = <real *>(scratch + TILES_SCRATCH_BYTES)
+    cdef Py_ssize_t width = FOLDS * n
+    cdef Py_ssize_t fold, j, p
+    product_by_panels(<Py_ssize_t>FOLDS, width, k // FOLDS, a, a_col, FOLDS * a_col, b, width, 1,
+                      <const real *>NULL, 0, result, width, False, <const real *>NULL, scratch)
+    for fold in range(1, FOLDS):
+        for j in range(n):
+            result[j] += result[fold * width + fold * n + j]
+    for p in range(k // FOLDS * FOLDS, k):
+        for j in range(n):
+            result[j] += a[p * a_col] * b[p * n + j]
+    for j in range(n):
+        c[j] = result[j] + (0 if start == NULL else start[j])
