@@ -99,7 +99,7 @@ setup(
                 include_dirs=["fastnn/_core/kernels", np.get_include()],
                 library_dirs=[str(RANDOM_LIBRARY)],
                 libraries=["npyrandom", "m"],
-                depends=[f"fastnn/_core/kernels/{name}.h" for name in ("vector", "tile", "dot")],
+                depends=[str(header) for header in Path("fastnn/_core/kernels").glob("*.h")],
             )
             for isa, flags in ISAS.items()
         ],

@@ -68,6 +68,19 @@ def shaped_array(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, 
     return array
 
 
+def output_array(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    """Check an array that a result is to be written into: its very memory, never a copy."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} is a {type(value).__name__}; an ndarray is wanted")
+    if value.dtype != dtype or not value.dtype.isnative:
+        raise TypeError(f"{name} has dtype {value.dtype}; {dtype} is wanted")
+    if value.shape != shape:
+        raise ValueError(f"{name} has shape {value.shape}; {shape} is wanted")
+    if not value.flags.carray:
+        raise ValueError(f"{name} is not C-contiguous, aligned and writable")
+    return value
+
+
 def samples(value: Any, name: str, dtype: np.dtype[Any], n_features: int) -> Array:
     """Check a matrix of samples (n, n_features), n at least 1."""
     array = real_array(value, name, dtype)

@@ -1,5 +1,6 @@
 """A network as the engine sees it: its plan, and the arrays that go with it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +36,23 @@ class Model:
     def predict(self, x: Array, n_threads: int | None) -> Array:
         """Return the outputs (n, n_out), computed a block of rows at a time."""
         out: Array = np.empty((len(x), self.plan.n_out), x.dtype)
-        # back to Python after some 10**9 flops, so that Ctrl-C is heard
-        rows = max(10**9 // (2 * self.plan.n_params + 100 * self.plan.row_width), 256)
         threads = _core.thread_count(n_threads)
-        for i in range(0, len(x), rows):
-            part = slice(i, i + rows)
+        for part in self.parts(len(x), 1):
             _core.engine.predict(
                 self.plan, self.params, self.constants, x[part], out[part], threads
             )
         return out
+
+    def parts(self, n_samples: int, work: int) -> Iterator[slice]:
+        """Yield the samples in parts, for a call of the engine each.
+
+        The engine comes back to Python after some 10**9 flops, so that Ctrl-C is heard. `work` is
+        how many times a forward pass a sample takes.
+        """
+        flops = (2 * self.plan.n_params + 100 * self.plan.row_width) * max(work, 1)
+        rows = max(10**9 // flops, 256)
+        for first in range(0, n_samples, rows):
+            yield slice(first, first + rows)
 
     def predict_ready(self, X: Any) -> Array | None:
         """Return the outputs if X is an array of few samples as the engine wants it, else None."""

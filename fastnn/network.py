@@ -13,17 +13,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _checks, _core, architecture, model_file, training
 from fastnn.layers import Layer
-from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, check_target, is_built_in
+from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.model import Model
 from fastnn.model_file import ModelFileError
 from fastnn.optimizers import SGD, Adam, Optimizer, OptimizerState
-from fastnn.stepwise import value_and_grad
+from fastnn.second_derivatives import SecondDerivatives
 from fastnn.training import History, Validation
 
 Array = NDArray[Any]
 
 
-class Network:
+class Network(SecondDerivatives):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters
@@ -50,16 +50,16 @@ class Network:
         if not isinstance(layers, list | tuple):
             raise TypeError(f"layers is {layers!r}; a list of layers is wanted")
         self._layers = tuple(layers)
-        self._dtype = _checks.floating_dtype(dtype)
+        dtype = _checks.floating_dtype(dtype)
         rng = np.random.default_rng(_checks.seed(seed))
         widths = architecture.input_widths(self._layers)
         n_params = sum(layer.n_params for layer in self._layers)
-        params, grads = (_core.aligned_zeros((n_params,), self._dtype) for _ in range(2))
+        params, grads = (_core.aligned_zeros((n_params,), dtype) for _ in range(2))
         self._operations = [
             layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
         ]
         plan = _core.engine.Plan(self._operations)
-        self._model = Model(plan, params, grads, np.empty(plan.n_constants, self._dtype))
+        self._model = Model(plan, params, grads, np.empty(plan.n_constants, dtype))
         architecture.bind(self._layers, params, grads, self._model.constants, rng)
         self._optimizer_state = OptimizerState()
         self._forward: tuple[Array, Array, bool] | None = None  # input, activations, one sample?
@@ -74,11 +74,6 @@ class Network:
     def layers(self) -> tuple[Layer, ...]:
         """The layers, in order."""
         return self._layers
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of parameters, inputs and outputs."""
-        return self._dtype
 
     @property
     def params(self) -> Array:
@@ -103,16 +98,6 @@ class Network:
     def n_params(self) -> int:
         """Number of parameters."""
         return self.params.size
-
-    @property
-    def in_features(self) -> int:
-        """Width of the input."""
-        return int(self._model.plan.n_in)
-
-    @property
-    def out_features(self) -> int:
-        """Width of the output."""
-        return int(self._model.plan.n_out)
 
     @property
     def class_labels(self) -> list[Any] | None:
@@ -232,42 +217,6 @@ class Network:
         x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
         outputs = self._model.predict(x, _checks.thread_count(n_threads))
         return outputs[0] if single else outputs
-
-    def loss_and_grad(self, X: Any, y: Any, loss: Loss | CustomLoss) -> tuple[float, Array]:
-        """Compute a loss over all samples as one batch, and its gradient by the parameters.
-
-        Parameters
-        ----------
-        X : array_like (n, in_features)
-        y : array_like
-            What the loss takes: targets (n, out_features) or class indices (n,).
-        loss : Loss, or an object with `value_and_grad(y_pred, y)`
-
-        Returns
-        -------
-        (float, ndarray (n_params,))
-            A fresh array; `grads` keeps what it held. Feeds `scipy.optimize.minimize(jac=True)`.
-        """
-        x = _checks.samples(X, "X", self.dtype, self.in_features)
-        target = self._target(loss, x, y, "y")
-        model, n_threads = self._model, _core.thread_count(None)
-        grads = np.empty_like(self.params)
-        if is_built_in(loss):
-            value = _core.engine.loss_and_grad(
-                model.plan, model.params, model.constants, x, *loss.engine_target(target),
-                loss.kind, loss.reduction == "mean", grads, n_threads,
-            )  # fmt: skip
-        else:
-            activations, outputs = model.forward(x, n_threads)
-            value, dy = value_and_grad(loss, outputs, target)
-            model.backward(x, activations, dy, grads, n_threads)
-        return value, grads
-
-    def _target(self, loss: Loss | CustomLoss, x: Array, y: Any, name: str) -> Any:
-        target = check_target(loss, y, (len(x), self.out_features), self.dtype, name)
-        if is_built_in(loss) and loss.takes_probabilities:
-            loss.check_outputs(self._model.predict(x[:256], 1))
-        return target
 
     def _refuse_while_training(self) -> None:
         if self._training_process == os.getpid():

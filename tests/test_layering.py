@@ -22,7 +22,7 @@ ROOMS = [
         "metrics",
     ],
     ["layers", "losses", "model"],
-    ["architecture", "stepwise", "training"],
+    ["architecture", "stepwise", "derivatives", "second_derivatives", "training"],
     ["network"],
     ["plots", "cli", "__main__"],
 ]
@@ -31,7 +31,7 @@ PLACE = {
 }
 KERNELS = [
     "dtypes", "elementary", "packing", "tiles", "dots", "gemm", "dense", "activations", "softmax",
-    "standardize", "losses", "optimizers", "sampling",
+    "standardize", "losses", "curvature", "jacobians", "optimizers", "sampling",
 ]  # fmt: skip
 
 

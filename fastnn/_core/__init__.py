@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 try:
     from fastnn._core import _cpuid
+    from fastnn._core.memory import demand_memory as demand_memory
     from fastnn._core.processors import useful_processors
 except ImportError as error:
     raise ImportError(

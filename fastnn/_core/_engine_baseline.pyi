@@ -107,3 +107,71 @@ def matmul(
 def elementary(name: str, x: _Array, out: _Array) -> None: ...
 def all_finite(values: _Array) -> bool: ...
 def draw_permutation(bit_generator: np.random.BitGenerator, order: NDArray[np.int64]) -> None: ...
+def jacobian(
+    plan: Plan,
+    params: _Array,
+    constants: _Array,
+    x: _Array,
+    by_params: bool,
+    outputs: _Array | None,
+    out: _Array,
+    n_threads: int,
+) -> None: ...
+def jacobian_ready(plan: Plan, params: _Array, constants: _Array, x: Any) -> _Array | None: ...
+def sample_vjp(
+    plan: Plan,
+    params: _Array,
+    constants: _Array,
+    x: _Array,
+    cotangent: _Array,
+    out: _Array,
+    n_threads: int,
+) -> None: ...
+def jvp(
+    plan: Plan,
+    params: _Array,
+    constants: _Array,
+    x: _Array,
+    x_tangent: _Array | None,
+    direction: _Array | None,
+    out: _Array,
+    n_threads: int,
+) -> None: ...
+def vjp(
+    plan: Plan,
+    params: _Array,
+    constants: _Array,
+    x: _Array,
+    cotangent: _Array,
+    grads: _Array | None,
+    dx: _Array | None,
+    accumulate: bool,
+    n_threads: int,
+) -> None: ...
+def hvp(
+    plan: Plan,
+    params: _Array,
+    constants: _Array,
+    x: _Array,
+    targets: _Array | None,
+    labels: NDArray[np.int64] | None,
+    loss: str,
+    scale: float,
+    direction: _Array,
+    out: _Array,
+    accumulate: bool,
+    n_threads: int,
+) -> None: ...
+def gram(
+    plan: Plan,
+    params: _Array,
+    constants: _Array,
+    x: _Array,
+    labels: NDArray[np.int64] | None,
+    loss: str,
+    scale: float,
+    out: _Array,
+    accumulate: bool,
+    complete: bool,
+    n_threads: int,
+) -> None: ...

@@ -10,8 +10,8 @@ cdef void backward_pass(
 
     `activations` are those of `forward_pass`, the last output among them. `cotangent` holds the
     output's on entry; it and `spare` (both rows * max_width) are overwritten. `grads` is
-    overwritten, or added to. `dx` (rows, n_in) is overwritten; when it is NULL the pass ends at
-    the lowest operation that has parameters.
+    overwritten, or added to, unless it is NULL. `dx` (rows, n_in) is overwritten; when it is NULL
+    the pass ends at the lowest operation that has parameters.
     """
     cdef Operation *operation
     cdef const real *op_x
@@ -27,10 +27,11 @@ cdef void backward_pass(
             if operation.relu and not gated:
                 activation_backward(RELU, 0, op_y, op_y, cotangent, cotangent,
                                     rows * operation.n_out)
-            dense_backward_params(
-                op_x, cotangent, grads + operation.weight,
-                grads + operation.bias if operation.bias >= 0 else <real *>NULL,
-                accumulate, rows, operation.n_in, operation.n_out, scratch, n_threads)
+            if grads != NULL:
+                dense_backward_params(
+                    op_x, cotangent, grads + operation.weight,
+                    grads + operation.bias if operation.bias >= 0 else <real *>NULL,
+                    accumulate, rows, operation.n_in, operation.n_out, scratch, n_threads)
             if i > lowest or dx != NULL:
                 gated = i > 0 and plan.operations[i - 1].relu
                 dense_backward_input(

@@ -4,6 +4,7 @@
 cimport cython
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from cython.parallel cimport prange, threadid
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
@@ -13,17 +14,27 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastnn._core.kernels.activations cimport (
     NOT_AN_ACTIVATION, RELU, activation_backward, activation_forward, activation_kind)
+from fastnn._core.kernels.curvature cimport (
+    add_activation_curvature, add_log_softmax_curvature, add_softmax_curvature, loss_curvature,
+    loss_rank, loss_root, root_is_shared)
 from fastnn._core.kernels.dense cimport (
-    dense_backward_input, dense_backward_params, dense_forward)
+    dense_add_backward_input, dense_backward_input, dense_backward_params, dense_forward,
+    dense_tangent)
 from fastnn._core.kernels.dtypes cimport is_finite, real
 from fastnn._core.kernels.elementary cimport (
     erf, exp, expm1_of_negative, log, log1p_of_unit, normal_cdf, sigmoid, tanh)
 from fastnn._core.kernels.gemm cimport gemm, gemm_workspace
+from fastnn._core.kernels.jacobians cimport (
+    copy_blocks, diagonal_times, identity_block, linear_params_rows, log_softmax_times, outer,
+    push_log_softmax, softmax_times, times_diagonal, times_softmax, transpose_blocks,
+    weighted_sums)
 from fastnn._core.kernels.losses cimport loss_and_cotangent, loss_kind
 from fastnn._core.kernels.optimizers cimport Optimizer, optimizer_from, update
+from fastnn._core.kernels.packing cimport VECTOR_BYTES, transpose
 from fastnn._core.kernels.sampling cimport gather_rows, permutation
 from fastnn._core.kernels.softmax cimport (
-    log_softmax_backward, log_softmax_forward, softmax_backward, softmax_forward)
+    log_softmax_backward, log_softmax_forward, log_softmax_tangent, softmax_backward,
+    softmax_forward)
 from fastnn._core.kernels.standardize cimport standardize_backward, standardize_forward
 
 import numpy as np
@@ -63,4 +74,8 @@ include "forward.pxi"
 include "backward.pxi"
 include "training.pxi"
 include "inference.pxi"
+include "jacobian.pxi"
+include "tangent.pxi"
+include "gram.pxi"
+include "derivatives.pxi"
 include "entry_points.pxi"

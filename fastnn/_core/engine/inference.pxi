@@ -21,6 +21,20 @@ def predict(
     give_back(workspace)
 
 
+cdef Py_ssize_t ready_samples(Plan plan, x, int kind):
+    """How many samples `x` holds if it is an array as the engine wants it, else 0."""
+    cdef cnp.ndarray array
+    cdef int ndim
+    if not cnp.PyArray_CheckExact(x):
+        return 0
+    array = x
+    ndim = cnp.PyArray_NDIM(array)
+    if (cnp.PyArray_TYPE(array) != kind or not cnp.PyArray_ISCARRAY_RO(array)
+            or (ndim != 1 and ndim != 2) or cnp.PyArray_DIM(array, ndim - 1) != plan.n_in):
+        return 0
+    return 1 if ndim == 1 else cnp.PyArray_DIM(array, 0)
+
+
 def predict_ready(Plan plan, cnp.ndarray params, cnp.ndarray constants, x):
     """The outputs for finite samples that need no conversion and are few; None for all others.
 
@@ -28,22 +42,17 @@ def predict_ready(Plan plan, cnp.ndarray params, cnp.ndarray constants, x):
     `x` (n, n_in) or (n_in,) must be a contiguous array of the dtype of `params`.
     """
     cdef cnp.ndarray ready, out
-    cdef int ndim, kind
-    cdef Py_ssize_t n, block
+    cdef int kind = cnp.PyArray_TYPE(params)
+    cdef Py_ssize_t n = ready_samples(plan, x, kind)
+    cdef Py_ssize_t block
+    cdef int ndim
     cdef cnp.npy_intp[2] shape
     cdef Workspace workspace
     cdef bint finite
-    if not cnp.PyArray_CheckExact(x):
+    if n == 0 or n > READY_WORK // (plan.n_params + plan.row_width):
         return None
     ready = x
     ndim = cnp.PyArray_NDIM(ready)
-    kind = cnp.PyArray_TYPE(params)
-    if (cnp.PyArray_TYPE(ready) != kind or not cnp.PyArray_ISCARRAY_RO(ready)
-            or (ndim != 1 and ndim != 2) or cnp.PyArray_DIM(ready, ndim - 1) != plan.n_in):
-        return None
-    n = 1 if ndim == 1 else cnp.PyArray_DIM(ready, 0)
-    if n == 0 or n > READY_WORK // (plan.n_params + plan.row_width):
-        return None
     shape[0] = n
     shape[ndim - 1] = plan.n_out
     out = cnp.PyArray_EMPTY(ndim, shape, kind, 0)

@@ -99,3 +99,21 @@ cdef inline void log_softmax_backward(
         y += n
         dy += n
         dx += n
+
+
+cdef inline void log_softmax_tangent(
+    const real *y, const real *tangent, real *y_tangent, Py_ssize_t rows, Py_ssize_t n,
+) noexcept nogil:
+    """ẏ = (I - 1 Sᵀ) ẋ with S = e^y; overwrites ẏ, which may be ẋ. Softmax's Jacobian is symmetric,
+    so that its `softmax_backward` does for tangents too."""
+    cdef real mean
+    cdef Py_ssize_t _row, j
+    for _row in range(rows):
+        mean = 0
+        for j in range(n):
+            mean += exp(y[j]) * tangent[j]
+        for j in range(n):
+            y_tangent[j] = tangent[j] - mean
+        y += n
+        tangent += n
+        y_tangent += n

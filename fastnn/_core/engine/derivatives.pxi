@@ -1,0 +1,335 @@
+# The derivatives that Python asks for, a chunk of samples at a time. Arguments are trusted, as in
+# entry_points.pxi. What is summed over samples is added to its array if `accumulate` says so.
+
+cdef Py_ssize_t block_rows(Plan plan, bint by_params) noexcept nogil:
+    """How many rows a sample's block has in `fill_jacobian`."""
+    return plan.n_in if not by_params and forward_is_cheaper(plan) else plan.n_out
+
+
+cdef Py_ssize_t blocks_bytes(
+    Plan plan, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t itemsize, int n_threads,
+) noexcept nogil:
+    """Workspace for a chunk: scratch memory, activations, blocks, slopes and a row, at_linear."""
+    return (gemm_workspace(n_threads) + plan.n_operations * sizeof(Block) + 64
+            + (samples * chunk_width(plan, r) + plan.max_width) * itemsize)
+
+
+cdef void fill_jacobian(
+    Plan plan, const real *params, const real *constants, const real *x, Py_ssize_t n,
+    bint by_params, real *outputs, real *out, char *workspace, int n_threads,
+) noexcept nogil:
+    """Overwrite `out` (n, n_out, n_in or n_params), and `outputs` (n, n_out) unless it is NULL."""
+    cdef Py_ssize_t r = block_rows(plan, by_params)
+    cdef Py_ssize_t chunk = chunk_samples(plan, r, n, sizeof(real))
+    cdef Py_ssize_t columns = plan.n_params if by_params else plan.n_in
+    cdef real *activations = <real *>(workspace + gemm_workspace(n_threads))
+    cdef real *blocks = activations + chunk * plan.row_width
+    cdef real *slopes = blocks + chunk * r * plan.row_width
+    cdef Block *at_linear = <Block *>aligned(<char *>(slopes + (chunk + 1) * plan.max_width))
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t samples
+    cdef real *y
+    while first < n:
+        samples = min(chunk, n - first)
+        y = activations + plan.operations[plan.n_operations - 1].output * samples
+        forward_pass(plan, params, constants, x, activations, y, samples, workspace, n_threads)
+        if outputs != NULL:
+            memcpy(outputs + first * plan.n_out, y, samples * plan.n_out * sizeof(real))
+        if by_params:
+            cotangents_at_linear(plan, params, constants, x, activations, samples,
+                                 blocks, slopes, at_linear, workspace, n_threads)
+            params_rows(plan, x, activations, samples, r, at_linear, out)
+        else:
+            input_jacobian(plan, params, constants, x, activations, samples, out,
+                           blocks, slopes, workspace, n_threads)
+        x += samples * plan.n_in
+        out += samples * plan.n_out * columns
+        first += samples
+
+
+def jacobian(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    bint by_params, real[:, ::1] outputs, real[:, :, ::1] out, int n_threads,
+):
+    """Overwrite `out` (n, n_out, n_in or n_params), and `outputs` (n, n_out) unless it is None."""
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Py_ssize_t r = block_rows(plan, by_params)
+    cdef Py_ssize_t chunk = chunk_samples(plan, r, max(n, 1), sizeof(real))
+    cdef Workspace workspace
+    if n == 0 or out.shape[2] == 0:
+        return
+    workspace = take_workspace(blocks_bytes(plan, chunk, r, sizeof(real), n_threads))
+    with nogil:
+        fill_jacobian(plan, data(params), data(constants), &x[0, 0], n, by_params,
+                      <real *>NULL if outputs is None else &outputs[0, 0], &out[0, 0, 0],
+                      workspace.data, n_threads)
+    give_back(workspace)
+
+
+def jacobian_ready(Plan plan, cnp.ndarray params, cnp.ndarray constants, x):
+    """The Jacobian by the input where `predict_ready` would predict; else None."""
+    cdef cnp.ndarray ready, out
+    cdef int kind = cnp.PyArray_TYPE(params)
+    cdef Py_ssize_t n = ready_samples(plan, x, kind)
+    cdef Py_ssize_t r = block_rows(plan, False)
+    cdef Py_ssize_t itemsize
+    cdef int ndim
+    cdef cnp.npy_intp[3] shape
+    cdef Workspace workspace
+    cdef bint finite
+    if n == 0 or n > READY_WORK // (r * (plan.n_params + plan.row_width)):
+        return None
+    ready = x
+    ndim = cnp.PyArray_NDIM(ready)
+    itemsize = cnp.PyArray_ITEMSIZE(ready)
+    shape[0] = n
+    shape[ndim - 1] = plan.n_out
+    shape[ndim] = plan.n_in
+    out = cnp.PyArray_EMPTY(ndim + 1, shape, kind, 0)
+    workspace = take_workspace(
+        blocks_bytes(plan, chunk_samples(plan, r, n, itemsize), r, itemsize, 1))
+    if kind == cnp.NPY_FLOAT:
+        finite = jacobian_of_finite[float](
+            plan, <const float *>cnp.PyArray_DATA(params),
+            <const float *>cnp.PyArray_DATA(constants), <const float *>cnp.PyArray_DATA(ready), n,
+            <float *>cnp.PyArray_DATA(out), workspace.data)
+    else:
+        finite = jacobian_of_finite[double](
+            plan, <const double *>cnp.PyArray_DATA(params),
+            <const double *>cnp.PyArray_DATA(constants), <const double *>cnp.PyArray_DATA(ready),
+            n, <double *>cnp.PyArray_DATA(out), workspace.data)
+    give_back(workspace)
+    return out if finite else None
+
+
+cdef bint jacobian_of_finite(
+    Plan plan, const real *params, const real *constants, const real *x, Py_ssize_t n, real *out,
+    char *workspace,
+) noexcept:
+    if not is_finite(x, n * plan.n_in):
+        return False
+    with nogil:
+        fill_jacobian(plan, params, constants, x, n, False, <real *>NULL, out, workspace, 1)
+    return True
+
+
+def sample_vjp(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    const real[:, ::1] cotangent, real[:, ::1] out, int n_threads,
+):
+    """Overwrite `out` (n, n_params): each sample's cotangent (n_out,) times its Jacobian."""
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Py_ssize_t chunk = chunk_samples(plan, 1, max(n, 1), sizeof(real))
+    cdef Workspace workspace
+    cdef real *activations
+    cdef real *blocks
+    cdef real *slopes
+    cdef Block *at_linear
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t samples
+    if n == 0 or plan.n_params == 0:
+        return
+    workspace = take_workspace(blocks_bytes(plan, chunk, 1, sizeof(real), n_threads))
+    activations = <real *>(workspace.data + gemm_workspace(n_threads))
+    blocks = activations + chunk * plan.row_width
+    slopes = blocks + chunk * plan.row_width
+    at_linear = <Block *>aligned(<char *>(slopes + (chunk + 1) * plan.max_width))
+    with nogil:
+        while first < n:
+            samples = min(chunk, n - first)
+            forward_pass(
+                plan, data(params), data(constants), &x[first, 0], activations,
+                activations + plan.operations[plan.n_operations - 1].output * samples,
+                samples, workspace.data, n_threads)
+            pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, 1,
+                      plan.n_operations - 1, plan.first_trainable,
+                      block_of(&cotangent[first, 0], plan.n_out), blocks, slopes, <real *>NULL,
+                      at_linear, workspace.data, n_threads)
+            params_rows(plan, &x[first, 0], activations, samples, 1, at_linear, &out[first, 0])
+            first += samples
+    give_back(workspace)
+
+
+def jvp(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    const real[:, ::1] x_tangent, const real[::1] direction, real[:, ::1] out, int n_threads,
+):
+    """Overwrite `out` (n, n_out) with the outputs' derivative along a direction.
+
+    It is that of the input (n, n_in), or that of the parameters (n_params,); the other is None.
+    """
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
+    cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
+    cdef Workspace workspace = take_workspace(
+        scratch_bytes + 2 * chunk * plan.row_width * sizeof(real))
+    cdef real *activations = <real *>(workspace.data + scratch_bytes)
+    cdef real *tangents = activations + chunk * plan.row_width
+    cdef const real *along = <const real *>NULL if direction is None else data(direction)
+    cdef bint by_input = x_tangent is not None
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t samples
+    with nogil:
+        while first < n:
+            samples = min(chunk, n - first)
+            forward_pass(
+                plan, data(params), data(constants), &x[first, 0], activations,
+                activations + plan.operations[plan.n_operations - 1].output * samples,
+                samples, workspace.data, n_threads)
+            if not tangent_pass(
+                    plan, data(params), data(constants), along, &x[first, 0],
+                    &x_tangent[first, 0] if by_input else <const real *>NULL, activations,
+                    tangents, &out[first, 0], samples, workspace.data, n_threads):
+                memset(&out[first, 0], 0, samples * plan.n_out * sizeof(real))
+            first += samples
+    give_back(workspace)
+
+
+def vjp(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    const real[:, ::1] cotangent, real[::1] grads, real[:, ::1] dx, bint accumulate,
+    int n_threads,
+):
+    """Overwrite `dx` (n, n_in), or `grads` (n_params,), summed over the samples; one is None."""
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
+    cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
+    cdef Workspace workspace = take_workspace(
+        scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
+    cdef real *activations = <real *>(workspace.data + scratch_bytes)
+    cdef real *dy = activations + chunk * plan.row_width
+    cdef bint by_input = dx is not None
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t samples
+    with nogil:
+        while first < n:
+            samples = min(chunk, n - first)
+            forward_pass(
+                plan, data(params), data(constants), &x[first, 0], activations,
+                activations + plan.operations[plan.n_operations - 1].output * samples,
+                samples, workspace.data, n_threads)
+            memcpy(dy, &cotangent[first, 0], samples * plan.n_out * sizeof(real))
+            backward_pass(
+                plan, data(params), data(constants), &x[first, 0], activations, samples,
+                dy, dy + chunk * plan.max_width,
+                <real *>NULL if by_input else writable(grads), accumulate or first > 0,
+                &dx[first, 0] if by_input else <real *>NULL, workspace.data, n_threads)
+            first += samples
+    give_back(workspace)
+
+
+def hvp(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    targets, labels, str loss, double scale, const real[::1] direction, real[::1] out,
+    bint accumulate, int n_threads,
+):
+    """Overwrite `out` (n_params,): the Hessian of `scale` times the summed loss, by `direction`."""
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
+    cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
+    cdef Workspace workspace = take_workspace(
+        scratch_bytes + 2 * chunk * plan.gradient_width() * sizeof(real))
+    cdef real *activations = <real *>(workspace.data + scratch_bytes)
+    cdef real *tangents = activations + chunk * plan.row_width
+    cdef real *dy = tangents + chunk * plan.row_width
+    cdef Py_ssize_t room = chunk * plan.max_width
+    cdef const real[:, ::1] target_view
+    cdef const int64_t[::1] label_view
+    cdef const real *target_data = NULL
+    cdef const int64_t *label_data = NULL
+    cdef int kind = loss_kind(loss)
+    cdef bint labelled = labels is not None
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t samples
+    cdef Py_ssize_t last
+    if plan.n_params == 0:
+        return
+    if labelled:
+        label_view = labels
+    else:
+        target_view = targets
+    with nogil:
+        while first < n:
+            samples = min(chunk, n - first)
+            last = plan.operations[plan.n_operations - 1].output * samples
+            if labelled:
+                label_data = &label_view[first]
+            else:
+                target_data = &target_view[first, 0]
+            forward_pass(plan, data(params), data(constants), &x[first, 0], activations,
+                         activations + last, samples, workspace.data, n_threads)
+            tangent_pass(plan, data(params), data(constants), data(direction), &x[first, 0],
+                         <const real *>NULL, activations, tangents, tangents + last, samples,
+                         workspace.data, n_threads)
+            loss_and_cotangent(kind, activations + last, target_data, label_data, samples,
+                               plan.n_out, <real>scale, dy)
+            loss_curvature(kind, activations + last, label_data, tangents + last, <real>scale,
+                           dy + 2 * room, samples, plan.n_out)
+            backward_tangent_pass(
+                plan, data(params), data(constants), data(direction), &x[first, 0], activations,
+                tangents, samples, dy, dy + room, dy + 2 * room, dy + 3 * room, writable(out),
+                accumulate or first > 0, workspace.data, n_threads)
+            first += samples
+    give_back(workspace)
+
+
+def gram(
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x, labels,
+    str loss, double scale, real[:, ::1] out, bint accumulate, bint complete, int n_threads,
+):
+    """Overwrite `out` (n_params, n_params) with Σ scale Jᵀ H_L J.
+
+    Only what stands on and right of its diagonal, until `complete` copies that to the left.
+    """
+    cdef Py_ssize_t n = x.shape[0]
+    cdef int kind = loss_kind(loss)
+    cdef Py_ssize_t r = loss_rank(kind, plan.n_out)
+    cdef Py_ssize_t chunk = min(chunk_samples(plan, r, n, sizeof(real)), <Py_ssize_t>256)
+    cdef Py_ssize_t per_thread = gram_scratch(chunk, plan, sizeof(real))
+    cdef Py_ssize_t root_size = chunk * r * plan.n_out
+    cdef Py_ssize_t row_bytes = chunk * plan.n_params * sizeof(real) if r == 1 else 0
+    cdef Workspace workspace
+    cdef const int64_t[::1] label_view
+    cdef const int64_t *label_data = NULL
+    cdef real *activations
+    cdef real *blocks
+    cdef real *slopes
+    cdef real *root
+    cdef real *y
+    cdef char *factors
+    cdef Block *at_linear
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t samples
+    cdef bint labelled = labels is not None
+    if plan.n_params == 0:
+        return
+    if labelled:
+        label_view = labels
+    workspace = take_workspace(
+        blocks_bytes(plan, chunk, r, sizeof(real), n_threads) + root_size * sizeof(real)
+        + n_threads * per_thread + row_bytes + 64)
+    activations = <real *>(workspace.data + gemm_workspace(n_threads))
+    blocks = activations + chunk * plan.row_width
+    slopes = blocks + chunk * r * plan.row_width
+    root = slopes + (chunk + 1) * plan.max_width
+    at_linear = <Block *>aligned(<char *>(root + root_size))
+    factors = aligned(<char *>(at_linear + plan.n_operations))
+    with nogil:
+        while first < n:
+            samples = min(chunk, n - first)
+            if labelled:
+                label_data = &label_view[first]
+            y = activations + plan.operations[plan.n_operations - 1].output * samples
+            forward_pass(plan, data(params), data(constants), &x[first, 0], activations, y,
+                         samples, workspace.data, n_threads)
+            loss_root(kind, y, label_data, <real>scale, root, samples, plan.n_out)
+            pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, r,
+                      plan.n_operations - 1, plan.first_trainable,
+                      block_of(root, 0 if root_is_shared(kind) else r * plan.n_out),
+                      blocks, slopes, <real *>NULL, at_linear, workspace.data, n_threads)
+            add_gram(plan, &x[first, 0], activations, samples, r, at_linear, &out[0, 0],
+                     accumulate or first > 0, factors, per_thread, workspace.data, n_threads)
+            first += samples
+        if complete:
+            mirror(&out[0, 0], plan.n_params)
+    give_back(workspace)

@@ -1,0 +1,299 @@
+# Blocks of Jacobian rows or columns, carried through the network for a chunk of samples at a time.
+#
+# a) Reverse accumulation pulls a block of rows, one for each output, from the outputs down: what
+#    `backward_pass` does with one cotangent a sample. Forward accumulation pushes a block of
+#    tangents, one for each input, up.
+# b) A block starts as the identity, and the first linear layer that it meets turns it into that
+#    layer's weight, which all samples share: a block of stride 0 from sample to sample. It costs no
+#    product; what follows is shared until a layer's Jacobian depends on the sample.
+# c) Softmax after the last linear layer mixes the rows, so it is applied from the left, once they
+#    are those of that layer's input. Its Jacobian (n_out, n_out) is formed only where it is a part
+#    of the result: in the Jacobian by the parameters.
+#
+# In all functions the room for blocks is r * samples * row_width, that for slopes
+# samples * max_width, and one row more.
+
+cdef struct Block:    # (r, width) for each sample
+    const void *rows  # NULL for the identity
+    Py_ssize_t stride
+
+
+cdef inline Block block_of(const real *rows, Py_ssize_t stride) noexcept nogil:
+    cdef Block block
+    block.rows = rows
+    block.stride = stride
+    return block
+
+
+cdef inline Block identity() noexcept nogil:
+    cdef Block block
+    block.rows = NULL
+    block.stride = 0
+    return block
+
+
+cdef Py_ssize_t chunk_width(Plan plan, Py_ssize_t r) noexcept nogil:
+    """What a sample needs: its activations, a block for each of them, and slopes."""
+    return (r + 1) * plan.row_width + plan.max_width
+
+
+cdef Py_ssize_t chunk_samples(
+    Plan plan, Py_ssize_t r, Py_ssize_t n, Py_ssize_t itemsize,
+) noexcept nogil:
+    """How many of n samples to take at a time, for all that they need to stay in cache."""
+    cdef Py_ssize_t most = max(600_000 // (itemsize * chunk_width(plan, r)), 8)
+    cdef Py_ssize_t chunks = max(1, (n + most - 1) // most)
+    return (n + chunks - 1) // chunks
+
+
+cdef void slopes_of(
+    const Operation *operation, const real *x, const real *y, real *slopes, Py_ssize_t samples,
+) noexcept nogil:
+    """σ' of an activation, or of the ReLU after a linear layer, at each sample."""
+    cdef Py_ssize_t n = samples * operation.n_out
+    cdef Py_ssize_t i
+    for i in range(n):
+        slopes[i] = 1
+    if operation.kind == DENSE:
+        activation_backward(RELU, 0, y, y, slopes, slopes, n)
+    else:
+        activation_backward(operation.kind, <real>operation.alpha, x, y, slopes, slopes, n)
+
+
+cdef Block pull_back(
+    Plan plan, const real *params, const real *constants, const real *x, const real *activations,
+    Py_ssize_t samples, Py_ssize_t r, Py_ssize_t top, Py_ssize_t lowest, Block block,
+    real *blocks, real *slopes, real *dx, Block *at_linear, char *scratch, int n_threads,
+) noexcept nogil:
+    """Turn a block of cotangents of operation `top`'s output into one of the network's input.
+
+    A product by the first operation goes to `dx` (samples, r, n_in), where the block returned then
+    stands. If `at_linear` is not NULL it receives, for each linear layer, the cotangents of
+    z = W a + b, and the pass ends with those of the operation `lowest`.
+    """
+    cdef const Operation *operation
+    cdef const real *op_x
+    cdef const real *op_y
+    cdef real *here
+    cdef real *below
+    cdef Py_ssize_t i, n_out, shared_samples
+    for i in range(top, -1, -1):
+        operation = &plan.operations[i]
+        n_out = operation.n_out
+        op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
+        op_y = activations + operation.output * samples
+        here = blocks + operation.output * samples * r
+        below = blocks + plan.operations[i - 1].output * samples * r if i > 0 else dx
+        if block.rows == NULL:
+            if operation.kind == DENSE and not operation.relu and at_linear == NULL:
+                block = block_of(params + operation.weight, 0)
+                continue
+            identity_block(here, n_out)
+            block = block_of(here, 0)
+        if operation.kind == DENSE and operation.relu:
+            slopes_of(operation, op_x, op_y, slopes, samples)
+            times_diagonal(<const real *>block.rows, block.stride, slopes, here, samples, r, n_out)
+            block = block_of(here, r * n_out)
+        if at_linear != NULL:
+            at_linear[i] = block
+            if i == lowest:
+                break
+        shared_samples = 1 if block.stride == 0 else samples
+        if operation.kind == DENSE:
+            dense_backward_input(
+                <const real *>block.rows, params + operation.weight, <const real *>NULL, below,
+                shared_samples * r, operation.n_in, n_out, scratch, n_threads)
+            block = block_of(below, 0 if block.stride == 0 else r * operation.n_in)
+        elif operation.kind == STANDARDIZE:
+            standardize_backward(constants + operation.bias, <const real *>block.rows, below,
+                                 shared_samples * r, n_out)
+            block = block_of(below, 0 if block.stride == 0 else r * n_out)
+        elif operation.kind == SOFTMAX or operation.kind == LOG_SOFTMAX:
+            times_softmax(<const real *>block.rows, block.stride, op_y,
+                          operation.kind == LOG_SOFTMAX, below, samples, r, n_out)
+            block = block_of(below, r * n_out)
+        else:
+            slopes_of(operation, op_x, op_y, slopes, samples)
+            times_diagonal(<const real *>block.rows, block.stride, slopes, below, samples, r, n_out)
+            block = block_of(below, r * n_out)
+    return block
+
+
+cdef Py_ssize_t last_linear(Plan plan) noexcept nogil:
+    """The last operation that is a linear layer, or -1."""
+    cdef Py_ssize_t i = plan.n_operations - 1
+    while i >= 0 and plan.operations[i].kind != DENSE:
+        i -= 1
+    return i
+
+
+cdef Block below_last_linear(
+    Plan plan, Py_ssize_t last, const real *params, const real *constants,
+    const real *x, const real *activations, Py_ssize_t samples,
+    real *blocks, real *slopes, real *dx,
+) noexcept nogil:
+    """The outputs' Jacobian by the input of the last linear layer, without a product.
+
+    It is the layer's weight, with the Jacobians of what follows it applied from the left.
+    """
+    cdef const Operation *operation = &plan.operations[last]
+    cdef const real *weight = params + operation.weight
+    cdef Py_ssize_t r = operation.n_out
+    cdef Py_ssize_t width = operation.n_in
+    cdef real *block = blocks + plan.operations[last - 1].output * samples * r if last > 0 else dx
+    cdef real *row = slopes + samples * plan.max_width
+    cdef const real *op_x
+    cdef const real *op_y
+    cdef Py_ssize_t i, j, s
+    if last == plan.n_operations - 1 and not operation.relu:
+        return block_of(weight, 0)
+    copy_blocks(weight, 0, block, samples, r * width)
+    for i in range(last if operation.relu else last + 1, plan.n_operations):
+        operation = &plan.operations[i]
+        op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
+        op_y = activations + operation.output * samples
+        if operation.kind == SOFTMAX:
+            softmax_times(op_y, block, row, samples, r, width)
+        elif operation.kind == LOG_SOFTMAX:
+            log_softmax_times(op_y, block, row, samples, r, width)
+        else:
+            if operation.kind == STANDARDIZE:
+                for s in range(samples):
+                    for j in range(r):
+                        slopes[s * r + j] = 1 / constants[operation.bias + j]
+            else:
+                slopes_of(operation, op_x, op_y, slopes, samples)
+            diagonal_times(slopes, block, samples, r, width)
+    return block_of(block, r * width)
+
+
+cdef Block push_forward(
+    Plan plan, const real *params, const real *constants, const real *x, const real *activations,
+    Py_ssize_t samples, real *blocks, real *slopes, char *scratch, int n_threads,
+) noexcept nogil:
+    """The outputs' Jacobian by the input, transposed: a block of n_in tangents (n_out,)."""
+    cdef const Operation *operation
+    cdef const real *op_x
+    cdef const real *op_y
+    cdef real *here
+    cdef Block block = identity()
+    cdef Py_ssize_t r = plan.n_in
+    cdef Py_ssize_t i, n_out, shared_samples
+    for i in range(plan.n_operations):
+        operation = &plan.operations[i]
+        n_out = operation.n_out
+        op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
+        op_y = activations + operation.output * samples
+        here = blocks + operation.output * samples * r
+        if block.rows == NULL:
+            if operation.kind == DENSE:
+                transpose_blocks(params + operation.weight, 0, here, 1, n_out, r)
+            else:
+                identity_block(here, r)
+            block = block_of(here, 0)
+        elif operation.kind == DENSE:
+            dense_forward(
+                <const real *>block.rows, params + operation.weight, <const real *>NULL, False,
+                here, (1 if block.stride == 0 else samples) * r, operation.n_in, n_out,
+                scratch, n_threads)
+            block = block_of(here, 0 if block.stride == 0 else r * n_out)
+        shared_samples = 1 if block.stride == 0 else samples
+        if operation.kind == STANDARDIZE:
+            standardize_backward(constants + operation.bias, <const real *>block.rows, here,
+                                 shared_samples * r, n_out)
+            block = block_of(here, 0 if block.stride == 0 else r * n_out)
+        elif operation.kind == SOFTMAX:  # symmetric
+            times_softmax(<const real *>block.rows, block.stride, op_y, False, here,
+                          samples, r, n_out)
+            block = block_of(here, r * n_out)
+        elif operation.kind == LOG_SOFTMAX:
+            push_log_softmax(<const real *>block.rows, block.stride, op_y, here,
+                             samples, r, n_out)
+            block = block_of(here, r * n_out)
+        elif operation.kind != DENSE or operation.relu:
+            slopes_of(operation, op_x, op_y, slopes, samples)
+            times_diagonal(<const real *>block.rows, block.stride, slopes, here,
+                           samples, r, n_out)
+            block = block_of(here, r * n_out)
+    return block
+
+
+cdef bint forward_is_cheaper(Plan plan) noexcept nogil:
+    """Whether tangents of all inputs take fewer multiplications than cotangents of all outputs.
+
+    The first linear layer that a block meets costs none.
+    """
+    cdef Py_ssize_t total = 0
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t last = 0
+    cdef Py_ssize_t i
+    for i in range(plan.n_operations):
+        if plan.operations[i].kind == DENSE:
+            last = plan.operations[i].n_in * plan.operations[i].n_out
+            if total == 0:
+                first = last
+            total += last
+    return plan.n_in * (total - first) < plan.n_out * (total - last)
+
+
+cdef void input_jacobian(
+    Plan plan, const real *params, const real *constants, const real *x, const real *activations,
+    Py_ssize_t samples, real *jacobian, real *blocks, real *slopes, char *scratch, int n_threads,
+) noexcept nogil:
+    """Overwrite `jacobian` (samples, n_out, n_in)."""
+    cdef Py_ssize_t size = plan.n_out * plan.n_in
+    cdef Py_ssize_t last = last_linear(plan)
+    cdef Block block = identity()
+    if forward_is_cheaper(plan):
+        block = push_forward(plan, params, constants, x, activations, samples, blocks, slopes,
+                             scratch, n_threads)
+        transpose_blocks(<const real *>block.rows, block.stride, jacobian,
+                         samples, plan.n_in, plan.n_out)
+        return
+    if last >= 0:
+        block = below_last_linear(plan, last, params, constants, x, activations, samples,
+                                  blocks, slopes, jacobian)
+    else:
+        last = plan.n_operations
+    block = pull_back(plan, params, constants, x, activations, samples, plan.n_out, last - 1, 0,
+                      block, blocks, slopes, jacobian, NULL, scratch, n_threads)
+    if block.stride == 0 or block.rows != jacobian:
+        copy_blocks(<const real *>block.rows, block.stride, jacobian, samples, size)
+
+
+cdef void cotangents_at_linear(
+    Plan plan, const real *params, const real *constants, const real *x, const real *activations,
+    Py_ssize_t samples, real *blocks, real *slopes, Block *at_linear, char *scratch, int n_threads,
+) noexcept nogil:
+    """For each linear layer, the outputs' Jacobian by its z = W a + b."""
+    cdef Py_ssize_t r = plan.n_out
+    cdef Py_ssize_t last = last_linear(plan)
+    cdef Block block
+    if last < 0:
+        return
+    pull_back(plan, params, constants, x, activations, samples, r, plan.n_operations - 1, last,
+              identity(), blocks, slopes, <real *>NULL, at_linear, scratch, n_threads)
+    if last > plan.first_trainable:
+        block = below_last_linear(plan, last, params, constants, x, activations, samples,
+                                  blocks, slopes, <real *>NULL)
+        pull_back(plan, params, constants, x, activations, samples, r, last - 1,
+                  plan.first_trainable, block, blocks, slopes, <real *>NULL, at_linear,
+                  scratch, n_threads)
+
+
+cdef void params_rows(
+    Plan plan, const real *x, const real *activations, Py_ssize_t samples, Py_ssize_t r,
+    const Block *at_linear, real *jacobian,
+) noexcept nogil:
+    """Overwrite `jacobian` (samples, r, n_params) from the cotangents of all linear layers."""
+    cdef const Operation *operation
+    cdef const real *op_x
+    cdef Py_ssize_t i
+    for i in range(plan.n_operations):
+        operation = &plan.operations[i]
+        if operation.kind == DENSE:
+            op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
+            linear_params_rows(
+                <const real *>at_linear[i].rows, at_linear[i].stride, op_x, operation.bias >= 0,
+                jacobian + operation.weight, samples, r, operation.n_in, operation.n_out,
+                plan.n_params)

@@ -1,0 +1,212 @@
+"""Arithmetic on blocks: for each sample a matrix of Jacobian rows or columns, (r, width), one row
+after the other.
+
+A block may be shared by all samples: its stride from sample to sample is then 0. Such a block may
+stand where the first sample's result is to stand, which is why samples are done last to first.
+
+The Jacobian of an elementwise layer is applied as a diagonal, that of softmax as diag(S) - S Sᵀ:
+neither is formed. From the right it acts on each row alone; from the left it mixes the rows of a
+sample.
+"""
+
+from libc.stddef cimport ptrdiff_t
+from libc.string cimport memcpy, memset
+
+from fastnn._core.kernels.dtypes cimport real
+from fastnn._core.kernels.elementary cimport exp
+from fastnn._core.kernels.packing cimport pack
+from fastnn._core.kernels.softmax cimport (
+    log_softmax_backward, log_softmax_tangent, softmax_backward)
+
+cdef extern from "outer.h" nogil:
+    void f32_outer(
+        ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
+        const float *, ptrdiff_t, float *, ptrdiff_t, ptrdiff_t) noexcept
+    void f32_weighted_sums(
+        ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
+        const float *, ptrdiff_t, ptrdiff_t, float *, ptrdiff_t) noexcept
+    void f64_outer(
+        ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t,
+        const double *, ptrdiff_t, double *, ptrdiff_t, ptrdiff_t) noexcept
+    void f64_weighted_sums(
+        ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t,
+        const double *, ptrdiff_t, ptrdiff_t, double *, ptrdiff_t) noexcept
+
+
+cdef inline void identity_block(real *block, Py_ssize_t n) noexcept nogil:
+    """Overwrite one (n, n) block with the identity."""
+    cdef Py_ssize_t i
+    memset(block, 0, n * n * sizeof(real))
+    for i in range(n):
+        block[i * n + i] = 1
+
+
+cdef inline void copy_blocks(
+    const real *block, Py_ssize_t stride, real *out, Py_ssize_t samples, Py_ssize_t size,
+) noexcept nogil:
+    """Overwrite `out` with each sample's block of so many elements."""
+    cdef Py_ssize_t s
+    for s in range(samples):
+        if out + s * size != block + s * stride:
+            memcpy(out + s * size, block + s * stride, size * sizeof(real))
+
+
+cdef inline void times_diagonal(
+    const real *block, Py_ssize_t stride, const real *diagonal, real *out,
+    Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
+) noexcept nogil:
+    """block diag(d) for each sample's d (width,); overwrites `out`, which may be `block`."""
+    cdef const real *row
+    cdef const real *d
+    cdef real *result
+    cdef Py_ssize_t s, _row, j
+    for s in range(samples - 1, -1, -1):
+        row = block + s * stride
+        d = diagonal + s * width
+        result = out + s * r * width
+        for _row in range(r):
+            for j in range(width):
+                result[j] = row[j] * d[j]
+            row += width
+            result += width
+
+
+cdef inline void diagonal_times(
+    const real *diagonal, real *block, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
+) noexcept nogil:
+    """diag(d) block for each sample's d (r,), in place."""
+    cdef Py_ssize_t i, j
+    for i in range(samples * r):
+        for j in range(width):
+            block[j] *= diagonal[i]
+        block += width
+
+
+cdef inline void softmax_times(
+    const real *y, real *block, real *mean, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
+) noexcept nogil:
+    """(diag(S) - S Sᵀ) block for each sample's S = y (r,), in place; `mean` is room for a row."""
+    cdef Py_ssize_t _sample, k, j
+    for _sample in range(samples):
+        weighted_mean(y, block, mean, r, width, False)
+        for k in range(r):
+            for j in range(width):
+                block[k * width + j] = y[k] * (block[k * width + j] - mean[j])
+        y += r
+        block += r * width
+
+
+cdef inline void log_softmax_times(
+    const real *y, real *block, real *mean, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
+) noexcept nogil:
+    """(I - 1 Sᵀ) block for each sample's S = e^y (r,), in place; `mean` is room for a row."""
+    cdef Py_ssize_t _sample, k, j
+    for _sample in range(samples):
+        weighted_mean(y, block, mean, r, width, True)
+        for k in range(r):
+            for j in range(width):
+                block[k * width + j] -= mean[j]
+        y += r
+        block += r * width
+
+
+cdef inline void weighted_mean(
+    const real *y, const real *block, real *mean, Py_ssize_t r, Py_ssize_t width, bint logarithms,
+) noexcept nogil:
+    """Sᵀ block, where S is y or e^y."""
+    cdef real weight
+    cdef Py_ssize_t k, j
+    memset(mean, 0, width * sizeof(real))
+    for k in range(r):
+        weight = exp(y[k]) if logarithms else y[k]
+        for j in range(width):
+            mean[j] += weight * block[k * width + j]
+
+
+cdef inline void times_softmax(
+    const real *block, Py_ssize_t stride, const real *y, bint logarithm, real *out,
+    Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
+) noexcept nogil:
+    """Each row times the Jacobian of softmax, or of its logarithm, at the sample's output y.
+
+    Overwrites `out`, which may be `block`.
+    """
+    cdef const real *row
+    cdef real *result
+    cdef Py_ssize_t s, _row
+    for s in range(samples - 1, -1, -1):
+        row = block + s * stride
+        result = out + s * r * width
+        for _row in range(r):
+            if logarithm:
+                log_softmax_backward(y + s * width, row, result, 1, width)
+            else:
+                softmax_backward(y + s * width, row, result, 1, width)
+            row += width
+            result += width
+
+
+cdef inline void push_log_softmax(
+    const real *block, Py_ssize_t stride, const real *y, real *out,
+    Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
+) noexcept nogil:
+    """(I - 1 Sᵀ) times each row as a tangent; overwrites `out`, which may be `block`."""
+    cdef Py_ssize_t s, k
+    for s in range(samples - 1, -1, -1):
+        for k in range(r):
+            log_softmax_tangent(y + s * width, block + s * stride + k * width,
+                                out + (s * r + k) * width, 1, width)
+
+
+cdef inline void transpose_blocks(
+    const real *block, Py_ssize_t stride, real *out,
+    Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
+) noexcept nogil:
+    """Overwrite `out` with each sample's block transposed, (width, r)."""
+    cdef Py_ssize_t s
+    for s in range(samples):
+        pack(width, r, r, block + s * stride, 1, width, out + s * r * width)
+
+
+cdef inline void linear_params_rows(
+    const real *block, Py_ssize_t stride, const real *x, bint bias, real *jacobian,
+    Py_ssize_t samples, Py_ssize_t r, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t n_params,
+) noexcept nogil:
+    """The rows (block) (I ⊗ xᵀ | I) of a linear layer: c_i x_j for weight W_ij, c_i for bias b_i.
+
+    Row k of sample s starts at (s * r + k) * n_params.
+    """
+    cdef Py_ssize_t s
+    outer(samples, r, n_out, n_in, block, stride, n_out, x, n_in,
+          jacobian, r * n_params, n_params)
+    if bias:
+        for s in range(samples * r):
+            memcpy(jacobian + s * n_params + n_out * n_in,
+                   block + s // r * stride + s % r * n_out, n_out * sizeof(real))
+
+
+cdef inline void outer(
+    Py_ssize_t samples, Py_ssize_t r, Py_ssize_t rows, Py_ssize_t n,
+    const real *c, Py_ssize_t c_sample, Py_ssize_t c_row, const real *a, Py_ssize_t a_sample,
+    real *out, Py_ssize_t out_sample, Py_ssize_t out_row,
+) noexcept nogil:
+    """out[s, k] (rows, n) = c[s, k] (rows,) ⊗ a[s] (n,). See outer.h."""
+    if real is float:
+        f32_outer(samples, r, rows, n, c, c_sample, c_row, a, a_sample, out, out_sample, out_row)
+    else:
+        f64_outer(samples, r, rows, n, c, c_sample, c_row, a, a_sample, out, out_sample, out_row)
+
+
+cdef inline void weighted_sums(
+    Py_ssize_t samples, Py_ssize_t r, Py_ssize_t n,
+    const real *column, Py_ssize_t column_sample, Py_ssize_t column_row,
+    const real *block, Py_ssize_t block_sample, Py_ssize_t block_row,
+    real *sums, Py_ssize_t sums_sample,
+) noexcept nogil:
+    """sums[s] (n,) = Σ over k of column[s, k] block[s, k] (n,)."""
+    if real is float:
+        f32_weighted_sums(samples, r, n, column, column_sample, column_row,
+                          block, block_sample, block_row, sums, sums_sample)
+    else:
+        f64_weighted_sums(samples, r, n, column, column_sample, column_row,
+                          block, block_sample, block_row, sums, sums_sample)

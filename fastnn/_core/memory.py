@@ -1,0 +1,26 @@
+"""How much memory a result may take."""
+
+import os
+from pathlib import Path
+
+MEMINFO = Path("/proc/meminfo")
+
+
+def available_memory() -> int:
+    """Return the bytes that can be had without swapping, or else all that the machine has."""
+    try:
+        for line in MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):  # not Linux
+        pass
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def demand_memory(n_bytes: int, what: str) -> None:
+    """Raise MemoryError, with the figures, unless so many bytes are available."""
+    available = available_memory()
+    if n_bytes > available:
+        raise MemoryError(
+            f"{what} takes {n_bytes / 1e9:,.3g} GB, and {available / 1e9:,.3g} GB are available"
+        )

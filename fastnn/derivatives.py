@@ -1,0 +1,284 @@
+"""A network's first derivatives: gradients, Jacobians, and products with them.
+
+All are exact, by the chain rule in the compiled engine. At a kink the derivative is the negative
+side's, as in the layers.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks, _core
+from fastnn.losses import CustomLoss, Loss, check_target, is_built_in
+from fastnn.model import Model
+from fastnn.stepwise import value_and_grad
+
+Array = NDArray[Any]
+
+
+class Derivatives:
+    """The methods of `Network` that differentiate it once.
+
+    In all of them `wrt` says by what: "input", or "params" in the order of `net.params`. Results
+    do not depend on `n_threads`, bit for bit; by default that is one a processor.
+    """
+
+    _model: Model
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of parameters, inputs and outputs."""
+        return self._model.params.dtype
+
+    @property
+    def in_features(self) -> int:
+        """Width of the input."""
+        return int(self._model.plan.n_in)
+
+    @property
+    def out_features(self) -> int:
+        """Width of the output."""
+        return int(self._model.plan.n_out)
+
+    def loss_and_grad(self, X: Any, y: Any, loss: Loss | CustomLoss) -> tuple[float, Array]:
+        """Compute a loss over all samples as one batch, and its gradient by the parameters.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes: targets (n, out_features) or class indices (n,).
+        loss : Loss, or an object with `value_and_grad(y_pred, y)`
+
+        Returns
+        -------
+        (float, ndarray (n_params,))
+            A fresh array; `grads` keeps what it held. Feeds `scipy.optimize.minimize(jac=True)`.
+        """
+        x, target = self._batch(X, y, loss)
+        return self._loss_and_grad(x, target, loss, _core.thread_count(None))
+
+    def jacobian(
+        self, X: Any, wrt: str = "input", *, out: Any = None, n_threads: int | None = None
+    ) -> Array:
+        """Compute the Jacobian of the outputs at each sample: a row for each output.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features) or (in_features,)
+        wrt : {"input", "params"}
+        out : ndarray of the result's shape and the network's dtype, optional
+            C-contiguous; the result is written there, and nothing is allocated for it.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray (n, out_features, in_features) or (n, out_features, n_params)
+            Without the first axis for one sample.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+
+        Notes
+        -----
+        By the input, the engine goes forward or backward through the layers, whichever takes fewer
+        multiplications; by the parameters it goes backward. Softmax's Jacobian is applied as
+        diag(S) - S Sᵀ, which costs no product.
+        """
+        if out is None and n_threads is None and wrt == "input":
+            ready = _core.engine.jacobian_ready(*self._engine_arrays, X)
+            if ready is not None:
+                return ready
+        return self._jacobian(X, wrt, out, n_threads, with_outputs=False)[1]
+
+    def value_and_jacobian(
+        self, X: Any, wrt: str = "input", *, out: Any = None, n_threads: int | None = None
+    ) -> tuple[Array, Array]:
+        """Compute the outputs, and with them in one pass the `jacobian`.
+
+        Returns
+        -------
+        (ndarray of the outputs' shape, ndarray)
+        """
+        return self._jacobian(X, wrt, out, n_threads, with_outputs=True)
+
+    def jvp(
+        self, X: Any, tangent: Any, wrt: str = "input", *, n_threads: int | None = None
+    ) -> Array:
+        """Multiply the Jacobian at each sample by a tangent: J h, without forming J.
+
+        It is the derivative of the outputs along a direction of the input or the parameters.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features) or (in_features,)
+        tangent : array_like
+            h, of X's shape by the input, (n_params,) by the parameters.
+        wrt : {"input", "params"}
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray (n, out_features) or (out_features,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+        """
+        by_params = _by_params(wrt)
+        x, single = self._samples(X)
+        shape = self._model.params.shape if by_params else x.shape[1:] if single else x.shape
+        h = _checks.shaped_array(tangent, "tangent", x.dtype, shape)
+        h = h if by_params else h.reshape(x.shape)
+        threads = _checks.thread_count(n_threads)
+        outputs: Array = np.empty((len(x), self._model.plan.n_out), x.dtype)
+        for part in self._model.parts(len(x), 6):
+            _core.engine.jvp(
+                *self._engine_arrays, x[part], None if by_params else h[part],
+                h if by_params else None, outputs[part], threads,
+            )  # fmt: skip
+        return outputs[0] if single else outputs
+
+    def vjp(
+        self, X: Any, cotangent: Any, wrt: str = "input", *, n_threads: int | None = None
+    ) -> Array:
+        """Multiply a cotangent by the Jacobian at each sample: Jᵀ c, without forming J.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features) or (in_features,)
+        cotangent : array_like of the outputs' shape
+            c, the derivative of some scalar by each output.
+        wrt : {"input", "params"}
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray
+            Of X's shape by the input; (n_params,) by the parameters, summed over the samples.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+        """
+        by_params = _by_params(wrt)
+        x, single = self._samples(X)
+        n_out = self._model.plan.n_out
+        shape = (n_out,) if single else (len(x), n_out)
+        c = _checks.shaped_array(cotangent, "cotangent", x.dtype, shape).reshape(-1, n_out)
+        threads = _checks.thread_count(n_threads)
+        grads = np.zeros_like(self._model.params)
+        dx = np.empty_like(x)
+        for part in self._model.parts(len(x), 6):
+            _core.engine.vjp(
+                *self._engine_arrays, x[part], c[part], grads if by_params else None,
+                None if by_params else dx[part], True, threads,
+            )  # fmt: skip
+        return grads if by_params else dx[0] if single else dx
+
+    def sample_grads(
+        self, X: Any, y: Any, loss: Loss | CustomLoss, *, n_threads: int | None = None
+    ) -> Array:
+        """Compute the gradient of each sample's own loss by the parameters.
+
+        The loss's reduction plays no part: the rows add up to the gradient of the summed loss.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes: targets (n, out_features) or class indices (n,).
+        loss : Loss, or an object with `value_and_grad(y_pred, y)`
+            The latter is called once a sample.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray (n, n_params)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+        """
+        x, target = self._batch(X, y, loss)
+        threads = _checks.thread_count(n_threads)
+        outputs = self._model.predict(x, threads)
+        if is_built_in(loss):
+            dy = type(loss)("sum").evaluate(outputs, target)[1]
+        else:
+            one = [slice(i, i + 1) for i in range(len(x))]
+            dy = np.concatenate([value_and_grad(loss, outputs[i], target[i])[1] for i in one])
+        grads: Array = np.empty((len(x), self._model.params.size), x.dtype)
+        for part in self._model.parts(len(x), 6):
+            _core.engine.sample_vjp(*self._engine_arrays, x[part], dy[part], grads[part], threads)
+        return grads
+
+    # ------------------------------------------------------------------ what they share
+
+    @property
+    def _engine_arrays(self) -> tuple[Any, Array, Array]:
+        return self._model.plan, self._model.params, self._model.constants
+
+    def _samples(self, X: Any) -> tuple[Array, bool]:
+        return _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
+
+    def _batch(self, X: Any, y: Any, loss: Loss | CustomLoss) -> tuple[Array, Any]:
+        x = _checks.samples(X, "X", self.dtype, self.in_features)
+        return x, self._target(loss, x, y, "y")
+
+    def _target(self, loss: Loss | CustomLoss, x: Array, y: Any, name: str) -> Any:
+        target = check_target(loss, y, (len(x), self.out_features), self.dtype, name)
+        if is_built_in(loss) and loss.takes_probabilities:
+            loss.check_outputs(self._model.predict(x[:256], 1))
+        return target
+
+    def _jacobian(
+        self, X: Any, wrt: str, out: Any, n_threads: int | None, with_outputs: bool
+    ) -> tuple[Array, Array]:
+        by_params = _by_params(wrt)
+        x, single = self._samples(X)
+        threads = _checks.thread_count(n_threads)
+        columns = self._model.params.size if by_params else self.in_features
+        shape = (len(x), self.out_features, columns)
+        if out is None:
+            jacobian: Array = np.empty(shape, x.dtype)
+        else:
+            wanted = shape[1:] if single else shape
+            jacobian = _checks.output_array(out, "out", x.dtype, wanted).reshape(shape)
+        outputs: Array = np.empty((len(x) if with_outputs else 0, self.out_features), x.dtype)
+        for part in self._model.parts(len(x), 6 * self.out_features):
+            _core.engine.jacobian(
+                *self._engine_arrays, x[part], by_params,
+                outputs[part] if with_outputs else None, jacobian[part], threads,
+            )  # fmt: skip
+        if single:
+            return outputs[0] if with_outputs else outputs, jacobian[0] if out is None else out
+        return outputs, jacobian if out is None else out
+
+    def _loss_and_grad(
+        self, x: Array, target: Any, loss: Loss | CustomLoss, n_threads: int
+    ) -> tuple[float, Array]:
+        model = self._model
+        grads = np.empty_like(model.params)
+        if is_built_in(loss):
+            value = _core.engine.loss_and_grad(
+                *self._engine_arrays, x, *loss.engine_target(target), loss.kind,
+                loss.reduction == "mean", grads, n_threads,
+            )  # fmt: skip
+        else:
+            activations, outputs = model.forward(x, n_threads)
+            value, dy = value_and_grad(loss, outputs, target)
+            model.backward(x, activations, dy, grads, n_threads)
+        return value, grads
+
+
+def _by_params(wrt: Any) -> bool:
+    if wrt not in ("input", "params"):
+        raise ValueError(f"wrt is {wrt!r}; 'input' or 'params' is wanted")
+    return bool(wrt == "params")

@@ -1,0 +1,174 @@
+"""A loss's second derivatives by a network's parameters: the Hessian, and Gauss-Newton's matrix.
+
+Exact, in the compiled engine. A piecewise linear activation has no second derivative, so that a
+network of ReLUs has a Hessian almost everywhere.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks, _core
+from fastnn.derivatives import Derivatives
+from fastnn.losses import HalfSquaredError, Loss, is_built_in
+
+Array = NDArray[Any]
+
+
+class SecondDerivatives(Derivatives):
+    """The methods of `Network` that differentiate a loss twice.
+
+    Results do not depend on `n_threads`, bit for bit; by default that is one a processor.
+    """
+
+    def gram(
+        self, X: Any, y: Any = None, loss: Loss = HalfSquaredError("sum"),  # noqa: B008
+        *, n_threads: int | None = None,
+    ) -> tuple[Array, Array | None]:  # fmt: skip
+        """Compute the Gauss-Newton matrix of a loss, and its gradient, without forming J.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like, optional
+            What the loss takes. Without it no gradient is computed.
+        loss : Loss
+            By default the summed ½ Σ (ŷ - y)², which gives JᵀJ and Jᵀr with r = ŷ - y.
+        n_threads : int, optional
+
+        Returns
+        -------
+        (ndarray (n_params, n_params), ndarray (n_params,) or None)
+            Σ Jᵀ H_L J over the samples, where J is the Jacobian of the outputs by the parameters
+            and H_L the Hessian of a sample's loss by the outputs: the identity for ½ Σ (ŷ - y)²,
+            softmax's Jacobian diag(S) - S Sᵀ for cross-entropy. And the gradient Σ Jᵀ ∇L. Both
+            are divided by n if the loss takes the mean.
+
+        Raises
+        ------
+        MemoryError
+            If a matrix of n_params² does not fit into memory.
+        TypeError
+            If the loss is one of your own, which has no Hessian.
+        ValueError, TypeError
+            If an argument does not fit.
+
+        Notes
+        -----
+        Memory is that of the result and a few megabytes, whatever the number of samples.
+        """
+        _demand_hessian(loss)
+        if y is None and not loss.takes_probabilities:
+            x, labels = _checks.samples(X, "X", self.dtype, self.in_features), None
+        else:
+            x, target = self._batch(X, y, loss)
+            labels = loss.engine_target(target)[1]
+        threads = _checks.thread_count(n_threads)
+        matrix = self._square_matrix()
+        scale = 1 / len(x) if loss.reduction == "mean" else 1.0
+        parts = list(self._model.parts(len(x), self._model.params.size))
+        for part in parts:
+            _core.engine.gram(
+                *self._engine_arrays, x[part], None if labels is None else labels[part],
+                loss.kind, scale, matrix, part is not parts[0], part is parts[-1], threads,
+            )  # fmt: skip
+        return matrix, None if y is None else self._loss_and_grad(x, target, loss, threads)[1]
+
+    def hvp(self, X: Any, y: Any, loss: Loss, v: Any, *, n_threads: int | None = None) -> Array:
+        """Multiply the Hessian of a loss by the parameters with a vector, without forming it.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes: targets (n, out_features) or class indices (n,).
+        loss : Loss
+        v : array_like (n_params,)
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray (n_params,)
+
+        Raises
+        ------
+        TypeError
+            If the loss is one of your own, which has no Hessian.
+        ValueError, TypeError
+            If an argument does not fit.
+
+        Notes
+        -----
+        Exact, forward over reverse: the tangent of the gradient along v (Pearlmutter 1994). About
+        the cost of two gradients.
+        """
+        _demand_hessian(loss)
+        x, target = self._batch(X, y, loss)
+        direction = _checks.shaped_array(v, "v", x.dtype, self._model.params.shape)
+        return self._hvp(x, target, loss, direction, _checks.thread_count(n_threads))
+
+    def hessian(self, X: Any, y: Any, loss: Loss, *, n_threads: int | None = None) -> Array:
+        """Compute the Hessian of a loss by the parameters, for small networks.
+
+        Each column takes an `hvp`, so the time grows with n_params² as the memory does.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes: targets (n, out_features) or class indices (n,).
+        loss : Loss
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray (n_params, n_params)
+            Symmetric.
+
+        Raises
+        ------
+        MemoryError
+            If a matrix of n_params² does not fit into memory.
+        ValueError, TypeError
+            As `hvp`.
+        """
+        _demand_hessian(loss)
+        x, target = self._batch(X, y, loss)
+        threads = _checks.thread_count(n_threads)
+        matrix = self._square_matrix()
+        direction = np.zeros_like(self._model.params)
+        for i in range(len(matrix)):
+            direction[i] = 1
+            matrix[i] = self._hvp(x, target, loss, direction, threads)
+            direction[i] = 0
+        for i in range(len(matrix)):  # rounding differs between the two halves
+            matrix[i + 1 :, i] = matrix[i, i + 1 :]
+        return matrix
+
+    def _hvp(self, x: Array, target: Array, loss: Loss, direction: Array, n_threads: int) -> Array:
+        product = np.zeros_like(direction)
+        targets, labels = loss.engine_target(target)
+        scale = 1 / len(x) if loss.reduction == "mean" else 1.0
+        for part in self._model.parts(len(x), 12):
+            _core.engine.hvp(
+                *self._engine_arrays, x[part], None if targets is None else targets[part],
+                None if labels is None else labels[part], loss.kind, scale, direction, product,
+                True, n_threads,
+            )  # fmt: skip
+        return product
+
+    def _square_matrix(self) -> Array:
+        n = self._model.params.size
+        _core.demand_memory(
+            n * n * self.dtype.itemsize, f"a matrix of {n:,} x {n:,} for the parameters"
+        )
+        return np.empty((n, n), self.dtype)
+
+
+def _demand_hessian(loss: Any) -> None:
+    if not is_built_in(loss):
+        raise TypeError(
+            f"loss is {loss!r}; a loss of fastnn such as SoftmaxCrossEntropy() is wanted, whose "
+            f"Hessian is known"
+        )
