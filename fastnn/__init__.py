@@ -9,7 +9,7 @@
 
 from typing import Any
 
-from fastnn import _core, initializers
+from fastnn import _core, initializers, jacobians
 from fastnn.layers import (
     ELU,
     GELU,
@@ -49,7 +49,7 @@ __all__ = [
     "HalfSquaredError", "History", "Identity", "Layer", "LeakyReLU", "Linear", "LogSoftmax", "Loss",
     "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network", "ReLU", "SiLU",
     "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh", "__version__",
-    "build_info", "get_num_threads", "initializers", "load", "set_num_threads",
+    "build_info", "get_num_threads", "initializers", "jacobians", "load", "set_num_threads",
 ]  # fmt: skip
 
 

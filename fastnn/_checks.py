@@ -171,6 +171,14 @@ def seed(value: Any) -> int | None:
     return None if value is None else integer(value, "seed", at_least=0)
 
 
+def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    """Check that a text is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        wanted = " or ".join(map(repr, choices))
+        raise ValueError(f"{name} is {value!r}; {wanted} is wanted")
+    return value
+
+
 def boolean(value: Any, name: str) -> bool:
     """Check a truth value, Python's or NumPy's."""
     if not isinstance(value, bool | np.bool_):

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core
+from fastnn import _checks, _core, chain_rule
+from fastnn.jacobians import Jacobian
+from fastnn.layers import Layer
 from fastnn.losses import CustomLoss, Loss, check_target, is_built_in
 from fastnn.model import Model
 from fastnn.stepwise import value_and_grad
@@ -24,6 +26,7 @@ class Derivatives:
     do not depend on `n_threads`, bit for bit; by default that is one a processor.
     """
 
+    _layers: tuple[Layer, ...]
     _model: Model
 
     @property
@@ -105,6 +108,34 @@ class Derivatives:
         """
         return self._jacobian(X, wrt, out, n_threads, with_outputs=True)
 
+    def jacobian_operator(self, x: Any, wrt: str = "input") -> Jacobian:
+        """Return the Jacobian of the outputs at one sample, as the product of the layers'.
+
+        It is not multiplied out: a product with a vector costs about as much as a pass through the
+        network, and no matrix is made until `to_dense()`.
+
+        Parameters
+        ----------
+        x : array_like (in_features,)
+        wrt : {"input", "params"}
+            Differentiate by the input, or by all parameters in the order of `params`.
+
+        Returns
+        -------
+        fastnn.jacobians.Jacobian (out_features, in_features) or (out_features, n_params)
+            Of the parameters as they are now. `matvec(h)` is the derivative in direction h,
+            `rmatvec(c)` pulls a cotangent c back, and `scipy.sparse.linalg.aslinearoperator` takes
+            it.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x has another shape or is not finite real numbers, or `wrt` is neither.
+        """
+        wrt = _checks.choice(wrt, "wrt", ("input", "params"))
+        sample = _checks.shaped_array(x, "x", self.dtype, (self.in_features,))
+        return chain_rule.jacobian_operator(self._layers, sample, wrt)
+
     def jvp(
         self, X: Any, tangent: Any, wrt: str = "input", *, n_threads: int | None = None
     ) -> Array:
@@ -129,7 +160,7 @@ class Derivatives:
         ValueError, TypeError
             If an argument does not fit.
         """
-        by_params = _by_params(wrt)
+        by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
         x, single = self._samples(X)
         shape = self._model.params.shape if by_params else x.shape[1:] if single else x.shape
         h = _checks.shaped_array(tangent, "tangent", x.dtype, shape)
@@ -166,7 +197,7 @@ class Derivatives:
         ValueError, TypeError
             If an argument does not fit.
         """
-        by_params = _by_params(wrt)
+        by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
         x, single = self._samples(X)
         n_out = self._model.plan.n_out
         shape = (n_out,) if single else (len(x), n_out)
@@ -241,7 +272,7 @@ class Derivatives:
     def _jacobian(
         self, X: Any, wrt: str, out: Any, n_threads: int | None, with_outputs: bool
     ) -> tuple[Array, Array]:
-        by_params = _by_params(wrt)
+        by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
         x, single = self._samples(X)
         threads = _checks.thread_count(n_threads)
         columns = self._model.params.size if by_params else self.in_features
@@ -276,9 +307,3 @@ class Derivatives:
             value, dy = value_and_grad(loss, outputs, target)
             model.backward(x, activations, dy, grads, n_threads)
         return value, grads
-
-
-def _by_params(wrt: Any) -> bool:
-    if wrt not in ("input", "params"):
-        raise ValueError(f"wrt is {wrt!r}; 'input' or 'params' is wanted")
-    return bool(wrt == "params")

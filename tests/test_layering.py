@@ -13,6 +13,7 @@ ROOMS = [
     ["_core"],
     [
         "_checks",
+        "jacobians",
         "threads",
         "atomic_file",
         "model_file",
@@ -22,7 +23,7 @@ ROOMS = [
         "metrics",
     ],
     ["layers", "losses", "model"],
-    ["architecture", "stepwise", "derivatives", "second_derivatives", "training"],
+    ["architecture", "chain_rule", "stepwise", "derivatives", "second_derivatives", "training"],
     ["network"],
     ["plots", "cli", "__main__"],
 ]

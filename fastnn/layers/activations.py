@@ -6,12 +6,17 @@ subderivative, the derivative is the negative side's (ReLU: 0); Abs takes 0.
 
 from typing import Any, ClassVar
 
-from fastnn import _checks
-from fastnn.layers.base import Layer, Operation
+import numpy as np
+
+from fastnn import _checks, jacobians
+from fastnn.layers.base import Array, Layer, Operation
 
 
 class Activation(Layer):
     """What the elementwise activations share; use one of its subclasses."""
+
+    def _by_input(self, x: Array) -> jacobians.Diagonal:
+        return jacobians.Diagonal(self.vjp(x, np.ones_like(x)))  # diag(σ'(z)) 1 = σ'(z)
 
 
 class Identity(Activation):

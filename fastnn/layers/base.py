@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core
+from fastnn import _checks, _core, jacobians
+from fastnn.jacobians import Jacobian
 
 Array = NDArray[Any]
 
@@ -100,6 +101,40 @@ class Layer:
             plan, params, constants, x, activations, dy, np.empty_like(params), dx, 1
         )
         return dx[0] if single else dx
+
+    def jacobian(self, x: Any, wrt: str = "input") -> Jacobian:
+        """Return the layer's Jacobian at one sample, with its structure.
+
+        Parameters
+        ----------
+        x : array_like (in_features,)
+        wrt : {"input", "params"}
+            Differentiate by the input, or by the layer's parameters: the weight row by row, then
+            the bias.
+
+        Returns
+        -------
+        fastnn.jacobians.Jacobian (out_features, in_features) or (out_features, n_params)
+            Of the values that the layer has now; `to_dense()` gives the matrix.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x has another shape or is not finite real numbers, or `wrt` is neither.
+        """
+        wrt = _checks.choice(wrt, "wrt", ("input", "params"))
+        _, row, single = self._prepare(x)
+        if not single:
+            raise ValueError(f"x has shape {row.shape}; one sample ({row.shape[1]},) is wanted")
+        return self._by_input(row[0]) if wrt == "input" else self._by_params(row[0])
+
+    def _by_input(self, x: Array) -> Jacobian:
+        """Return the Jacobian by the input at a sample that is checked, in its dtype."""
+        raise NotImplementedError
+
+    def _by_params(self, x: Array) -> Jacobian:
+        """Return the Jacobian by the parameters, of which most layers have none."""
+        return jacobians.Dense(np.empty((self.out_features or x.size, 0), x.dtype))
 
     def operation(self, in_features: int) -> Operation:
         """Describe the layer to the engine, for inputs of that width."""

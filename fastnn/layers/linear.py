@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import _checks
+from fastnn import _checks, jacobians
 from fastnn.initializers import Initializer, xavier_uniform, zeros
 from fastnn.layers.base import Array, Layer, Operation
 
@@ -150,6 +150,16 @@ class Linear(Layer):
     def __repr__(self) -> str:
         bias = "" if self._has_bias else ", bias=False"
         return f"Linear({self.in_features}, {self.out_features}{bias})"
+
+    def _by_input(self, x: Array) -> jacobians.Dense:
+        return jacobians.Dense(self._weight_of(self._flat_params(x.dtype)))
+
+    def _by_params(self, x: Array) -> jacobians.Block:
+        by_weight = jacobians.Kronecker(self._identity(x), x[np.newaxis])  # ∂z_k/∂W_ij = δ_ki a_j
+        return jacobians.Block([by_weight, self._identity(x)] if self._has_bias else [by_weight])
+
+    def _identity(self, x: Array) -> jacobians.Identity:
+        return jacobians.Identity(self.out_features, x.dtype)
 
     def _weight_of(self, flat: Array) -> Array:
         size = self.out_features * self.in_features

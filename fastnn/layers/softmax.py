@@ -2,7 +2,10 @@
 
 from typing import ClassVar
 
-from fastnn.layers.base import Layer
+import numpy as np
+
+from fastnn import jacobians
+from fastnn.layers.base import Array, Layer
 
 
 class Softmax(Layer):
@@ -15,8 +18,16 @@ class Softmax(Layer):
 
     kind: ClassVar[str] = "softmax"
 
+    def _by_input(self, x: Array) -> jacobians.DiagonalMinusOuter:
+        S = self(x)
+        return jacobians.DiagonalMinusOuter(S, S, S)
+
 
 class LogSoftmax(Layer):
     """ln S_i = z_i - ln Σ e^{z_j}, of Jacobian I - 1 Sᵀ."""
 
     kind: ClassVar[str] = "log_softmax"
+
+    def _by_input(self, x: Array) -> jacobians.DiagonalMinusOuter:
+        ones = np.ones_like(x)
+        return jacobians.DiagonalMinusOuter(ones, ones, Softmax()(x))

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import _checks
+from fastnn import _checks, jacobians
 from fastnn.layers.base import Array, Layer
 
 
@@ -89,6 +89,9 @@ class Standardize(Layer):
 
     def __repr__(self) -> str:
         return f"Standardize({self.in_features} features)"
+
+    def _by_input(self, x: Array) -> jacobians.Diagonal:
+        return jacobians.Diagonal(1 / self.scale.astype(x.dtype))
 
     def _read_only(self) -> Array:
         view = self._constants.view()
