@@ -38,6 +38,7 @@ from fastnn.losses import (
 )
 from fastnn.model_file import ModelFileError
 from fastnn.network import Network, load
+from fastnn.numerical import numerical_hessian, numerical_jacobian
 from fastnn.optimizers import SGD, Adam
 from fastnn.threads import get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
@@ -49,7 +50,8 @@ __all__ = [
     "HalfSquaredError", "History", "Identity", "Layer", "LeakyReLU", "Linear", "LogSoftmax", "Loss",
     "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network", "ReLU", "SiLU",
     "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh", "__version__",
-    "build_info", "get_num_threads", "initializers", "jacobians", "load", "set_num_threads",
+    "build_info", "get_num_threads", "initializers", "jacobians", "load", "numerical_hessian",
+    "numerical_jacobian", "set_num_threads",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ ROOMS = [
     [
         "_checks",
         "jacobians",
+        "numerical",
         "threads",
         "atomic_file",
         "model_file",

@@ -1,0 +1,195 @@
+"""Derivatives of plain functions by evaluating them, to hold analytic derivatives against."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks
+
+Array = NDArray[Any]
+
+COMPLEX_STEP = 1e-20  # its square vanishes beside 1, so that no step is too small
+
+
+def numerical_jacobian(
+    f: Callable[[Any], Any], x: Any, method: str = "central", layout: str = "numerator"
+) -> Array:
+    """Compute the derivative of a function y = f(x) of scalars, vectors, matrices or more axes.
+
+    Parameters
+    ----------
+    f : callable
+        Takes an array of the shape of x (a NumPy scalar if x is one) and returns real numbers,
+        always of one shape.
+    x : array_like
+        The point, rounded to float64.
+    method : {"central", "complex"}
+        "central": central differences with steps h and h/2, extrapolated (Richardson), where h is
+        about 1e-3 max(|x_j|, 0.1), four calls of f an entry. Of a smooth function it errs by some
+        1e-12 of the size of f; if f returns float32, by 1e-5. At a kink it gives the mean of the
+        slopes of both sides. "complex": Im f(x + ih) / h, one call an entry and exact to rounding,
+        for a function that is made of analytic operations alone and takes complex numbers: no abs,
+        no comparison.
+    layout : {"numerator", "denominator"}
+        How the entries ∂y_i/∂x_j are laid out. "numerator": y.shape followed by x.shape reversed,
+        so that for vectors it is the Jacobian, a row per output; where a scalar and a vector meet
+        it is a matrix too, (1, n) or (m, 1). A matrix argument's axes come transposed, last first:
+        (m, l, k, n) for a matrix (m, l) by a matrix (n, k), where JAX has (m, l, n, k).
+        "denominator": x.shape followed by y.shape reversed, so that a scalar's derivative is the
+        gradient in the argument's own shape, which updates a weight matrix.
+
+    Returns
+    -------
+    ndarray of float64
+
+    Raises
+    ------
+    TypeError
+        If f is no function, does not return real numbers, or drops the imaginary part.
+    ValueError
+        If f returns NaN or infinity, or other shapes at other points; if x is not finite real
+        numbers; or if method or layout is none of these.
+    """
+    f, point = _function(f), _point(x)
+    method = _checks.choice(method, "method", ("central", "complex"))
+    layout = _checks.choice(layout, "layout", ("numerator", "denominator"))
+    entries = _derivative(f, point, method)
+    y_axes, x_axes = range(entries.ndim - point.ndim), range(-point.ndim, 0)
+    if layout == "denominator":
+        return entries.transpose(*x_axes, *reversed(y_axes)).copy()
+    if len(y_axes) == 0 and len(x_axes) == 1:
+        return entries.reshape(1, -1)
+    if len(y_axes) == 1 and len(x_axes) == 0:
+        return entries.reshape(-1, 1)
+    return entries.transpose(*y_axes, *reversed(x_axes)).copy()
+
+
+def numerical_hessian(f: Callable[[Any], Any], x: Any, method: str = "central") -> Array:
+    """Compute the second derivatives of a function y = f(x), as `numerical_jacobian` the first.
+
+    Parameters
+    ----------
+    f, x
+        As for `numerical_jacobian`; y is most often a scalar.
+    method : {"central", "complex"}
+        How to take the first derivatives; theirs are central differences in either case. Of a
+        smooth function "central" errs by some 1e-9 of the size of f, "complex" by 1e-12.
+
+    Returns
+    -------
+    ndarray y.shape + x.shape + x.shape, of float64
+        Entry (…, j, k) is ∂²y/∂x_j∂x_k, so (n, n) for a scalar by a vector. Swapping the axes of
+        the two arguments changes nothing: it is symmetric, exactly.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `numerical_jacobian`.
+    """
+    f, point = _function(f), _point(x)
+    method = _checks.choice(method, "method", ("central", "complex"))
+    noise = _noise(_values(f, point))
+    if method == "central":
+        noise **= 0.8  # what remains of it in the first derivatives
+    second = _derivative(lambda z: _derivative(f, np.asarray(z), method), point, "central", noise)
+    first = second.ndim - 2 * point.ndim
+    y_axes, j_axes = range(first), range(first, first + point.ndim)
+    k_axes = range(first + point.ndim, second.ndim)
+    return (second + second.transpose(*y_axes, *k_axes, *j_axes)) / 2
+
+
+def _function(f: Any) -> Callable[[Any], Any]:
+    if not callable(f):
+        raise TypeError(f"f is {f!r}; a function is wanted")
+    function: Callable[[Any], Any] = f
+    return function
+
+
+def _point(x: Any) -> Array:
+    return _checks.real_array(x, "x", np.dtype(np.float64))
+
+
+def _derivative(
+    f: Callable[[Any], Any], x: Array, method: str, noise: float | None = None
+) -> Array:
+    """Return every ∂y_i/∂x_j, in the shape y.shape + x.shape."""
+    y = _values(f, x)
+    noise = _noise(y) if noise is None else noise
+    entries = np.empty(y.shape + x.shape)
+    for j in np.ndindex(x.shape):
+        if method == "complex":
+            derivative = _complex_step(f, x, j, y.shape)
+        else:
+            # The extrapolated difference errs by h⁴ and noise / h; a power of two adds no rounding.
+            h = 2.0 ** np.round(np.log2(noise**0.2 * max(abs(x[j]), 0.1)))
+            coarse, fine = (_central_difference(f, x, j, step, y.shape) for step in (h, h / 2))
+            derivative = (4 * fine - coarse) / 3
+        entries[(..., *j)] = derivative
+    return entries
+
+
+def _noise(y: Array) -> float:
+    """How far values of this dtype are off by rounding, relative to their size."""
+    eps = np.finfo(y.dtype).eps if y.dtype.kind == "f" else 0.0
+    return max(float(eps), float(np.finfo(np.float64).eps))
+
+
+def _central_difference(
+    f: Callable[[Any], Any], x: Array, j: tuple[int, ...], step: float, shape: tuple[int, ...]
+) -> Array:
+    above, below = x.copy(), x.copy()
+    above[j] += step
+    below[j] -= step
+    difference = _values(f, above, j, shape).astype(float) - _values(f, below, j, shape)
+    quotient: Array = difference / (above[j] - below[j])
+    return quotient
+
+
+def _complex_step(
+    f: Callable[[Any], Any], x: Array, j: tuple[int, ...], shape: tuple[int, ...]
+) -> Array:
+    z = x.astype(complex)
+    z[j] += 1j * COMPLEX_STEP
+    dropped = (
+        "an operation such as abs, a comparison or .real drops the imaginary part; take "
+        "method='central'"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        try:
+            y = np.asarray(f(z[()]))
+        except np.exceptions.ComplexWarning as warning:
+            raise TypeError(f"f discards imaginary parts, so {dropped}") from warning
+    if y.dtype.kind != "c":
+        raise TypeError(f"f returned dtype {y.dtype} for a complex argument: {dropped}")
+    _expect(y, x, j, shape)
+    derivative: Array = y.imag / COMPLEX_STEP
+    return derivative
+
+
+def _values(
+    f: Callable[[Any], Any], x: Array, j: tuple[int, ...] | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> Array:  # fmt: skip
+    """Evaluate f at x, which may be moved at the entry j, and expect that shape."""
+    y = _checks.numeric_array(f(x.copy()[()]), "what f returned")
+    _expect(y, x, j, shape)
+    return y
+
+
+def _expect(y: Array, x: Array, j: tuple[int, ...] | None, shape: tuple[int, ...] | None) -> None:
+    if shape is not None and y.shape != shape:
+        raise ValueError(f"f returned shape {y.shape}{_where(x, j)}; {shape}, as at x, is wanted")
+    if not np.isfinite(y).all():
+        value = y[~np.isfinite(y)][0]
+        raise ValueError(f"f returned {value}{_where(x, j)}; finite numbers are wanted")
+
+
+def _where(x: Array, j: tuple[int, ...] | None) -> str:
+    if j is None:
+        return " at x"
+    name = f"x[{', '.join(map(str, j))}]" if j else "x"
+    return f" where {name} is {x[j]:.17g}"
