@@ -10,6 +10,7 @@
 from typing import Any
 
 from fastnn import _core, initializers, jacobians
+from fastnn.gradient_check import check_gradient
 from fastnn.layers import (
     ELU,
     GELU,
@@ -50,8 +51,8 @@ __all__ = [
     "HalfSquaredError", "History", "Identity", "Layer", "LeakyReLU", "Linear", "LogSoftmax", "Loss",
     "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network", "ReLU", "SiLU",
     "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh", "__version__",
-    "build_info", "get_num_threads", "initializers", "jacobians", "load", "numerical_hessian",
-    "numerical_jacobian", "set_num_threads",
+    "build_info", "check_gradient", "get_num_threads", "initializers", "jacobians", "load",
+    "numerical_hessian", "numerical_jacobian", "set_num_threads",
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ ROOMS = [
     ],
     ["layers", "losses", "model"],
     ["architecture", "chain_rule", "stepwise", "derivatives", "second_derivatives", "training"],
-    ["network"],
+    ["network", "gradient_check"],
     ["plots", "cli", "__main__"],
 ]
 PLACE = {

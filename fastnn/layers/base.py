@@ -27,6 +27,7 @@ class Layer:
     out_features: int | None = None
     n_params: int = 0
     weight_init: ClassVar[str] = "xavier_uniform"  # suits a linear layer that this one follows
+    has_kink: ClassVar[bool] = False  # whether it is not smooth where an input is 0
 
     _in_network = False
 

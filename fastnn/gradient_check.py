@@ -1,0 +1,292 @@
+"""Gradients held against finite differences, entry by entry, with an eye on kinks.
+
+A finite difference across a kink is no derivative: it lies somewhere between the slopes of both
+sides. So for a network every step is looked at: where the input of a ReLU or its like changes sign,
+the entry is listed as a kink rather than called wrong.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks
+from fastnn.jacobians import Jacobian
+from fastnn.losses import CustomLoss, Loss, check_target, is_built_in
+from fastnn.network import Network
+from fastnn.numerical import numerical_jacobian
+from fastnn.stepwise import value_and_grad
+
+Array = NDArray[Any]
+
+STEP = 2.0**-17  # about the cube root of float64's eps: errors by curvature and by rounding balance
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A unit that is not smooth within the step that an entry was moved by.
+
+    Attributes
+    ----------
+    entry : str
+        What was moved, such as "layers[0].weight[3, 1]".
+    layer, unit, sample : int
+        The activation `layers[layer]`, whose input changes sign there.
+    interval : (float, float)
+        The slopes of the loss by the entry to its left and to its right. Where this is the only
+        unit, every number between them is a subderivative.
+    """
+
+    entry: str
+    layer: int
+    unit: int
+    sample: int
+    interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        left, right = self.interval
+        return (
+            f"layers[{self.layer}], unit {self.unit}, sample {self.sample}: by {self.entry} "
+            f"anything from {left:.6g} to {right:.6g}"
+        )
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """What `check_gradient` found; true if the gradient is right.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether every entry's relative error is within its tolerance.
+    entry : str
+        The worst entry, such as "layers[2].weight[3, 1]"; empty if there was none to judge.
+    analytic, numeric : float
+        Its two values. Where one kink is within the step, the numeric value is that one of the
+        interval between both slopes which is nearest to the analytic.
+    absolute_error, relative_error : float
+        Between the two; relative to the larger of them, or to a hundredth of the largest entry or a
+        thousandth of the function's value where that is more.
+    n_entries : int
+        How many entries were judged.
+    kinks : tuple of Kink
+        An entry that meets one of them has to lie between the slopes of its two sides; one that
+        meets several is not judged.
+    tolerance : float
+        Of the relative error away from kinks; beside one it is at least 1e-4.
+    """
+
+    ok: bool
+    entry: str
+    analytic: float
+    numeric: float
+    absolute_error: float
+    relative_error: float
+    n_entries: int
+    kinks: tuple[Kink, ...]
+    tolerance: float
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        verdict = "right" if self.ok else "WRONG"
+        lines = [f"gradient {verdict}: {self.n_entries} entries, tolerance {self.tolerance:g}"]
+        if self.entry:
+            lines.append(
+                f"worst {self.entry}: analytic {self.analytic:.9g}, numeric {self.numeric:.9g}, "
+                f"absolute error {self.absolute_error:.2g}, relative {self.relative_error:.2g}"
+            )
+        lines += [f"kink at {kink}" for kink in self.kinks[:5]]
+        if len(self.kinks) > 5:
+            lines.append(f"and {len(self.kinks) - 5} more kinks")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def check_gradient(
+    f: Network | Callable[[Any], Any], x: Any, y: Any = None, loss: Loss | CustomLoss | None = None,
+    *, derivative: Any = None, wrt: str = "params", tolerance: float | None = None,
+) -> GradientReport:  # fmt: skip
+    """Hold a gradient against finite differences.
+
+    Either a network's, of a loss: `check_gradient(net, X, y, loss)`; or that of any function, which
+    you hand in: `check_gradient(f, x, derivative=gradient)`.
+
+    Parameters
+    ----------
+    f : Network or callable
+    x : array_like
+        For a network the samples (n, in_features), else the argument of f.
+    y : array_like
+        What the loss takes.
+    loss : Loss, or an object with `value_and_grad(y_pred, y)`
+    derivative : callable or array_like
+        The derivative of f, or its value at x. Of a scalar f it is the gradient, in the shape of x;
+        of any other f the Jacobian, in the numerator layout of `numerical_jacobian`. A
+        `fastnn.jacobians.Jacobian` will do.
+    wrt : {"params", "input"}
+        For a network, whether to check the gradient by its parameters or by x.
+    tolerance : float, optional
+        Of the relative error; by default 1e-6, or 1e-3 where the gradient or f is in float32.
+
+    Returns
+    -------
+    GradientReport
+        True if the gradient is right; prints what was worst.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit the others, or shapes do not fit.
+
+    Notes
+    -----
+    The finite differences of a network are those of a copy in float64, whatever its dtype, from the
+    parameters and samples as its own dtype holds them; it is evaluated twice an entry. Its
+    parameters and `grads` stay as they are.
+    """
+    if tolerance is not None:
+        tolerance = _checks.number(tolerance, "tolerance", above=0)
+    wrt = _checks.choice(wrt, "wrt", ("params", "input"))
+    if derivative is None:
+        if not isinstance(f, Network):
+            raise TypeError(f"f is {f!r}; a Network, or a function and its derivative=, is wanted")
+        if loss is None:
+            raise TypeError("loss is None; check_gradient(net, X, y, loss) is wanted")
+        return _Stepper(f, x, y, loss, wrt).report(tolerance)
+    if y is not None or loss is not None:
+        raise TypeError("y and loss go with a network's own gradient, not with derivative=")
+    return _of_function(f, x, derivative, tolerance)
+
+
+def _of_function(f: Any, x: Any, derivative: Any, tolerance: float | None) -> GradientReport:
+    if not callable(f):
+        raise TypeError(f"f is {f!r}; a function is wanted")
+    point = _checks.real_array(x, "x", np.dtype(np.float64))
+    value = np.asarray(f(point.copy()[()]))
+    layout = "numerator" if value.ndim else "denominator"
+    numeric = numerical_jacobian(f, point, layout=layout)
+    given = derivative(point.copy()[()]) if callable(derivative) else derivative
+    analytic = given.to_dense() if isinstance(given, Jacobian) else given
+    analytic = _checks.numeric_array(analytic, "derivative")
+    single = np.float32 in (analytic.dtype, value.dtype)
+    analytic = _checks.shaped_array(analytic, "derivative", numeric.dtype, numeric.shape)
+
+    def name(k: int) -> str:
+        place = tuple(int(i) for i in np.unravel_index(k, numeric.shape))
+        if value.ndim == 0:
+            return _indexed("x", place)
+        outputs, inputs = place[: value.ndim], place[value.ndim :][::-1]
+        return f"{_indexed('f(x)', outputs)} by {_indexed('x', inputs if point.ndim else ())}"
+
+    return _judged(
+        name, analytic.ravel(), numeric.ravel(), float(np.abs(value).max(initial=0)), [],
+        tolerance or (1e-3 if single else 1e-6),
+    )  # fmt: skip
+
+
+def _indexed(name: str, place: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, place))}]" if place else name
+
+
+class _Stepper:
+    """Moves one entry at a time of a network's parameters or input, in float64."""
+
+    def __init__(self, net: Network, X: Any, y: Any, loss: Any, wrt: str) -> None:
+        samples = _checks.samples(X, "x", net.dtype, net.in_features)
+        self.target = check_target(loss, y, (len(samples), net.out_features), net.dtype, "y")
+        self.net, self.loss, self.wrt = net, loss, wrt
+        if wrt == "params":
+            _, self.analytic = net.loss_and_grad(samples, y, loss)
+        else:
+            own = copy.deepcopy(net)
+            _, dy = self._value_and_grad(own(samples))
+            self.analytic = own.backward(dy).ravel()
+        if is_built_in(loss) and self.target.dtype == net.dtype:
+            self.target = self.target.astype(np.float64)
+        self.exact = Network([copy.deepcopy(layer) for layer in net.layers], "float64")
+        self.x = samples.astype(np.float64)
+        self.entries = self.exact.params if wrt == "params" else self.x.reshape(-1)
+
+    def report(self, tolerance: float | None) -> GradientReport:
+        """Compare all entries."""
+        value, _ = self._pass()
+        numeric, kinks = np.empty(self.entries.size), []
+        for k, at in enumerate(self.entries.tolist()):
+            step = STEP * 2.0 ** np.ceil(np.log2(max(abs(at), 1.0)))
+            self.entries[k] = above = at + step
+            value_above, inputs_above = self._pass()
+            self.entries[k] = below = at - step
+            value_below, inputs_below = self._pass()
+            self.entries[k] = at
+            numeric[k] = (value_above - value_below) / (above - below)
+            slopes = ((value - value_below) / (at - below), (value_above - value) / (above - at))
+            for i, inputs in inputs_above.items():
+                crossed = np.sign(inputs) != np.sign(inputs_below[i])
+                for sample, unit in np.argwhere(crossed).tolist():
+                    kinks.append((k, Kink(self._name(k), i, unit, sample, slopes)))
+        if tolerance is None:
+            tolerance = 1e-3 if self.net.dtype == np.float32 else 1e-6
+        return _judged(
+            self._name, self.analytic.astype(float), numeric, abs(value), kinks, tolerance
+        )
+
+    def _pass(self) -> tuple[float, dict[int, Array]]:
+        """Return the loss, and what goes into each activation that has a kink."""
+        a, inputs = self.x, {}
+        for i, layer in enumerate(self.exact.layers):
+            if layer.has_kink:
+                inputs[i] = a
+            a = layer(a)
+        return self._value_and_grad(a)[0], inputs
+
+    def _value_and_grad(self, outputs: Array) -> tuple[float, Array]:
+        if is_built_in(self.loss):
+            return self.loss.evaluate(outputs, self.target)
+        return value_and_grad(self.loss, outputs, self.target)
+
+    def _name(self, k: int) -> str:
+        if self.wrt == "input":
+            return f"x[{', '.join(map(str, divmod(k, self.net.in_features)))}]"
+        for i, layer in enumerate(self.net.layers):
+            if k >= layer.n_params:
+                k -= layer.n_params
+                continue
+            for name, array in layer.arrays().items():
+                if k < array.size:
+                    place = tuple(int(j) for j in np.unravel_index(k, array.shape))
+                    return _indexed(f"layers[{i}].{name}", place)
+                k -= array.size
+        raise IndexError(k)
+
+
+def _judged(
+    name: Callable[[int], str], analytic: Array, numeric: Array, value: float,
+    kinks: list[tuple[int, Kink]], tolerance: float,
+) -> GradientReport:  # fmt: skip
+    """Compare entry by entry; `kinks` go with the number of the entry that they were met at."""
+    allowed = np.full(analytic.size, tolerance)
+    met = np.bincount([k for k, _ in kinks], minlength=analytic.size).astype(int)
+    numeric = numeric.copy()
+    for k, kink in kinks:
+        if met[k] == 1:
+            numeric[k] = np.clip(analytic[k], min(kink.interval), max(kink.interval))
+            allowed[k] = max(tolerance, 1e-4)  # a one-sided difference is off by the curvature
+    error = np.abs(analytic - numeric)
+    floor = max(np.abs(numeric).max(initial=0) / 100, value / 1000, np.finfo(float).tiny)
+    relative = error / np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), floor)
+    judged = np.flatnonzero(met < 2)
+    found = tuple(kink for _, kink in kinks)
+    if judged.size == 0:
+        return GradientReport(True, "", 0.0, 0.0, 0.0, 0.0, 0, found, tolerance)
+    worst = int(judged[np.argmax((relative / allowed)[judged])])  # of NaN the first
+    return GradientReport(
+        bool((relative <= allowed)[judged].all()), name(worst), float(analytic[worst]),
+        float(numeric[worst]), float(error[worst]), float(relative[worst]), judged.size, found,
+        tolerance,
+    )  # fmt: skip
