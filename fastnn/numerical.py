@@ -76,7 +76,7 @@ def numerical_hessian(f: Callable[[Any], Any], x: Any, method: str = "central") 
         As for `numerical_jacobian`; y is most often a scalar.
     method : {"central", "complex"}
         How to take the first derivatives; theirs are central differences in either case. Of a
-        smooth function "central" errs by some 1e-9 of the size of f, "complex" by 1e-12.
+        smooth function "central" errs by some 1e-8 of the size of f, "complex" by 1e-11.
 
     Returns
     -------
@@ -93,8 +93,12 @@ def numerical_hessian(f: Callable[[Any], Any], x: Any, method: str = "central") 
     method = _checks.choice(method, "method", ("central", "complex"))
     noise = _noise(_values(f, point))
     if method == "central":
-        noise **= 0.8  # what remains of it in the first derivatives
-    second = _derivative(lambda z: _derivative(f, np.asarray(z), method), point, "central", noise)
+        noise **= 5 / 6  # so that the two steps h are alike, and h⁴ balances noise / h²
+
+    def first_derivatives(z: Any) -> Array:
+        return _derivative(f, np.asarray(z), method, noise)
+
+    second = _derivative(first_derivatives, point, "central", noise)
     first = second.ndim - 2 * point.ndim
     y_axes, j_axes = range(first), range(first, first + point.ndim)
     k_axes = range(first + point.ndim, second.ndim)
