@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import reference
+from cases import ACTIVATION_CASES, sample_inputs
 
 import fastnn as fn
+from fastnn import numerical_jacobian
+from fastnn.jacobians import Dense, Kronecker
 
 pytestmark = pytest.mark.usefixtures("isa")
 
@@ -26,11 +29,51 @@ def test_linear_by_its_input_and_by_its_parameters(dtype):
     assert net.layers[0].bias_grad.tolist() == dh
 
 
+def test_linear_by_its_parameters_as_a_map(dtype):
+    """∂z_k/∂W_ij = δ_ki a_j (identity ⊗ aᵀ), ∂z/∂b = I."""
+    a = np.array([7, -8, 9], dtype)
+    layer = fn.Linear(3, 2)
+    J = layer.jacobian(a, wrt="params")
+    by_weight = [[7, -8, 9, 0, 0, 0], [0, 0, 0, 7, -8, 9]]
+    assert J.to_dense().tolist() == np.hstack([by_weight, np.eye(2)]).tolist()
+    assert J.blocks[0].to_dense().tolist() == np.kron(np.eye(2), a).tolist()
+    for k, i, j in np.ndindex(2, 2, 3):
+        assert J.blocks[0].to_dense().reshape(2, 2, 3)[k, i, j] == (k == i) * a[j]
+    H = np.arange(6.0).reshape(2, 3)
+    assert (J.blocks[0] @ H.ravel()).tolist() == (H @ a).tolist()
+
+
+def test_a_scalar_of_a_linear_layer_by_its_weight(dtype, rng):
+    """D(h∘g)(W)(H) = Dh(W a) H a, for g(W) = W a; so ∂h(W a)/∂W_ij = a_j ∂_i h."""
+    a, H = rng.standard_normal(3).astype(dtype), rng.standard_normal((2, 3)).astype(dtype)
+    layer = fn.Linear(3, 2, bias=False)
+    Dh = rng.standard_normal((1, 2)).astype(dtype)
+    [by_weight] = layer.jacobian(a, wrt="params").blocks
+    composed = Dense(Dh) @ by_weight
+    assert type(composed) is Kronecker
+    tolerance = 1e-5 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(composed @ H.ravel(), Dh @ H @ a, rtol=tolerance)
+    np.testing.assert_allclose(
+        composed.to_dense().reshape(2, 3), np.outer(Dh, a), rtol=tolerance, atol=tolerance
+    )
+
+
 def test_relu_by_its_input(dtype):
     """Diag(1[z > 0]), with 0 at the kink."""
     z = [-2, -1, 0, 1, 2]
     assert fn.ReLU()(np.array(z, dtype)).tolist() == [0, 0, 0, 1, 2]
     assert fn.ReLU().vjp(np.array(z, dtype), [3, 3, 3, 3, 3]).tolist() == [0, 0, 0, 3, 3]
+    J = fn.ReLU().jacobian(np.array(z, dtype))
+    assert J.to_dense().tolist() == np.diag([0, 0, 0, 1, 1]).tolist()
+
+
+@pytest.mark.parametrize("case", ACTIVATION_CASES, ids=lambda case: case.name)
+def test_an_elementwise_function_by_its_input(dtype, rng, case):
+    """Diag(σ'(z))."""
+    z = sample_inputs(case, rng, dtype, 1)[0]
+    J = getattr(fn, case.cls)(**case.args).jacobian(z)
+    slopes = reference.elementwise_derivative(case.description["kind"], z, **case.args)
+    np.testing.assert_allclose(J.to_dense(), np.diag(slopes), rtol=1e-5, atol=1e-6)
 
 
 def test_softmax_by_its_input(dtype, rng):
@@ -41,6 +84,10 @@ def test_softmax_by_its_input(dtype, rng):
     assert S.sum() == pytest.approx(1, rel=1e-6)
     rows = softmax.vjp(np.tile(z, (4, 1)), np.eye(4))
     np.testing.assert_allclose(rows, np.diag(S) - np.outer(S, S), atol=1e-7)
+    J = softmax.jacobian(z)
+    np.testing.assert_allclose(J.to_dense(), rows, atol=1e-7)
+    np.testing.assert_allclose(J.T.to_dense(), J.to_dense(), atol=1e-7)  # symmetric
+    np.testing.assert_allclose(J @ np.ones(4), 0, atol=1e-6)  # adding to all z changes nothing
 
 
 def test_half_squared_error_by_the_prediction(dtype):
@@ -48,6 +95,10 @@ def test_half_squared_error_by_the_prediction(dtype):
     value, gradient = fn.HalfSquaredError().value_and_grad(y_pred, y)
     assert value == 4
     assert gradient.tolist() == [[2, -2, 0]]
+    exact = numerical_jacobian(
+        lambda p: fn.HalfSquaredError().value_and_grad(p[None], y)[0], [3.0, -1.0, 2.0]
+    )
+    np.testing.assert_allclose(exact, gradient, atol=1e-10)
 
 
 def test_likelihood_by_the_probability_and_through_softmax(dtype, rng):
@@ -58,6 +109,8 @@ def test_likelihood_by_the_probability_and_through_softmax(dtype, rng):
     assert value == pytest.approx(-np.log(S[0, 2]), rel=1e-6)
     np.testing.assert_allclose(dS, [[0, 0, -1 / S[0, 2], 0]], rtol=1e-6)
     np.testing.assert_allclose(fn.Softmax().vjp(z, dS), S - [[0, 0, 1, 0]], atol=1e-6)
+    through = Dense(dS) @ fn.Softmax().jacobian(z[0])
+    np.testing.assert_allclose(through.to_dense(), S - [[0, 0, 1, 0]], atol=1e-6)
 
 
 def test_a_network_without_nonlinearities_collapses(dtype, rng):
@@ -70,6 +123,8 @@ def test_a_network_without_nonlinearities_collapses(dtype, rng):
     one.layers[0].bias = second.weight @ first.bias + second.bias
     X = rng.standard_normal((20, 4))
     np.testing.assert_allclose(one(X), two(X), rtol=1e-4, atol=1e-5)
+    J = two.jacobian_operator(X[0])  # W2 W1, wherever it is taken
+    np.testing.assert_allclose(J.to_dense(), second.weight @ first.weight, rtol=1e-4, atol=1e-5)
 
 
 def test_minibatch_gradient_descent_sums_over_the_examples(rng):
@@ -174,6 +229,8 @@ def test_all_nine_partial_derivatives_of_the_xor_network(dtype, rng, activation,
     ]  # fmt: skip
     tolerance = 1e-5 if dtype == "float32" else 1e-14
     np.testing.assert_allclose(net.grads, expected, rtol=tolerance, atol=tolerance)
+    J = net.jacobian_operator(x, wrt="params")
+    np.testing.assert_allclose(J.to_dense(), [expected], rtol=tolerance, atol=tolerance)
 
 
 def softmax_network(dtype):
@@ -193,6 +250,13 @@ def test_softmax_network_forward(dtype):
     assert softmax_network(dtype)([1, -1]).tolist() == [0.5, 0.5]
 
 
+def test_softmax_network_by_its_logits(dtype):
+    """J_S = [[¼, -¼], [-¼, ¼]]."""
+    J = softmax_network(dtype).layers[3].jacobian(np.array([1, 1], dtype))
+    assert J.dtype == dtype
+    assert J.to_dense().tolist() == [[1 / 4, -1 / 4], [-1 / 4, 1 / 4]]
+
+
 @pytest.mark.parametrize(
     ("cotangent", "gradient"),
     [
@@ -206,6 +270,10 @@ def test_softmax_network_by_its_parameters(dtype, cotangent, gradient):
     net([1, -1])
     net.backward(cotangent)
     assert net.grads.tolist() == gradient
+    J = net.jacobian_operator([1, -1], wrt="params")
+    assert J.shape == (2, 12)
+    assert J.rmatvec(np.array(cotangent, dtype)).tolist() == gradient
+    assert J.to_dense()[cotangent.index(1)].tolist() == gradient
 
 
 @pytest.mark.parametrize(
@@ -221,6 +289,10 @@ def test_logits_by_their_parameters(dtype, cotangent, gradient):
     logits([1, -1])
     logits.backward(cotangent)
     assert logits.grads.tolist() == gradient
+    J = logits.jacobian_operator([1, -1], wrt="params")
+    assert J.to_dense()[cotangent.index(1)].tolist() == gradient
+    J_S = net.layers[3].jacobian(np.array([1, 1], dtype))
+    assert ((J_S @ J).to_dense() == net.jacobian_operator([1, -1], "params").to_dense()).all()
 
 
 def test_softmax_network_under_negative_log_likelihood(dtype):
@@ -229,3 +301,6 @@ def test_softmax_network_under_negative_log_likelihood(dtype):
     value, gradient = net.loss_and_grad([[1, -1]], [0], fn.NegativeLogLikelihood())
     assert value == pytest.approx(np.log(2), rel=1e-6)
     assert gradient.tolist() == [-3 / 2, 3 / 2, 3, -3, 0, 0, -1, -1 / 2, 0, 1, 1 / 2, 0]
+    by_probabilities = Dense([[-2, 0]])  # -1 / S_c at c
+    J = by_probabilities @ net.jacobian_operator([1, -1], wrt="params")
+    assert J.to_dense().tolist() == [gradient.tolist()]
