@@ -91,8 +91,8 @@ class Derivatives:
         multiplications; by the parameters it goes backward. Softmax's Jacobian is applied as
         diag(S) - S Sᵀ, which costs no product.
         """
-        if out is None and n_threads is None and wrt == "input":
-            ready = _core.engine.jacobian_ready(*self._engine_arrays, X)
+        if n_threads is None and (wrt == "input" or wrt == "params"):  # noqa: PLR1714
+            ready = _core.engine.jacobian_ready(*self._engine_arrays, X, wrt == "params", out)
             if ready is not None:
                 return ready
         return self._jacobian(X, wrt, out, n_threads, with_outputs=False)[1]

@@ -32,7 +32,7 @@ PLACE = {
     name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)
 }
 KERNELS = [
-    "dtypes", "elementary", "packing", "tiles", "dots", "gemm", "dense", "activations", "softmax",
+    "dtypes", "elementary", "packing", "tiles", "dots", "active", "gemm", "dense", "activations", "softmax",
     "standardize", "losses", "curvature", "jacobians", "optimizers", "sampling",
 ]  # fmt: skip
 

@@ -117,7 +117,9 @@ def jacobian(
     out: _Array,
     n_threads: int,
 ) -> None: ...
-def jacobian_ready(plan: Plan, params: _Array, constants: _Array, x: Any) -> _Array | None: ...
+def jacobian_ready(
+    plan: Plan, params: _Array, constants: _Array, x: Any, by_params: bool, given: Any
+) -> _Array | None: ...
 def sample_vjp(
     plan: Plan,
     params: _Array,

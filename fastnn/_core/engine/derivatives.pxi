@@ -66,50 +66,74 @@ def jacobian(
     give_back(workspace)
 
 
-def jacobian_ready(Plan plan, cnp.ndarray params, cnp.ndarray constants, x):
-    """The Jacobian by the input where `predict_ready` would predict; else None."""
+def jacobian_ready(
+    Plan plan, cnp.ndarray params, cnp.ndarray constants, x, bint by_params, given,
+):
+    """The Jacobian for arrays that need no conversion and few samples; None for all others.
+
+    It is written to `given`, or where that is None to a new array. See `predict_ready`.
+    """
     cdef cnp.ndarray ready, out
     cdef int kind = cnp.PyArray_TYPE(params)
     cdef Py_ssize_t n = ready_samples(plan, x, kind)
-    cdef Py_ssize_t r = block_rows(plan, False)
+    cdef Py_ssize_t r = block_rows(plan, by_params)
     cdef Py_ssize_t itemsize
     cdef int ndim
     cdef cnp.npy_intp[3] shape
     cdef Workspace workspace
     cdef bint finite
-    if n == 0 or n > READY_WORK // (r * (plan.n_params + plan.row_width)):
+    if n == 0 or n > 8 * READY_WORK // (r * (plan.n_params + plan.row_width)):
         return None
     ready = x
     ndim = cnp.PyArray_NDIM(ready)
     itemsize = cnp.PyArray_ITEMSIZE(ready)
     shape[0] = n
     shape[ndim - 1] = plan.n_out
-    shape[ndim] = plan.n_in
-    out = cnp.PyArray_EMPTY(ndim + 1, shape, kind, 0)
+    shape[ndim] = plan.n_params if by_params else plan.n_in
+    if shape[ndim] == 0:
+        return None
+    if given is None:
+        out = cnp.PyArray_EMPTY(ndim + 1, shape, kind, 0)
+    else:
+        if not cnp.PyArray_CheckExact(given):
+            return None
+        out = given
+        if (cnp.PyArray_TYPE(out) != kind or not cnp.PyArray_ISCARRAY(out)
+                or cnp.PyArray_NDIM(out) != ndim + 1
+                or memcmp(cnp.PyArray_DIMS(out), shape, (ndim + 1) * sizeof(cnp.npy_intp))
+                or overlap(ready, out) or overlap(params, out)):
+            return None
     workspace = take_workspace(
         blocks_bytes(plan, chunk_samples(plan, r, n, itemsize), r, itemsize, 1))
     if kind == cnp.NPY_FLOAT:
         finite = jacobian_of_finite[float](
             plan, <const float *>cnp.PyArray_DATA(params),
             <const float *>cnp.PyArray_DATA(constants), <const float *>cnp.PyArray_DATA(ready), n,
-            <float *>cnp.PyArray_DATA(out), workspace.data)
+            by_params, <float *>cnp.PyArray_DATA(out), workspace.data)
     else:
         finite = jacobian_of_finite[double](
             plan, <const double *>cnp.PyArray_DATA(params),
             <const double *>cnp.PyArray_DATA(constants), <const double *>cnp.PyArray_DATA(ready),
-            n, <double *>cnp.PyArray_DATA(out), workspace.data)
+            n, by_params, <double *>cnp.PyArray_DATA(out), workspace.data)
     give_back(workspace)
     return out if finite else None
 
 
+cdef bint overlap(cnp.ndarray a, cnp.ndarray b):
+    """Whether two contiguous arrays share memory."""
+    cdef char *first = <char *>cnp.PyArray_DATA(a)
+    cdef char *second = <char *>cnp.PyArray_DATA(b)
+    return first < second + cnp.PyArray_NBYTES(b) and second < first + cnp.PyArray_NBYTES(a)
+
+
 cdef bint jacobian_of_finite(
-    Plan plan, const real *params, const real *constants, const real *x, Py_ssize_t n, real *out,
-    char *workspace,
+    Plan plan, const real *params, const real *constants, const real *x, Py_ssize_t n,
+    bint by_params, real *out, char *workspace,
 ) noexcept:
     if not is_finite(x, n * plan.n_in):
         return False
     with nogil:
-        fill_jacobian(plan, params, constants, x, n, False, <real *>NULL, out, workspace, 1)
+        fill_jacobian(plan, params, constants, x, n, by_params, <real *>NULL, out, workspace, 1)
     return True
 
 

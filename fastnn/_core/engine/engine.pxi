@@ -6,12 +6,13 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange, threadid
 from libc.math cimport isfinite
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from numpy.random cimport bitgen_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+from fastnn._core.kernels.active cimport active_pays, times_active
 from fastnn._core.kernels.activations cimport (
     NOT_AN_ACTIVATION, RELU, activation_backward, activation_forward, activation_kind)
 from fastnn._core.kernels.curvature cimport (

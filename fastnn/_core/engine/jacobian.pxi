@@ -13,6 +13,10 @@
 # In all functions the room for blocks is r * samples * row_width, that for slopes
 # samples * max_width, and one row more.
 
+cdef enum:
+    ROWS_BYTES = 256 * 1024
+
+
 cdef struct Block:    # (r, width) for each sample
     const void *rows  # NULL for the identity
     Py_ssize_t stride
@@ -77,6 +81,7 @@ cdef Block pull_back(
     cdef real *here
     cdef real *below
     cdef Py_ssize_t i, n_out, shared_samples
+    cdef bint sparse
     for i in range(top, -1, -1):
         operation = &plan.operations[i]
         n_out = operation.n_out
@@ -90,7 +95,9 @@ cdef Block pull_back(
                 continue
             identity_block(here, n_out)
             block = block_of(here, 0)
-        if operation.kind == DENSE and operation.relu:
+        sparse = (operation.kind == DENSE and operation.relu
+                  and active_pays(n_out, operation.n_in, sizeof(real)))
+        if operation.kind == DENSE and operation.relu and (at_linear != NULL or not sparse):
             slopes_of(operation, op_x, op_y, slopes, samples)
             times_diagonal(<const real *>block.rows, block.stride, slopes, here, samples, r, n_out)
             block = block_of(here, r * n_out)
@@ -99,7 +106,11 @@ cdef Block pull_back(
             if i == lowest:
                 break
         shared_samples = 1 if block.stride == 0 else samples
-        if operation.kind == DENSE:
+        if sparse:
+            times_active(<const real *>block.rows, block.stride, op_y, params + operation.weight,
+                         below, samples, r, n_out, operation.n_in, <int32_t *>slopes)
+            block = block_of(below, r * operation.n_in)
+        elif operation.kind == DENSE:
             dense_backward_input(
                 <const real *>block.rows, params + operation.weight, <const real *>NULL, below,
                 shared_samples * r, operation.n_in, n_out, scratch, n_threads)
@@ -285,15 +296,26 @@ cdef void params_rows(
     Plan plan, const real *x, const real *activations, Py_ssize_t samples, Py_ssize_t r,
     const Block *at_linear, real *jacobian,
 ) noexcept nogil:
-    """Overwrite `jacobian` (samples, r, n_params) from the cotangents of all linear layers."""
+    """Overwrite `jacobian` (samples, r, n_params) from the cotangents of all linear layers.
+
+    As many samples at a time as stay in cache until all their layers are written, since a cache
+    line that two layers share would otherwise travel twice.
+    """
     cdef const Operation *operation
     cdef const real *op_x
+    cdef const real *block
+    cdef Py_ssize_t sample_bytes = r * plan.n_params * <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t most = max(<Py_ssize_t>1, ROWS_BYTES // sample_bytes)
+    cdef Py_ssize_t first = 0
     cdef Py_ssize_t i
-    for i in range(plan.n_operations):
-        operation = &plan.operations[i]
-        if operation.kind == DENSE:
-            op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
-            linear_params_rows(
-                <const real *>at_linear[i].rows, at_linear[i].stride, op_x, operation.bias >= 0,
-                jacobian + operation.weight, samples, r, operation.n_in, operation.n_out,
-                plan.n_params)
+    while first < samples:
+        for i in range(plan.n_operations):
+            operation = &plan.operations[i]
+            if operation.kind == DENSE:
+                op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
+                block = <const real *>at_linear[i].rows + first * at_linear[i].stride
+                linear_params_rows(
+                    block, at_linear[i].stride, op_x + first * operation.n_in, operation.bias >= 0,
+                    jacobian + first * r * plan.n_params + operation.weight,
+                    min(most, samples - first), r, operation.n_in, operation.n_out, plan.n_params)
+        first += most

@@ -176,13 +176,15 @@ cdef inline void linear_params_rows(
 
     Row k of sample s starts at (s * r + k) * n_params.
     """
-    cdef Py_ssize_t s
+    cdef Py_ssize_t s, k
     outer(samples, r, n_out, n_in, block, stride, n_out, x, n_in,
           jacobian, r * n_params, n_params)
     if bias:
-        for s in range(samples * r):
-            memcpy(jacobian + s * n_params + n_out * n_in,
-                   block + s // r * stride + s % r * n_out, n_out * sizeof(real))
+        jacobian += n_out * n_in
+        for s in range(samples):
+            for k in range(r):
+                memcpy(jacobian, block + s * stride + k * n_out, n_out * sizeof(real))
+                jacobian += n_params
 
 
 cdef inline void outer(

@@ -39,16 +39,16 @@ static void T##_outer_narrow(OUTER_ARGUMENTS(SCALAR)) \
     T##_bits of_c[L], of_a[L]; \
     T##_vector repeated[L]; \
     ptrdiff_t first[L]; \
-    ptrdiff_t period = n; \
     const ptrdiff_t size = rows * n; \
-    for (ptrdiff_t t = 0; t < n; t++) { \
-        first[t] = t * L / n; \
-        for (ptrdiff_t i = 0; i < L; i++) { \
-            of_c[t][i] = (t * L + i) / n - first[t]; \
-            of_a[t][i] = (t * L + i) % n; \
+    const ptrdiff_t period = size < n * L ? (size + L - 1) / L : n; \
+    for (ptrdiff_t t = 0, i = 0, j = 0; t < period; t++) { \
+        first[t] = i; \
+        for (ptrdiff_t lane = 0; lane < L; lane++) { \
+            of_c[t][lane] = i - first[t]; \
+            of_a[t][lane] = j; \
+            if (++j == n) { j = 0; i++; } \
         } \
     } \
-    if (size < n * L) period = (size + L - 1) / L; \
     for (ptrdiff_t s = 0; s < samples; s++) { \
         const T##_vector short_a = T##_load_some(a + s * a_sample, T##_first(n)); \
         for (ptrdiff_t t = 0; t < period; t++) repeated[t] = T##_permute(short_a, of_a[t]); \
