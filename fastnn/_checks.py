@@ -237,3 +237,18 @@ def names(value: Any, name: str, n: int, types: tuple[type, ...]) -> list[Any] |
         wanted = " or ".join(t.__name__ for t in types)
         raise ValueError(f"{name} is {value!r}; a list of {n} of type {wanted} is wanted")
     return items
+
+
+def image_shape(value: Any, name: str, n_features: int) -> tuple[int, int] | None:
+    """Check the (height, width) of an image of n_features pixels, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{name} is {value!r}; a pair (height, width) is wanted")
+    height, width = (integer(side, f"{name}[{i}]", at_least=1) for i, side in enumerate(value))
+    if height * width != n_features:
+        raise ValueError(
+            f"{name} is ({height}, {width}), {height * width} pixels; {n_features}, one for each "
+            f"feature, are wanted"
+        )
+    return height, width

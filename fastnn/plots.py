@@ -3,8 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks
+from fastnn.network import Network
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+PANELS_A_ROW = 5
 
 
 class LearningCurveDisplay:
@@ -104,8 +112,179 @@ class LearningCurveDisplay:
         return self
 
 
-def new_axes() -> "Axes":
+class JacobianDisplay:
+    """Jacobian of a network by its input at one sample: what each output answers to, and how.
+
+    Drawn as one image for each output if the features are an image's pixels, else as a matrix with
+    a row for each output and a column for each feature. All entries share one colour scale, which
+    has white at 0, red above and blue below.
+
+    Follows scikit-learn's displays: `from_network` draws at once, `plot` draws again elsewhere.
+
+    Parameters
+    ----------
+    jacobian : array_like (out_features, in_features)
+        What `Network.jacobian` returns for one sample.
+    image_shape : (height, width), optional
+        Of the image whose pixels, row by row, are the features; by default they are no image.
+    class_labels : list of str, int, float or bool, optional
+        Names of the outputs; by default they are numbered.
+    feature_names : list of str, optional
+        Names of the features, for a matrix; by default they are numbered.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        One for each output, or a single one with the matrix.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit the Jacobian.
+
+    Examples
+    --------
+    >>> JacobianDisplay.from_network(net, X[0], image_shape=(8, 8))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, jacobian: Any, *, image_shape: tuple[int, int] | None = None,
+        class_labels: Sequence[Any] | None = None, feature_names: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
+        self.jacobian = _checks.real_array(jacobian, "jacobian", np.dtype(np.float64))
+        if self.jacobian.ndim != 2 or self.jacobian.size == 0:
+            raise ValueError(
+                f"jacobian has shape {self.jacobian.shape}; (out_features, in_features), that of "
+                f"one sample, is wanted"
+            )
+        n_out, n_in = self.jacobian.shape
+        self.image_shape = _checks.image_shape(image_shape, "image_shape", n_in)
+        self.class_labels = _checks.names(
+            class_labels, "class_labels", n_out, (str, int, float, bool)
+        )
+        self.feature_names = _checks.names(feature_names, "feature_names", n_in, (str,))
+
+    @classmethod
+    def from_network(
+        cls, net: Network, X: Any, *, image_shape: tuple[int, int] | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:  # fmt: skip
+        """Compute the Jacobian of `net` at a sample, and draw it.
+
+        Parameters
+        ----------
+        net : Network
+            Its `class_labels` and `feature_names` name outputs and features.
+        X : array_like (in_features,) or (1, in_features)
+            The sample.
+        image_shape : (height, width), optional
+            Of the image whose pixels, row by row, are the features; by default they are no image.
+        ax : matplotlib Axes, optional
+            As for `plot`.
+
+        Returns
+        -------
+        JacobianDisplay
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        ValueError, TypeError
+            If an argument does not fit the network.
+        """
+        if not isinstance(net, Network):
+            raise TypeError(f"net is {net!r}; a Network is wanted")
+        x, _ = _checks.one_or_more_samples(X, "X", net.dtype, net.in_features)
+        if len(x) != 1:
+            raise ValueError(f"X has shape {x.shape}; a single sample is wanted, such as X[0]")
+        labels = net.class_labels
+        if labels is not None:
+            labels = labels[-net.out_features :]  # a single output is for the second of two classes
+        display = cls(
+            net.jacobian(x[0]), image_shape=image_shape, class_labels=labels,
+            feature_names=net.feature_names,
+        )  # fmt: skip
+        return display.plot(ax)
+
+    def plot(self, ax: "Axes | None" = None) -> Self:
+        """Draw the Jacobian.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw, one that `subplots` made; images share its place among them, and it
+            becomes invisible. By default on a new figure.
+
+        Returns
+        -------
+        JacobianDisplay
+            This object, with `axes_` and `figure_` set.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        ValueError
+            If images are to share the place of an `ax` that has none in a grid.
+        """
+        self.axes_: NDArray[Any]
+        limit = np.abs(self.jacobian).max() or 1.0  # a scale from 0 to 0 would not have white at 0
+        colours = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+        if self.image_shape is None:
+            self._plot_matrix(new_axes() if ax is None else ax, colours)
+        else:
+            self._plot_images(ax, self.image_shape, colours)
+        axes = self.axes_.tolist()
+        self.figure_: Any = axes[0].figure
+        self.figure_.colorbar(axes[0].images[0], ax=axes, label="∂ output / ∂ feature")
+        return self
+
+    def _plot_matrix(self, ax: "Axes", colours: Mapping[str, Any]) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        ax.imshow(self.jacobian, aspect="auto", interpolation="nearest", **colours)
+        ax.set(xlabel="feature", ylabel="output")
+        for axis, names in ((ax.xaxis, self.feature_names), (ax.yaxis, self.class_labels)):
+            if names is None:
+                axis.set_major_locator(MaxNLocator(integer=True))
+            else:
+                axis.set_ticks(range(len(names)), [str(name) for name in names], parse_math=False)
+        if self.feature_names is not None:
+            ax.tick_params("x", rotation=90)
+        self.axes_ = np.array([ax])
+
+    def _plot_images(
+        self, ax: "Axes | None", shape: tuple[int, int], colours: Mapping[str, Any]
+    ) -> None:
+        n = len(self.jacobian)
+        n_columns = min(n, PANELS_A_ROW)
+        n_rows = -(-n // n_columns)
+        if ax is None:
+            ax = new_axes(figsize=(1.2 * n_columns + 1, 1.4 * n_rows + 0.2))
+        place = ax.get_subplotspec()
+        if place is None:
+            raise ValueError("ax has no place in a grid; one that subplots made is wanted")
+        ax.set_axis_off()
+        grid, figure = place.subgridspec(n_rows, n_columns), ax.figure
+        self.axes_ = np.array([
+            figure.add_subplot(grid[divmod(i, n_columns)], xticks=[], yticks=[]) for i in range(n)
+        ])  # fmt: skip
+        titles = range(n) if self.class_labels is None else self.class_labels
+        for panel, row, title in zip(self.axes_, self.jacobian, titles, strict=True):
+            panel.imshow(row.reshape(shape), interpolation="nearest", **colours)
+            panel.set_title(str(title), parse_math=False)
+
+
+def new_axes(figsize: tuple[float, float] | None = None) -> "Axes":
     """Return the axes of a new figure.
+
+    Parameters
+    ----------
+    figsize : (float, float), optional
+        Width and height in inches; by default matplotlib's.
 
     Returns
     -------
@@ -120,4 +299,4 @@ def new_axes() -> "Axes":
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install matplotlib") from error
-    return pyplot.subplots(layout="constrained")[1]
+    return pyplot.subplots(layout="constrained", figsize=figsize)[1]
