@@ -2,25 +2,88 @@
 
 import doctest
 import re
+from fractions import Fraction
 from pathlib import Path
 
-import fastnn
+import numpy as np
+import pytest
+
+import fastnn as fn
 
 README = Path(__file__).parents[1] / "README.md"
 
 
+def section(title):
+    """The text under a heading."""
+    (text,) = re.findall(
+        rf"^## {title}\n(.*?)(?=^## )", README.read_text(), re.DOTALL | re.MULTILINE
+    )
+    return text
+
+
+def examples(title):
+    """The Python code under a heading, a text a block."""
+    return re.findall(r"```python\n(.*?)```", section(title), re.DOTALL)
+
+
+def run(example):
+    exec(compile(example, "README.md", "exec"), {})
+
+
+def numbers(text):
+    """All numbers in a text: decimals, fractions with a stroke, and the characters ¼ ½ ¾."""
+    for character, decimal in (("¼", "0.25"), ("½", "0.5"), ("¾", "0.75")):
+        text = text.replace(character, decimal)
+    return [float(Fraction(number)) for number in re.findall(r"-?\d+/\d+|-?\d+\.?\d*", text)]
+
+
 def test_the_example_in_python(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    examples = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert examples
-    for example in examples:
-        exec(compile(example, "README.md", "exec"), {})
+    (example,) = examples("In Python")
+    run(example)
     accuracy, labels = capsys.readouterr().out.split("\n", 1)
     assert float(accuracy) > 0.9
     assert labels.strip() == "[0 1 2]"
 
 
+def test_the_worked_derivatives(capsys):
+    example, _ = examples("Derivatives")
+    run(example)
+    comments = "".join(re.findall(r"^#.*\n", example, re.MULTILINE))
+    assert len(numbers(comments)) == 3 * 12
+    assert numbers(capsys.readouterr().out) == numbers(comments)
+
+
+def test_the_picture_of_a_jacobian(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    _, example = examples("Derivatives")
+    run(example)
+    assert (tmp_path / "jacobian.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_shapes_of_derivatives():
+    n, d, m = 5, 3, 2
+    layer = fn.Linear(d, m)
+    net = fn.Network([fn.Linear(d, 4), fn.Tanh(), fn.Linear(4, m)], "float64", seed=0)
+    sizes = {"n": n, "d": d, "m": m, "p": net.n_params}
+    X, x, h, v = np.ones((n, d)), np.ones(d), np.ones((n, d)), np.ones(net.n_params)
+    given = {
+        "net": net, "layer": layer, "fn": fn, "f": net, "loss": fn.HalfSquaredError(),
+        "X": X, "x": x, "h": h, "v": v, "y": np.ones((n, m)), "c": np.ones((n, m)),
+    }  # fmt: skip
+    rows = re.findall(r"^\| (`.*?`) \| (\(.*?\)) \| ", section("Derivatives"), re.MULTILINE)
+    assert len(rows) > 10
+    for calls, shapes in rows:
+        wanted = re.findall(r"\(.*?\)", shapes)
+        for call in re.findall(r"`(.*?)`", calls):
+            result = eval(call, given)
+            results = result if isinstance(result, tuple) else (result,)
+            assert [a.shape for a in results] == [eval(shape, sizes) for shape in wanted], call
+
+
 def test_the_docstring_of_the_package():
-    results = doctest.testmod(fastnn)
+    results = doctest.testmod(fn)
     assert results.attempted > 3
     assert results.failed == 0
