@@ -20,6 +20,32 @@ def pyplot(monkeypatch):
     pyplot.close("all")
 
 
+def test_display(monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    from fastnn.plots import LearningCurveDisplay
+
+    monkeypatch.setattr(pyplot, "show", lambda: pytest.fail("shown"))
+    history = {"loss": [3.0, 2.0], "seconds": [1.0, 1.0]}
+    figure, ax = pyplot.subplots()
+    try:
+        display = LearningCurveDisplay.from_history(history, ax=ax)
+        assert display.ax_ is ax
+        assert display.figure_ is figure
+        assert display.metric_ax_ is None
+        assert_array_equal(ax.lines[0].get_xydata(), [[1, 3], [2, 2]])
+
+        history |= {"val_loss": [4.0, 5.0], "val_accuracy": [0.5, 0.75]}
+        other = LearningCurveDisplay(history)
+        assert other.plot() is other
+        assert other.figure_ is not figure
+        assert_array_equal(other.ax_.lines[1].get_ydata(), [4, 5])
+        assert_array_equal(other.metric_ax_.lines[0].get_ydata(), [0.5, 0.75])
+        assert other.metric_ax_.get_ylabel() == "accuracy"
+        assert len(other.metric_ax_.get_legend().get_texts()) == 3
+    finally:
+        pyplot.close("all")
+
+
 def make_network(dtype="float64", n_out=3):
     net = fn.Network([fn.Linear(6, 5), fn.Tanh(), fn.Linear(5, n_out)], dtype, seed=0)
     net.feature_names = list("abcdef")

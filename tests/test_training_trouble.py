@@ -1,0 +1,115 @@
+"""Training that is cut short or must not begin: divergence, Ctrl-C, unusable parameters."""
+
+import copy
+import itertools
+import pickle
+import signal
+import threading
+
+import numpy as np
+import pytest
+from custom_loss import Python
+
+import fastnn as fn
+from fastnn import _core
+
+
+@pytest.mark.parametrize("wrap", [lambda loss: loss, Python], ids=["engine", "stepwise"])
+@pytest.mark.parametrize("batch_size", [4, 10])
+def test_divergence(isa, dtype, rng, wrap, batch_size):
+    X, y = rng.standard_normal((10, 3)), rng.standard_normal(10)
+    loss = wrap(fn.HalfSquaredError())
+
+    def fit(epochs):
+        net = fn.Network([fn.Linear(3, 5), fn.Tanh(), fn.Linear(5, 1)], dtype, seed=0)
+        settings = {"loss": loss, "optimizer": fn.SGD(30, momentum=0.9)}
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                net.fit(X, y, epochs=epochs, batch_size=batch_size, seed=1, **settings)
+        except fn.DivergenceError as error:
+            return net, error
+        return net, None
+
+    net, error = fit(5000)
+    assert isinstance(error, ArithmeticError)
+    assert f"epoch {error.epoch}, step {error.step} " in str(error)
+    assert 0 <= error.step < -(-10 // batch_size)
+    assert len(error.history["loss"]) == error.epoch > 0
+    assert np.isfinite(error.history["loss"]).all()
+    assert np.isfinite(net.params).all()
+    last_good, nothing = fit(error.epoch)
+    assert nothing is None
+    assert np.array_equal(net.params, last_good.params)
+    assert fit(error.epoch + 1)[1] is not None  # it was that epoch, not a later one
+    net.params[...] = 0
+    net.fit(X, y, loss=loss, optimizer=fn.SGD(0.01, momentum=0.9), epochs=2)  # a fresh start
+    assert np.isfinite(net.params).all()
+
+
+def test_divergence_crosses_processes():
+    error = fn.DivergenceError(3, 7, fn.History({"loss": [1.0, 2.0, 3.0], "seconds": [0.1] * 3}))
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (again.epoch, again.step, again.history["loss"]) == (3, 7, [1.0, 2.0, 3.0])
+        assert str(again) == str(error)
+
+
+@pytest.fixture
+def ctrl_c():
+    """Press Ctrl-C, as a terminal does, a moment later; also where the tests' parent ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+    yield timer
+    timer.join()
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("widths", "n", "batch_size"),
+    [((2, 8, 1), 4, 4), ((20, 512, 512, 1), 20_000, 20_000)],
+    ids=["a million tiny epochs", "one huge batch"],
+)
+def test_ctrl_c(isa, rng, ctrl_c, widths, n, batch_size):
+    layers = [fn.Linear(a, b) for a, b in itertools.pairwise(widths)]
+    net = fn.Network(layers, seed=0)
+    X, y = rng.standard_normal((n, widths[0])), rng.standard_normal(n)
+    settings = {"loss": fn.MeanSquaredError(), "optimizer": fn.SGD(1e-3)}
+    before = net.params.copy()
+    ctrl_c.start()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, y, epochs=20_000_000, batch_size=batch_size, n_threads=1, **settings)
+    assert np.isfinite(net.params).all()
+    assert batch_size > 4 or not np.array_equal(net.params, before)
+    net.fit(X[:8], y[:8], epochs=1, **settings)
+
+
+def test_prediction_comes_back_to_hear_ctrl_c(rng, monkeypatch):
+    """So does validation, which is one; by then some 10**9 flops have passed."""
+    net = fn.Network([fn.Linear(20, 1000), fn.ReLU(), fn.Linear(1000, 1000)], seed=0)
+    X = rng.standard_normal((5_000, 20)).astype("f")
+    expected = net(X)
+    rows, engine_predict = [], _core.engine.predict
+
+    def predict(plan, params, constants, x, *rest):
+        rows.append(len(x))
+        engine_predict(plan, params, constants, x, *rest)
+
+    monkeypatch.setattr(_core.engine, "predict", predict)
+    assert np.array_equal(net.predict(X), expected)
+    assert sum(rows) == 5_000
+    assert 256 <= max(rows) < 1_000
+
+
+def test_backward_after_fit_wants_a_new_forward(rng):
+    net = fn.Network([fn.Linear(3, 2)], seed=0)
+    X = rng.standard_normal((4, 3))
+    net(X)
+    net.fit(X, [0, 1, 0, 1], epochs=1)
+    with pytest.raises(RuntimeError, match="call forward"):
+        net.backward(np.ones((4, 2)))
+
+
+def test_no_training_from_parameters_that_are_not_numbers(rng):
+    net = fn.Network([fn.Linear(3, 2)], seed=0)
+    net.params[0] = np.nan
+    with pytest.raises(ValueError, match="params are read-only, or hold NaN"):
+        net.fit(rng.standard_normal((4, 3)), [0, 1, 0, 1])
