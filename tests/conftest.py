@@ -28,12 +28,18 @@ def rng():
 
 @pytest.fixture
 def make_network():
-    """Make a `fastnn.Network` from a NetworkCase or LayerCase of the table."""
+    """Make a `fastnn.Network` from a NetworkCase or LayerCase of the table.
+
+    A layer that takes any width stands behind a Standardize that changes nothing.
+    """
 
     def make(case, dtype="float64", params=None):
         constructors = getattr(case, "constructors", None)
         if constructors is None:
             constructors = [(case.cls, case.args)]
+            if case.cls not in ("Linear", "Standardize"):
+                unchanged = {"mean": np.zeros(case.features), "scale": np.ones(case.features)}
+                constructors.insert(0, ("Standardize", unchanged))
         net = fn.Network([getattr(fn, cls)(**args) for cls, args in constructors], dtype, seed=0)
         if params is not None:
             net.params[...] = params

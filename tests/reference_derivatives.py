@@ -1,0 +1,68 @@
+"""More derivatives of the oracle: second order by the complex step, and Gauss-Newton matrices.
+
+The gradient of `reference` takes complex parameters, and Im ∇L(Θ + i h v) / h is the Hessian times v
+with no difference taken, so exact to rounding: h can be so small that its square vanishes.
+"""
+
+import numpy as np
+import reference
+
+STEP = 1e-30
+
+
+def gradient(layers, params, X, y, loss, reduction="mean"):
+    """Return the gradient of a loss of a batch by the flat parameters."""
+    Y = reference.forward(layers, params, X)
+    _, dY = reference.loss_value_and_grad(loss, Y, y, reduction)
+    return reference.backward(layers, params, X, dY)[0]
+
+
+def hvp(layers, params, X, y, loss, v, reduction="mean"):
+    """Return the Hessian of a loss of a batch by the flat parameters, times `v`."""
+    return gradient(layers, params + 1j * STEP * v, X, y, loss, reduction).imag / STEP
+
+
+def hessian(layers, params, X, y, loss, reduction="mean"):
+    """Return the Hessian of a loss of a batch by the flat parameters, a product a column."""
+    columns = [hvp(layers, params, X, y, loss, unit, reduction) for unit in np.eye(len(params))]
+    return np.stack(columns, axis=1)
+
+
+def complex_jacobian(layers, params, X, wrt="input"):
+    """Return the Jacobian of every sample as `reference.jacobian` does, by the complex step."""
+    X, columns = np.asarray(X), []
+    for unit in np.eye({"input": X.shape[1], "params": len(params)}[wrt]):
+        step = 1j * STEP * unit
+        moved = (params, X + step) if wrt == "input" else (params + step, X)
+        columns.append(reference.forward(layers, *moved).imag / STEP)
+    return np.stack(columns, axis=2)
+
+
+def loss_hessians(name, y_pred, y):
+    """Return the Hessian of every sample's loss by that sample's outputs, (n, out, out)."""
+    y_pred, y = reference.as_inexact(y_pred), np.asarray(y)
+    n, n_outputs = y_pred.shape
+    hessians = np.zeros((n, n_outputs, n_outputs), y_pred.dtype)
+    for i, p in enumerate(y_pred):
+        match name:
+            case "half_squared_error":
+                hessians[i] = np.eye(n_outputs)
+            case "mean_squared_error":
+                hessians[i] = 2 / n_outputs * np.eye(n_outputs)
+            case "negative_log_likelihood":
+                hessians[i, y[i], y[i]] = 1 / p[y[i]] ** 2
+            case "softmax_cross_entropy":
+                s = reference.softmax(p)
+                hessians[i] = np.diag(s) - np.outer(s, s)
+            case "binary_cross_entropy":
+                slope = reference.sigmoid(p) * reference.sigmoid(-p)
+                hessians[i] = np.diag(slope) / n_outputs
+            case _:
+                raise ValueError(f"unknown loss {name!r}")
+    return hessians
+
+
+def gauss_newton(J, hessians, reduction="mean"):
+    """Return Σ_n Jᵀ H J, or its mean, for J (n, out, n_params) and H (n, out, out)."""
+    total = sum(j.T @ h @ j for j, h in zip(J, hessians, strict=True))
+    return total / reference.divisor(reduction, len(J))
