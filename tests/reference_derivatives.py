@@ -1,7 +1,7 @@
 """More derivatives of the oracle: second order by the complex step, and Gauss-Newton matrices.
 
-The gradient of `reference` takes complex parameters, and Im ∇L(Θ + i h v) / h is the Hessian times v
-with no difference taken, so exact to rounding: h can be so small that its square vanishes.
+The gradient of `reference` takes complex parameters, and Im ∇L(Θ + i h v) / h is the Hessian times
+v with no difference taken, so exact to rounding: h can be so small that its square vanishes.
 """
 
 import numpy as np

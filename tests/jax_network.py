@@ -1,0 +1,95 @@
+"""The oracle's networks written in JAX, which differentiates them in float64 by itself.
+
+Its `expm1` is good to 2e-12 only, and so are its ELU and SELU, which are not for comparison.
+"""
+
+import numpy as np
+import pytest
+import reference
+
+jax = pytest.importorskip("jax")
+jnp = jax.numpy
+
+
+def activation(kind, x, **hyper):
+    """Apply a layer without parameters to one sample."""
+    match kind:
+        case "identity":
+            return x
+        case "abs" | "tanh":
+            return getattr(jnp, kind)(x)
+        case "gelu":
+            return jax.nn.gelu(x, approximate=False)
+        case "standardize":
+            return (x - hyper["mean"]) / hyper["scale"]
+    return getattr(jax.nn, kind)(x, **hyper)
+
+
+def forward(layers, params, x):
+    """Return the outputs for one sample."""
+    for layer in layers:
+        if layer["kind"] == "linear":
+            rows, columns = layer["out_features"], layer["in_features"]
+            weight, params = params[: rows * columns], params[rows * columns :]
+            x = weight.reshape(rows, columns) @ x
+            if layer["bias"]:
+                x, params = x + params[:rows], params[rows:]
+        else:
+            x = activation(layer["kind"], x, **reference.hyperparameters(layer))
+    return x
+
+
+def sample_loss(name, y_pred, y):
+    """Return the loss of one sample."""
+    match name:
+        case "half_squared_error":
+            return jnp.sum((y_pred - y) ** 2) / 2
+        case "mean_squared_error":
+            return jnp.mean((y_pred - y) ** 2)
+        case "negative_log_likelihood":
+            return -jnp.log(y_pred[y])
+        case "softmax_cross_entropy":
+            return -jax.nn.log_softmax(y_pred)[y]
+        case "binary_cross_entropy":
+            return jnp.mean(jax.nn.softplus(y_pred) - y * y_pred)
+    raise ValueError(f"unknown loss {name!r}")
+
+
+def total_loss(layers, params, X, y, loss):
+    """Return the sum of the losses of all samples."""
+    return sum(
+        sample_loss(loss, forward(layers, params, x), target)
+        for x, target in zip(X, y, strict=True)
+    )
+
+
+def in_float64(function):
+    """Let JAX compute in float64 throughout a call, and return NumPy's arrays."""
+
+    def call(*args):
+        with jax.enable_x64(True):
+            return jax.tree.map(np.asarray, function(*args))
+
+    return call
+
+
+@in_float64
+def jacobians(layers, params, x, mode):
+    """Return a sample's Jacobians by the input and by the parameters."""
+    differentiate = {"rev": jax.jacrev, "fwd": jax.jacfwd}[mode]
+    params, x = jnp.asarray(params), jnp.asarray(x)
+    by_params, by_input = differentiate(lambda p, z: forward(layers, p, z), (0, 1))(params, x)
+    return {"input": by_input, "params": by_params}
+
+
+@in_float64
+def hessian(layers, params, X, y, loss):
+    """Return the Hessian of the summed loss by the parameters."""
+    return jax.hessian(lambda p: total_loss(layers, p, X, y, loss))(jnp.asarray(params))
+
+
+@in_float64
+def hvp(layers, params, X, y, loss, v):
+    """Return that Hessian times a vector, forward over reverse."""
+    gradient = jax.grad(lambda p: total_loss(layers, p, X, y, loss))
+    return jax.jvp(gradient, (jnp.asarray(params),), (jnp.asarray(v),))[1]

@@ -1,0 +1,276 @@
+"""Gradients a sample, Gauss-Newton matrices, Hessians and products with them."""
+
+from functools import cache
+
+import cases
+import numpy as np
+import pytest
+import reference
+import reference_derivatives as derivatives
+from cases import LOSS_CASES, NETWORK_CASES, sample_params, smooth_inputs
+from test_network_jacobians import assert_close
+
+import fastnn as fn
+
+all_networks = pytest.mark.parametrize("case", NETWORK_CASES, ids=lambda case: case.name)
+all_losses = pytest.mark.parametrize("loss_case", LOSS_CASES, ids=lambda case: case.name)
+both_reductions = pytest.mark.parametrize("reduction", ["mean", "sum"])
+pytestmark = pytest.mark.usefixtures("isa")
+
+
+@pytest.fixture
+def for_loss(rng, dtype, make_network):
+    """Return a small network that suits a loss, n samples and targets, and all in float64."""
+
+    def make(loss_case, n, hidden="tanh"):
+        layers = [cases.linear(3, 5), {"kind": hidden}, cases.linear(5, 4)]
+        if loss_case.name == "negative_log_likelihood":
+            layers.append({"kind": "softmax"})
+        case = cases.NetworkCase("net", layers)
+        params = sample_params(case, rng, dtype)
+        X = rng.standard_normal((n, 3)).astype(dtype)
+        y = loss_case.make_y(rng, n, 4, dtype)
+        exact_y = y if loss_case.target == "labels" else y.astype(float)
+        exact = layers, params.astype(float), X.astype(float), exact_y, loss_case.name
+        return make_network(case, dtype, params), X, y, exact
+
+    return make
+
+
+class Quartic:
+    """A loss of one's own: the mean over a batch of Σ (ŷ - y)⁴."""
+
+    def value_and_grad(self, y_pred, y):
+        d = y_pred - y
+        return float((d**4).sum() / len(d)), 4 * d**3 / len(d)
+
+
+# A gradient a sample -------------------------------------------------------------------------
+
+
+@all_losses
+@both_reductions
+@pytest.mark.parametrize("n", [1, 2, 17, 700])
+def test_sample_grads(for_loss, dtype, loss_case, reduction, n):
+    """Each is that of the sample alone; they sum to the gradient of the summed loss."""
+    net, X, y, exact = for_loss(loss_case, n)
+    net.grads[...] = 3
+    found = net.sample_grads(X, y, getattr(fn, loss_case.cls)(reduction))
+    assert (net.grads == 3).all()
+    assert found.dtype == dtype
+    assert found.shape == (n, net.n_params)
+    layers, params, exact_X, exact_y, name = exact
+    for i in {0, n // 2, n - 1}:
+        one = slice(i, i + 1)
+        expected = derivatives.gradient(layers, params, exact_X[one], exact_y[one], name, "sum")
+        assert_close(found[i], expected, size=np.abs(found).max())
+    total = net.loss_and_grad(X, y, getattr(fn, loss_case.cls)("sum"))[1]
+    summed = found.sum(axis=0, dtype=float)
+    assert_close(total, summed, size=np.abs(found).sum(axis=0).max())
+
+
+@all_networks
+def test_sample_grads_of_every_network(isa, dtype, rng, case, make_network):
+    params = sample_params(case, rng, dtype)
+    X = smooth_inputs(case, params, rng, dtype)
+    net = make_network(case, dtype, params)
+    y = rng.standard_normal((len(X), net.out_features)).astype(dtype)
+    Y = reference.forward(case.layers, params.astype(float), X.astype(float))
+    J = reference.jacobian(case.layers, params.astype(float), X.astype(float), "params")
+    expected = np.einsum("nk,nkp->np", Y - y, J)
+    assert_close(net.sample_grads(X, y, fn.HalfSquaredError()), expected, units=500)
+
+
+def test_sample_grads_of_a_custom_loss(dtype, rng):
+    net = fn.Network([fn.Linear(3, 5), fn.SiLU(), fn.Linear(5, 2)], dtype, seed=0)
+    X, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
+    found = net.sample_grads(X, y, Quartic())
+    scale = np.abs(found).max()
+    for i in range(20):
+        alone = net.loss_and_grad(X[i : i + 1], y[i : i + 1], Quartic())[1]
+        assert_close(found[i], alone.astype(float), size=scale)
+    mean = net.loss_and_grad(X, y, Quartic())[1]
+    assert_close(found.mean(axis=0), mean.astype(float), size=scale)
+
+
+# Gauss-Newton --------------------------------------------------------------------------------
+
+
+@all_losses
+@both_reductions
+@pytest.mark.parametrize("n", [1, 6, 37])
+def test_gram_of_every_loss(for_loss, dtype, loss_case, reduction, n):
+    """Σ w Jᵀ H J, with the oracle's J and H, and the gradient."""
+    net, X, y, (layers, params, exact_X, exact_y, name) = for_loss(loss_case, n)
+    Y = reference.forward(layers, params, exact_X)
+    J = reference.jacobian(layers, params, exact_X, "params")
+    H = derivatives.loss_hessians(name, Y, exact_y)
+    expected = derivatives.gauss_newton(J, H, reduction)
+    gradient = derivatives.gradient(layers, params, exact_X, exact_y, name, reduction)
+    loss = getattr(fn, loss_case.cls)(reduction)
+    matrix, found = net.gram(X, y, loss)
+    assert matrix.dtype == found.dtype == dtype
+    assert_close(matrix, expected, units=1000)
+    assert_close(found, gradient, units=1000)
+    assert np.array_equal(matrix, matrix.T)
+    if name != "negative_log_likelihood":  # whose Hessian stands at the label
+        without_targets, nothing = net.gram(X, loss=loss)
+        assert nothing is None
+        assert_close(without_targets, expected, units=1000)
+
+
+@all_networks
+def test_gram_of_every_network(isa, dtype, rng, case, make_network):
+    """By default JᵀJ, and Jᵀr with the residuals r = ŷ - y."""
+    params = sample_params(case, rng, dtype)
+    X = smooth_inputs(case, params, rng, dtype)
+    net = make_network(case, dtype, params)
+    exact = case.layers, params.astype(float), X.astype(float)
+    J = reference.jacobian(*exact, "params")
+    y = rng.standard_normal(J.shape[:2]).astype(dtype)
+    residuals = (reference.forward(*exact) - y).ravel()
+    J = J.reshape(-1, net.n_params)
+    matrix, gradient = net.gram(X, y)
+    assert_close(matrix, J.T @ J, units=1000)
+    assert_close(gradient, J.T @ residuals, units=1000)
+    matrix, gradient = net.gram(X)
+    assert gradient is None
+    assert_close(matrix, J.T @ J, units=1000)
+
+
+@pytest.mark.parametrize("n", [1, 5, 64, 257, 2000, 5000])
+@pytest.mark.parametrize("widths", [(2, 3, 1), (8, 50, 1), (5, 7, 9), (3, 33, 3)], ids=str)
+def test_gram_of_every_size(dtype, rng, widths, n):
+    """Against the product of the Jacobians that the network itself gives."""
+    n_in, hidden, n_out = widths
+    net = fn.Network([fn.Linear(n_in, hidden), fn.ReLU(), fn.Linear(hidden, n_out)], dtype, seed=0)
+    X = rng.standard_normal((n, n_in)).astype(dtype)
+    J = net.jacobian(X, "params").reshape(-1, net.n_params).astype(float)
+    matrix, _ = net.gram(X)
+    assert_close(matrix, J.T @ J, units=1000)
+    assert np.array_equal(matrix, matrix.T)
+
+
+def test_a_gauss_newton_step_solves_a_linear_problem(dtype, rng):
+    net = fn.Network([fn.Linear(3, 2)], dtype, seed=0)
+    X, truth = rng.standard_normal((50, 3)), rng.standard_normal((3, 2))
+    matrix, gradient = net.gram(X, X @ truth + 1)
+    net.params -= np.linalg.solve(matrix.astype(float), gradient).astype(dtype)
+    np.testing.assert_allclose(net.layers[0].weight, truth.T, atol=1e-4)
+    np.testing.assert_allclose(net.layers[0].bias, 1, atol=1e-4)
+
+
+# Hessians ------------------------------------------------------------------------------------
+
+
+@all_losses
+@both_reductions
+@pytest.mark.parametrize("n", [1, 6, 300])
+def test_hvp_of_every_loss(for_loss, dtype, rng, loss_case, reduction, n):
+    net, X, y, exact = for_loss(loss_case, n)
+    v = rng.standard_normal(net.n_params).astype(dtype)
+    expected = derivatives.hvp(*exact, v.astype(float), reduction)
+    net.grads[...] = 3
+    found = net.hvp(X, y, getattr(fn, loss_case.cls)(reduction), v)
+    assert (net.grads == 3).all()
+    assert found.dtype == dtype
+    assert_close(found, expected, units=1000, size=1 if reduction == "mean" else n)
+
+
+@all_networks
+def test_hvp_of_every_network(isa, dtype, rng, case, make_network):
+    params = sample_params(case, rng, dtype)
+    X = smooth_inputs(case, params, rng, dtype)
+    net = make_network(case, dtype, params)
+    y = rng.standard_normal((len(X), net.out_features)).astype(dtype)
+    v = rng.standard_normal(net.n_params).astype(dtype)
+    arguments = case.layers, params.astype(float), X.astype(float), y.astype(float)
+    expected = derivatives.hvp(*arguments, "half_squared_error", v.astype(float))
+    assert_close(net.hvp(X, y, fn.HalfSquaredError(), v), expected, units=2000)
+
+
+@pytest.mark.parametrize("activation", cases.ACTIVATION_CASES, ids=lambda case: case.name)
+@all_losses
+def test_hvp_of_every_activation(rng, make_network, activation, loss_case):
+    """In float64 against the complex step: at 1e-12 where no entry is near a kink."""
+    width = activation.features
+    layers = [cases.linear(3, width), activation.description, cases.linear(width, 4)]
+    if loss_case.name == "negative_log_likelihood":
+        layers.append({"kind": "softmax"})
+    case = cases.NetworkCase(f"{activation.name}, {loss_case.name}", layers)
+    params = sample_params(case, rng, float)
+    X = rng.standard_normal((3, 3)) if width == 37 else smooth_inputs(case, params, rng, float, 3)
+    y, v = loss_case.make_y(rng, 3, 4, float), rng.standard_normal(len(params))
+    expected = derivatives.hvp(layers, params, X, y, loss_case.name, v)
+    net = make_network(case, "float64", params)
+    found = net.hvp(X, y, getattr(fn, loss_case.cls)(), v)
+    assert np.abs(found - expected).max() <= 1e-12 * max(1, np.abs(expected).max())
+
+
+@all_losses
+@both_reductions
+@pytest.mark.parametrize("hidden", ["tanh", "relu", "silu"])
+def test_hessian(for_loss, dtype, loss_case, reduction, hidden):
+    net, X, y, exact = for_loss(loss_case, 5, hidden)
+    expected = derivatives.hessian(*exact, reduction)
+    loss = getattr(fn, loss_case.cls)(reduction)
+    found = net.hessian(X, y, loss)
+    assert found.dtype == dtype
+    assert np.array_equal(found, found.T)
+    assert_close(found, expected, units=1000)
+    stacked = np.stack([net.hvp(X, y, loss, unit) for unit in np.eye(net.n_params)], axis=1)
+    assert_close(found, stacked.astype(float), units=1000)
+
+
+@cache
+def by_jax(loss_name):
+    """Return a network, data, and the Hessian and a product with it that JAX finds."""
+    import jax_network
+
+    loss_case = next(case for case in LOSS_CASES if case.name == loss_name)
+    layers = [cases.linear(3, 4), {"kind": "gelu"}, cases.linear(4, 4), {"kind": "softplus"}]
+    layers += [cases.linear(4, 3), {"kind": "softmax"}]
+    rng = np.random.default_rng(5)
+    case = cases.NetworkCase("net", layers)
+    params = sample_params(case, rng, float)
+    X, y, v = rng.standard_normal((4, 3)), loss_case.make_y(rng, 4, 3, float), params[::-1].copy()
+    arguments = layers, params, X, y, loss_name
+    return case, params, X, y, v, jax_network.hessian(*arguments), jax_network.hvp(*arguments, v)
+
+
+@all_losses
+def test_hessian_against_jax(make_network, loss_case):
+    pytest.importorskip("jax")
+    case, params, X, y, v, hessian, product = by_jax(loss_case.name)
+    net, loss = make_network(case, "float64", params), getattr(fn, loss_case.cls)("sum")
+    for found, expected in (
+        (net.hessian(X, y, loss), hessian), (net.hvp(X, y, loss, v), product),
+    ):  # fmt: skip
+        assert np.abs(found - expected).max() <= 1e-12 * max(1, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("n", [1, 5, 257, 5000])
+def test_hvp_is_a_difference_of_gradients(rng, n):
+    """More samples than pass at a time, through a network of odd widths."""
+    net = fn.Network(
+        [fn.Linear(7, 17), fn.Tanh(), fn.Linear(17, 9), fn.Sigmoid(), fn.Linear(9, 3)],
+        "float64", seed=0,
+    )  # fmt: skip
+    X, y = rng.standard_normal((n, 7)), rng.integers(3, size=n)
+    v, loss, params = rng.standard_normal(net.n_params), fn.SoftmaxCrossEntropy(), net.params.copy()
+    found, sides = net.hvp(X, y, loss, v), []
+    for step in (1e-5, -1e-5):
+        net.params = params + step * v
+        sides.append(net.loss_and_grad(X, y, loss)[1])
+    np.testing.assert_allclose(found, (sides[0] - sides[1]) / 2e-5, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["ReLU", "LeakyReLU", "Abs"])
+def test_pieces_that_are_straight_have_no_second_derivative(dtype, kind):
+    """At the kinks neither: what is left is the Gauss-Newton matrix where all else is linear."""
+    net = fn.Network([fn.Linear(2, 2), getattr(fn, kind)()], dtype, seed=0)
+    net.layers[0].weight = [[1, -1], [1, 1]]
+    X, y = [[2, 2], [1, -3], [0.5, 2]], [[1, 2], [3, 4], [5, 6]]  # the first meets a kink
+    loss = fn.HalfSquaredError("sum")
+    matrix, _ = net.gram(X, y, loss)
+    np.testing.assert_allclose(net.hessian(X, y, loss), matrix, rtol=1e-6)
