@@ -6,8 +6,8 @@ import importlib
 from bench.environment import ISAS, PROCESSORS, configure
 
 BENCHES = [
-    "step", "xor", "tanh", "threads", "predict", "kernels", "elementwise", "accuracy",
-    "two_networks", "startup",
+    "step", "xor", "tanh", "threads", "predict", "jacobian", "gram", "kernels", "elementwise",
+    "accuracy", "two_networks", "startup",
 ]  # fmt: skip
 PEERS = ["numpy", "openblas", "mkl", "scipy", "sklearn", "torch", "jax", "onnxruntime"]
 

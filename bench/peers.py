@@ -3,11 +3,14 @@
 `PeerClass(problem)` holds a copy of the problem's parameters. `train(epochs)` trains on minibatches
 in their natural order, from wherever the parameters are, and `params()` gives what they came to:
 weight (out, in) and bias, layer by layer. `predict()` computes the outputs of the problem's samples
-as its library's own kind of array. A class has what its library can do.
+as its library's own kind of array. `jacobians(wrt, single)` returns a call for each way that the
+library has of computing the Jacobians of all samples, or of the first: an array, or a tree of
+arrays in the order of the parameters. A class has what its library can do.
 """
 
 import importlib
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -80,6 +83,27 @@ def forward_flops(widths, rows):
     return 2 * rows * sum(i * o for i, o in pairwise(widths))
 
 
+def n_params(widths):
+    """Count weights and biases."""
+    return sum((i + 1) * o for i, o in pairwise(widths))
+
+
+def input_jacobian_flops(widths, rows):
+    """Forward, and the cheaper order of the product of the layers' Jacobians."""
+    products = [i * o for i, o in pairwise(widths)]
+    from_the_output = widths[-1] * sum(products[:-1])
+    from_the_input = widths[0] * sum(products[1:])
+    return forward_flops(widths, rows) + 2 * rows * min(from_the_output, from_the_input)
+
+
+def param_jacobian_flops(widths, rows):
+    """Forward, from the output to the first layer's, and the outer products with its inputs."""
+    products = [i * o for i, o in pairwise(widths)]
+    backward = 2 * rows * widths[-1] * sum(products[1:-1])
+    outer = rows * widths[-1] * sum(products[:-1])  # the last layer's are copies
+    return forward_flops(widths, rows) + backward + outer
+
+
 def label(widths):
     """Name a network by its widths."""
     return "-".join(map(str, widths))
@@ -124,3 +148,10 @@ class FastnnPeer:
 
     def predict(self):
         return self.net.predict(self.X, n_threads=self.n_threads)
+
+    def jacobians(self, wrt, single=False):
+        if single:
+            return {"": partial(self.net.jacobian, self.X[0], wrt)}
+        last = self.net.in_features if wrt == "input" else self.net.n_params
+        out = np.empty((len(self.X), self.net.out_features, last), self.X.dtype)
+        return {"": partial(self.net.jacobian, self.X, wrt, out=out, n_threads=self.n_threads)}

@@ -1,11 +1,14 @@
 """PyTorch, eager with its fused optimizers, and compiled."""
 
+from functools import partial
+
 import torch
 
 from bench.common import threads
 from bench.peers import ADAM, LEARNING_RATE, MOMENTUM
 
 torch.set_num_threads(threads())
+torch._dynamo.config.recompile_limit = 100  # a bench compiles one function for many networks
 
 
 class TorchPeer:
@@ -14,6 +17,7 @@ class TorchPeer:
     name = "torch"
 
     def __init__(self, problem):
+        self.activation = getattr(torch, problem.activation)
         activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[problem.activation]
         layers = []
         for weight, bias in problem.weights:
@@ -51,6 +55,28 @@ class TorchPeer:
         with torch.inference_mode():
             return self.net(self.X)
 
+    def jacobians(self, wrt, single=False):
+        calls, X = {}, self.X[0] if single else self.X
+        theta = [p.detach() for p in self.net.parameters()]
+        argument = ["params", "input"].index(wrt)
+        # by many parameters, jacfwd takes fifty times as long
+        for differentiate in [torch.func.jacrev, torch.func.jacfwd][: 1 + argument]:
+            jacobian = differentiate(partial(forward, self.activation), argument)
+            function = jacobian if single else torch.func.vmap(jacobian, (None, 0))
+            call = partial(self.prepared(function), theta, X)
+            calls[differentiate.__name__] = torch.no_grad()(call)
+        return calls
+
+    def prepared(self, function):
+        return function
+
+
+def forward(activation, theta, x):
+    linear = torch.nn.functional.linear
+    for i in range(0, len(theta) - 2, 2):
+        x = activation(linear(x, *theta[i : i + 2]))
+    return linear(x, *theta[-2:])
+
 
 class CompiledTorchPeer(TorchPeer):
     """Loss, gradient and update in one compiled function of plain tensors, or the forward pass.
@@ -82,6 +108,9 @@ class CompiledTorchPeer(TorchPeer):
 
         self.compiled_step = torch.compile(step, fullgraph=True)
         self.net = torch.compile(eager)
+
+    def prepared(self, function):
+        return torch.compile(function)
 
     @torch.no_grad()
     def train(self, epochs=1):

@@ -11,8 +11,8 @@ from fastnn import _core
 
 ROOT = Path(__file__).parents[1]
 BENCHES = [
-    "step", "xor", "tanh", "threads", "predict", "kernels", "elementwise", "accuracy",
-    "two_networks", "startup",
+    "step", "xor", "tanh", "threads", "predict", "jacobian", "gram", "kernels", "elementwise",
+    "accuracy", "two_networks", "startup",
 ]  # fmt: skip
 # What takes a while to import or compile is for those who run the benches in earnest.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
