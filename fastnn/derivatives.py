@@ -91,7 +91,7 @@ class Derivatives:
         multiplications; by the parameters it goes backward. Softmax's Jacobian is applied as
         diag(S) - S Sᵀ, which costs no product.
         """
-        if n_threads is None and (wrt == "input" or wrt == "params"):  # noqa: PLR1714
+        if n_threads is None and (wrt == "input" or wrt == "params"):
             ready = _core.engine.jacobian_ready(*self._engine_arrays, X, wrt == "params", out)
             if ready is not None:
                 return ready

@@ -32,8 +32,8 @@ PLACE = {
     name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)
 }
 KERNELS = [
-    "dtypes", "elementary", "packing", "tiles", "dots", "active", "gemm", "dense", "activations", "softmax",
-    "standardize", "losses", "curvature", "jacobians", "optimizers", "sampling",
+    "dtypes", "elementary", "packing", "tiles", "dots", "active", "gemm", "dense", "activations",
+    "softmax", "standardize", "losses", "curvature", "jacobians", "optimizers", "sampling",
 ]  # fmt: skip
 
 
