@@ -68,8 +68,13 @@ def shaped_array(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, 
     return array
 
 
-def output_array(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    """Check an array that a result is to be written into: its very memory, never a copy."""
+def output_array(
+    value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], inputs: dict[str, Array]
+) -> Array:
+    """Check an array that a result is to be written into: its very memory, never a copy.
+
+    It may not overlap the `inputs`, named as in the error.
+    """
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} is a {type(value).__name__}; an ndarray is wanted")
     if value.dtype != dtype or not value.dtype.isnative:
@@ -78,6 +83,9 @@ def output_array(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, 
         raise ValueError(f"{name} has shape {value.shape}; {shape} is wanted")
     if not value.flags.carray:
         raise ValueError(f"{name} is not C-contiguous, aligned and writable")
+    for other, array in inputs.items():
+        if np.may_share_memory(value, array):
+            raise ValueError(f"{name} shares memory with {other}; memory of its own is wanted")
     return value
 
 

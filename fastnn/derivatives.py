@@ -281,7 +281,8 @@ class Derivatives:
             jacobian: Array = np.empty(shape, x.dtype)
         else:
             wanted = shape[1:] if single else shape
-            jacobian = _checks.output_array(out, "out", x.dtype, wanted).reshape(shape)
+            inputs = {"X": x, "the parameters": self._model.params}
+            jacobian = _checks.output_array(out, "out", x.dtype, wanted, inputs).reshape(shape)
         outputs: Array = np.empty((len(x) if with_outputs else 0, self.out_features), x.dtype)
         for part in self._model.parts(len(x), 6 * self.out_features):
             _core.engine.jacobian(

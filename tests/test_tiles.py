@@ -13,8 +13,10 @@ from fastnn import _core
 HEADERS = Path(_core.__file__).parent / "kernels"
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
 SOURCE = """
+#include "active.h"
 #include "dot.h"
-const void *tables[] = {f32_tiles, f64_tiles, f32_dots, f64_dots};
+const void *tables[] = {
+    f32_tiles, f64_tiles, f32_dots, f64_dots, f32_actives, f64_actives};
 """
 
 
@@ -60,7 +62,7 @@ def assembly(request, tmp_path):
 )
 def test_loops_over_k_keep_their_sums_in_registers(assembly):
     loops = {name: loop_over_k(lines) for name, lines in functions(assembly)}
-    tiles = {name: loop for name, loop in loops.items() if re.search(r"_(tile|dot)_\d", name)}
+    tiles = {name: loop for name, loop in loops.items() if re.search(r"_(tile|dot|active)_\d", name)}
     assert len(tiles) > 40
     for name, loop in tiles.items():
         rows, vectors = map(int, re.search(r"(\d+)x(\d)$", name).groups())

@@ -22,5 +22,5 @@ def demand_memory(n_bytes: int, what: str) -> None:
     available = available_memory()
     if n_bytes > available:
         raise MemoryError(
-            f"{what} takes {n_bytes / 1e9:,.3g} GB, and {available / 1e9:,.3g} GB are available"
+            f"{what} takes {n_bytes / 1e9:,.1f} GB, and {available / 1e9:,.1f} GB are available"
         )

@@ -56,7 +56,7 @@ def jacobian(
     cdef Py_ssize_t r = block_rows(plan, by_params)
     cdef Py_ssize_t chunk = chunk_samples(plan, r, max(n, 1), sizeof(real))
     cdef Workspace workspace
-    if n == 0 or out.shape[2] == 0:
+    if n == 0:
         return
     workspace = take_workspace(blocks_bytes(plan, chunk, r, sizeof(real), n_threads))
     with nogil:

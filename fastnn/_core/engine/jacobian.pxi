@@ -304,7 +304,7 @@ cdef void params_rows(
     cdef const Operation *operation
     cdef const real *op_x
     cdef const real *block
-    cdef Py_ssize_t sample_bytes = r * plan.n_params * <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t sample_bytes = r * (plan.n_params + 1) * <Py_ssize_t>sizeof(real)
     cdef Py_ssize_t most = max(<Py_ssize_t>1, ROWS_BYTES // sample_bytes)
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t i
