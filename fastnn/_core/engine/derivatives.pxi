@@ -309,9 +309,9 @@ def gram(
     cdef int kind = loss_kind(loss)
     cdef Py_ssize_t r = loss_rank(kind, plan.n_out)
     cdef Py_ssize_t chunk = min(chunk_samples(plan, r, n, sizeof(real)), <Py_ssize_t>256)
-    cdef Py_ssize_t per_thread = gram_scratch(chunk, plan, sizeof(real))
+    cdef Py_ssize_t per_thread = gram_scratch(plan, chunk, sizeof(real))
     cdef Py_ssize_t root_size = chunk * r * plan.n_out
-    cdef Py_ssize_t row_bytes = chunk * plan.n_params * sizeof(real) if r == 1 else 0
+    cdef Py_ssize_t rows_size = chunk * plan.n_params if r == 1 else 0
     cdef Workspace workspace
     cdef const int64_t[::1] label_view
     cdef const int64_t *label_data = NULL
@@ -319,6 +319,7 @@ def gram(
     cdef real *blocks
     cdef real *slopes
     cdef real *root
+    cdef real *rows
     cdef real *y
     cdef char *factors
     cdef Block *at_linear
@@ -330,13 +331,14 @@ def gram(
     if labelled:
         label_view = labels
     workspace = take_workspace(
-        blocks_bytes(plan, chunk, r, sizeof(real), n_threads) + root_size * sizeof(real)
-        + n_threads * per_thread + row_bytes + 64)
+        blocks_bytes(plan, chunk, r, sizeof(real), n_threads)
+        + (root_size + rows_size) * sizeof(real) + n_threads * per_thread + 64)
     activations = <real *>(workspace.data + gemm_workspace(n_threads))
     blocks = activations + chunk * plan.row_width
     slopes = blocks + chunk * r * plan.row_width
     root = slopes + (chunk + 1) * plan.max_width
-    at_linear = <Block *>aligned(<char *>(root + root_size))
+    rows = root + root_size
+    at_linear = <Block *>aligned(<char *>(rows + rows_size))
     factors = aligned(<char *>(at_linear + plan.n_operations))
     with nogil:
         while first < n:
@@ -351,8 +353,8 @@ def gram(
                       plan.n_operations - 1, plan.first_trainable,
                       block_of(root, 0 if root_is_shared(kind) else r * plan.n_out),
                       blocks, slopes, <real *>NULL, at_linear, workspace.data, n_threads)
-            add_gram(plan, &x[first, 0], activations, samples, r, at_linear, &out[0, 0],
-                     accumulate or first > 0, factors, per_thread, workspace.data, n_threads)
+            add_gram(plan, &x[first, 0], activations, samples, r, at_linear, rows, &out[0, 0],
+                     accumulate or first > 0, factors, per_thread, n_threads)
             first += samples
         if complete:
             mirror(&out[0, 0], plan.n_params)

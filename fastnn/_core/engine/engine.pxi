@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy, memset
 from numpy.random cimport bitgen_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from fastnn._core.kernels.active cimport active_pays, times_active
+from fastnn._core.kernels.active cimport active_pays, product_of_active, times_active
 from fastnn._core.kernels.activations cimport (
     NOT_AN_ACTIVATION, RELU, activation_backward, activation_forward, activation_kind)
 from fastnn._core.kernels.curvature cimport (

@@ -1,153 +1,212 @@
-# The Gauss-Newton matrix Σ Jᵀ H_L J over the samples, without the Jacobian J.
+# The Gauss-Newton matrix Σ Jᵀ H_L J over the samples.
 #
 # a) With a root Q of the loss's Hessian, QᵀQ = H_L, the matrix is a sum of (QJ)ᵀ(QJ). So reverse
 #    accumulation starts from Q in place of the identity, and what it finds at the linear layers,
 #    the cotangents C, holds H_L already.
-# b) For one row a sample, the rows of QJ are written for a chunk and multiplied: (QJ)ᵀ (QJ).
-# c) For r rows, a block of the matrix that belongs to weights W_ij of one layer and W_i'j' of
-#    another is Σ_s (Σ_k C_ski C'_ski') a_sj a'_sj'. The inner sum is formed once for all j and j',
-#    so that the large product has one row a sample where (QJ)ᵀ (QJ) has r.
-# d) The matrix is symmetric: only what stands on and right of the diagonal is computed, and
-#    `mirror` copies it. Threads share the rows of the matrix.
+# b) The matrix is made in groups of rows, those that belong to the weights and the bias of one unit
+#    i of a layer. Behind a ReLU only those samples count for which the unit is active, about half.
+#    Threads share the groups.
+# c) For one cotangent a sample, the rows of QJ are written for a chunk of samples, and a group is
+#    the product of c_si a_sj with them.
+# d) For r of them, J is never formed. The block for weights W_ij of one layer and W_i'j' of another
+#    is Σ_s (Σ_k C_ski C'_ski') a_sj a'_sj'. The inner sum is formed once for all j and j', so that
+#    the large product has one row a sample where (QJ)ᵀ (QJ) has r.
+# e) The matrix is symmetric: only what stands on and right of the diagonal is computed, and
+#    `mirror` copies it.
 
 cdef enum:
-    GRAM_COLUMNS = 256      # of one product
-    GRAM_ROWS = 56         # of one product; a multiple of the tiles' heights
+    GRAM_COLUMNS = 128  # of a factor: of weights that are taken together,
+    GRAM_INPUTS = 4     # or of a unit's own inputs, times the other layer's outputs
 
 
-cdef Py_ssize_t gram_scratch(Py_ssize_t samples, Plan plan, Py_ssize_t itemsize) noexcept nogil:
-    """Bytes for one thread: the second factor of a product, and its inner sums."""
-    cdef Py_ssize_t columns = max(<Py_ssize_t>GRAM_COLUMNS, plan.max_width)
-    return (samples * (columns + plan.max_width) * itemsize + 63) // 64 * 64
+cdef struct Unit:  # one output of a linear layer, and the samples for which it is active
+    const Operation *layer
+    Py_ssize_t number       # of the operation
+    Py_ssize_t i
+    Py_ssize_t active
+    int32_t *samples
+
+
+cdef Py_ssize_t gram_scratch(
+    Plan plan, Py_ssize_t samples, Py_ssize_t itemsize,
+) noexcept nogil:
+    """Bytes for one thread: the index of a unit's samples, sums, and a factor of a product."""
+    cdef Py_ssize_t columns = plan.max_width + max(
+        <Py_ssize_t>GRAM_COLUMNS, GRAM_INPUTS * plan.max_width)
+    return (samples * (columns * itemsize + sizeof(int32_t)) + 127) // 64 * 64
 
 
 cdef void add_gram(
     Plan plan, const real *x, const real *activations, Py_ssize_t samples, Py_ssize_t r,
-    const Block *at_linear, real *matrix, bint accumulate, char *factors, Py_ssize_t per_thread,
-    char *scratch, int n_threads,
+    const Block *at_linear, real *rows, real *matrix, bint accumulate,
+    char *factors, Py_ssize_t per_thread, int n_threads,
 ) noexcept nogil:
-    """The samples' share of the matrix, by the cheaper of the two ways."""
-    cdef Py_ssize_t rows = 0
-    cdef Py_ssize_t i, row, thread
+    """matrix (+)= the samples' share. `rows` is room for (samples, n_params) if r is 1."""
+    cdef Py_ssize_t units = 0
+    cdef Py_ssize_t i, number, thread
     if r == 1:
-        params_rows(plan, x, activations, samples, 1, at_linear, <real *>factors)
-        add_gram_of_rows(<real *>factors, samples, plan.n_params, matrix, accumulate, scratch,
-                         n_threads)
-        return
+        params_rows(plan, x, activations, samples, 1, at_linear, rows)
     for i in range(plan.n_operations):
         if plan.operations[i].kind == DENSE:
-            rows += plan.operations[i].n_out
-    for row in prange(rows, num_threads=n_threads, schedule="dynamic"):
+            units += plan.operations[i].n_out
+    for number in prange(units, num_threads=n_threads, schedule="dynamic"):
         thread = threadid()
-        add_gram_row(plan, row, x, activations, samples, r, at_linear, matrix, accumulate,
-                     <real *>(factors + thread * per_thread), scratch + gemm_workspace(thread))
+        add_gram_of_unit(plan, number, x, activations, samples, r, at_linear, rows, matrix,
+                         accumulate, factors + thread * per_thread)
+
+
+cdef void add_gram_of_unit(
+    Plan plan, Py_ssize_t number, const real *x, const real *activations, Py_ssize_t samples,
+    Py_ssize_t r, const Block *at_linear, const real *rows, real *matrix, bint accumulate,
+    char *room,
+) noexcept nogil:
+    """The group of the matrix's rows that belongs to a unit, counted through all linear layers."""
+    cdef Unit unit
+    cdef const real *a = x
+    cdef const real *y
+    cdef Py_ssize_t s
+    unit.number = plan.first_trainable
+    unit.i = number
+    while True:
+        unit.layer = &plan.operations[unit.number]
+        if unit.layer.kind == DENSE:
+            if unit.i < unit.layer.n_out:
+                break
+            unit.i -= unit.layer.n_out
+        unit.number += 1
+    unit.samples = <int32_t *>room
+    unit.active = 0
+    y = activations + unit.layer.output * samples + unit.i
+    for s in range(samples):
+        unit.samples[unit.active] = s
+        unit.active += not unit.layer.relu or not y[s * unit.layer.n_out] <= 0
+    room = aligned(<char *>(unit.samples + samples))
+    if unit.number > 0:
+        a = activations + plan.operations[unit.number - 1].output * samples
+    if r == 1:
+        add_gram_of_rows(plan, &unit, a, at_linear, rows, matrix, accumulate, <real *>room)
+    else:
+        add_gram_of_sums(plan, &unit, a, x, activations, samples, r, at_linear, matrix, accumulate,
+                         <real *>room)
 
 
 cdef void add_gram_of_rows(
-    const real *rows, Py_ssize_t samples, Py_ssize_t n_params, real *matrix, bint accumulate,
-    char *scratch, int n_threads,
+    Plan plan, const Unit *unit, const real *a, const Block *at_linear, const real *rows,
+    real *matrix, bint accumulate, real *factor,
 ) noexcept nogil:
-    """matrix (+)= rowsᵀ rows for one row (n_params,) a sample, on and right of the diagonal."""
-    cdef Py_ssize_t parts = (n_params + GRAM_ROWS - 1) // GRAM_ROWS
-    cdef Py_ssize_t part, first
-    cdef real *c
-    for part in range(parts):
-        first = part * GRAM_ROWS
-        c = matrix + first * (n_params + 1)
-        gemm(min(<Py_ssize_t>GRAM_ROWS, n_params - first), n_params - first, samples,
-             rows + first, 1, n_params, rows + first, n_params, 1, c if accumulate else NULL,
-             n_params, c, n_params, False, <const real *>NULL, scratch, n_threads)
+    """The unit's share of rowsᵀ rows, from its first weight's column on, and from its bias's."""
+    cdef const Operation *layer = unit.layer
+    cdef const Block *block = &at_linear[unit.number]
+    cdef const real *c = <const real *>block.rows + unit.i
+    cdef Py_ssize_t column = layer.weight + unit.i * layer.n_in
+    cdef Py_ssize_t t, s, j
+    for t in range(unit.active):
+        s = unit.samples[t]
+        for j in range(layer.n_in):
+            factor[s * layer.n_in + j] = c[s * block.stride] * a[s * layer.n_in + j]
+    product_of_active(
+        layer.n_in, plan.n_params - column, unit.active, unit.samples,
+        factor, <Py_ssize_t>1, layer.n_in, rows + column, plan.n_params,
+        matrix + column * (plan.n_params + 1), plan.n_params, accumulate)
+    column = layer.bias + unit.i
+    if layer.bias >= 0:
+        product_of_active(
+            <Py_ssize_t>1, plan.n_params - column, unit.active, unit.samples,
+            c, <Py_ssize_t>1, block.stride, rows + column, plan.n_params,
+            matrix + column * (plan.n_params + 1), plan.n_params, accumulate)
 
 
-cdef void add_gram_row(
-    Plan plan, Py_ssize_t row, const real *x, const real *activations,
+cdef void add_gram_of_sums(
+    Plan plan, const Unit *unit, const real *a, const real *x, const real *activations,
     Py_ssize_t samples, Py_ssize_t r, const Block *at_linear, real *matrix, bint accumulate,
-    real *factor, char *scratch,
+    real *room,
 ) noexcept nogil:
-    """The rows of the matrix that belong to one output i of a linear layer l, W_i and b_i.
+    """The unit's share from the inner sums Σ_k C_ski C'_ski', layer by layer.
 
-    `row` counts the outputs of all linear layers.
+    Of the three factors two are multiplied first: the sums and the other layer's inputs, which
+    makes long rows, or the sums and one of the unit's own inputs, where that is less work.
     """
-    cdef const Operation *layer
+    cdef const Operation *layer = unit.layer
     cdef const Operation *other
-    cdef const real *a
+    cdef const Block *block = &at_linear[unit.number]
     cdef const real *other_a
-    cdef real *sums = factor + samples * max(<Py_ssize_t>GRAM_COLUMNS, plan.max_width)
-    cdef real *weight_rows
-    cdef real *bias_row
-    cdef Py_ssize_t i = row
-    cdef Py_ssize_t number = plan.first_trainable
-    cdef Py_ssize_t m, first, count, most, columns, place
-    while plan.operations[number].kind != DENSE or i >= plan.operations[number].n_out:
-        if plan.operations[number].kind == DENSE:
-            i -= plan.operations[number].n_out
-        number += 1
-    layer = &plan.operations[number]
-    a = activations + plan.operations[number - 1].output * samples if number > 0 else x
-    weight_rows = matrix + (layer.weight + i * layer.n_in) * plan.n_params
-    bias_row = matrix + (layer.bias + i) * plan.n_params
-    for m in range(number, plan.n_operations):
+    cdef real one = 1
+    cdef real *sums = room
+    cdef real *factor = sums + samples * plan.max_width
+    cdef real *weight_rows = matrix + (layer.weight + unit.i * layer.n_in) * plan.n_params
+    cdef real *bias_row = matrix + (layer.bias + unit.i) * plan.n_params
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t m, first, count, inputs, done, j
+    for m in range(unit.number, plan.n_operations):
         other = &plan.operations[m]
         if other.kind != DENSE:
             continue
         other_a = activations + plan.operations[m - 1].output * samples if m > 0 else x
         weighted_sums(
-            samples, r, other.n_out,
-            <const real *>at_linear[number].rows + i, at_linear[number].stride, layer.n_out,
-            <const real *>at_linear[m].rows, at_linear[m].stride, other.n_out,
-            sums, other.n_out)
-        most = max(<Py_ssize_t>1, GRAM_COLUMNS // other.n_in)
-        first = i if m == number else 0
-        while first < other.n_out:
-            count = min(most, other.n_out - first)
-            columns = count * other.n_in
-            outer(samples, <Py_ssize_t>1, count, other.n_in, sums + first, other.n_out,
-                  <Py_ssize_t>0, other_a, other.n_in, factor, columns, <Py_ssize_t>0)
-            place = other.weight + first * other.n_in
-            add_product(a, layer.n_in, factor, columns, columns, samples,
-                        weight_rows + place, plan.n_params, accumulate, scratch)
-            if layer.bias >= 0 and m != number:
-                add_column_sums(factor, columns, columns, samples, bias_row + place, accumulate,
-                                scratch)
-            first += count
+            unit.active, unit.samples, r, other.n_out,
+            <const real *>block.rows + unit.i, block.stride, layer.n_out,
+            <const real *>at_linear[m].rows, at_linear[m].stride, sums)
+        first = unit.i if m == unit.number else 0
+        # vectors that end with a row of the other's inputs are not full
+        if (lanes - other.n_in % lanes) % lanes * layer.n_in < 3 * other.n_in:
+            count = other.n_out - first
+            done = 0
+            while done < layer.n_in:
+                inputs = min(<Py_ssize_t>GRAM_INPUTS, layer.n_in - done)
+                outer(unit.active, unit.samples, <Py_ssize_t>1, inputs, count,
+                      a + done, layer.n_in, <Py_ssize_t>0, sums + first, other.n_out,
+                      factor, inputs * count, <Py_ssize_t>0)
+                for j in range(inputs):
+                    product_of_active(
+                        count, other.n_in, unit.active, unit.samples,
+                        factor + j * count, <Py_ssize_t>1, inputs * count, other_a, other.n_in,
+                        weight_rows + (done + j) * plan.n_params + other.weight
+                        + first * other.n_in, other.n_in, accumulate)
+                done += inputs
+        else:
+            while first < other.n_out:
+                count = min(max(<Py_ssize_t>1, GRAM_COLUMNS // other.n_in), other.n_out - first)
+                outer(unit.active, unit.samples, <Py_ssize_t>1, count, other.n_in,
+                      sums + first, other.n_out, <Py_ssize_t>0, other_a, other.n_in,
+                      factor, count * other.n_in, <Py_ssize_t>0)
+                product_of_active(
+                    layer.n_in, count * other.n_in, unit.active, unit.samples,
+                    a, <Py_ssize_t>1, layer.n_in, factor, count * other.n_in,
+                    weight_rows + other.weight + first * other.n_in, plan.n_params, accumulate)
+                first += count
         if other.bias >= 0:
-            add_product(a, layer.n_in, sums, other.n_out, other.n_out, samples,
-                        weight_rows + other.bias, plan.n_params, accumulate, scratch)
-            if layer.bias >= 0:
-                add_column_sums(sums, other.n_out, other.n_out, samples, bias_row + other.bias,
-                                accumulate, scratch)
-
-
-cdef inline void add_product(
-    const real *a, Py_ssize_t m, const real *b, Py_ssize_t b_row, Py_ssize_t n, Py_ssize_t samples,
-    real *c, Py_ssize_t c_row, bint accumulate, char *scratch,
-) noexcept nogil:
-    """c (m, n) (+)= aᵀ b for a (samples, m)."""
-    gemm(m, n, samples, a, 1, m, b, b_row, 1, c if accumulate else NULL, c_row, c, c_row,
-         False, <const real *>NULL, scratch, 1)
-
-
-cdef inline void add_column_sums(
-    const real *b, Py_ssize_t b_row, Py_ssize_t n, Py_ssize_t samples, real *c, bint accumulate,
-    char *scratch,
-) noexcept nogil:
-    cdef real one = 1
-    gemm(1, n, samples, &one, 0, 0, b, b_row, 1, c if accumulate else NULL, 0, c, n,
-         False, <const real *>NULL, scratch, 1)
+            product_of_active(
+                layer.n_in, other.n_out, unit.active, unit.samples, a, <Py_ssize_t>1, layer.n_in,
+                sums, other.n_out, weight_rows + other.bias, plan.n_params, accumulate)
+        if layer.bias >= 0 and m != unit.number:
+            product_of_active(
+                other.n_out, other.n_in, unit.active, unit.samples, sums, <Py_ssize_t>1,
+                other.n_out, other_a, other.n_in, bias_row + other.weight, other.n_in, accumulate)
+        if layer.bias >= 0 and other.bias >= 0:
+            product_of_active(
+                <Py_ssize_t>1, other.n_out, unit.active, unit.samples, &one, <Py_ssize_t>0,
+                <Py_ssize_t>0, sums, other.n_out, bias_row + other.bias, other.n_out, accumulate)
 
 
 cdef void mirror(real *matrix, Py_ssize_t n) noexcept nogil:
-    """Copy what stands right of the diagonal to its left, square by square."""
+    """Copy what stands right of the diagonal to its left, square by square.
+
+    Several squares that will lie side by side are done together, since they share cache lines.
+    """
     cdef Py_ssize_t side = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
-    cdef Py_ssize_t i0, j0, i, j
-    i0 = 0
-    while i0 < n:
-        for i in range(i0, min(i0 + side, n)):
-            for j in range(i + 1, min(i0 + side, n)):
-                matrix[j * n + i] = matrix[i * n + j]
-        j0 = i0 + side
+    cdef Py_ssize_t first, i0, j0, i, j
+    first = 0
+    while first < n:
+        j0 = first
         while j0 < n:
-            transpose(side, min(side, n - j0), side, matrix + i0 * n + j0, n,
-                      matrix + j0 * n + i0, n)
+            i0 = first
+            while i0 < min(first + 4 * side, j0):
+                transpose(side, min(side, n - j0), side, matrix + i0 * n + j0, n,
+                          matrix + j0 * n + i0, n)
+                i0 += side
+            if i0 == j0:
+                for i in range(i0, min(i0 + side, n)):
+                    for j in range(i + 1, min(i0 + side, n)):
+                        matrix[j * n + i] = matrix[i * n + j]
             j0 += side
-        i0 += side
+        first += 4 * side

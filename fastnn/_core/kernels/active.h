@@ -1,4 +1,4 @@
-/* Products over some steps of k only: C[0:R, 0:W] = Σ over p in `index` of A[0:R, p] B[p, 0:W].
+/* Products over some steps of k: C[0:R, 0:W] = start + Σ over p in `index` of A[0:R, p] B[p, 0:W].
  *
  * ReLU's derivative leaves about half of a sample's units active, and the others' products would be
  * with zero. Which ones differs from sample to sample, so each sample is a product of its own, of
@@ -10,11 +10,16 @@
 
 #include "tile.h"
 
-#define ZERO_FIRST(i) vector c##i = {0};
 
+/* without HAVE_MASKS the last vector is read element by element: B is not packed, and may end */
 #define ACTIVE_B_2(T) \
-    vector b0 = LOAD(b); KEEP_VECTOR(b0); vector b1 = LOAD_LAST(T, b + LANES); KEEP_VECTOR(b1);
-#define ACTIVE_B_4(T) B_4(T)
+    vector b0 = LOAD(b); KEEP_VECTOR(b0); \
+    vector b1 = T##_load_some(b + LANES, mask); KEEP_VECTOR(b1);
+#define ACTIVE_B_4(T) \
+    vector b0 = LOAD(b); KEEP_VECTOR(b0); \
+    vector b1 = LOAD(b + LANES); KEEP_VECTOR(b1); \
+    vector b2 = LOAD(b + 2 * LANES); KEEP_VECTOR(b2); \
+    vector b3 = T##_load_some(b + 3 * LANES, mask); KEEP_VECTOR(b3);
 #define AT_POINTER(i) const scalar *p##i = a + i * s; __asm__("" : "+r"(p##i));
 
 /* One vector a row gives few sums, each a chain of additions that wait for one another: so the next
@@ -39,7 +44,8 @@
 
 #define ACTIVE_ARGUMENTS(SCALAR) \
     ptrdiff_t count, const int32_t *index, const SCALAR *a_0, ptrdiff_t s, ptrdiff_t a_col, \
-    const SCALAR *b_0, ptrdiff_t b_row, ptrdiff_t last, SCALAR *c, ptrdiff_t c_row
+    const SCALAR *b_0, ptrdiff_t b_row, ptrdiff_t last, \
+    const SCALAR *start, ptrdiff_t start_row, SCALAR *c, ptrdiff_t c_row
 
 #define ACTIVE(T, SCALAR, R, W) \
 static void T##_active_##R##x##W(ACTIVE_ARGUMENTS(SCALAR)) \
@@ -48,8 +54,6 @@ static void T##_active_##R##x##W(ACTIVE_ARGUMENTS(SCALAR)) \
     typedef T##_vector vector; \
     typedef T##_unaligned unaligned __attribute__((unused)); \
     const T##_mask mask = T##_first(last); \
-    const scalar *start = (const scalar *)zeros; \
-    const ptrdiff_t start_row = 0; \
     ROWS_##R(START_##W##_##T) \
     for (ptrdiff_t t = 0; t < count; t++) { \
         const scalar *b = b_0 + index[t] * b_row; \
@@ -69,20 +73,20 @@ static void T##_active_##R##x1(ACTIVE_ARGUMENTS(SCALAR)) \
     typedef T##_unaligned unaligned __attribute__((unused)); \
     const T##_mask mask = T##_first(last); \
     ptrdiff_t t = 0; \
-    ROWS_##R(ZERO_FIRST) \
+    ROWS_##R(START_1_##T) \
     ROWS_##R(ZERO_NEXT) \
     for (; t + 1 < count; t += 2) { \
         const scalar *a = a_0 + index[t] * a_col; \
         const ptrdiff_t d = (index[t + 1] - index[t]) * a_col; \
-        vector b0 = LOAD_LAST(T, b_0 + index[t] * b_row); KEEP_VECTOR(b0); \
-        vector b1 = LOAD_LAST(T, b_0 + index[t + 1] * b_row); KEEP_VECTOR(b1); \
+        vector b0 = T##_load_some(b_0 + index[t] * b_row, mask); KEEP_VECTOR(b0); \
+        vector b1 = T##_load_some(b_0 + index[t + 1] * b_row, mask); KEEP_VECTOR(b1); \
         POINTERS_##R(AT_POINTER) \
         ROWS_##R(MULTIPLY_1) \
         ROWS_##R(MULTIPLY_NEXT) \
     } \
     if (t < count) { \
         const scalar *a = a_0 + index[t] * a_col; \
-        vector b0 = LOAD_LAST(T, b_0 + index[t] * b_row); KEEP_VECTOR(b0); \
+        vector b0 = T##_load_some(b_0 + index[t] * b_row, mask); KEEP_VECTOR(b0); \
         POINTERS_##R(AT_POINTER) \
         ROWS_##R(MULTIPLY_1) \
     } \

@@ -5,16 +5,18 @@ from libc.stdint cimport int32_t
 
 from fastnn._core.kernels.dtypes cimport real
 from fastnn._core.kernels.packing cimport HAVE_MASKS, VECTOR_BYTES
-from fastnn._core.kernels.tiles cimport TILE_ROWS, WIDE_TILE_ROWS, height_of_block
+from fastnn._core.kernels.tiles cimport TILE_ROWS, WIDE_TILE_ROWS, first, height_of_block
 
 
 cdef extern from "active.h" nogil:
     ctypedef void (*f32_active)(
         ptrdiff_t, const int32_t *, const float *, ptrdiff_t, ptrdiff_t,
-        const float *, ptrdiff_t, ptrdiff_t, float *, ptrdiff_t) noexcept
+        const float *, ptrdiff_t, ptrdiff_t,
+        const float *, ptrdiff_t, float *, ptrdiff_t) noexcept
     ctypedef void (*f64_active)(
         ptrdiff_t, const int32_t *, const double *, ptrdiff_t, ptrdiff_t,
-        const double *, ptrdiff_t, ptrdiff_t, double *, ptrdiff_t) noexcept
+        const double *, ptrdiff_t, ptrdiff_t,
+        const double *, ptrdiff_t, double *, ptrdiff_t) noexcept
     f32_active f32_actives[3][14]  # the header's table has TILE_ROWS entries a row
     f64_active f64_actives[3][14]
     ptrdiff_t f32_positive(ptrdiff_t, const float *, int32_t *) noexcept
@@ -42,20 +44,22 @@ cdef inline void times_active(
     for s in range(samples):
         count = positive(k, relu_output + s * k, index)
         product_of_active(r, n, count, index, block + s * stride, k, <Py_ssize_t>1, weight, n,
-                          out + s * r * n, n)
+                          out + s * r * n, n, False)
 
 
 cdef inline void product_of_active(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t count, const int32_t *index,
     const real *a, Py_ssize_t a_row, Py_ssize_t a_col, const real *b, Py_ssize_t b_row,
-    real *c, Py_ssize_t c_row,
+    real *c, Py_ssize_t c_row, bint accumulate,
 ) noexcept nogil:
-    """C (m, n) = Σ over p in `index` of A[:, p] B[p, :], where rows of B have no gaps."""
+    """C (m, n) (+)= Σ over p in `index` of A[:, p] B[p, :], where rows of B have no gaps."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef Py_ssize_t j = 0
     cdef Py_ssize_t row, rows, block, blocks, vectors, columns, last
+    cdef const real *start = c if accumulate else NULL
+    cdef Py_ssize_t start_row = c_row if accumulate else 0
     while j < n:
-        vectors = 4 if n - j > 3 * lanes and WIDE_TILE_ROWS >= 5 else 2 if n - j > lanes else 1
+        vectors = 4 if n - j > 3 * lanes and m <= WIDE_TILE_ROWS else 2 if n - j > lanes else 1
         columns = min(n - j, vectors * lanes)
         last = columns - (vectors - 1) * lanes
         blocks = WIDE_TILE_ROWS if vectors == 4 else TILE_ROWS
@@ -66,11 +70,11 @@ cdef inline void product_of_active(
             if real is float:
                 f32_actives[vectors >> 1][rows - 1](
                     count, index, a + row * a_row, a_row, a_col, b + j, b_row, last,
-                    c + row * c_row + j, c_row)
+                    first(start, row * start_row + j), start_row, c + row * c_row + j, c_row)
             else:
                 f64_actives[vectors >> 1][rows - 1](
                     count, index, a + row * a_row, a_row, a_col, b + j, b_row, last,
-                    c + row * c_row + j, c_row)
+                    first(start, row * start_row + j), start_row, c + row * c_row + j, c_row)
             row += rows
         j += columns
 
@@ -79,4 +83,5 @@ cdef inline Py_ssize_t positive(Py_ssize_t n, const real *y, int32_t *index) noe
     """Write the places of the elements that are not ≤ 0; returns how many."""
     if real is float:
         return f32_positive(n, y, index)
-    return f64_positive(n, y, index)
+    else:
+        return f64_positive(n, y, index)

@@ -10,6 +10,7 @@ sample.
 """
 
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
 from fastnn._core.kernels.dtypes cimport real
@@ -20,17 +21,19 @@ from fastnn._core.kernels.softmax cimport (
 
 cdef extern from "outer.h" nogil:
     void f32_outer(
-        ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
-        const float *, ptrdiff_t, float *, ptrdiff_t, ptrdiff_t) noexcept
+        ptrdiff_t, const int32_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+        const float *, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t,
+        float *, ptrdiff_t, ptrdiff_t) noexcept
     void f32_weighted_sums(
-        ptrdiff_t, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
-        const float *, ptrdiff_t, ptrdiff_t, float *, ptrdiff_t) noexcept
+        ptrdiff_t, const int32_t *, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
+        const float *, ptrdiff_t, float *) noexcept
     void f64_outer(
-        ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t,
-        const double *, ptrdiff_t, double *, ptrdiff_t, ptrdiff_t) noexcept
+        ptrdiff_t, const int32_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+        const double *, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t,
+        double *, ptrdiff_t, ptrdiff_t) noexcept
     void f64_weighted_sums(
-        ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t,
-        const double *, ptrdiff_t, ptrdiff_t, double *, ptrdiff_t) noexcept
+        ptrdiff_t, const int32_t *, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t,
+        const double *, ptrdiff_t, double *) noexcept
 
 
 cdef inline void identity_block(real *block, Py_ssize_t n) noexcept nogil:
@@ -177,7 +180,7 @@ cdef inline void linear_params_rows(
     Row k of sample s starts at (s * r + k) * n_params.
     """
     cdef Py_ssize_t s, k
-    outer(samples, r, n_out, n_in, block, stride, n_out, x, n_in,
+    outer(samples, NULL, r, n_out, n_in, block, stride, n_out, x, n_in,
           jacobian, r * n_params, n_params)
     if bias:
         jacobian += n_out * n_in
@@ -188,27 +191,31 @@ cdef inline void linear_params_rows(
 
 
 cdef inline void outer(
-    Py_ssize_t samples, Py_ssize_t r, Py_ssize_t rows, Py_ssize_t n,
+    Py_ssize_t samples, const int32_t *index, Py_ssize_t r, Py_ssize_t rows, Py_ssize_t n,
     const real *c, Py_ssize_t c_sample, Py_ssize_t c_row, const real *a, Py_ssize_t a_sample,
     real *out, Py_ssize_t out_sample, Py_ssize_t out_row,
 ) noexcept nogil:
-    """out[s, k] (rows, n) = c[s, k] (rows,) ⊗ a[s] (n,). See outer.h."""
+    """out[s, k] (rows, n) = c[s, k] (rows,) ⊗ a[s] (n,) for so many samples, or those of `index`.
+
+    See outer.h.
+    """
     if real is float:
-        f32_outer(samples, r, rows, n, c, c_sample, c_row, a, a_sample, out, out_sample, out_row)
+        f32_outer(samples, index, r, rows, n, c, c_sample, c_row, a, a_sample,
+                  out, out_sample, out_row)
     else:
-        f64_outer(samples, r, rows, n, c, c_sample, c_row, a, a_sample, out, out_sample, out_row)
+        f64_outer(samples, index, r, rows, n, c, c_sample, c_row, a, a_sample,
+                  out, out_sample, out_row)
 
 
 cdef inline void weighted_sums(
-    Py_ssize_t samples, Py_ssize_t r, Py_ssize_t n,
+    Py_ssize_t samples, const int32_t *index, Py_ssize_t r, Py_ssize_t n,
     const real *column, Py_ssize_t column_sample, Py_ssize_t column_row,
-    const real *block, Py_ssize_t block_sample, Py_ssize_t block_row,
-    real *sums, Py_ssize_t sums_sample,
+    const real *block, Py_ssize_t block_sample, real *sums,
 ) noexcept nogil:
-    """sums[s] (n,) = Σ over k of column[s, k] block[s, k] (n,)."""
+    """sums[s] (n,) = Σ over k of column[s, k] block[s, k] (n,) for the samples of `index`."""
     if real is float:
-        f32_weighted_sums(samples, r, n, column, column_sample, column_row,
-                          block, block_sample, block_row, sums, sums_sample)
+        f32_weighted_sums(samples, index, r, n, column, column_sample, column_row,
+                          block, block_sample, sums)
     else:
-        f64_weighted_sums(samples, r, n, column, column_sample, column_row,
-                          block, block_sample, block_row, sums, sums_sample)
+        f64_weighted_sums(samples, index, r, n, column, column_sample, column_row,
+                          block, block_sample, sums)
