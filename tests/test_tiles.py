@@ -62,9 +62,9 @@ def assembly(request, tmp_path):
 )
 def test_loops_over_k_keep_their_sums_in_registers(assembly):
     loops = {name: loop_over_k(lines) for name, lines in functions(assembly)}
-    tiles = {
-        name: loop for name, loop in loops.items() if re.search(r"_(tile|dot|active)_\d", name)
-    }
+    # without masks, those over active units read the end of a row in a loop of its own
+    kinds = "tile|dot|active" if "ymm" in assembly else "tile|dot"
+    tiles = {name: loop for name, loop in loops.items() if re.search(rf"_({kinds})_\d", name)}
     assert len(tiles) > 40
     for name, loop in tiles.items():
         rows, vectors = map(int, re.search(r"(\d+)x(\d)$", name).groups())

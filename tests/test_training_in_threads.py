@@ -37,7 +37,7 @@ def test_other_threads_run_during_one_call_of_the_engine(isa, rng):
             seen.add(trainer.epoch)
     thread.join()
     # Were the interpreter's lock held, no epoch between the first and the last could be seen.
-    assert len(seen - {before, 100}) > 10
+    assert seen - {before, 100}
 
 
 def test_a_second_fit_of_a_network_in_training_raises(rng):
@@ -74,6 +74,7 @@ def test_networks_train_and_predict_in_threads_at_once(isa, rng):
     assert together == alone
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX's, if another test imported it
 def test_a_child_forked_in_the_middle_of_a_fit_goes_on(rng):
     """Its OpenMP threads are gone, and it must not wait for them."""
 
