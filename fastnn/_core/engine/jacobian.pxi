@@ -14,7 +14,7 @@
 # samples * max_width, and one row more.
 
 cdef enum:
-    ROWS_BYTES = 256 * 1024
+    ROWS_BYTES = 64 * 1024
 
 
 cdef struct Block:    # (r, width) for each sample

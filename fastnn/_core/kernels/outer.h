@@ -57,10 +57,14 @@ static void T##_outer_narrow(OUTER_ARGUMENTS(SCALAR)) \
             const SCALAR *from = c + s * c_sample + k * c_row; \
             SCALAR *to = out + s * out_sample + k * out_row; \
             ptrdiff_t e = 0, t = 0, row = 0; \
-            for (; e < size; e += L) { \
-                const ptrdiff_t left = rows - row - first[t]; \
+            for (; row + first[t] + L <= rows; e += L) { \
+                const T##_vector factors = *(const T##_unaligned *)(from + row + first[t]); \
+                *(T##_unaligned *)(to + e) = repeated[t] * T##_permute(factors, of_c[t]); \
+                if (++t == n) { t = 0; row += L; } \
+            } \
+            for (; e < size; e += L) { /* fewer than L are left of c, perhaps also of the row */ \
                 const T##_vector factors = T##_load_some( \
-                    from + row + first[t], T##_first(left < L ? left : L)); \
+                    from + row + first[t], T##_first(rows - row - first[t])); \
                 const T##_vector v = repeated[t] * T##_permute(factors, of_c[t]); \
                 if (size - e >= L) *(T##_unaligned *)(to + e) = v; \
                 else T##_store_some(to + e, T##_first(size - e), v); \
