@@ -273,8 +273,11 @@ def test_layers(case, dtype, rng, isa, make_network):
         "Linear", "Standardize") else getattr(fn, case.cls)(**case.args)  # fmt: skip
     [(weight, _)] = reference.unpack(case.layers, params.astype(float))
     by_params = reference.jacobian(case.layers, params.astype(float), X.astype(float), "params")
-    for x, expected in zip(X, by_params, strict=True):
+    matrices = layer.dense_jacobian(X)
+    for x, expected, matrix in zip(X, by_params, matrices, strict=True):
         J = layer.jacobian(x)
+        close(matrix, J.to_dense(), dtype)
+        assert np.array_equal(layer.dense_jacobian(x), matrix)
         dense = reference.layer_jacobian(case.description, weight, x.astype(float))
         close(J.to_dense(), dense, dtype)
         close(layer.jacobian(x, wrt="params").to_dense(), expected, dtype)

@@ -129,6 +129,31 @@ class Layer:
             raise ValueError(f"x has shape {row.shape}; one sample ({row.shape[1]},) is wanted")
         return self._by_input(row[0]) if wrt == "input" else self._by_params(row[0])
 
+    def dense_jacobian(self, x: Any) -> Array:
+        """Compute the layer's Jacobian by its input at many samples, as dense matrices.
+
+        Most of their entries are zeros, or in softmax's case known from its output: `vjp` applies
+        them, and `jacobian` holds one, without forming them.
+
+        Parameters
+        ----------
+        x : array_like (n, in_features) or (in_features,)
+
+        Returns
+        -------
+        ndarray (n, out_features, in_features) or (out_features, in_features)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x has another shape, or is not finite real numbers.
+        """
+        plan, x, single = self._prepare(x)
+        matrices: Array = np.empty((len(x), plan.n_out, plan.n_in), x.dtype)
+        params, constants = self._flat_params(x.dtype), self._flat_constants(x.dtype)
+        _core.engine.jacobian(plan, params, constants, x, False, None, matrices, 1)
+        return matrices[0] if single else matrices
+
     def _by_input(self, x: Array) -> Jacobian:
         """Return the Jacobian by the input at a sample that is checked, in its dtype."""
         raise NotImplementedError
