@@ -179,6 +179,15 @@ NETWORK_CASES = [
         "softmax_in_the_middle",
         [linear(3, 4), kind("softmax"), linear(4, 2), kind("sigmoid"), kind("identity")],
     ),
+    NetworkCase(
+        "standardize_last",
+        [
+            linear(3, 5),
+            kind("tanh"),
+            linear(5, 2),
+            kind("standardize", mean=np.array([0.5, -1.0]), scale=np.array([2.0, 0.25])),
+        ],
+    ),
     NetworkCase("no_bias", [linear(3, 4, bias=False), kind("relu"), linear(4, 2, bias=False)]),
     NetworkCase("wide_64_32_10", [linear(64, 32), kind("relu"), linear(32, 10)]),
 ]

@@ -274,3 +274,23 @@ def test_pieces_that_are_straight_have_no_second_derivative(dtype, kind):
     loss = fn.HalfSquaredError("sum")
     matrix, _ = net.gram(X, y, loss)
     np.testing.assert_allclose(net.hessian(X, y, loss), matrix, rtol=1e-6)
+
+
+def test_more_samples_than_one_call_of_the_engine_takes(rng, isa):
+    """What is summed over the samples is summed over all parts that the engine is called for."""
+    net = fn.Network([fn.Linear(64, 64), fn.Tanh(), fn.Linear(64, 64)], "float64", seed=0)
+    loss = fn.HalfSquaredError("sum")
+    X, y = rng.standard_normal((2, 6000, 64))
+    v = rng.standard_normal(net.n_params)
+    assert len(list(net._model.parts(len(X), 6))) > 1
+    halves = slice(0, 3001), slice(3001, 6000)
+    hvp = sum(net.hvp(X[half], y[half], loss, v) for half in halves)
+    np.testing.assert_allclose(net.hvp(X, y, loss, v), hvp, rtol=1e-10, atol=1e-8)
+    vjp = sum(net.vjp(X[half], y[half], "params") for half in halves)
+    np.testing.assert_allclose(net.vjp(X, y, "params"), vjp, rtol=1e-10, atol=1e-8)
+    np.testing.assert_allclose(net.jvp(X, v, "params"), net.jvp(X[::-1], v, "params")[::-1])
+    small = fn.Network([fn.Linear(16, 16), fn.Tanh(), fn.Linear(16, 16)], "float64", seed=0)
+    x = X[:, :16]
+    assert len(list(small._model.parts(1000, small.n_params))) > 1
+    gram = small.gram(x[:500])[0] + small.gram(x[500:1000])[0]
+    np.testing.assert_allclose(small.gram(x[:1000])[0], gram, rtol=1e-10, atol=1e-8)
