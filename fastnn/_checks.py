@@ -75,18 +75,19 @@ def output_array(
 
     It may not overlap the `inputs`, named as in the error.
     """
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a {type(value).__name__}; an ndarray is wanted")
-    if value.dtype != dtype or not value.dtype.isnative:
-        raise TypeError(f"{name} has dtype {value.dtype}; {dtype} is wanted")
-    if value.shape != shape:
-        raise ValueError(f"{name} has shape {value.shape}; {shape} is wanted")
-    if not value.flags.carray:
+    array: Array = np.asarray(value)  # a subclass's own memory, without its methods
+    if array.dtype != dtype or not array.dtype.isnative:
+        raise TypeError(f"{name} has dtype {array.dtype}; {dtype} is wanted")
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; {shape} is wanted")
+    if not array.flags.carray:
         raise ValueError(f"{name} is not C-contiguous, aligned and writable")
-    for other, array in inputs.items():
-        if np.may_share_memory(value, array):
+    for other, taken in inputs.items():
+        if np.may_share_memory(array, taken):
             raise ValueError(f"{name} shares memory with {other}; memory of its own is wanted")
-    return value
+    return array
 
 
 def samples(value: Any, name: str, dtype: np.dtype[Any], n_features: int) -> Array:

@@ -1,9 +1,10 @@
 """A network's first derivatives: gradients, Jacobians, and products with them.
 
-All are exact, by the chain rule in the compiled engine. At a kink the derivative is the negative
-side's, as in the layers.
+All are exact, by the chain rule in the compiled engine. At a kink the derivative is that which the
+layer takes: the negative side's, and 0 for `Abs`.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ Array = NDArray[Any]
 class Derivatives:
     """The methods of `Network` that differentiate it once.
 
-    In all of them `wrt` says by what: "input", or "params" in the order of `net.params`. Results
-    do not depend on `n_threads`, bit for bit; by default that is one a processor.
+    Where there is a choice, `wrt` says by what: "input", or "params" in the order of `net.params`.
+    Results do not depend on `n_threads`, bit for bit; by default that is one a processor.
     """
 
     _layers: tuple[Layer, ...]
@@ -72,7 +73,7 @@ class Derivatives:
         X : array_like (n, in_features) or (in_features,)
         wrt : {"input", "params"}
         out : ndarray of the result's shape and the network's dtype, optional
-            C-contiguous; the result is written there, and nothing is allocated for it.
+            C-contiguous, and apart from X and the parameters; the result is written there.
         n_threads : int, optional
 
         Returns
@@ -82,6 +83,8 @@ class Derivatives:
 
         Raises
         ------
+        MemoryError
+            If the result does not fit into memory.
         ValueError, TypeError
             If an argument does not fit.
 
@@ -91,7 +94,7 @@ class Derivatives:
         multiplications; by the parameters it goes backward. Softmax's Jacobian is applied as
         diag(S) - S Sᵀ, which costs no product.
         """
-        if n_threads is None and (wrt == "input" or wrt == "params"):
+        if n_threads is None and isinstance(wrt, str) and wrt in ("input", "params"):
             ready = _core.engine.jacobian_ready(*self._engine_arrays, X, wrt == "params", out)
             if ready is not None:
                 return ready
@@ -133,6 +136,8 @@ class Derivatives:
             If x has another shape or is not finite real numbers, or `wrt` is neither.
         """
         wrt = _checks.choice(wrt, "wrt", ("input", "params"))
+        if not _core.engine.all_finite(self._model.params):
+            raise ValueError("params hold NaN or infinity; finite numbers are wanted")
         sample = _checks.shaped_array(x, "x", self.dtype, (self.in_features,))
         return chain_rule.jacobian_operator(self._layers, sample, wrt)
 
@@ -208,7 +213,7 @@ class Derivatives:
         for part in self._model.parts(len(x), 6):
             _core.engine.vjp(
                 *self._engine_arrays, x[part], c[part], grads if by_params else None,
-                None if by_params else dx[part], True, threads,
+                None if by_params else dx[part], threads,
             )  # fmt: skip
         return grads if by_params else dx[0] if single else dx
 
@@ -243,9 +248,11 @@ class Derivatives:
         if is_built_in(loss):
             dy = type(loss)("sum").evaluate(outputs, target)[1]
         else:
-            one = [slice(i, i + 1) for i in range(len(x))]
-            dy = np.concatenate([value_and_grad(loss, outputs[i], target[i])[1] for i in one])
-        grads: Array = np.empty((len(x), self._model.params.size), x.dtype)
+            dy = np.empty_like(outputs)
+            for i in range(len(x)):
+                one = slice(i, i + 1)
+                dy[one] = value_and_grad(loss, outputs[one], target[one])[1]
+        grads = self._result((len(x), self._model.params.size), "the gradients")
         for part in self._model.parts(len(x), 6):
             _core.engine.sample_vjp(*self._engine_arrays, x[part], dy[part], grads[part], threads)
         return grads
@@ -278,13 +285,14 @@ class Derivatives:
         columns = self._model.params.size if by_params else self.in_features
         shape = (len(x), self.out_features, columns)
         if out is None:
-            jacobian: Array = np.empty(shape, x.dtype)
+            jacobian = self._result(shape, "the Jacobian")
         else:
             wanted = shape[1:] if single else shape
             inputs = {"X": x, "the parameters": self._model.params}
             jacobian = _checks.output_array(out, "out", x.dtype, wanted, inputs).reshape(shape)
         outputs: Array = np.empty((len(x) if with_outputs else 0, self.out_features), x.dtype)
-        for part in self._model.parts(len(x), 6 * self.out_features):
+        at_least = max(256 // self.out_features, 1)
+        for part in self._model.parts(len(x), 6 * self.out_features, at_least):
             _core.engine.jacobian(
                 *self._engine_arrays, x[part], by_params,
                 outputs[part] if with_outputs else None, jacobian[part], threads,
@@ -292,6 +300,10 @@ class Derivatives:
         if single:
             return outputs[0] if with_outputs else outputs, jacobian[0] if out is None else out
         return outputs, jacobian if out is None else out
+
+    def _result(self, shape: tuple[int, ...], what: str) -> Array:
+        _core.demand_memory(math.prod(shape) * self.dtype.itemsize, what)
+        return np.empty(shape, self.dtype)
 
     def _loss_and_grad(
         self, x: Array, target: Any, loss: Loss | CustomLoss, n_threads: int

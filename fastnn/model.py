@@ -43,14 +43,15 @@ class Model:
             )
         return out
 
-    def parts(self, n_samples: int, work: int) -> Iterator[slice]:
+    def parts(self, n_samples: int, work: int, at_least: int = 256) -> Iterator[slice]:
         """Yield the samples in parts, for a call of the engine each.
 
-        The engine comes back to Python after some 10**9 flops, so that Ctrl-C is heard. `work` is
-        how many times a forward pass a sample takes.
+        The engine comes back to Python after some 10**9 flops, so that Ctrl-C is heard, but not
+        before `at_least` so many samples, without which a call would not be worth it. `work` is how
+        many times a forward pass a sample takes.
         """
         flops = (2 * self.plan.n_params + 100 * self.plan.row_width) * max(work, 1)
-        rows = max(10**9 // flops, 256)
+        rows = max(10**9 // flops, at_least)
         for first in range(0, n_samples, rows):
             yield slice(first, first + rows)
 

@@ -1,7 +1,7 @@
 """A loss's second derivatives by a network's parameters: the Hessian, and Gauss-Newton's matrix.
 
-Exact, in the compiled engine. A piecewise linear activation has no second derivative, so that a
-network of ReLUs has a Hessian almost everywhere.
+Exact, in the compiled engine. The second derivative of a piecewise linear activation is 0, at its
+kink too.
 """
 
 from typing import Any
@@ -32,7 +32,8 @@ class SecondDerivatives(Derivatives):
         ----------
         X : array_like (n, in_features)
         y : array_like, optional
-            What the loss takes. Without it no gradient is computed.
+            What the loss takes. Without it no gradient is computed; `NegativeLogLikelihood` needs
+            it for its Hessian.
         loss : Loss
             By default the summed ½ Σ (ŷ - y)², which gives JᵀJ and Jᵀr with r = ŷ - y.
         n_threads : int, optional
@@ -56,18 +57,23 @@ class SecondDerivatives(Derivatives):
 
         Notes
         -----
-        Memory is that of the result and a few megabytes, whatever the number of samples.
+        Memory is that of the result and some megabytes for each thread, whatever the number of
+        samples.
         """
         _demand_hessian(loss)
-        if y is None and not loss.takes_probabilities:
+        if y is None:
             x, labels = _checks.samples(X, "X", self.dtype, self.in_features), None
+            if loss.takes_probabilities:
+                raise ValueError(f"y is None; {type(loss).__name__} has another Hessian for each")
+            if loss.takes_labels:  # whether the network suits the loss
+                self._target(loss, x, np.zeros(len(x), np.int64), "y")
         else:
             x, target = self._batch(X, y, loss)
             labels = loss.engine_target(target)[1]
         threads = _checks.thread_count(n_threads)
         matrix = self._square_matrix()
         scale = 1 / len(x) if loss.reduction == "mean" else 1.0
-        parts = list(self._model.parts(len(x), self._model.params.size))
+        parts = list(self._model.parts(len(x), self._model.params.size, 32))
         for part in parts:
             _core.engine.gram(
                 *self._engine_arrays, x[part], None if labels is None else labels[part],
@@ -154,16 +160,13 @@ class SecondDerivatives(Derivatives):
             _core.engine.hvp(
                 *self._engine_arrays, x[part], None if targets is None else targets[part],
                 None if labels is None else labels[part], loss.kind, scale, direction, product,
-                True, n_threads,
+                n_threads,
             )  # fmt: skip
         return product
 
     def _square_matrix(self) -> Array:
         n = self._model.params.size
-        _core.demand_memory(
-            n * n * self.dtype.itemsize, f"a matrix of {n:,} x {n:,} for the parameters"
-        )
-        return np.empty((n, n), self.dtype)
+        return self._result((n, n), f"a matrix of {n:,} x {n:,} for the parameters")
 
 
 def _demand_hessian(loss: Any) -> None:

@@ -275,3 +275,54 @@ def test_matrices_that_do_not_fit_are_refused():
         with pytest.raises(MemoryError, match=r"42[,.]?41\d.* GB"):
             call()
     assert net.hvp(x, [3], CE, np.ones(net.n_params)).shape == (net.n_params,)
+
+
+# Numbers at the edge ----------------------------------------------------------------------------
+
+
+def test_a_loss_may_return_the_same_array_each_time():
+    class Reusing:
+        gradient = np.zeros((1, 2), "f")
+
+        def value_and_grad(self, y_pred, y):
+            self.gradient[...] = 3 * y_pred**2
+            return float((y_pred**3).sum()), self.gradient
+
+    net = network()
+    one_by_one = [net.sample_grads(X[i : i + 1], Y[i : i + 1], Reusing())[0] for i in range(len(X))]
+    assert np.array_equal(net.sample_grads(X, Y, Reusing()), one_by_one)
+
+
+@pytest.mark.usefixtures("isa")
+def test_second_derivatives_of_tiny_probabilities_and_huge_inputs():
+    net = fn.Network([fn.Linear(2, 2), fn.Softmax()], "float32")
+    net.params[...] = 60, 0, 0, 0, 0, 0
+    v = [1, -0.5, 0.3, 0.2, 0, 0.1]
+    assert np.abs(net.hvp(np.ones((1, 2)), [1], fn.NegativeLogLikelihood(), v)).max() < 1e-6
+    net = fn.Network([fn.Linear(1, 1, False), fn.GELU(), fn.Linear(1, 1)], "float32")
+    net.params[...] = 1, 1e-30, 0
+    assert np.isfinite(net.hvp([[-1e20]], [[0]], fn.HalfSquaredError(), [1, 1e-30, 1])).all()
+
+
+def test_results_that_subclasses_of_ndarray_hold():
+    net = network()
+    expected = net.jacobian(X[0])
+    out = np.zeros(expected.shape, "f").view(np.matrix)
+    assert net.jacobian(X[0], out=out) is out
+    assert np.array_equal(np.asarray(out), expected)
+    refused(TypeError, "out is a MaskedArray", net.jacobian, X[0], out=np.ma.array(expected))
+
+
+def test_what_gram_needs_of_the_network_and_the_targets():
+    X1 = np.ones((2, 3), "f")
+    net = fn.Network([fn.Linear(3, 1)])
+    refused(ValueError, "at least 2 outputs", net.gram, X1, loss=fn.SoftmaxCrossEntropy())
+    net = fn.Network([fn.Linear(3, 2), fn.Softmax()])
+    refused(ValueError, "y is None", net.gram, X1, loss=fn.NegativeLogLikelihood())
+
+
+def test_an_operator_of_parameters_that_are_not_finite():
+    net = network()
+    net.params[3] = np.nan
+    refused(ValueError, "params hold NaN", net.jacobian_operator, X[0])
+    refused(ValueError, "wrt is ", network().jacobian, X, np.array(["input", "params"]))

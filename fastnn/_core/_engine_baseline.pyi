@@ -147,7 +147,6 @@ def vjp(
     cotangent: _Array,
     grads: _Array | None,
     dx: _Array | None,
-    accumulate: bool,
     n_threads: int,
 ) -> None: ...
 def hvp(
@@ -161,7 +160,6 @@ def hvp(
     scale: float,
     direction: _Array,
     out: _Array,
-    accumulate: bool,
     n_threads: int,
 ) -> None: ...
 def gram(

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
+SMALL = 10**8  # bytes that are not worth the look
 
 
 def available_memory() -> int:
@@ -19,6 +20,8 @@ def available_memory() -> int:
 
 def demand_memory(n_bytes: int, what: str) -> None:
     """Raise MemoryError, with the figures, unless so many bytes are available."""
+    if n_bytes <= SMALL:
+        return
     available = available_memory()
     if n_bytes > available:
         raise MemoryError(

@@ -250,9 +250,10 @@ def _compose(factors: Sequence[Jacobian]) -> Jacobian:
     """Multiply, and let neighbours that know how become one."""
     left: list[Jacobian] = []
     for right in _flattened(factors):
-        while left and (single := left[-1]._times(right) or right._times_from(left[-1])):
-            left.pop()
-            right = single
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows stays two factors
+            while left and (single := left[-1]._times(right) or right._times_from(left[-1])):
+                left.pop()
+                right = single
         left.append(right)
     return left[0] if len(left) == 1 else Composed(left)
 

@@ -1,5 +1,9 @@
 # The derivatives that Python asks for, a chunk of samples at a time. Arguments are trusted, as in
-# entry_points.pxi. What is summed over samples is added to its array if `accumulate` says so.
+# entry_points.pxi.
+
+cdef enum:
+    READY_JACOBIAN_WORK = 8 * READY_WORK  # multiply-adds, of which half may be with zeros
+
 
 cdef Py_ssize_t block_rows(Plan plan, bint by_params) noexcept nogil:
     """How many rows a sample's block has in `fill_jacobian`."""
@@ -82,7 +86,7 @@ def jacobian_ready(
     cdef cnp.npy_intp[3] shape
     cdef Workspace workspace
     cdef bint finite
-    if n == 0 or n > 8 * READY_WORK // (r * (plan.n_params + plan.row_width)):
+    if n == 0 or n > READY_JACOBIAN_WORK // (r * (plan.n_params + plan.row_width)):
         return None
     ready = x
     ndim = cnp.PyArray_NDIM(ready)
@@ -211,10 +215,9 @@ def jvp(
 
 def vjp(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    const real[:, ::1] cotangent, real[::1] grads, real[:, ::1] dx, bint accumulate,
-    int n_threads,
+    const real[:, ::1] cotangent, real[::1] grads, real[:, ::1] dx, int n_threads,
 ):
-    """Overwrite `dx` (n, n_in), or `grads` (n_params,), summed over the samples; one is None."""
+    """Overwrite `dx` (n, n_in), or add to `grads` (n_params,); the other is None."""
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
@@ -236,7 +239,7 @@ def vjp(
             backward_pass(
                 plan, data(params), data(constants), &x[first, 0], activations, samples,
                 dy, dy + chunk * plan.max_width,
-                <real *>NULL if by_input else writable(grads), accumulate or first > 0,
+                <real *>NULL if by_input else writable(grads), True,
                 &dx[first, 0] if by_input else <real *>NULL, workspace.data, n_threads)
             first += samples
     give_back(workspace)
@@ -245,9 +248,9 @@ def vjp(
 def hvp(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
     targets, labels, str loss, double scale, const real[::1] direction, real[::1] out,
-    bint accumulate, int n_threads,
+    int n_threads,
 ):
-    """Overwrite `out` (n_params,): the Hessian of `scale` times the summed loss, by `direction`."""
+    """Add the Hessian of `scale` times the summed loss, times `direction`, to `out` (n_params,)."""
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
@@ -292,7 +295,7 @@ def hvp(
             backward_tangent_pass(
                 plan, data(params), data(constants), data(direction), &x[first, 0], activations,
                 tangents, samples, dy, dy + room, dy + 2 * room, dy + 3 * room, writable(out),
-                accumulate or first > 0, workspace.data, n_threads)
+                workspace.data, n_threads)
             first += samples
     give_back(workspace)
 

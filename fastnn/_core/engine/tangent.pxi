@@ -57,12 +57,12 @@ cdef void backward_tangent_pass(
     Plan plan, const real *params, const real *constants, const real *direction,
     const real *x, const real *activations, const real *tangents, Py_ssize_t rows,
     real *cotangent, real *spare, real *cotangent_tangent, real *spare_tangent,
-    real *product, bint accumulate, char *scratch, int n_threads,
+    real *product, char *scratch, int n_threads,
 ) noexcept nogil:
     """Turn the output's cotangent and its tangent into the Hessian's product with `direction`.
 
     The arguments are those of `backward_pass`, each with its tangent; all four buffers, of
-    rows * max_width each, are overwritten. `product` (n_params,) is overwritten or added to.
+    rows * max_width each, are overwritten. The result is added to `product` (n_params,).
     """
     cdef const Operation *operation
     cdef const real *op_x
@@ -84,7 +84,7 @@ cdef void backward_tangent_pass(
                 activation_backward(RELU, 0, op_y, op_y, cotangent_tangent, cotangent_tangent, n)
             dbias = product + operation.bias if operation.bias >= 0 else NULL
             dense_backward_params(
-                op_x, cotangent_tangent, product + operation.weight, dbias, accumulate,
+                op_x, cotangent_tangent, product + operation.weight, dbias, True,
                 rows, operation.n_in, operation.n_out, scratch, n_threads)
             if i == plan.first_trainable:
                 return

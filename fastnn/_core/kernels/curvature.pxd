@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn._core.kernels.activations cimport ELU, GELU, SELU, SIGMOID, SILU, SOFTPLUS, TANH
-from fastnn._core.kernels.dtypes cimport real, sqrt
+from fastnn._core.kernels.dtypes cimport fabs, real, sqrt
 from fastnn._core.kernels.elementary cimport exp, exp_of_negative, gaussian, sigmoid
 from fastnn._core.kernels.losses cimport (
     BINARY_CROSS_ENTROPY, HALF_SQUARED_ERROR, MEAN_SQUARED_ERROR, NEGATIVE_LOG_LIKELIHOOD)
@@ -42,9 +42,10 @@ cdef inline void add_activation_curvature(
             dx_tangent[i] += s * (1 - s) * tangent[i] * dy[i]
     elif kind == GELU:
         for i in range(n):
+            s = fabs(x[i])
+            s = 40 if s > 40 else s  # where e^(-x²/2) is 0, and x² finite
             dx_tangent[i] += (
-                gaussian(x[i]) * <real>0.39894228040143267794 * (2 - x[i] * x[i])
-                * tangent[i] * dy[i])
+                gaussian(x[i]) * <real>0.39894228040143267794 * (2 - s * s) * tangent[i] * dy[i])
     elif kind == SILU:
         for i in range(n):
             s = sigmoid(x[i])
@@ -109,7 +110,7 @@ cdef inline void loss_curvature(
         memset(dy_tangent, 0, rows * n * sizeof(real))
         for i in range(rows):
             j = i * n + labels[i]
-            dy_tangent[j] = scale * tangent[j] / (y_pred[j] * y_pred[j])
+            dy_tangent[j] = scale * tangent[j] / y_pred[j] / y_pred[j]  # p² might underflow
     else:
         softmax_forward(y_pred, dy_tangent, rows, n)
         for i in range(rows):
