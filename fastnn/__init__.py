@@ -7,10 +7,10 @@
 1
 """
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from fastnn import _core, initializers, jacobians
-from fastnn.gradient_check import check_gradient
 from fastnn.layers import (
     ELU,
     GELU,
@@ -39,10 +39,13 @@ from fastnn.losses import (
 )
 from fastnn.model_file import ModelFileError
 from fastnn.network import Network, load
-from fastnn.numerical import numerical_hessian, numerical_jacobian
 from fastnn.optimizers import SGD, Adam
 from fastnn.threads import get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
+
+if TYPE_CHECKING:
+    from fastnn.gradient_check import check_gradient
+    from fastnn.numerical import numerical_hessian, numerical_jacobian
 
 __version__ = "0.1.0"  # a literal: reading the metadata of the installation takes 20 ms
 
@@ -54,6 +57,19 @@ __all__ = [
     "build_info", "check_gradient", "get_num_threads", "initializers", "jacobians", "load",
     "numerical_hessian", "numerical_jacobian", "set_num_threads",
 ]  # fmt: skip
+
+# imported when they are first used, so that `import fastnn` stays short
+_LATER = {
+    "check_gradient": "fastnn.gradient_check",
+    "numerical_hessian": "fastnn.numerical",
+    "numerical_jacobian": "fastnn.numerical",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def build_info() -> dict[str, Any]:
