@@ -20,6 +20,8 @@ def seconds_to_import(module):
         f"print(time.perf_counter() - start)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    # pip compiles what it installs; so does the first import here, unless the user forbids it
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     answer = subprocess.run(
         [sys.executable, "-P", "-c", command], env=environment, stdout=subprocess.PIPE, check=True
     )

@@ -47,7 +47,7 @@ def input_widths(layers: Sequence[Layer]) -> list[int]:
 
 def bind(
     layers: Sequence[Layer], params: Array, grads: Array, constants: Array,
-    rng: np.random.Generator,
+    rng: "np.random.Generator",
 ) -> None:  # fmt: skip
     """Move the layers' values into a network's arrays, drawing those that are not set yet.
 

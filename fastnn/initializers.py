@@ -10,37 +10,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Initializer = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
+Initializer = Callable[["np.random.Generator", tuple[int, ...]], NDArray[Any]]
 
 
-def he_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def he_uniform(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Uniform with variance 2 / in_features, for the ReLU family (He et al. 2015)."""
     limit = np.sqrt(6 / shape[1])
     return rng.uniform(-limit, limit, shape)
 
 
-def he_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def he_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Normal with variance 2 / in_features, for the ReLU family (He et al. 2015)."""
     return rng.normal(0, np.sqrt(2 / shape[1]), shape)
 
 
-def xavier_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def xavier_uniform(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Uniform with variance 2 / (in_features + out_features), for tanh, sigmoid and plain outputs
     (Glorot and Bengio 2010)."""
     limit = np.sqrt(6 / (shape[0] + shape[1]))
     return rng.uniform(-limit, limit, shape)
 
 
-def xavier_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def xavier_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Normal with variance 2 / (in_features + out_features) (Glorot and Bengio 2010)."""
     return rng.normal(0, np.sqrt(2 / (shape[0] + shape[1])), shape)
 
 
-def lecun_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def lecun_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Normal with variance 1 / in_features, for SELU (Klambauer et al. 2017)."""
     return rng.normal(0, np.sqrt(1 / shape[1]), shape)
 
 
-def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def zeros(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Zeros, the default of every bias."""
     return np.zeros(shape)

@@ -19,7 +19,7 @@ class StepwiseTrainer:
 
     def __init__(
         self, model: Model, x: Array, y: Array, loss: CustomLoss, rule: UpdateRule,
-        state: OptimizerState, batch_size: int, epochs: int, rng: np.random.Generator | None,
+        state: OptimizerState, batch_size: int, epochs: int, rng: "np.random.Generator | None",
     ) -> None:  # fmt: skip
         self.model, self.x, self.y, self.loss = model, x, y, loss
         self.rule, self.state, self.batch_size = rule, state, batch_size

@@ -96,7 +96,7 @@ class Validation:
 
 def fit(
     model: Model, x: Array, target: Any, loss: Loss | CustomLoss, optimizer: Optimizer,
-    state: OptimizerState, *, epochs: int, batch_size: int, rng: np.random.Generator | None,
+    state: OptimizerState, *, epochs: int, batch_size: int, rng: "np.random.Generator | None",
     validation: Validation | None, progress: bool, n_threads: int,
 ) -> History:  # fmt: skip
     """Train `model` in place, and `state` with it; all arguments are checked already."""

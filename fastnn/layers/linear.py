@@ -124,7 +124,7 @@ class Linear(Layer):
         layer._params = np.concatenate(values)
         return layer
 
-    def initial_values(self, rng: np.random.Generator, default: Initializer) -> Array:
+    def initial_values(self, rng: "np.random.Generator", default: Initializer) -> Array:
         """Return the values that are set, or draw some: weight then bias, as one flat array."""
         if self._params is not None:
             return self._params

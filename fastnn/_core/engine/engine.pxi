@@ -9,7 +9,6 @@ from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
-from numpy.random cimport bitgen_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastnn._core.kernels.active cimport active_pays, product_of_active, times_active
@@ -32,7 +31,7 @@ from fastnn._core.kernels.jacobians cimport (
 from fastnn._core.kernels.losses cimport loss_and_cotangent, loss_kind
 from fastnn._core.kernels.optimizers cimport Optimizer, optimizer_from, update
 from fastnn._core.kernels.packing cimport VECTOR_BYTES, transpose
-from fastnn._core.kernels.sampling cimport gather_rows, permutation
+from fastnn._core.kernels.sampling cimport bitgen_t, gather_rows, permutation
 from fastnn._core.kernels.softmax cimport (
     log_softmax_backward, log_softmax_forward, log_softmax_tangent, softmax_backward,
     softmax_forward)
