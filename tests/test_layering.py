@@ -24,7 +24,15 @@ ROOMS = [
         "metrics",
     ],
     ["layers", "losses", "model"],
-    ["architecture", "chain_rule", "stepwise", "derivatives", "second_derivatives", "training"],
+    [
+        "architecture",
+        "chain_rule",
+        "stepwise",
+        "derivatives",
+        "second_derivatives",
+        "training",
+        "fitting",
+    ],
     ["network", "gradient_check"],
     ["plots", "cli", "__main__"],
 ]
