@@ -18,6 +18,7 @@ from fastnn.layers import (
     Abs,
     Identity,
     Layer,
+    LayerNorm,
     LeakyReLU,
     Linear,
     LogSoftmax,
@@ -51,11 +52,11 @@ __version__ = "0.1.0"  # a literal: reading the metadata of the installation tak
 
 __all__ = [
     "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "BinaryCrossEntropy", "DivergenceError",
-    "HalfSquaredError", "History", "Identity", "Layer", "LeakyReLU", "Linear", "LogSoftmax", "Loss",
-    "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network", "ReLU", "SiLU",
-    "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh", "__version__",
-    "build_info", "check_gradient", "get_num_threads", "initializers", "jacobians", "load",
-    "numerical_hessian", "numerical_jacobian", "set_num_threads",
+    "HalfSquaredError", "History", "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear",
+    "LogSoftmax", "Loss", "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network",
+    "ReLU", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh",
+    "__version__", "build_info", "check_gradient", "get_num_threads", "initializers", "jacobians",
+    "load", "numerical_hessian", "numerical_jacobian", "set_num_threads",
 ]  # fmt: skip
 
 # imported when they are first used, so that `import fastnn` stays short

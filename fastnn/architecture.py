@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import initializers
-from fastnn.layers import LAYERS, Layer, Linear, Standardize
+from fastnn.layers import LAYERS, Layer, Standardize
+from fastnn.layers.weighted import Weighted
 
 Array = NDArray[Any]
 
@@ -58,25 +59,31 @@ def bind(
     """
     drawn, fixed = [], []
     for i, layer in enumerate(layers):
-        if isinstance(layer, Linear):
-            following = layers[i + 1] if i + 1 < len(layers) else layer
-            drawn.append(layer.initial_values(rng, getattr(initializers, following.weight_init)))
+        if isinstance(layer, Weighted):
+            drawn.append(layer.initial_values(rng, _suitable_initializer(layers[i + 1 :])))
         elif isinstance(layer, Standardize):
-            fixed.append(layer.initial_values())
+            fixed.append(layer.initial_constants())
     _store(drawn, params, "a parameter")
     _store(fixed, constants, "a mean or scale")
 
     n_params = n_constants = 0
     for layer in layers:
-        if isinstance(layer, Linear):
+        if isinstance(layer, Weighted):
             place = slice(n_params, n_params + layer.n_params)
             layer.bind(params[place], grads[place])
             n_params = place.stop
         elif isinstance(layer, Standardize):
-            place = slice(n_constants, n_constants + 2 * layer.in_features)
-            layer.bind(constants[place])
+            place = slice(n_constants, n_constants + layer.n_constants)
+            layer.bind_constants(constants[place])
             n_constants = place.stop
         layer.join_network()
+
+
+def _suitable_initializer(following: Sequence[Layer]) -> initializers.Initializer:
+    """Return what suits the weights of a linear layer before these."""
+    name = next((layer.weight_init for layer in following if layer.weight_init), "xavier_uniform")
+    initializer: initializers.Initializer = getattr(initializers, name)
+    return initializer
 
 
 def _store(values: list[Array], target: Array, what: str) -> None:

@@ -113,7 +113,20 @@ ROW_CASES = [  # the outputs of a row depend on the whole row, or on the column
     ),
 ]
 
-LAYER_CASES = LINEAR_CASES + ACTIVATION_CASES + ROW_CASES
+
+def layer_norm(features, eps=1e-5):
+    """Return the description of a layer normalisation."""
+    return {"kind": "layer_norm", "features": features, "eps": eps}
+
+
+NORMALIZATION_CASES = [
+    LayerCase("layer_norm", "LayerNorm", layer_norm(6), features=6),
+    LayerCase("layer_norm_two_features", "LayerNorm", layer_norm(2, 0.1), features=2),
+    LayerCase("layer_norm_one_feature", "LayerNorm", layer_norm(1), features=1),
+    LayerCase("layer_norm_wide", "LayerNorm", layer_norm(37, 1e-3), features=37),
+]
+
+LAYER_CASES = LINEAR_CASES + ACTIVATION_CASES + ROW_CASES + NORMALIZATION_CASES
 
 # The name in fastnn, and the kinks, of every kind of layer.
 CLASS_OF_KIND = {case.description["kind"]: case.cls for case in LAYER_CASES}
@@ -189,6 +202,20 @@ NETWORK_CASES = [
         ],
     ),
     NetworkCase("no_bias", [linear(3, 4, bias=False), kind("relu"), linear(4, 2, bias=False)]),
+    NetworkCase(
+        "layer_norm_inside",
+        [
+            linear(5, 6),
+            layer_norm(6),
+            kind("tanh"),
+            linear(6, 4),
+            kind("softplus"),
+            layer_norm(4, 0.01),
+            linear(4, 3),
+        ],
+    ),
+    NetworkCase("layer_norm_last", [linear(3, 5), kind("relu"), linear(5, 4), layer_norm(4)]),
+    NetworkCase("layer_norm_narrowing", [linear(2, 9), layer_norm(9), kind("silu"), linear(9, 17)]),
     NetworkCase("wide_64_32_10", [linear(64, 32), kind("relu"), linear(32, 10)]),
 ]
 
@@ -297,7 +324,7 @@ def sample_params(case, rng, dtype):
     params = rng.standard_normal(reference.n_params(case.layers))
     for weight, bias in reference.unpack(case.layers, params):
         if weight is not None:
-            weight /= np.sqrt(weight.shape[1])
+            weight /= np.sqrt(weight.shape[-1])
         if bias is not None:
             bias /= 2
     return params.astype(dtype)

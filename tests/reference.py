@@ -19,6 +19,8 @@ from scipy.special import erfc
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
+NORMALIZATIONS = ("layer_norm",)
+
 
 # Elementwise functions -------------------------------------------------------------------------
 
@@ -141,8 +143,9 @@ def n_params(layers):
     """Return the number of parameters of a network."""
     return sum(
         layer["out_features"] * (layer["in_features"] + layer["bias"])
-        for layer in layers
         if layer["kind"] == "linear"
+        else 2 * layer.get("features", 0)  # of a normalisation, a weight and a bias for each
+        for layer in layers
     )
 
 
@@ -160,8 +163,18 @@ def unpack(layers, flat):
             if layer["bias"]:
                 bias = flat[start : start + rows]
                 start += rows
+        elif layer["kind"] in NORMALIZATIONS:
+            n = layer["features"]
+            weight, bias = flat[start : start + n], flat[start + n : start + 2 * n]
+            start += 2 * n
         pairs.append((weight, bias))
     return pairs
+
+
+def normalized(layer, x):
+    """Return what a normalisation gives before its weight and bias."""
+    centred = x - np.mean(x)
+    return centred / np.sqrt(np.mean(centred**2) + layer["eps"])
 
 
 def layer_forward(layer, weight, bias, x):
@@ -175,6 +188,8 @@ def layer_forward(layer, weight, bias, x):
             return log_softmax(x)
         case "standardize":
             return ((x - layer["mean"]) / layer["scale"]).astype(x.dtype)
+        case "layer_norm":
+            return weight * normalized(layer, x) + bias
         case kind:
             return elementwise(kind, x, **hyperparameters(layer))
 
@@ -191,6 +206,12 @@ def layer_jacobian(layer, weight, x):
             return np.eye(len(x), dtype=x.dtype) - softmax(x)  # every row of the second term is S
         case "standardize":
             return np.diag(1 / np.broadcast_to(layer["scale"], x.shape)).astype(x.dtype)
+        case "layer_norm":
+            n, centred = len(x), x - np.mean(x)
+            deviation = np.sqrt(np.mean(centred**2) + layer["eps"])
+            unit = np.eye(n, dtype=x.dtype)
+            by_centred = unit / deviation - np.outer(centred, centred) / (n * deviation**3)
+            return weight[:, np.newaxis] * (by_centred @ (unit - 1 / n))
         case kind:
             return np.diag(elementwise_derivative(kind, x, **hyperparameters(layer)))
 
@@ -231,7 +252,9 @@ def backward(layers, params, X, dY):
     for sample, dy in enumerate(dY):
         for k in reversed(range(len(layers))):
             x, (dw, db) = activations[k][sample], cotangents[k]
-            if dw is not None:
+            if layers[k]["kind"] in NORMALIZATIONS:
+                dw += dy * normalized(layers[k], x)
+            elif dw is not None:
                 dw += np.outer(dy, x)  # y_i = Σ_j w_ij x_j: the cotangent of w_ij is dy_i x_j
             if db is not None:
                 db += dy

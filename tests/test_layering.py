@@ -41,7 +41,8 @@ PLACE = {
 }
 KERNELS = [
     "dtypes", "elementary", "packing", "tiles", "dots", "active", "gemm", "dense", "activations",
-    "softmax", "standardize", "losses", "curvature", "jacobians", "optimizers", "sampling",
+    "softmax", "standardize", "normalization", "losses", "curvature", "jacobians",
+    "optimizers", "sampling",
 ]  # fmt: skip
 
 

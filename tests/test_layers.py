@@ -59,7 +59,8 @@ def test_forward_at_special_values(case, dtype, rng):
     actual = make_layer(case, params)(X)
     info = np.finfo(dtype)
     # Relative to each value, however small; sums of huge and tiny terms relative to the largest.
-    atol = 20 * info.eps * np.abs(X).max() if case.cls == "Linear" else 4 * info.smallest_subnormal
+    largest = {"Linear": np.abs(X).max(), "LayerNorm": np.abs(expected).max()}
+    atol = max(20 * info.eps * largest.get(case.cls, 0), 4 * info.smallest_subnormal)
     np.testing.assert_allclose(actual, expected, rtol=20 * info.eps, atol=atol)
 
 
@@ -114,7 +115,7 @@ def test_nan_is_handed_on(case, dtype, rng, column):
     plan = _core.engine.Plan([layer.operation(case.features)])
     y = np.empty((len(X), plan.n_out), dtype)
     _core.engine.predict(plan, layer._flat_params(y.dtype), layer._flat_constants(y.dtype), X, y, 1)
-    whole_row = case.cls in ("Linear", "Softmax", "LogSoftmax")
+    whole_row = case.cls in ("Linear", "Softmax", "LogSoftmax", "LayerNorm")
     assert np.isnan(y[3] if whole_row else y[3, column]).all()
     assert np.isfinite(np.delete(y, 3, axis=0)).all()
 

@@ -26,7 +26,9 @@ class Layer:
     in_features: int | None = None  # None where a layer takes any width and keeps it
     out_features: int | None = None
     n_params: int = 0
-    weight_init: ClassVar[str] = "xavier_uniform"  # suits a linear layer that this one follows
+    n_constants: int = 0
+    # suits a linear layer that this one follows; None: what comes after this one decides
+    weight_init: ClassVar[str | None] = "xavier_uniform"
     has_kink: ClassVar[bool] = False  # whether it is not smooth where an input is 0
 
     _in_network = False

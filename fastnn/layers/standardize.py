@@ -40,6 +40,7 @@ class Standardize(Layer):
             place = int(np.argmin(scale))
             raise ValueError(f"scale[{place}] is {scale[place]:g}; positive numbers are wanted")
         self.in_features = self.out_features = mean.size
+        self.n_constants = 2 * mean.size
         self._constants = np.concatenate([mean, scale])
 
     @classmethod
@@ -79,11 +80,11 @@ class Standardize(Layer):
         """Make the layer that `config()` and `arrays()` came from."""
         return cls(**config, **arrays)
 
-    def initial_values(self) -> Array:
+    def initial_constants(self) -> Array:
         """Return mean, then scale, as one flat array."""
         return self._constants
 
-    def bind(self, constants: Array) -> None:
+    def bind_constants(self, constants: Array) -> None:
         """Move into a network: from now on the values stand in this view of its constants."""
         self._constants = constants
 

@@ -45,6 +45,12 @@ cdef void backward_pass(
             softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
             log_softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
+        elif operation.kind >= SCALE:
+            if operation.kind == SCALE and grads != NULL:
+                scale_backward_params(operation, op_x, cotangent, grads, accumulate, rows)
+            if i > lowest or dx != NULL:
+                times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
+                                block_of(cotangent, operation.n_out), cotangent)
         else:
             activation_backward(
                 operation.kind, <real>operation.alpha, op_x, op_y, cotangent, cotangent,

@@ -311,10 +311,10 @@ def gram(
     cdef Py_ssize_t n = x.shape[0]
     cdef int kind = loss_kind(loss)
     cdef Py_ssize_t r = loss_rank(kind, plan.n_out)
-    cdef Py_ssize_t chunk = min(chunk_samples(plan, r, n, sizeof(real)), <Py_ssize_t>256)
+    cdef Py_ssize_t chunk = min(chunk_samples(plan, r, n, sizeof(real)), gram_samples(plan, r))
     cdef Py_ssize_t per_thread = gram_scratch(plan, chunk, sizeof(real))
     cdef Py_ssize_t root_size = chunk * r * plan.n_out
-    cdef Py_ssize_t rows_size = chunk * plan.n_params if r == 1 else 0
+    cdef Py_ssize_t rows_size = chunk * gram_rows(plan, r) * plan.n_params
     cdef Workspace workspace
     cdef const int64_t[::1] label_view
     cdef const int64_t *label_data = NULL
@@ -357,7 +357,7 @@ def gram(
                       block_of(root, 0 if root_is_shared(kind) else r * plan.n_out),
                       blocks, slopes, <real *>NULL, at_linear, workspace.data, n_threads)
             add_gram(plan, &x[first, 0], activations, samples, r, at_linear, rows, &out[0, 0],
-                     accumulate or first > 0, factors, per_thread, n_threads)
+                     accumulate or first > 0, workspace.data, factors, per_thread, n_threads)
             first += samples
         if complete:
             mirror(&out[0, 0], plan.n_params)

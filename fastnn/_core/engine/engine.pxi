@@ -17,9 +17,7 @@ from fastnn._core.kernels.activations cimport (
 from fastnn._core.kernels.curvature cimport (
     add_activation_curvature, add_log_softmax_curvature, add_softmax_curvature, loss_curvature,
     loss_rank, loss_root, root_is_shared)
-from fastnn._core.kernels.dense cimport (
-    dense_add_backward_input, dense_backward_input, dense_backward_params, dense_forward,
-    dense_tangent)
+from fastnn._core.kernels.dense cimport dense_backward_input, dense_backward_params, dense_forward
 from fastnn._core.kernels.dtypes cimport is_finite, real
 from fastnn._core.kernels.elementary cimport (
     erf, exp, expm1_of_negative, log, log1p_of_unit, normal_cdf, sigmoid, tanh)
@@ -29,6 +27,9 @@ from fastnn._core.kernels.jacobians cimport (
     push_log_softmax, softmax_times, times_diagonal, times_softmax, transpose_blocks,
     weighted_sums)
 from fastnn._core.kernels.losses cimport loss_and_cotangent, loss_kind
+from fastnn._core.kernels.normalization cimport (
+    add_normalize_curvature, add_products, add_rows, normalize_forward, normalize_times,
+    scale_forward, scale_rows)
 from fastnn._core.kernels.optimizers cimport Optimizer, optimizer_from, update
 from fastnn._core.kernels.packing cimport VECTOR_BYTES, transpose
 from fastnn._core.kernels.sampling cimport bitgen_t, gather_rows, permutation
@@ -70,6 +71,7 @@ def max_threads():
 
 include "workspace.pxi"
 include "plan.pxi"
+include "symmetric.pxi"
 include "forward.pxi"
 include "backward.pxi"
 include "training.pxi"

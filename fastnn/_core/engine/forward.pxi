@@ -29,6 +29,12 @@ cdef void forward_pass(
             softmax_forward(x, y, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
             log_softmax_forward(x, y, rows, operation.n_in)
+        elif operation.kind == SCALE:
+            scale_forward(x, params + operation.weight, params + operation.bias, y,
+                          rows, operation.n_in)
+        elif operation.kind == NORMALIZE:
+            normalize_forward(x, <real>operation.alpha, y, activations + operation.kept * rows,
+                              rows, operation.n_in)
         else:
             activation_forward(
                 operation.kind, <real>operation.alpha, x, y, rows * operation.n_in)

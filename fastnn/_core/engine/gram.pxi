@@ -11,7 +11,8 @@
 # d) For r of them, J is never formed. The block for weights W_ij of one layer and W_i'j' of another
 #    is Σ_s (Σ_k C_ski C'_ski') a_sj a'_sj'. The inner sum is formed once for all j and j', so that
 #    the large product has one row a sample where (QJ)ᵀ (QJ) has r.
-# e) The matrix is symmetric: only what stands on and right of the diagonal is computed, and
+# e) A network that scales columns by parameters has all rows of QJ written, and multiplied.
+# f) The matrix is symmetric: only what stands on and right of the diagonal is computed, and
 #    `mirror` copies it.
 
 cdef enum:
@@ -36,14 +37,32 @@ cdef Py_ssize_t gram_scratch(
     return (samples * (columns * itemsize + sizeof(int32_t)) + 127) // 64 * 64
 
 
+cdef Py_ssize_t gram_rows(Plan plan, Py_ssize_t r) noexcept nogil:
+    """How many rows of QJ a sample has written; see c) and e)."""
+    return r if plan.has_scales or r == 1 else 0
+
+
+cdef Py_ssize_t gram_samples(Plan plan, Py_ssize_t r) noexcept nogil:
+    """The most samples to take at a time."""
+    if not plan.has_scales:
+        return 256
+    return min(max(2_000_000 // (r * plan.n_params), 1), 256)
+
+
 cdef void add_gram(
     Plan plan, const real *x, const real *activations, Py_ssize_t samples, Py_ssize_t r,
-    const Block *at_linear, real *rows, real *matrix, bint accumulate,
+    const Block *at_linear, real *rows, real *matrix, bint accumulate, char *scratch,
     char *factors, Py_ssize_t per_thread, int n_threads,
 ) noexcept nogil:
-    """matrix (+)= the samples' share. `rows` is room for (samples, n_params) if r is 1."""
+    """matrix (+)= the samples' share. `rows` is room for `gram_rows` rows of n_params a sample."""
     cdef Py_ssize_t units = 0
     cdef Py_ssize_t i, number, thread
+    if plan.has_scales:
+        params_rows(plan, x, activations, samples, r, at_linear, rows)
+        product(plan.n_params, plan.n_params, samples * r, rows, <Py_ssize_t>1, plan.n_params,
+                rows, plan.n_params, <Py_ssize_t>1, matrix if accumulate else <real *>NULL,
+                plan.n_params, matrix, plan.n_params, scratch, n_threads)
+        return
     if r == 1:
         params_rows(plan, x, activations, samples, 1, at_linear, rows)
     for i in range(plan.n_operations):

@@ -17,25 +17,6 @@ cdef enum:
     ROWS_BYTES = 64 * 1024
 
 
-cdef struct Block:    # (r, width) for each sample
-    const void *rows  # NULL for the identity
-    Py_ssize_t stride
-
-
-cdef inline Block block_of(const real *rows, Py_ssize_t stride) noexcept nogil:
-    cdef Block block
-    block.rows = rows
-    block.stride = stride
-    return block
-
-
-cdef inline Block identity() noexcept nogil:
-    cdef Block block
-    block.rows = NULL
-    block.stride = 0
-    return block
-
-
 cdef Py_ssize_t chunk_width(Plan plan, Py_ssize_t r) noexcept nogil:
     """What a sample needs: its activations, a block for each of them, and slopes."""
     return (r + 1) * plan.row_width + plan.max_width
@@ -58,10 +39,7 @@ cdef void slopes_of(
     cdef Py_ssize_t i
     for i in range(n):
         slopes[i] = 1
-    if operation.kind == DENSE:
-        activation_backward(RELU, 0, y, y, slopes, slopes, n)
-    else:
-        activation_backward(operation.kind, <real>operation.alpha, x, y, slopes, slopes, n)
+    times_slope(operation, x, y, slopes, slopes, n)
 
 
 cdef Block pull_back(
@@ -72,8 +50,8 @@ cdef Block pull_back(
     """Turn a block of cotangents of operation `top`'s output into one of the network's input.
 
     A product by the first operation goes to `dx` (samples, r, n_in), where the block returned then
-    stands. If `at_linear` is not NULL it receives, for each linear layer, the cotangents of
-    z = W a + b, and the pass ends with those of the operation `lowest`.
+    stands. If `at_linear` is not NULL it receives, for each layer with parameters, the
+    cotangents of z = W a + b, and the pass ends with those of the operation `lowest`.
     """
     cdef const Operation *operation
     cdef const real *op_x
@@ -111,14 +89,15 @@ cdef Block pull_back(
                          below, samples, r, n_out, operation.n_in, <int32_t *>slopes)
             block = block_of(below, r * operation.n_in)
         elif operation.kind == DENSE:
-            dense_backward_input(
-                <const real *>block.rows, params + operation.weight, <const real *>NULL, below,
-                shared_samples * r, operation.n_in, n_out, scratch, n_threads)
+            linear_pull(operation, params, <const real *>block.rows, False, below,
+                        shared_samples * r, scratch, n_threads)
             block = block_of(below, 0 if block.stride == 0 else r * operation.n_in)
         elif operation.kind == STANDARDIZE:
             standardize_backward(constants + operation.bias, <const real *>block.rows, below,
                                  shared_samples * r, n_out)
             block = block_of(below, 0 if block.stride == 0 else r * n_out)
+        elif operation.kind >= SCALE:
+            block = times_symmetric(operation, params, activations, samples, r, block, below)
         elif operation.kind == SOFTMAX or operation.kind == LOG_SOFTMAX:
             times_softmax(<const real *>block.rows, block.stride, op_y,
                           operation.kind == LOG_SOFTMAX, below, samples, r, n_out)
@@ -131,9 +110,11 @@ cdef Block pull_back(
 
 
 cdef Py_ssize_t last_linear(Plan plan) noexcept nogil:
-    """The last operation that is a linear layer, or -1."""
+    """The last linear layer, if all that follows can be applied from the left; else -1."""
     cdef Py_ssize_t i = plan.n_operations - 1
     while i >= 0 and plan.operations[i].kind != DENSE:
+        if plan.operations[i].kind == NORMALIZE:
+            return -1
         i -= 1
     return i
 
@@ -172,6 +153,8 @@ cdef Block below_last_linear(
                 for s in range(samples):
                     for j in range(r):
                         slopes[s * r + j] = 1 / constants[operation.bias + j]
+            elif operation.kind == SCALE:
+                copy_blocks(params + operation.weight, 0, slopes, samples, r)
             else:
                 slopes_of(operation, op_x, op_y, slopes, samples)
             diagonal_times(slopes, block, samples, r, width)
@@ -203,16 +186,17 @@ cdef Block push_forward(
                 identity_block(here, r)
             block = block_of(here, 0)
         elif operation.kind == DENSE:
-            dense_forward(
-                <const real *>block.rows, params + operation.weight, <const real *>NULL, False,
-                here, (1 if block.stride == 0 else samples) * r, operation.n_in, n_out,
-                scratch, n_threads)
+            linear_tangent(operation, params, <const real *>NULL, <const real *>NULL,
+                           <const real *>block.rows, here,
+                           (1 if block.stride == 0 else samples) * r, scratch, n_threads)
             block = block_of(here, 0 if block.stride == 0 else r * n_out)
         shared_samples = 1 if block.stride == 0 else samples
         if operation.kind == STANDARDIZE:
             standardize_backward(constants + operation.bias, <const real *>block.rows, here,
                                  shared_samples * r, n_out)
             block = block_of(here, 0 if block.stride == 0 else r * n_out)
+        elif operation.kind >= SCALE:
+            block = times_symmetric(operation, params, activations, samples, r, block, here)
         elif operation.kind == SOFTMAX:  # symmetric
             times_softmax(<const real *>block.rows, block.stride, op_y, False, here,
                           samples, r, n_out)
@@ -276,11 +260,11 @@ cdef void cotangents_at_linear(
     Plan plan, const real *params, const real *constants, const real *x, const real *activations,
     Py_ssize_t samples, real *blocks, real *slopes, Block *at_linear, char *scratch, int n_threads,
 ) noexcept nogil:
-    """For each linear layer, the outputs' Jacobian by its z = W a + b."""
+    """For each layer with parameters, the outputs' Jacobian by its z = W a + b."""
     cdef Py_ssize_t r = plan.n_out
-    cdef Py_ssize_t last = last_linear(plan)
+    cdef Py_ssize_t last = max(last_linear(plan), plan.first_trainable)
     cdef Block block
-    if last < 0:
+    if plan.n_params == 0:
         return
     pull_back(plan, params, constants, x, activations, samples, r, plan.n_operations - 1, last,
               identity(), blocks, slopes, <real *>NULL, at_linear, scratch, n_threads)
@@ -296,7 +280,7 @@ cdef void params_rows(
     Plan plan, const real *x, const real *activations, Py_ssize_t samples, Py_ssize_t r,
     const Block *at_linear, real *jacobian,
 ) noexcept nogil:
-    """Overwrite `jacobian` (samples, r, n_params) from the cotangents of all linear layers.
+    """Overwrite `jacobian` (samples, r, n_params) from the cotangents of all layers that have them.
 
     As many samples at a time as stay in cache until all their layers are written, since a cache
     line that two layers share would otherwise travel twice.
@@ -311,9 +295,15 @@ cdef void params_rows(
     while first < samples:
         for i in range(plan.n_operations):
             operation = &plan.operations[i]
-            if operation.kind == DENSE:
+            if operation.kind == DENSE or operation.kind == SCALE:
                 op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
                 block = <const real *>at_linear[i].rows + first * at_linear[i].stride
+            if operation.kind == SCALE:
+                scale_params_rows(
+                    operation, block, at_linear[i].stride, op_x + first * operation.n_in,
+                    jacobian + first * r * plan.n_params, min(most, samples - first), r,
+                    plan.n_params)
+            elif operation.kind == DENSE:
                 linear_params_rows(
                     block, at_linear[i].stride, op_x + first * operation.n_in, operation.bias >= 0,
                     jacobian + first * r * plan.n_params + operation.weight,

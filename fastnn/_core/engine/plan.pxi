@@ -1,13 +1,16 @@
 # A Plan is a network as the engine sees it: an array of C structs that name an operation, its
 # widths, and where its parameters stand. It holds offsets and no dtype, so that one Plan serves
 # float32 and float64; the passes take pointers to the arrays. A ReLU after a linear layer is no
-# operation of its own: the product stores max(z, 0), and z, whose sign that tells, is never kept.
+# operation of its own: the product stores max(z, 0), and z, whose sign that tells, is never kept. A
+# normalisation with a weight and a bias is two operations: itself, and a scale and shift.
 
 cdef enum OperationKind:  # beside the activations, which number from zero
     DENSE = 100
     STANDARDIZE
     SOFTMAX
     LOG_SOFTMAX
+    SCALE      # y = w x + b, column by column
+    NORMALIZE  # each row by its own mean and deviation
 
 
 cdef struct Operation:
@@ -17,8 +20,9 @@ cdef struct Operation:
     Py_ssize_t weight  # offset of the weight in params; of the mean in constants
     Py_ssize_t bias    # offset of the bias in params, -1 without; of the scale in constants
     bint relu          # a linear layer's output goes through ReLU
-    double alpha       # the one hyper-parameter of LeakyReLU and ELU
+    double alpha       # the one hyper-parameter of LeakyReLU and ELU; eps of a normalisation
     Py_ssize_t output  # the output's offset in the activations of one row
+    Py_ssize_t kept    # that of what the operation keeps for its derivatives, before its output
 
 
 @cython.final
@@ -39,44 +43,55 @@ cdef class Plan:
     cdef readonly Py_ssize_t n_constants
     cdef readonly Py_ssize_t row_width   # all activations of one sample
     cdef readonly Py_ssize_t max_width   # the widest input or output
+    cdef bint has_scales                 # whether columns are scaled by parameters
     cdef Py_ssize_t first_trainable      # the lowest operation that has parameters
 
     def __cinit__(self, list operations):
-        cdef Operation *operation
-        self.operations = <Operation *>calloc(len(operations), sizeof(Operation))
+        cdef int code
+        self.operations = <Operation *>calloc(2 * len(operations), sizeof(Operation))
         if self.operations == NULL:
             raise MemoryError
-        self.first_trainable = len(operations)
+        self.first_trainable = 2 * len(operations)
         for kind, n_in, n_out, bias, alpha in operations:
-            operation = &self.operations[self.n_operations]
-            operation.kind = operation_kind(kind)
-            if operation.kind == RELU and self.n_operations and self.after_linear():
+            code = operation_kind(kind)
+            if code == RELU and self.n_operations and self.after_linear():
                 self.operations[self.n_operations - 1].relu = True
                 continue
-            operation.n_in = n_in
-            operation.n_out = n_out
-            operation.alpha = alpha
-            operation.output = self.row_width
-            operation.bias = -1
-            if operation.kind == DENSE:
-                operation.weight = self.n_params
-                self.n_params += operation.n_in * operation.n_out
-                if bias:
-                    operation.bias = self.n_params
-                    self.n_params += operation.n_out
-                self.first_trainable = min(self.first_trainable, self.n_operations)
-            elif operation.kind == STANDARDIZE:
-                operation.weight = self.n_constants
-                operation.bias = self.n_constants + operation.n_in
-                self.n_constants += 2 * operation.n_in
-            self.row_width += operation.n_out
-            self.max_width = max(self.max_width, operation.n_in, operation.n_out)
-            self.n_operations += 1
+            self.add(code, n_in, n_out, bias, alpha)
+            if code == NORMALIZE:
+                self.add(SCALE, n_out, n_out, True, 0)
         self.n_in = self.operations[0].n_in
         self.n_out = self.operations[self.n_operations - 1].n_out
 
     def __dealloc__(self):
         free(self.operations)
+
+    cdef void add(self, int kind, Py_ssize_t n_in, Py_ssize_t n_out, bint bias, double alpha):
+        cdef Operation *operation = &self.operations[self.n_operations]
+        operation.kind = kind
+        operation.n_in = n_in
+        operation.n_out = n_out
+        operation.alpha = alpha
+        operation.kept = self.row_width
+        operation.bias = -1
+        if kind == DENSE or kind == SCALE:
+            operation.weight = self.n_params
+            self.n_params += n_in * n_out if kind == DENSE else n_out
+            if bias:
+                operation.bias = self.n_params
+                self.n_params += n_out
+            self.first_trainable = min(self.first_trainable, self.n_operations)
+            self.has_scales |= kind == SCALE
+        elif kind == STANDARDIZE:
+            operation.weight = self.n_constants
+            operation.bias = self.n_constants + n_in
+            self.n_constants += 2 * n_in
+        elif kind == NORMALIZE:
+            self.row_width += 1
+        operation.output = self.row_width
+        self.row_width += n_out
+        self.max_width = max(self.max_width, n_in, n_out)
+        self.n_operations += 1
 
     cdef bint after_linear(self):
         """Whether the last operation so far is a linear layer's, and nothing yet follows it."""
@@ -117,4 +132,4 @@ cdef int operation_kind(str name) except -1:
     if kind != NOT_AN_ACTIVATION:
         return kind
     return {"linear": DENSE, "standardize": STANDARDIZE, "softmax": SOFTMAX,
-            "log_softmax": LOG_SOFTMAX}[name]
+            "log_softmax": LOG_SOFTMAX, "layer_norm": NORMALIZE}[name]

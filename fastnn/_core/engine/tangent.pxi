@@ -4,6 +4,91 @@
 # `tangent_pass` carries it forward through the layers. Carried back again through `backward_pass`,
 # it becomes the Hessian times that direction (Pearlmutter 1994): each layer hands down the tangent
 # of its cotangent, which is that of `backward_pass` plus a term for the layer's own curvature.
+#
+# Here a product and a slope are calls of one function each: inline, as in the passes that train,
+# their many uses made a sixth of the engine's code.
+
+cdef void product(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
+    const real *b, Py_ssize_t b_row, Py_ssize_t b_col, const real *start, Py_ssize_t start_row,
+    real *c, Py_ssize_t c_row, char *scratch, int n_threads,
+) noexcept nogil:
+    """c = a b + start; see gemm."""
+    gemm(m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row, False,
+         <const real *>NULL, scratch, n_threads)
+
+
+cdef void times_slope(
+    const Operation *operation, const real *x, const real *y, const real *dy, real *dx,
+    Py_ssize_t n,
+) noexcept nogil:
+    """dx = σ'(x) dy for an activation, or the ReLU after a linear layer; dx may be dy."""
+    if operation.kind == DENSE:
+        activation_backward(RELU, 0, y, y, dy, dx, n)
+    else:
+        activation_backward(operation.kind, <real>operation.alpha, x, y, dy, dx, n)
+
+
+cdef void linear_tangent(
+    const Operation *operation, const real *params, const real *direction, const real *x,
+    const real *x_tangent, real *y_tangent, Py_ssize_t rows, char *scratch, int n_threads,
+) noexcept nogil:
+    """ẏ = ẋ Wᵀ + x Ẇᵀ + ḃ of a linear layer, or with diag(w) for W of a scale; overwrites ẏ.
+
+    The direction or ẋ may be NULL if it is zero, but not both.
+    """
+    cdef const real *weight = params + operation.weight
+    cdef const real *bias = NULL
+    cdef real *start = NULL
+    cdef Py_ssize_t n_in = operation.n_in
+    cdef Py_ssize_t n_out = operation.n_out
+    if direction != NULL:
+        start = y_tangent
+        if operation.bias >= 0:
+            bias = direction + operation.bias
+        if operation.kind == SCALE:
+            scale_forward(x, direction + operation.weight, bias, y_tangent, rows, n_out)
+        else:
+            product(rows, n_out, n_in, x, n_in, <Py_ssize_t>1, direction + operation.weight,
+                    <Py_ssize_t>1, n_in, bias, <Py_ssize_t>0, y_tangent, n_out, scratch, n_threads)
+    if x_tangent == NULL:
+        return
+    if operation.kind == SCALE:
+        scale_rows(weight, x_tangent, start != NULL, y_tangent, rows, n_out)
+    else:
+        product(rows, n_out, n_in, x_tangent, n_in, <Py_ssize_t>1, weight, <Py_ssize_t>1, n_in,
+                start, n_out, y_tangent, n_out, scratch, n_threads)
+
+
+cdef void linear_pull(
+    const Operation *operation, const real *params, const real *dy, bint accumulate, real *dx,
+    Py_ssize_t rows, char *scratch, int n_threads,
+) noexcept nogil:
+    """dx = dy W, or added to what stands there."""
+    cdef const real *weight = params + operation.weight
+    if operation.kind == SCALE:
+        scale_rows(weight, dy, accumulate, dx, rows, operation.n_out)
+    else:
+        product(rows, operation.n_in, operation.n_out, dy, operation.n_out, <Py_ssize_t>1,
+                weight, operation.n_in, <Py_ssize_t>1, dx if accumulate else <real *>NULL,
+                operation.n_in, dx, operation.n_in, scratch, n_threads)
+
+
+cdef void add_params_gradient(
+    const Operation *operation, const real *x, const real *dy, bint with_bias, real *grads,
+    Py_ssize_t rows, char *scratch, int n_threads,
+) noexcept nogil:
+    """dW += dyᵀ x, and db += Σ dy."""
+    if operation.kind == SCALE:
+        add_products(x, dy, grads + operation.weight, rows, operation.n_out)
+        if with_bias:
+            add_rows(dy, grads + operation.bias, rows, operation.n_out)
+    else:
+        dense_backward_params(
+            x, dy, grads + operation.weight,
+            grads + operation.bias if with_bias and operation.bias >= 0 else <real *>NULL, True,
+            rows, operation.n_in, operation.n_out, scratch, n_threads)
+
 
 cdef bint tangent_pass(
     Plan plan, const real *params, const real *constants, const real *direction,
@@ -20,7 +105,6 @@ cdef bint tangent_pass(
     cdef const real *op_x
     cdef const real *op_y
     cdef const real *tangent = x_tangent
-    cdef const real *bias
     cdef real *y
     cdef Py_ssize_t i, n
     for i in range(plan.n_operations):
@@ -29,18 +113,16 @@ cdef bint tangent_pass(
         op_y = activations + operation.output * rows
         y = out if i == plan.n_operations - 1 else tangents + operation.output * rows
         n = rows * operation.n_out
-        if operation.kind == DENSE:
-            bias = NULL
-            if direction != NULL and operation.bias >= 0:
-                bias = direction + operation.bias
-            dense_tangent(
-                op_x, tangent, params + operation.weight,
-                direction + operation.weight if direction != NULL else direction, bias, y,
-                rows, operation.n_in, operation.n_out, scratch, n_threads)
+        if operation.kind == DENSE or operation.kind == SCALE:
+            linear_tangent(operation, params, direction, op_x, tangent, y, rows, scratch,
+                           n_threads)
             if operation.relu:
-                activation_backward(RELU, 0, op_y, op_y, y, y, n)
+                times_slope(operation, op_x, op_y, y, y, n)
         elif tangent == NULL:
             continue
+        elif operation.kind >= SCALE:
+            times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
+                            block_of(tangent, operation.n_out), y)
         elif operation.kind == STANDARDIZE:
             standardize_backward(constants + operation.bias, tangent, y, rows, operation.n_in)
         elif operation.kind == SOFTMAX:
@@ -48,7 +130,7 @@ cdef bint tangent_pass(
         elif operation.kind == LOG_SOFTMAX:
             log_softmax_tangent(op_y, tangent, y, rows, operation.n_in)
         else:
-            activation_backward(operation.kind, <real>operation.alpha, op_x, op_y, tangent, y, n)
+            times_slope(operation, op_x, op_y, tangent, y, n)
         tangent = y
     return tangent != NULL
 
@@ -57,20 +139,21 @@ cdef void backward_tangent_pass(
     Plan plan, const real *params, const real *constants, const real *direction,
     const real *x, const real *activations, const real *tangents, Py_ssize_t rows,
     real *cotangent, real *spare, real *cotangent_tangent, real *spare_tangent,
-    real *product, char *scratch, int n_threads,
+    real *out, char *scratch, int n_threads,
 ) noexcept nogil:
     """Turn the output's cotangent and its tangent into the Hessian's product with `direction`.
 
     The arguments are those of `backward_pass`, each with its tangent; all four buffers, of
-    rows * max_width each, are overwritten. The result is added to `product` (n_params,).
+    rows * max_width each, are overwritten. The result is added to `out` (n_params,).
     """
     cdef const Operation *operation
     cdef const real *op_x
     cdef const real *op_y
     cdef const real *x_tangent
     cdef const real *y_tangent
-    cdef real *dbias
-    cdef Py_ssize_t i, n
+    cdef const real *kept
+    cdef Block block
+    cdef Py_ssize_t i, j, n, row
     for i in range(plan.n_operations - 1, plan.first_trainable - 1, -1):
         operation = &plan.operations[i]
         op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
@@ -78,30 +161,36 @@ cdef void backward_tangent_pass(
         x_tangent = tangents + plan.operations[i - 1].output * rows if i > 0 else NULL
         y_tangent = tangents + operation.output * rows
         n = rows * operation.n_out
-        if operation.kind == DENSE:
+        if operation.kind == DENSE or operation.kind == SCALE:
             if operation.relu:
-                activation_backward(RELU, 0, op_y, op_y, cotangent, cotangent, n)
-                activation_backward(RELU, 0, op_y, op_y, cotangent_tangent, cotangent_tangent, n)
-            dbias = product + operation.bias if operation.bias >= 0 else NULL
-            dense_backward_params(
-                op_x, cotangent_tangent, product + operation.weight, dbias, True,
-                rows, operation.n_in, operation.n_out, scratch, n_threads)
+                times_slope(operation, op_x, op_y, cotangent, cotangent, n)
+                times_slope(operation, op_x, op_y, cotangent_tangent, cotangent_tangent, n)
+            add_params_gradient(operation, op_x, cotangent_tangent, True, out, rows, scratch,
+                                n_threads)
             if i == plan.first_trainable:
                 return
-            dense_backward_params(
-                x_tangent, cotangent, product + operation.weight, <real *>NULL, True,
-                rows, operation.n_in, operation.n_out, scratch, n_threads)
-            dense_backward_input(
-                cotangent_tangent, params + operation.weight, <const real *>NULL, spare_tangent,
-                rows, operation.n_in, operation.n_out, scratch, n_threads)
-            dense_add_backward_input(
-                cotangent, direction + operation.weight, spare_tangent,
-                rows, operation.n_in, operation.n_out, scratch, n_threads)
-            dense_backward_input(
-                cotangent, params + operation.weight, <const real *>NULL, spare,
-                rows, operation.n_in, operation.n_out, scratch, n_threads)
+            add_params_gradient(operation, x_tangent, cotangent, False, out, rows, scratch,
+                                n_threads)
+            linear_pull(operation, params, cotangent_tangent, False, spare_tangent, rows, scratch,
+                        n_threads)
+            linear_pull(operation, direction, cotangent, True, spare_tangent, rows, scratch,
+                        n_threads)
+            linear_pull(operation, params, cotangent, False, spare, rows, scratch, n_threads)
             cotangent, spare = spare, cotangent
             cotangent_tangent, spare_tangent = spare_tangent, cotangent_tangent
+        elif operation.kind >= SCALE:
+            block = block_of(<const real *>cotangent_tangent, operation.n_out)
+            times_symmetric(operation, params, activations, rows, <Py_ssize_t>1, block,
+                            cotangent_tangent)
+            if operation.kind == NORMALIZE:
+                kept = activations + operation.kept * rows
+                for row in range(rows):
+                    j = row * operation.n_out
+                    add_normalize_curvature(
+                        op_y + j, kept[row], x_tangent + j, y_tangent + j, cotangent + j,
+                        cotangent_tangent + j, operation.n_out)
+            block = block_of(<const real *>cotangent, operation.n_out)
+            times_symmetric(operation, params, activations, rows, <Py_ssize_t>1, block, cotangent)
         elif operation.kind == SOFTMAX:
             softmax_backward(op_y, cotangent_tangent, cotangent_tangent, rows, operation.n_in)
             add_softmax_curvature(
@@ -118,9 +207,7 @@ cdef void backward_tangent_pass(
             standardize_backward(constants + operation.bias, cotangent_tangent, cotangent_tangent,
                                  rows, operation.n_in)
         else:
-            activation_backward(operation.kind, <real>operation.alpha, op_x, op_y,
-                                cotangent_tangent, cotangent_tangent, n)
+            times_slope(operation, op_x, op_y, cotangent_tangent, cotangent_tangent, n)
             add_activation_curvature(operation.kind, <real>operation.alpha, op_x, op_y, x_tangent,
                                      cotangent, cotangent_tangent, n)
-            activation_backward(operation.kind, <real>operation.alpha, op_x, op_y,
-                                cotangent, cotangent, n)
+            times_slope(operation, op_x, op_y, cotangent, cotangent, n)

@@ -36,32 +36,6 @@ cdef inline void dense_backward_input(
          False, relu_output, scratch, n_threads)
 
 
-cdef inline void dense_add_backward_input(
-    const real *dz, const real *weight, real *dx,
-    Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, char *scratch, int n_threads,
-) noexcept nogil:
-    """dx += dz W."""
-    gemm(rows, n_in, n_out, dz, n_out, 1, weight, n_in, 1, dx, n_in, dx, n_in,
-         False, <const real *>NULL, scratch, n_threads)
-
-
-cdef inline void dense_tangent(
-    const real *x, const real *x_tangent, const real *weight,
-    const real *weight_tangent, const real *bias_tangent, real *z_tangent,
-    Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, char *scratch, int n_threads,
-) noexcept nogil:
-    """ż = ẋ Wᵀ + x Ẇᵀ + ḃ; overwrites ż. Tangents that are zero may be NULL, but not all."""
-    if weight_tangent != NULL:
-        dense_forward(x, weight_tangent, bias_tangent, False, z_tangent, rows, n_in, n_out,
-                      scratch, n_threads)
-        if x_tangent != NULL:
-            gemm(rows, n_out, n_in, x_tangent, n_in, 1, weight, 1, n_in, z_tangent, n_out,
-                 z_tangent, n_out, False, <const real *>NULL, scratch, n_threads)
-    else:
-        dense_forward(x_tangent, weight, <const real *>NULL, False, z_tangent, rows, n_in, n_out,
-                      scratch, n_threads)
-
-
 cdef inline void dense_backward_params(
     const real *x, const real *dz, real *dweight, real *dbias, bint accumulate,
     Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, char *scratch, int n_threads,

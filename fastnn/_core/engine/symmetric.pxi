@@ -1,0 +1,73 @@
+# Normalisation, and scale and shift, in the passes. Each has a symmetric Jacobian at a sample, so
+# that one function carries cotangents down and tangents up, for one row a sample as for blocks of
+# rows. It is no inline function: a call costs little beside it, and its code stands once.
+
+cdef struct Block:    # (r, width) for each sample
+    const void *rows  # NULL for the identity
+    Py_ssize_t stride
+
+
+cdef inline Block block_of(const real *rows, Py_ssize_t stride) noexcept nogil:
+    cdef Block block
+    block.rows = rows
+    block.stride = stride
+    return block
+
+
+cdef inline Block identity() noexcept nogil:
+    cdef Block block
+    block.rows = NULL
+    block.stride = 0
+    return block
+
+
+cdef Block times_symmetric(
+    const Operation *operation, const real *params, const real *activations, Py_ssize_t samples,
+    Py_ssize_t r, Block block, real *out,
+) noexcept nogil:
+    """A block's rows (r, n) times the operation's Jacobian at each sample.
+
+    Overwrites `out`, which may be where the block stands, and returns the block there. One that all
+    samples share stays so, unless the Jacobian depends on the sample.
+    """
+    cdef const real *rows = <const real *>block.rows
+    cdef const real *kept = activations + operation.kept * samples
+    cdef const real *y = activations + operation.output * samples
+    cdef Py_ssize_t n = operation.n_out
+    cdef Py_ssize_t stride = block.stride
+    cdef Py_ssize_t s, k
+    if operation.kind == SCALE:
+        scale_rows(params + operation.weight, rows, False, out,
+                   (1 if stride == 0 else samples) * r, n)
+        return block_of(out, stride)
+    for s in range(samples - 1, -1, -1):
+        for k in range(r):
+            normalize_times(y + s * n, kept[s], rows + s * stride + k * n, out + (s * r + k) * n, n)
+    return block_of(out, r * n)
+
+
+cdef void scale_backward_params(
+    const Operation *operation, const real *x, const real *dy, real *grads, bint accumulate,
+    Py_ssize_t rows,
+) noexcept nogil:
+    """dw = Σ x dy and db = Σ dy, or added to what stands there."""
+    if not accumulate:
+        memset(grads + operation.weight, 0, operation.n_out * sizeof(real))
+        memset(grads + operation.bias, 0, operation.n_out * sizeof(real))
+    add_products(x, dy, grads + operation.weight, rows, operation.n_out)
+    add_rows(dy, grads + operation.bias, rows, operation.n_out)
+
+
+cdef void scale_params_rows(
+    const Operation *operation, const real *block, Py_ssize_t stride, const real *x,
+    real *jacobian, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t n_params,
+) noexcept nogil:
+    """The rows (block) (diag(x) | I), at the operation's parameters in rows of `n_params`."""
+    cdef Py_ssize_t n = operation.n_out
+    cdef Py_ssize_t s, k
+    for s in range(samples):
+        for k in range(r):
+            scale_rows(x + s * n, block + s * stride + k * n, False,
+                       jacobian + operation.weight, <Py_ssize_t>1, n)
+            memcpy(jacobian + operation.bias, block + s * stride + k * n, n * sizeof(real))
+            jacobian += n_params

@@ -1,0 +1,113 @@
+"""What the layers that learn share: a weight and a bias, their own or views into a network's."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn.initializers import Initializer, xavier_uniform
+from fastnn.layers.base import Array, Layer
+
+
+class Weighted(Layer):
+    """A layer with a weight and, unless it was made without one, a bias; use one of its subclasses.
+
+    In a network `weight` and `bias` are views into `net.params`. A layer of its own holds its
+    values in float64; if they were drawn or set before a network takes the layer in, the network
+    keeps them.
+    """
+
+    out_features: int
+
+    def _hold(self, weight_shape: tuple[int, ...], has_bias: bool) -> None:
+        """Say how large the parameters are; their values come later."""
+        self._weight_shape, self._has_bias = weight_shape, has_bias
+        self._weight_size = math.prod(weight_shape)
+        self.n_params = self._weight_size + self.out_features * has_bias
+        if self.n_params >= 2**48:  # far beyond any memory, and within the engine's integers
+            raise ValueError(f"{self!r} would have {self.n_params:,} parameters: too many")
+        self._params: Array | None = None  # flat, as in a network: weight row by row, then bias
+        self._grads: Array | None = None
+
+    @property
+    def weight(self) -> Array:
+        """The weight, writable; assigning copies into it."""
+        return self._weight_of(self._values())
+
+    @weight.setter
+    def weight(self, value: Any) -> None:
+        params = self._values()
+        weight = _checks.shaped_array(value, "weight", params.dtype, self._weight_shape)
+        self._weight_of(params)[...] = weight
+
+    @property
+    def bias(self) -> Array | None:
+        """The bias, (out_features,), writable; None for a layer without. Assigning copies."""
+        return self._bias_of(self._values())
+
+    @bias.setter
+    def bias(self, value: Any) -> None:
+        params = self._values()
+        bias = self._bias_of(params)
+        if bias is None:
+            raise ValueError("bias: this layer was made without one (bias=False)")
+        bias[...] = _checks.shaped_array(value, "bias", params.dtype, (self.out_features,))
+
+    @property
+    def weight_grad(self) -> Array | None:
+        """Gradient by the weight, in its shape; None outside a network."""
+        return None if self._grads is None else self._weight_of(self._grads)
+
+    @property
+    def bias_grad(self) -> Array | None:
+        """Gradient by the bias, in its shape; None outside a network or without a bias."""
+        return None if self._grads is None else self._bias_of(self._grads)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return weight and bias."""
+        return {"weight": self.weight} | ({} if self.bias is None else {"bias": self.bias})
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> "Weighted":
+        """Make the layer that `config()` and `arrays()` came from."""
+        layer = cls(**config)
+        shapes = {"weight": layer._weight_shape}
+        if layer._has_bias:
+            shapes["bias"] = (layer.out_features,)
+        if arrays.keys() != shapes.keys():
+            raise ValueError(f"{layer} holds {sorted(shapes)}; {sorted(arrays)} came")
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"{name} has shape {arrays[name].shape}; {shape} is wanted")
+        values = [arrays[name].ravel().astype(np.float64) for name in shapes]
+        layer._params = np.concatenate(values)
+        return layer
+
+    def initial_values(self, rng: "np.random.Generator", default: Initializer) -> Array:
+        """Return the values that are set, or draw some: weight then bias, as one flat array."""
+        raise NotImplementedError
+
+    def bind(self, params: Array, grads: Array) -> None:
+        """Move into a network: from now on the values stand in these views of its arrays."""
+        self._params, self._grads = params, grads
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_grads": None}
+
+    def _weight_of(self, flat: Array) -> Array:
+        return flat[: self._weight_size].reshape(self._weight_shape)
+
+    def _bias_of(self, flat: Array) -> Array | None:
+        return flat[self._weight_size :] if self._has_bias else None
+
+    def _values(self) -> Array:
+        if self._params is None:
+            self._params = self.initial_values(np.random.default_rng(), xavier_uniform)
+        return self._params
+
+    def _flat_params(self, dtype: np.dtype[Any]) -> Array:
+        return self._values().astype(dtype, copy=False)
+
+    def _dtype(self) -> np.dtype[Any] | None:
+        return self._values().dtype if self._in_network else None
