@@ -10,7 +10,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _core, initializers, jacobians
+from fastnn import _core, initializers, jacobians, schedules
 from fastnn.layers import (
     ELU,
     GELU,
@@ -40,7 +40,7 @@ from fastnn.losses import (
 )
 from fastnn.model_file import ModelFileError
 from fastnn.network import Network, load
-from fastnn.optimizers import SGD, Adam
+from fastnn.optimizers import SGD, Adam, AdamW, RMSprop
 from fastnn.threads import get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
@@ -51,12 +51,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"  # a literal: reading the metadata of the installation takes 20 ms
 
 __all__ = [
-    "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "BinaryCrossEntropy", "DivergenceError",
+    "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "AdamW", "BinaryCrossEntropy", "DivergenceError",
     "HalfSquaredError", "History", "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear",
     "LogSoftmax", "Loss", "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network",
-    "ReLU", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh",
-    "__version__", "build_info", "check_gradient", "get_num_threads", "initializers", "jacobians",
-    "load", "numerical_hessian", "numerical_jacobian", "set_num_threads",
+    "RMSprop", "ReLU", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus",
+    "Standardize", "Tanh", "__version__", "build_info", "check_gradient", "get_num_threads",
+    "initializers", "jacobians", "load", "numerical_hessian", "numerical_jacobian", "schedules",
+    "set_num_threads",
 ]  # fmt: skip
 
 # imported when they are first used, so that `import fastnn` stays short

@@ -100,7 +100,7 @@ def summary(layers: Sequence[Layer], out_features: Sequence[int], title: str) ->
     """Return a table of the layers, their output widths and numbers of parameters."""
     rows = [("layer", "output", "parameters")]
     rows += [
-        (repr(layer), str(width), f"{layer.n_params:,}")
+        (repr(layer) + ("" if layer.trainable else " (frozen)"), str(width), f"{layer.n_params:,}")
         for layer, width in zip(layers, out_features, strict=True)
     ]
     rows.append((title, "", f"{sum(layer.n_params for layer in layers):,}"))
@@ -112,7 +112,10 @@ def summary(layers: Sequence[Layer], out_features: Sequence[int], title: str) ->
 
 def describe(layers: Sequence[Layer]) -> tuple[list[dict[str, Any]], dict[str, Array]]:
     """Return the layers' plain description, and their arrays as "0.weight", "0.bias", …."""
-    description = [{"kind": layer.kind, **layer.config()} for layer in layers]
+    description = [
+        {"kind": layer.kind, **layer.config(), **({} if layer.trainable else {"trainable": False})}
+        for layer in layers
+    ]
     arrays = {
         f"{i}.{name}": array
         for i, layer in enumerate(layers)
@@ -134,12 +137,14 @@ def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[L
     for i, config in enumerate(description):
         arguments = dict(config)
         kind = arguments.pop("kind")
+        trainable = arguments.pop("trainable", True)
         if kind not in LAYERS:
             raise ValueError(f"layers[{i}] is of the kind {kind!r}, which this version lacks")
         prefix = f"{i}."
         own = {name: left.pop(name) for name in arrays if name.startswith(prefix)}
         own = {name.removeprefix(prefix): array for name, array in own.items()}
         layers.append(LAYERS[kind].from_config(arguments, own))
+        layers[i].trainable = trainable
     if left:
         raise ValueError(f"no layer holds the arrays {sorted(left)}")
     return layers

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fastnn import _checks, _core, training
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
-from fastnn.optimizers import SGD, Adam, Optimizer, OptimizerState
+from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer, OptimizerState
 from fastnn.second_derivatives import SecondDerivatives
 from fastnn.training import History, Validation
 
@@ -39,7 +39,7 @@ class Fitting(SecondDerivatives):
             one output.
         loss : Loss, or an object with `value_and_grad(y_pred, y) -> (float, ndarray)`
             The latter trains step by step, at Python's speed.
-        optimizer : SGD or Adam
+        optimizer : SGD, Adam, AdamW or RMSprop
             A further `fit` with the same kind continues its momentum.
         epochs : int
             Passes over the data; 0 is none.
@@ -83,8 +83,8 @@ class Fitting(SecondDerivatives):
             )
         x = _checks.samples(X, "X", self.dtype, self.in_features)
         target = self._target(loss, x, y, "y")
-        if type(optimizer) not in (SGD, Adam):
-            raise TypeError(f"optimizer is {optimizer!r}; SGD(…) or Adam(…) is wanted")
+        if type(optimizer) not in OPTIMIZERS:
+            raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
         rng = np.random.default_rng(_checks.seed(seed))
@@ -104,7 +104,10 @@ class Fitting(SecondDerivatives):
         self._training_process = os.getpid()
         try:
             self._forward = None  # its activations are about to be those of other parameters
-            self._optimizer_state = self._optimizer_state.continued_for(optimizer, params)
+            parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
+            self._optimizer_state = self._optimizer_state.continued_for(
+                optimizer, parts, self.dtype
+            )
             return training.fit(
                 self._model, x, target, loss, optimizer, self._optimizer_state, epochs=epochs,
                 batch_size=batch_size, rng=rng if shuffle else None, validation=validation,

@@ -16,7 +16,7 @@ from fastnn.fitting import Fitting
 from fastnn.layers import Layer
 from fastnn.model import Model
 from fastnn.model_file import ModelFileError
-from fastnn.optimizers import OptimizerState
+from fastnn.optimizers import OptimizerState, StateView
 
 Array = NDArray[Any]
 
@@ -96,6 +96,11 @@ class Network(Fitting):
     def n_params(self) -> int:
         """Number of parameters."""
         return self.params.size
+
+    @property
+    def optimizer_state(self) -> StateView:
+        """What the optimizer of the last `fit` remembers, and a further one continues."""
+        return self._optimizer_state.view()
 
     @property
     def class_labels(self) -> list[Any] | None:

@@ -1,19 +1,81 @@
 """Optimizers as frozen descriptions; the engine holds the arithmetic, the network the state."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks, _core
+from fastnn.schedules import Schedule
+
+Array = NDArray[Any]
 
 # What the engine takes: the kind, and its numbers by name.
 UpdateRule = dict[str, Any]
 
+# Runs of parameters that are trained, (n_segments, 3): the first, how many, updates missed before.
+Segments = NDArray[np.int64]
 
-@dataclass(frozen=True)
-class SGD:
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Optimizer:
+    """What all optimizers have; use SGD, Adam, AdamW or RMSprop.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+    l1 : float
+        L1 penalty on all parameters: l1 · sign(Θ) is added to the gradient, 0 where Θ is 0; at
+        least 0, by default none.
+    clip_norm : float, optional
+        Scale the gradient of all trainable parameters by clip_norm / (‖g‖ + 10⁻⁶) where that is
+        below 1, as `torch.nn.utils.clip_grad_norm_`; above 0, by default never.
+    clip_value : float, optional
+        Cut off each entry of the gradient at ± clip_value, as `torch.nn.utils.clip_grad_value_`;
+        above 0, by default never. With both, the norm is clipped first.
+
+    Notes
+    -----
+    Clipping sees the gradient of the loss alone: penalties are added after it. The loss that is
+    reported contains no penalty.
+    """
+
+    kind: ClassVar[str]
+    learning_rate: float | Schedule
+
+    l1: float = 0.0
+    clip_norm: float | None = None
+    clip_value: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.learning_rate, Schedule):
+            _checks.number(self.learning_rate, "learning_rate", above=0)
+        _checks.number(self.l1, "l1", at_least=0)
+        for name in ("clip_norm", "clip_value"):
+            if getattr(self, name) is not None:
+                _checks.number(getattr(self, name), name, above=0)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The arrays of the parameters' size that it keeps, by PyTorch's names."""
+        raise NotImplementedError
+
+    def update_rule(self) -> UpdateRule:
+        """Return the description in the engine's form, which is told the learning rate apart."""
+        rule = {"kind": self.kind, **asdict(self)}
+        del rule["learning_rate"]
+        return rule
+
+    def __repr__(self) -> str:
+        shown = [f for f in fields(self) if getattr(self, f.name) != f.default]
+        shown.sort(key=lambda f: f.kw_only is True)
+        arguments = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in shown)
+        return f"{type(self).__name__}({arguments})"
+
+
+@dataclass(frozen=True, repr=False)
+class SGD(Optimizer):
     """Stochastic gradient descent, with PyTorch's formulas.
 
     With the gradient g (plus `weight_decay` times the parameter):
@@ -22,14 +84,16 @@ class SGD:
 
     Parameters
     ----------
-    learning_rate : float
-        Step size, above 0.
+    learning_rate : float or Schedule
+        Step size, above 0; one of `fastnn.schedules` lets it change.
     momentum : float
         In [0, 1); by default 0, plain gradient descent.
     nesterov : bool
         Look ahead along the velocity; needs momentum.
     weight_decay : float
         L2 penalty on all parameters; at least 0, by default none.
+    l1, clip_norm, clip_value : float
+        L1 penalty and clipping, as all optimizers have them; see `Optimizer`.
 
     Raises
     ------
@@ -39,30 +103,26 @@ class SGD:
 
     kind: ClassVar[str] = "sgd"
 
-    learning_rate: float
+    learning_rate: float | Schedule
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _checks.number(self.learning_rate, "learning_rate", above=0)
+        super().__post_init__()
         _checks.number(self.momentum, "momentum", at_least=0, below=1)
         _checks.number(self.weight_decay, "weight_decay", at_least=0)
         if _checks.boolean(self.nesterov, "nesterov") and not self.momentum:
             raise ValueError("nesterov is True and momentum 0; Nesterov's step needs momentum")
 
     @property
-    def n_states(self) -> int:
-        """Arrays of the parameters' size that it keeps: the velocity, with momentum."""
-        return 1 if self.momentum else 0
-
-    def update_rule(self) -> UpdateRule:
-        """Return the description in the engine's form."""
-        return {"kind": self.kind, **asdict(self)}
+    def state_names(self) -> tuple[str, ...]:
+        """The velocity, with momentum."""
+        return ("momentum_buffer",) if self.momentum else ()
 
 
-@dataclass(frozen=True)
-class Adam:
+@dataclass(frozen=True, repr=False)
+class Adam(Optimizer):
     """Adam (Kingma and Ba 2015), with PyTorch's formulas.
 
     m and v are running means of g and g² with the rates `betas`;
@@ -70,14 +130,16 @@ class Adam:
 
     Parameters
     ----------
-    learning_rate : float
-        Step size, above 0.
+    learning_rate : float or Schedule
+        Step size, above 0; one of `fastnn.schedules` lets it change.
     betas : (float, float)
         Decay rates of the two running means, each in [0, 1).
     eps : float
         Added to the denominator; at least 1e-37, float32's smallest normal number.
     weight_decay : float
         L2 penalty, added to the gradient; at least 0, by default none.
+    l1, clip_norm, clip_value : float
+        L1 penalty and clipping, as all optimizers have them; see `Optimizer`.
 
     Raises
     ------
@@ -87,13 +149,13 @@ class Adam:
 
     kind: ClassVar[str] = "adam"
 
-    learning_rate: float = 0.001
+    learning_rate: float | Schedule = 0.001
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _checks.number(self.learning_rate, "learning_rate", above=0)
+        super().__post_init__()
         if not isinstance(self.betas, tuple | list) or len(self.betas) != 2:
             raise TypeError(f"betas is {self.betas!r}; a pair of numbers is wanted")
         for i, beta in enumerate(self.betas):
@@ -102,18 +164,119 @@ class Adam:
         _checks.number(self.weight_decay, "weight_decay", at_least=0)
 
     @property
-    def n_states(self) -> int:
-        """Arrays of the parameters' size that it keeps: the two running means."""
-        return 2
+    def state_names(self) -> tuple[str, ...]:
+        """The two running means."""
+        return ("exp_avg", "exp_avg_sq")
 
     def update_rule(self) -> UpdateRule:
-        """Return the description in the engine's form."""
-        rule = {"kind": self.kind, **asdict(self)}
+        """Return the description in the engine's form, which is told the learning rate apart."""
+        rule = super().update_rule()
         rule["beta1"], rule["beta2"] = rule.pop("betas")
         return rule
 
 
-Optimizer = SGD | Adam
+@dataclass(frozen=True, repr=False)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019), with PyTorch's formulas.
+
+    The decay stays out of the gradient and of its running means: before Adam's step,
+    Θ ← (1 - learning_rate · weight_decay) Θ.
+
+    Parameters
+    ----------
+    learning_rate, betas, eps
+        As in Adam.
+    weight_decay : float
+        At least 0, by default 0.01; on all parameters.
+    l1, clip_norm, clip_value : float
+        L1 penalty, which is in the gradient, and clipping; see `Optimizer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range.
+    """
+
+    kind: ClassVar[str] = "adamw"
+
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True, repr=False)
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman and Hinton 2012), with PyTorch's formulas.
+
+    v is a running mean of g² with the rate `alpha`, less the square of the running mean of g if
+    `centered` (Graves 2013). Θ ← Θ - learning_rate · u for u = g / (√v + eps), or, with momentum,
+    for u ← momentum · u + g / (√v + eps).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        Step size, above 0; one of `fastnn.schedules` lets it change.
+    alpha : float
+        Decay rate of the running means, in [0, 1).
+    eps : float
+        Added to the denominator; at least 1e-37, float32's smallest normal number.
+    weight_decay : float
+        L2 penalty, added to the gradient; at least 0, by default none.
+    momentum : float
+        In [0, 1), by default none.
+    centered : bool
+        Whether to divide by an estimate of the gradient's variance, not of its square's mean.
+    l1, clip_norm, clip_value : float
+        L1 penalty and clipping, as all optimizers have them; see `Optimizer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range.
+    """
+
+    kind: ClassVar[str] = "rmsprop"
+
+    learning_rate: float | Schedule = 0.01
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checks.number(self.alpha, "alpha", at_least=0, below=1)
+        _checks.number(self.eps, "eps", at_least=1e-37)
+        _checks.number(self.weight_decay, "weight_decay", at_least=0)
+        _checks.number(self.momentum, "momentum", at_least=0, below=1)
+        _checks.boolean(self.centered, "centered")
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The running mean of the square, then velocity and running mean where they are kept."""
+        velocity = ("momentum_buffer",) if self.momentum else ()
+        return ("square_avg", *velocity, *(("grad_avg",) if self.centered else ()))
+
+
+OPTIMIZERS = (SGD, Adam, AdamW, RMSprop)
+
+
+class StateView(NamedTuple):
+    """What an optimizer remembers, to look at.
+
+    Attributes
+    ----------
+    kind : str
+        "sgd", "adam", "adamw" or "rmsprop"; "" before the first `fit`.
+    step : int
+        Updates so far.
+    arrays : dict of str to ndarray (n_params,)
+        By PyTorch's names, such as "exp_avg", each in the order of `net.params`; views that cannot
+        be written to.
+    """
+
+    kind: str
+    step: int
+    arrays: dict[str, Array]
 
 
 @dataclass
@@ -124,23 +287,64 @@ class OptimizerState:
     ----------
     kind : str
         Of the optimizer that it belongs to; "" before the first.
+    names : tuple of str
+        What the arrays are.
     arrays : ndarray (n_states, n_params)
     step : int
         Updates so far.
+    parts : list of (int, bool)
+        The number of parameters of each layer that has some, and whether they are trained.
+    missed : list of int
+        For each of these layers, in how many of the updates it was frozen.
     """
 
     kind: str = ""
-    arrays: NDArray[Any] = field(default_factory=lambda: np.empty((0, 0)))
+    names: tuple[str, ...] = ()
+    arrays: Array = field(default_factory=lambda: np.empty((0, 0)))
     step: int = 0
+    parts: list[tuple[int, bool]] = field(default_factory=list)
+    missed: list[int] = field(default_factory=list)
 
-    def continued_for(self, optimizer: Optimizer, params: NDArray[Any]) -> "OptimizerState":
-        """Return this state if it is such an optimizer's, or a fresh one."""
-        shape = (optimizer.n_states, params.size)
-        if self.kind == optimizer.kind and self.arrays.shape == shape:
+    def continued_for(
+        self, optimizer: Optimizer, parts: list[tuple[int, bool]], dtype: np.dtype[Any]
+    ) -> "OptimizerState":
+        """Return this state if it is such an optimizer's, or a fresh one, to train the `parts`."""
+        kind, names = optimizer.kind, optimizer.state_names
+        if (self.kind, self.names) == (kind, names) and len(self.parts) == len(parts):
+            self.parts = parts
             return self
-        return OptimizerState(optimizer.kind, _core.aligned_zeros(shape, params.dtype))
+        n_params = sum(size for size, _ in parts)
+        zeros = _core.aligned_zeros((len(names), n_params), dtype)
+        return OptimizerState(kind, names, zeros, 0, parts, [0] * len(parts))
+
+    def segments(self) -> Segments:
+        """Return what is trained, neighbours as one where their running means are of one age."""
+        segments: list[list[int]] = []
+        first, end = 0, -1  # of a part, and of the last segment
+        for (size, trained), missed in zip(self.parts, self.missed, strict=True):
+            if trained and end == first and segments[-1][2] == missed:
+                segments[-1][1] += size
+            elif trained:
+                segments.append([first, size, missed])
+            first += size
+            end = first if trained else end
+        return np.array(segments, np.int64).reshape(-1, 3)
+
+    def advance(self, step: int) -> None:
+        """Count the updates up to `step`, for all parts or against those that are frozen."""
+        for i, (_, trained) in enumerate(self.parts):
+            self.missed[i] += 0 if trained else step - self.step
+        self.step = step
 
     def forget(self) -> None:
         """Start afresh, as at the first step."""
         self.arrays[...] = 0
         self.step = 0
+        self.missed = [0] * len(self.parts)
+
+    def view(self) -> StateView:
+        """Return what there is to look at."""
+        views = dict(zip(self.names, self.arrays.view(), strict=True))
+        for array in views.values():
+            array.flags.writeable = False
+        return StateView(self.kind, self.step, views)

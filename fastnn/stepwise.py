@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastnn import _core
 from fastnn.losses import CustomLoss
 from fastnn.model import Model
-from fastnn.optimizers import OptimizerState, UpdateRule
+from fastnn.optimizers import OptimizerState, Segments, UpdateRule
 
 Array = NDArray[Any]
 
@@ -19,10 +19,14 @@ class StepwiseTrainer:
 
     def __init__(
         self, model: Model, x: Array, y: Array, loss: CustomLoss, rule: UpdateRule,
-        state: OptimizerState, batch_size: int, epochs: int, rng: "np.random.Generator | None",
+        state: OptimizerState, segments: Segments, batch_size: int, epochs: int,
+        rng: "np.random.Generator | None",
     ) -> None:  # fmt: skip
         self.model, self.x, self.y, self.loss = model, x, y, loss
-        self.rule, self.state, self.batch_size = rule, state, batch_size
+        self.rule, self.state, self.segments = rule, state, segments
+        self.batch_size = batch_size
+        self.rates: float | NDArray[np.float64] = np.empty(0)
+        self.rates_left = 0
         self.rng = rng
         self.mean = getattr(loss, "reduction", "mean") == "mean"
         self.step, self.epoch, self.position = state.step, 0, 0
@@ -39,10 +43,15 @@ class StepwiseTrainer:
             return float(self.losses[self.epoch - 1]) if self.epoch else float("nan")
         return self.epoch_loss / self.position if self.mean else self.epoch_loss
 
+    def set_rates(self, rates: float | NDArray[np.float64]) -> None:
+        """Set the learning rates of the updates ahead: a number for all, or an array (n,)."""
+        self.rates = rates
+        self.rates_left = 1 if isinstance(rates, float) else len(rates)
+
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:
         """Train until that many epochs are complete, or about that much time has passed."""
         deadline = time.monotonic() + seconds
-        while self.epoch < until_epoch and not self.diverged:
+        while self.epoch < until_epoch and self.rates_left and not self.diverged:
             if self.position == 0:
                 self.epoch_start, self.epoch_loss = time.monotonic(), 0.0
                 if self.rng is not None:
@@ -66,8 +75,12 @@ class StepwiseTrainer:
             return self._diverge()
         model.backward(x, activations, gradient, model.grads, n_threads)
         self.step += 1
+        rate = self.rates
+        if not isinstance(rate, float):
+            rate = float(rate[len(rate) - self.rates_left])
+            self.rates_left -= 1
         _core.engine.optimizer_step(
-            self.rule, model.params, model.grads, self.state.arrays, self.step
+            self.rule, rate, model.params, model.grads, self.state.arrays, self.segments, self.step
         )
         self.epoch_loss += value * len(x) if self.mean else value
 

@@ -17,6 +17,8 @@ from fastnn import _core
 from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState
+from fastnn.rate_feed import RateFeed
+from fastnn.schedules import Schedule
 from fastnn.stepwise import StepwiseTrainer, value_and_grad
 
 Array = NDArray[Any]
@@ -54,7 +56,7 @@ class History(Mapping[str, list[float]]):
 
     "loss" is the training loss over the epoch, each sample's taken before the update of its batch;
     "seconds" the epoch's duration. With validation data, "val_loss" and "val_accuracy" or
-    "val_rmse" are those after the epoch.
+    "val_rmse" are those after the epoch; with a schedule, "learning_rate" is its last update's.
     """
 
     def __init__(self, columns: dict[str, list[float]]) -> None:
@@ -101,37 +103,49 @@ def fit(
 ) -> History:  # fmt: skip
     """Train `model` in place, and `state` with it; all arguments are checked already."""
     rule = optimizer.update_rule()
+    rates = RateFeed(optimizer.learning_rate, -(-len(x) // batch_size), epochs)
+    segments = state.segments()
     trainer: Any
     if is_built_in(loss):
         trainer = _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
-            loss.kind, loss.reduction == "mean", rule, state.arrays, state.step, batch_size,
-            epochs, None if rng is None else rng.bit_generator, n_threads,
+            loss.kind, loss.reduction == "mean", rule, state.arrays, segments, state.step,
+            batch_size, epochs, None if rng is None else rng.bit_generator, n_threads,
         )  # fmt: skip
     else:
-        trainer = StepwiseTrainer(model, x, target, loss, rule, state, batch_size, epochs, rng)
+        trainer = StepwiseTrainer(
+            model, x, target, loss, rule, state, segments, batch_size, epochs, rng
+        )
     columns: dict[str, list[float]] = {}
     show = progress_bar(epochs, len(x)) if progress else None
     try:
         while trainer.epoch < epochs:
-            until_epoch = epochs if validation is None else trainer.epoch + 1
+            by_epoch = validation is not None or rates.by_epoch
+            until_epoch = trainer.epoch + 1 if by_epoch else epochs
+            rates.supply(trainer)
             while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
                 if trainer.diverged:
                     step = (trainer.position - 1) // batch_size
                     raise DivergenceError(trainer.epoch, step, history_of(trainer, columns))
+                rates.supply(trainer)
                 if show:
                     show(trainer, columns)
             if validation is not None:
                 for name, value in validation.measure(model, n_threads).items():
                     columns.setdefault(name, []).append(value)
+            if rates.by_epoch:
+                measured = {name: column[-1] for name, column in columns.items()}
+                rates.observe({"loss": trainer.losses[trainer.epoch - 1], **measured})
             if show:
                 show(trainer, columns)
     finally:
-        state.step = trainer.step
+        state.advance(trainer.step)
         if trainer.diverged:
             state.forget()
         if show:
             show(None, columns)
+    if isinstance(optimizer.learning_rate, Schedule):
+        columns["learning_rate"] = rates.of_epochs(epochs)
     return history_of(trainer, columns)
 
 

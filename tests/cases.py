@@ -268,7 +268,7 @@ LOSS_CASES = [
 
 @dataclass(frozen=True)
 class OptimizerCase:
-    """An optimizer: `fastnn.<cls>(**args)`, and `reference.<cls>(**args)`."""
+    """An optimizer: `fastnn.<cls>(**args)`, and `reference_optimizers.<cls>(**args)`."""
 
     name: str
     cls: str
@@ -290,7 +290,40 @@ OPTIMIZER_CASES = [
         "Adam",
         {"learning_rate": 0.02, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1},
     ),
-]
+    OptimizerCase("adamw", "AdamW", {"learning_rate": 0.01}),
+    OptimizerCase(
+        "adamw_all",
+        "AdamW",
+        {"learning_rate": 0.02, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.3},
+    ),
+    OptimizerCase("rmsprop", "RMSprop", {"learning_rate": 0.01}),
+    OptimizerCase(
+        "rmsprop_momentum",
+        "RMSprop",
+        {"learning_rate": 0.01, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1, "momentum": 0.8},
+    ),
+    OptimizerCase(
+        "rmsprop_centered",
+        "RMSprop",
+        {"learning_rate": 0.01, "alpha": 0.9, "eps": 1e-3, "centered": True},
+    ),
+    OptimizerCase(
+        "rmsprop_all",
+        "RMSprop",
+        {
+            "learning_rate": 0.005, "alpha": 0.8, "eps": 1e-2, "weight_decay": 0.1,
+            "momentum": 0.5, "centered": True, "l1": 0.01, "clip_norm": 1.0,
+        },
+    ),
+    OptimizerCase("l1", "SGD", {"learning_rate": 0.05, "l1": 0.02}),
+    OptimizerCase("clip_norm", "SGD", {"learning_rate": 0.05, "momentum": 0.9, "clip_norm": 0.5}),
+    OptimizerCase("clip_value", "Adam", {"learning_rate": 0.01, "clip_value": 0.05}),
+    OptimizerCase(
+        "clip_both_l1",
+        "AdamW",
+        {"learning_rate": 0.01, "clip_norm": 0.5, "clip_value": 0.1, "l1": 0.03},
+    ),
+]  # fmt: skip
 
 
 # Inputs ----------------------------------------------------------------------------------------

@@ -329,48 +329,7 @@ def loss_value_and_grad(name, y_pred, y, reduction="mean"):
     return np.sum(losses) / d, grads / d
 
 
-# Optimizers (PyTorch's formulas) and the training loop -------------------------------------------
-
-
-class SGD:
-    """Gradient descent with momentum, Nesterov's variant of it, and L2 weight decay."""
-
-    def __init__(self, learning_rate, momentum=0.0, nesterov=False, weight_decay=0.0):
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.nesterov = nesterov
-        self.weight_decay = weight_decay
-        self.velocity = 0.0
-
-    def step(self, params, grads):
-        """Return the updated parameters."""
-        grads = grads + self.weight_decay * params
-        self.velocity = self.momentum * self.velocity + grads
-        direction = grads + self.momentum * self.velocity if self.nesterov else self.velocity
-        return params - self.learning_rate * direction
-
-
-class Adam:
-    """Adam, with L2 weight decay added to the gradient."""
-
-    def __init__(self, learning_rate=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
-        self.learning_rate = learning_rate
-        self.betas = betas
-        self.eps = eps
-        self.weight_decay = weight_decay
-        self.first_moment = self.second_moment = 0.0
-        self.n_steps = 0
-
-    def step(self, params, grads):
-        """Return the updated parameters."""
-        beta1, beta2 = self.betas
-        grads = grads + self.weight_decay * params
-        self.n_steps += 1
-        self.first_moment = beta1 * self.first_moment + (1 - beta1) * grads
-        self.second_moment = beta2 * self.second_moment + (1 - beta2) * grads**2
-        mean = self.first_moment / (1 - beta1**self.n_steps)
-        variance = self.second_moment / (1 - beta2**self.n_steps)
-        return params - self.learning_rate * mean / (np.sqrt(variance) + self.eps)
+# Training ----------------------------------------------------------------------------------------
 
 
 def train(layers, params, X, y, *, loss, optimizer, epochs, batch_size, rng=None, reduction="mean"):
@@ -378,8 +337,8 @@ def train(layers, params, X, y, *, loss, optimizer, epochs, batch_size, rng=None
 
     Parameters
     ----------
-    optimizer : SGD or Adam
-        Changed by the call: it holds the state.
+    optimizer : SGD, Adam, AdamW or RMSprop
+        Of `reference_optimizers`; changed by the call, since it holds the state.
     rng : numpy.random.Generator, optional
         Draws the order of each epoch, `rng.permutation(n)`; without it the order is that of X.
 

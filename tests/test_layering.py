@@ -19,6 +19,8 @@ ROOMS = [
         "atomic_file",
         "model_file",
         "initializers",
+        "schedules",
+        "rate_feed",
         "optimizers",
         "datasets",
         "metrics",

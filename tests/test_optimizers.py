@@ -1,33 +1,102 @@
-"""Every optimizer of the table: its single step, and its state, against the oracle."""
+"""Every optimizer of the table against the oracle and PyTorch, its state, and frozen layers."""
+
+import itertools
 
 import cases
 import numpy as np
 import pytest
-import reference
+import reference_optimizers
+from custom_loss import Python
 
 import fastnn as fn
 from fastnn import _core
+from fastnn.optimizers import OptimizerState
 
 all_optimizers = pytest.mark.parametrize("case", cases.OPTIMIZER_CASES, ids=lambda case: case.name)
 
 
+def optimizer_of(case, **others):
+    return getattr(fn, case.cls)(**{**case.args, **others})
+
+
 @all_optimizers
-@pytest.mark.parametrize("n", [1, 7, 100])
+@pytest.mark.parametrize("n", [1, 7, 100, 1100])
 def test_twenty_steps(isa, dtype, rng, case, n):
-    optimizer = getattr(fn, case.cls)(**case.args)
-    rule = optimizer.update_rule()
-    expected = getattr(reference, case.cls)(**case.args)
+    optimizer = optimizer_of(case)
+    rule, rate = optimizer.update_rule(), optimizer.learning_rate
+    expected = getattr(reference_optimizers, case.cls)(**case.args)
     params = rng.standard_normal(n).astype(dtype)
+    params[::5] = 0  # where L1 has no slope
     exact = params.astype(float)
-    state = np.zeros((optimizer.n_states, n), dtype)
+    state = np.zeros((len(optimizer.state_names), n), dtype)
+    whole = np.array([[0, n, 0]])
     for step in range(1, 21):
         grads = rng.standard_normal(n).astype(dtype)
         kept = grads.copy()
-        _core.engine.optimizer_step(rule, params, grads, state, step)
+        _core.engine.optimizer_step(rule, rate, params, grads, state, whole, step)
         exact = expected.step(exact, grads.astype(float))
         assert np.array_equal(grads, kept)
     rtol = 100 * np.finfo(dtype).eps
     np.testing.assert_allclose(params, exact, rtol=rtol, atol=rtol)
+
+
+@all_optimizers
+def test_two_hundred_steps_agree_with_pytorch(isa, rng, tmp_path, case):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    from safetensors.torch import load_file
+
+    torch.set_num_threads(1)
+    X, y = rng.standard_normal((64, 6)), rng.integers(4, size=64)
+    net = fn.Network(
+        [fn.Linear(6, 16), fn.ReLU(), fn.Linear(16, 8), fn.Tanh(), fn.Linear(8, 4)], "float64", 3
+    )
+    theirs = torch.nn.Sequential(
+        torch.nn.Linear(6, 16), torch.nn.ReLU(), torch.nn.Linear(16, 8), torch.nn.Tanh(),
+        torch.nn.Linear(8, 4),
+    ).double()  # fmt: skip
+    net.save(tmp_path / "net.safetensors")
+    theirs.load_state_dict(load_file(tmp_path / "net.safetensors"))  # the names are PyTorch's
+    args = dict(case.args)
+    ours = {name: args.pop(name, None) for name in ("l1", "clip_norm", "clip_value")}
+    settings = {"lr": args.pop("learning_rate"), **args}
+    params = list(theirs.parameters())
+    update = getattr(torch.optim, case.cls)(params, **settings)
+    draw, inputs, labels = np.random.default_rng(5), torch.tensor(X), torch.tensor(y)
+    for _ in range(25):
+        order = draw.permutation(64)
+        for start in range(0, 64, 8):
+            rows = order[start : start + 8]
+            update.zero_grad()
+            torch.nn.functional.cross_entropy(theirs(inputs[rows]), labels[rows]).backward()
+            if ours["clip_norm"]:
+                torch.nn.utils.clip_grad_norm_(params, ours["clip_norm"])
+            if ours["clip_value"]:
+                torch.nn.utils.clip_grad_value_(params, ours["clip_value"])
+            for param in params:
+                param.grad += (ours["l1"] or 0) * param.detach().sign()
+            update.step()
+    net.fit(X, y, optimizer=optimizer_of(case), epochs=25, batch_size=8, seed=5)
+    expected = torch.nn.utils.parameters_to_vector(params).detach().numpy()
+    np.testing.assert_allclose(net.params, expected, rtol=1e-10, atol=1e-10)
+    seen = net.optimizer_state
+    assert (seen.kind, seen.step) == (case.cls.lower(), 200)
+    for name, array in seen.arrays.items():
+        expected = torch.cat([update.state[param][name].ravel() for param in params]).numpy()
+        np.testing.assert_allclose(array, expected, rtol=1e-9, atol=1e-12)
+
+
+@all_optimizers
+def test_a_loss_written_in_python_trains_alike(isa, dtype, rng, case):
+    X, y = rng.standard_normal((23, 3)), rng.standard_normal((23, 2))
+    nets = []
+    for loss in (fn.MeanSquaredError(), Python(fn.MeanSquaredError())):
+        net = fn.Network([fn.Linear(3, 6), fn.Tanh(), fn.Linear(6, 2)], dtype, seed=1)
+        optimizer = optimizer_of(case, learning_rate=fn.schedules.CosineDecay(0.01))
+        net.layers[2].trainable = False
+        net.fit(X, y, loss=loss, optimizer=optimizer, epochs=4, batch_size=5, seed=2)
+        nets.append(net)
+    rtol = 1e-3 if dtype == "float32" else 1e-10
+    np.testing.assert_allclose(nets[0].params, nets[1].params, rtol=rtol, atol=rtol)
 
 
 @all_optimizers
@@ -42,21 +111,219 @@ def test_a_further_fit_continues_the_state(rng, case):
         net.fit(X, y, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=5, shuffle=False)
         return net.params.copy()
 
-    optimizer = getattr(fn, case.cls)(**case.args)
+    optimizer = optimizer_of(case)
     whole, halves = network(), network()
     fit(halves, 4, optimizer)
     assert np.array_equal(fit(whole, 10, optimizer), fit(halves, 6, optimizer))
     # another kind starts fresh
-    other = fn.Adam() if case.cls == "SGD" else fn.SGD(0.1, momentum=0.5)
+    other = fn.Adam() if case.cls != "Adam" else fn.SGD(0.1, momentum=0.5)
     fresh = network()
     fresh.params[...] = whole.params
     assert np.array_equal(fit(whole, 1, other), fit(fresh, 1, other))
 
 
+def test_settings_that_remember_other_things_start_fresh(rng):
+    """Momentum and mean are arrays of one shape, but not each other's."""
+    net = fn.Network([fn.Linear(3, 1)], seed=0)
+    X, y = rng.standard_normal((8, 3)), rng.standard_normal(8)
+    for optimizer, names in (
+        (fn.RMSprop(momentum=0.9), ["square_avg", "momentum_buffer"]),
+        (fn.RMSprop(centered=True), ["square_avg", "grad_avg"]),
+    ):
+        net.fit(X, y, loss=fn.MeanSquaredError(), optimizer=optimizer, epochs=3, batch_size=4)
+        assert list(net.optimizer_state.arrays) == names
+        assert net.optimizer_state.step == 6
+
+
+def test_the_state_can_be_looked_at_alone(rng):
+    net = fn.Network([fn.Linear(3, 1)], seed=0)
+    assert net.optimizer_state == ("", 0, {})
+    net.fit(rng.standard_normal((8, 3)), np.zeros(8), loss=fn.MeanSquaredError(), epochs=1)
+    velocity = net.optimizer_state.arrays["momentum_buffer"]
+    assert velocity.shape == net.params.shape
+    assert velocity.any()
+    with pytest.raises(ValueError, match="read-only"):
+        velocity[0] = 1
+
+
+def test_many_parameters_in_threads_keep_their_bits(isa, dtype, rng):
+    X, y = rng.standard_normal((40, 300)).astype(dtype), rng.integers(800, size=40)
+    optimizer = fn.AdamW(0.01, l1=1e-4, clip_norm=0.1, clip_value=0.01)
+    hashes = set()
+    for n_threads in (1, 2, 3):
+        net = fn.Network([fn.Linear(300, 800)], dtype, seed=0)
+        net.fit(X, y, optimizer=optimizer, epochs=2, seed=0, n_threads=n_threads)
+        hashes.add(net.params.tobytes())
+    assert len(hashes) == 1
+
+
+def test_clipping_hands_nan_on(isa, dtype):
+    """Were it cut off like a large number, nobody would learn of it."""
+    rule = fn.SGD(0.1, clip_value=1.0).update_rule()
+    params = np.zeros(3, dtype)
+    grads = np.array([np.nan, np.inf, -np.inf], dtype)
+    state = np.empty((0, 3), dtype)
+    _core.engine.optimizer_step(rule, 0.1, params, grads, state, np.array([[0, 3, 0]]), 1)
+    np.testing.assert_allclose(params, [np.nan, -0.1, 0.1], rtol=1e-6)
+
+
+def test_the_reported_loss_contains_no_penalty(rng):
+    X, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 1))
+    net = fn.Network([fn.Linear(3, 1)], "float64", seed=0)
+    loss = fn.MeanSquaredError()
+    value = net.loss_and_grad(X, y, loss)[0]
+    optimizer = fn.SGD(1e-9, l1=1.0, weight_decay=1.0)
+    history = net.fit(X, y, loss=loss, optimizer=optimizer, epochs=1, batch_size=20)
+    assert history["loss"][0] == pytest.approx(value, rel=1e-12)
+
+
 def test_optimizers_are_frozen_values():
     assert fn.SGD(0.1, momentum=0.9) == fn.SGD(0.1, momentum=0.9)
-    assert repr(fn.SGD(0.1, momentum=0.9)) == (
-        "SGD(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)"
+    assert repr(fn.SGD(0.1, momentum=0.9, l1=0.01)) == (
+        "SGD(learning_rate=0.1, momentum=0.9, l1=0.01)"
     )
+    assert repr(fn.Adam()) == "Adam()"
     with pytest.raises(AttributeError):
         fn.Adam().learning_rate = 1
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments", "error"),
+    [
+        ("SGD", {"learning_rate": 0}, "learning_rate is 0; a finite number and above 0"),
+        ("SGD", {"learning_rate": "fast"}, "learning_rate is 'fast'; a real number is wanted"),
+        ("Adam", {"l1": -1}, "l1 is -1; a finite number and at least 0"),
+        ("AdamW", {"clip_norm": 0}, "clip_norm is 0; a finite number and above 0"),
+        ("RMSprop", {"clip_value": float("nan")}, "clip_value is nan"),
+        ("RMSprop", {"alpha": 1}, "alpha is 1; a finite number and at least 0 and below 1"),
+        ("RMSprop", {"centered": 1}, "centered is 1; True or False"),
+        ("RMSprop", {"momentum": 1}, "momentum is 1"),
+        ("AdamW", {"weight_decay": -0.1}, "weight_decay is -0.1"),
+    ],
+)
+def test_bad_settings(cls, arguments, error):
+    with pytest.raises((ValueError, TypeError), match=error):
+        getattr(fn, cls)(**arguments)
+
+
+# Frozen layers ----------------------------------------------------------------------------------
+
+
+def three_layers(dtype="float64"):
+    layers = [fn.Linear(5, 7), fn.ReLU(), fn.Linear(7, 6), fn.Tanh(), fn.Linear(6, 3)]
+    return fn.Network(layers, dtype, seed=4)
+
+
+def slices(net):
+    """The place of each linear layer's parameters in the flat vector."""
+    ends = np.cumsum([0] + [layer.n_params for layer in net.layers if layer.n_params])
+    return [slice(first, end) for first, end in itertools.pairwise(ends)]
+
+
+@pytest.mark.parametrize("frozen", [[0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]])
+@pytest.mark.parametrize(
+    "case", [cases.OPTIMIZER_CASES[i] for i in (2, 6, -1)], ids=lambda c: c.name
+)
+def test_frozen_layers_agree_with_the_oracle(isa, dtype, rng, case, frozen):
+    """The others' parameters go as if the frozen ones were no parameters; also the norm's."""
+    X, y = rng.standard_normal((20, 5)).astype(dtype), rng.integers(3, size=20)
+    net, loss = three_layers(dtype), fn.SoftmaxCrossEntropy()
+    net.fit(X, y, optimizer=optimizer_of(case), epochs=1, batch_size=20)  # leaves a state
+    state = {name: array.copy() for name, array in net.optimizer_state.arrays.items()}
+    oracle, expected = three_layers(), net.params.astype(float)
+    trained = np.concatenate([
+        np.full(layer.n_params, 2 * i not in [2 * k for k in frozen])
+        for i, layer in enumerate(net.layers[::2])
+    ])  # fmt: skip
+    reference = getattr(reference_optimizers, case.cls)(**case.args)
+    net.layers[1].trainable = False  # of no effect
+    oracle.params[...] = three_layers(dtype).params
+    start = oracle.loss_and_grad(X, y, loss)[1]
+    reference.step(np.asarray(oracle.params), start)  # the state so far, of all parameters
+    reference = _only(reference, trained)
+    for i in frozen:
+        net.layers[2 * i].trainable = False
+    before = net.params.copy()
+    net.fit(X, y, optimizer=optimizer_of(case), epochs=6, batch_size=20, shuffle=False)
+    for _ in range(6):
+        oracle.params[...] = expected
+        grads = oracle.loss_and_grad(X, y, loss)[1]
+        if trained.any():
+            expected[trained] = reference.step(expected[trained], grads[trained])
+    tolerance = 2e-4 if dtype == "float32" else 1e-10
+    np.testing.assert_allclose(net.params, expected, rtol=tolerance, atol=tolerance)
+    assert np.array_equal(net.params[~trained], before[~trained])
+    assert (net.params[trained] != before[trained]).any() == trained.any()
+    for name, array in net.optimizer_state.arrays.items():
+        assert np.array_equal(array[~trained], state[name][~trained])
+    assert (net.loss_and_grad(X, y, loss)[1][~trained] != 0).any() == (~trained).any()
+
+
+def _only(reference, trained):
+    """The oracle of an optimizer with the state of some of its parameters."""
+    for name, value in vars(reference).items():
+        if isinstance(value, np.ndarray):
+            setattr(reference, name, value[trained])
+    return reference
+
+
+def test_the_backward_pass_ends_at_the_lowest_trained_layer(isa, rng):
+    """What it does not compute, it does not write."""
+    net = three_layers()
+    X, y = rng.standard_normal((20, 5)), rng.integers(3, size=20)
+    net.layers[0].trainable = net.layers[2].trainable = False
+    net.grads[...] = 7
+    net.fit(X, y, epochs=1)
+    *below, top = slices(net)
+    assert all((net.grads[place] == 7).all() for place in below)
+    assert (net.grads[top] != 7).all()
+
+
+@pytest.mark.parametrize("wrap", [lambda loss: loss, Python], ids=["engine", "stepwise"])
+def test_a_layer_that_thaws_agrees_with_pytorch(isa, rng, wrap):
+    """Its running means are younger than the others', and Adam must know how old they are."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    net = three_layers()
+    X, y = rng.standard_normal((20, 5)), rng.integers(3, size=20)
+    theirs = torch.nn.Sequential(
+        torch.nn.Linear(5, 7), torch.nn.ReLU(), torch.nn.Linear(7, 6), torch.nn.Tanh(),
+        torch.nn.Linear(6, 3),
+    ).double()  # fmt: skip
+    torch.nn.utils.vector_to_parameters(torch.tensor(net.params), theirs.parameters())
+    update = torch.optim.Adam(theirs.parameters(), 0.01)
+    for frozen in ((0, 2), (2,), (4,), ()):
+        for i in (0, 2, 4):
+            net.layers[i].trainable = i not in frozen
+            for param in theirs[i].parameters():
+                param.requires_grad = i not in frozen
+        for _ in range(5):
+            update.zero_grad(set_to_none=True)
+            torch.nn.functional.cross_entropy(theirs(torch.tensor(X)), torch.tensor(y)).backward()
+            update.step()
+        loss = wrap(fn.SoftmaxCrossEntropy())
+        net.fit(X, y, loss=loss, optimizer=fn.Adam(0.01), epochs=5, batch_size=20, shuffle=False)
+        expected = torch.nn.utils.parameters_to_vector(theirs.parameters()).detach().numpy()
+        np.testing.assert_allclose(net.params, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_neighbours_are_one_segment():
+    parts = [(4, True), (3, True), (5, False), (2, True), (6, True)]
+    state = OptimizerState().continued_for(fn.Adam(), parts, np.dtype("float32"))
+    assert state.segments().tolist() == [[0, 7, 0], [12, 8, 0]]
+    state.advance(10)
+    all_parts = [(size, True) for size, _ in parts]
+    state = state.continued_for(fn.Adam(0.5), all_parts, np.dtype("float32"))
+    assert state.segments().tolist() == [[0, 7, 0], [7, 5, 10], [12, 8, 0]]
+    state.forget()
+    assert state.segments().tolist() == [[0, 20, 0]]
+
+
+def test_freezing_is_kept(tmp_path):
+    net = three_layers()
+    net.layers[2].trainable = False
+    net.save(tmp_path / "net.safetensors")
+    loaded = fn.load(tmp_path / "net.safetensors")
+    assert [layer.trainable for layer in loaded.layers] == [True, True, False, True, True]
+    assert "Linear(7, 6) (frozen)" in loaded.summary()
+    with pytest.raises(TypeError, match="trainable is 'no'; True or False is wanted"):
+        net.layers[0].trainable = "no"

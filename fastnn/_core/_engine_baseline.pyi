@@ -35,6 +35,7 @@ class Trainer:
     epoch: int
     position: int
     diverged: bool
+    rates_left: int
     losses: NDArray[np.float64]
     seconds: NDArray[np.float64]
     def __init__(
@@ -50,6 +51,7 @@ class Trainer:
         mean: bool,
         optimizer: _UpdateRule,
         state: _Array,
+        segments: NDArray[np.int64],
         step: int,
         batch_size: int,
         n_epochs: int,
@@ -58,6 +60,7 @@ class Trainer:
     ) -> None: ...
     @property
     def running_loss(self) -> float: ...
+    def set_rates(self, rates: float | NDArray[np.float64]) -> None: ...
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool: ...
 
 def predict(
@@ -99,7 +102,13 @@ def loss(
     dy: _Array,
 ) -> float: ...
 def optimizer_step(
-    rule: _UpdateRule, params: _Array, grads: _Array, state: _Array, step: int
+    rule: _UpdateRule,
+    rate: float,
+    params: _Array,
+    grads: _Array,
+    state: _Array,
+    segments: NDArray[np.int64],
+    step: int,
 ) -> None: ...
 def matmul(
     a: _Array, b: _Array, start: _Array | None, out: _Array, n_threads: int, repeats: int = 1

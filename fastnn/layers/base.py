@@ -32,6 +32,21 @@ class Layer:
     has_kink: ClassVar[bool] = False  # whether it is not smooth where an input is 0
 
     _in_network = False
+    _trainable = True
+
+    @property
+    def trainable(self) -> bool:
+        """Whether `fit` changes the layer's parameters; True at first, and saved with a model.
+
+        The parameters of a frozen layer, and what an optimizer remembers of them, keep their bits,
+        and training goes no further back than to the lowest layer that is trained. `fit` asks when
+        it begins; `loss_and_grad` and `backward` compute all gradients nevertheless.
+        """
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: Any) -> None:
+        self._trainable = _checks.boolean(value, "trainable")
 
     @property
     def in_network(self) -> bool:

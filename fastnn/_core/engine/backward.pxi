@@ -4,30 +4,33 @@ cdef void backward_pass(
     Plan plan, const real *params, const real *constants,
     const real *x, const real *activations, Py_ssize_t rows,
     real *cotangent, real *spare, real *grads, bint accumulate, real *dx,
-    char *scratch, int n_threads,
+    const int8_t *frozen, char *scratch, int n_threads,
 ) noexcept nogil:
     """Turn the output's cotangent into the gradient by the parameters, and by the input.
 
     `activations` are those of `forward_pass`, the last output among them. `cotangent` holds the
     output's on entry; it and `spare` (both rows * max_width) are overwritten. `grads` is
-    overwritten, or added to, unless it is NULL. `dx` (rows, n_in) is overwritten; when it is NULL
-    the pass ends at the lowest operation that has parameters.
+    overwritten, or added to, unless it is NULL; it is left as it is for operations that are
+    `frozen`, which may be NULL. `dx` (rows, n_in) is overwritten; when it is NULL the pass ends at
+    the lowest operation that has parameters and is not frozen.
     """
     cdef Operation *operation
     cdef const real *op_x
     cdef const real *op_y
     cdef bint gated = False  # the product above has already applied this ReLU's derivative
-    cdef Py_ssize_t lowest = plan.first_trainable if dx == NULL else 0
+    cdef Py_ssize_t lowest = plan.lowest_trained(frozen) if dx == NULL else 0
+    cdef bint learns
     cdef Py_ssize_t i
     for i in range(plan.n_operations - 1, lowest - 1, -1):
         operation = &plan.operations[i]
+        learns = grads != NULL and not (frozen != NULL and frozen[i])
         op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
         op_y = activations + operation.output * rows
         if operation.kind == DENSE:
             if operation.relu and not gated:
                 activation_backward(RELU, 0, op_y, op_y, cotangent, cotangent,
                                     rows * operation.n_out)
-            if grads != NULL:
+            if learns:
                 dense_backward_params(
                     op_x, cotangent, grads + operation.weight,
                     grads + operation.bias if operation.bias >= 0 else <real *>NULL,
@@ -46,7 +49,7 @@ cdef void backward_pass(
         elif operation.kind == LOG_SOFTMAX:
             log_softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
         elif operation.kind >= SCALE:
-            if operation.kind == SCALE and grads != NULL:
+            if operation.kind == SCALE and learns:
                 scale_backward_params(operation, op_x, cotangent, grads, accumulate, rows)
             if i > lowest or dx != NULL:
                 times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
@@ -65,12 +68,13 @@ cdef double chunk_gradient(
     Plan plan, const real *params, const real *constants,
     const real *x, const real *targets, const int64_t *labels, Py_ssize_t rows,
     int loss, double scale, real *grads, bint accumulate,
-    real *workspace, char *scratch, int n_threads,
+    const int8_t *frozen, real *workspace, char *scratch, int n_threads,
 ) noexcept nogil:
     """Forward, loss and backward for some rows of a minibatch.
 
     Returns the sum of their losses; overwrites `grads` with `scale` times its gradient, or adds
-    to it. `workspace` has room for rows * plan.gradient_width().
+    to it, except for operations that are `frozen` (NULL where none is). `workspace` has room for
+    rows * plan.gradient_width().
     """
     cdef real *cotangent = workspace + plan.row_width * rows
     cdef real *y_pred = cotangent - plan.n_out * rows  # the last of the activations
@@ -80,5 +84,5 @@ cdef double chunk_gradient(
         loss, y_pred, targets, labels, rows, plan.n_out, <real>scale, cotangent)
     backward_pass(plan, params, constants, x, workspace, rows, cotangent,
                   cotangent + plan.max_width * rows, grads, accumulate, <real *>NULL,
-                  scratch, n_threads)
+                  frozen, scratch, n_threads)
     return total

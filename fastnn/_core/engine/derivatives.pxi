@@ -240,7 +240,8 @@ def vjp(
                 plan, data(params), data(constants), &x[first, 0], activations, samples,
                 dy, dy + chunk * plan.max_width,
                 <real *>NULL if by_input else writable(grads), True,
-                &dx[first, 0] if by_input else <real *>NULL, workspace.data, n_threads)
+                &dx[first, 0] if by_input else <real *>NULL, <const int8_t *>NULL,
+                workspace.data, n_threads)
             first += samples
     give_back(workspace)
 

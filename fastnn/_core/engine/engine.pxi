@@ -6,7 +6,7 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange, threadid
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t, uintptr_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -30,7 +30,7 @@ from fastnn._core.kernels.losses cimport loss_and_cotangent, loss_kind
 from fastnn._core.kernels.normalization cimport (
     add_normalize_curvature, add_products, add_rows, normalize_forward, normalize_times,
     scale_forward, scale_rows)
-from fastnn._core.kernels.optimizers cimport Optimizer, optimizer_from, update
+from fastnn._core.kernels.optimizers cimport Optimizer, Segment, optimizer_from, update
 from fastnn._core.kernels.packing cimport VECTOR_BYTES, transpose
 from fastnn._core.kernels.sampling cimport bitgen_t, gather_rows, permutation
 from fastnn._core.kernels.softmax cimport (

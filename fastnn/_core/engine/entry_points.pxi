@@ -40,7 +40,7 @@ def backward(
         memcpy(cotangent, &dy[0, 0], n * plan.n_out * sizeof(real))
         backward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], n,
                       cotangent, cotangent + n * plan.max_width, writable(grads), False, &dx[0, 0],
-                      workspace.data, n_threads)
+                      <const int8_t *>NULL, workspace.data, n_threads)
     give_back(workspace)
 
 
@@ -80,7 +80,8 @@ def loss_and_grad(
             total += chunk_gradient(
                 plan, data(params), data(constants), &x[first, 0], target_data, label_data,
                 min(chunk, n - first), kind, scale, writable(grads), first > 0,
-                <real *>(workspace.data + scratch_bytes), workspace.data, n_threads)
+                <const int8_t *>NULL, <real *>(workspace.data + scratch_bytes), workspace.data,
+                n_threads)
             first += chunk
     give_back(workspace)
     return scale * total
@@ -115,14 +116,17 @@ def loss(
 
 
 def optimizer_step(
-    dict rule, real[::1] params, const real[::1] grads, real[:, ::1] state, Py_ssize_t step,
+    dict rule, double rate, real[::1] params, const real[::1] grads, real[:, ::1] state,
+    const int64_t[:, ::1] segments, Py_ssize_t step,
 ):
-    """Update `params` and `state` (n_states, n_params) in place; `step` counts from 1."""
+    """Update `params` and `state` (n_states, n_params) in place, with that learning rate.
+
+    `segments` are the Trainer's; `step` counts from 1.
+    """
     cdef Optimizer optimizer = optimizer_from(rule)
-    cdef Py_ssize_t n = params.shape[0]
-    if n:
-        with nogil:
-            update(&optimizer, &params[0], &grads[0], &state[0, 0], n, step, 1)
+    with nogil:
+        update(&optimizer, rate, writable(params), data(grads), &state[0, 0], params.shape[0],
+               <const Segment *>&segments[0, 0], segments.shape[0], step, 1)
 
 
 def matmul(

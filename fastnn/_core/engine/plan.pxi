@@ -98,6 +98,24 @@ cdef class Plan:
         cdef Operation *last = &self.operations[self.n_operations - 1]
         return last.kind == DENSE and not last.relu
 
+    cdef object frozen_operations(self, segments):
+        """Which operations have parameters outside of the Trainer's segments; None if none has."""
+        cdef Py_ssize_t i
+        frozen = np.zeros(self.n_operations, np.int8)
+        for i in range(self.n_operations):
+            if has_params(&self.operations[i]):
+                place = self.operations[i].weight
+                frozen[i] = not any(first <= place < first + size for first, size, _ in segments)
+        return frozen if frozen.any() else None
+
+    cdef Py_ssize_t lowest_trained(self, const int8_t *frozen) noexcept nogil:
+        """The lowest operation whose parameters are wanted, n_operations if there is none."""
+        cdef Py_ssize_t i = self.first_trainable
+        if frozen != NULL:
+            while i < self.n_operations and (frozen[i] or not has_params(&self.operations[i])):
+                i += 1
+        return i
+
     cdef Py_ssize_t gradient_width(self) noexcept nogil:
         """What a row needs in a gradient's workspace: its activations and two cotangents."""
         return self.row_width + 2 * self.max_width
@@ -125,6 +143,10 @@ cdef class Plan:
         cdef Py_ssize_t most = max(500_000 // row_bytes, 256)
         cdef Py_ssize_t blocks = max(1, (n + most - 1) // most)
         return (n + blocks - 1) // blocks
+
+
+cdef inline bint has_params(const Operation *operation) noexcept nogil:
+    return operation.kind == DENSE or operation.kind == SCALE
 
 
 cdef int operation_kind(str name) except -1:

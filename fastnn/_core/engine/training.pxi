@@ -6,7 +6,9 @@
 #    from epoch to epoch on its own.
 # b) Parameters change only in `update`, after a whole minibatch; whenever `run` returns they are
 #    the result of complete steps.
-# c) At the end of an epoch the parameters are checked and copied. If the loss or the parameters
+# c) The learning rates of the updates ahead are handed in, as one number or as an array; the engine
+#    knows no schedule, and `run` comes back when an array is used up.
+# d) At the end of an epoch the parameters are checked and copied. If the loss or the parameters
 #    are no longer finite, the copy of the last good epoch comes back.
 
 @cython.final
@@ -29,12 +31,19 @@ cdef class Trainer:
         As an optimizer's `update_rule()` returns it.
     state : ndarray (n_states, n_params)
         The optimizer's, overwritten.
+    segments : ndarray (n_segments, 3) of int64
+        The parameters that are trained: of each run of them the first, how many, and how many of
+        the updates in `step` passed it by.
     step : int
         Updates that went into `state`.
     batch_size, n_epochs : int
     bit_generator : numpy.random.BitGenerator, or None for the natural order
     n_threads : int
         The most that `run` may use.
+
+    Notes
+    -----
+    `set_rates` must be called before `run`.
     """
 
     cdef Plan plan
@@ -48,9 +57,17 @@ cdef class Trainer:
     cdef const void *targets
     cdef const int64_t *labels
     cdef void *state
+    cdef const Segment *segments
+    cdef Py_ssize_t n_segments
+    cdef const int8_t *frozen           # of each operation, whether it is; NULL where none is
     cdef int loss
     cdef bint mean
     cdef Optimizer optimizer
+    cdef double constant_rate
+    cdef object rates                   # keeps the memory behind the next pointer
+    cdef const double *next_rate        # of the next update
+    cdef bint rate_holds                # it is that of all updates after the next one, too
+    cdef readonly Py_ssize_t rates_left
     cdef Py_ssize_t n_samples
     cdef Py_ssize_t batch_size
     cdef Py_ssize_t chunk
@@ -74,17 +91,18 @@ cdef class Trainer:
 
     def __init__(
         self, Plan plan, params, grads, constants, x, targets, labels, str loss, bint mean,
-        dict optimizer, state, Py_ssize_t step, Py_ssize_t batch_size, Py_ssize_t n_epochs,
-        bit_generator, int n_threads,
+        dict optimizer, state, segments, Py_ssize_t step, Py_ssize_t batch_size,
+        Py_ssize_t n_epochs, bit_generator, int n_threads,
     ):
         cdef Py_ssize_t itemsize = params.itemsize
         cdef Py_ssize_t params_bytes = plan.n_params * itemsize
         cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
+        frozen = plan.frozen_operations(segments)
         self.plan = plan
         self.losses = np.empty(n_epochs)
         self.seconds = np.empty(n_epochs)
-        self.arrays = (params, grads, constants, x, targets, labels, state, bit_generator,
-                       self.losses, self.seconds)
+        self.arrays = (params, grads, constants, x, targets, labels, state, segments,
+                       bit_generator, frozen, self.losses, self.seconds)
         self.is_float = itemsize == sizeof(float)
         self.params = cnp.PyArray_DATA(params)
         self.grads = cnp.PyArray_DATA(grads)
@@ -95,6 +113,10 @@ cdef class Trainer:
         if labels is not None:
             self.labels = <const int64_t *>cnp.PyArray_DATA(labels)
         self.state = cnp.PyArray_DATA(state)
+        self.segments = <const Segment *>cnp.PyArray_DATA(segments)
+        self.n_segments = segments.shape[0]
+        if frozen is not None:
+            self.frozen = <const int8_t *>cnp.PyArray_DATA(frozen)
         self.loss_of_epoch = <double *>cnp.PyArray_DATA(self.losses)
         self.seconds_of_epoch = <double *>cnp.PyArray_DATA(self.seconds)
         self.loss = loss_kind(loss)
@@ -126,6 +148,21 @@ cdef class Trainer:
             return self.losses[self.epoch - 1] if self.epoch else float("nan")
         return self.epoch_loss / seen if self.mean else self.epoch_loss
 
+    def set_rates(self, rates):
+        """Set the learning rates of the updates ahead: a number for all, or an array (n,) float64.
+
+        Of an array `rates_left` have not been used yet; the caller leaves it as it is.
+        """
+        self.rates = rates
+        self.rate_holds = isinstance(rates, float)
+        if self.rate_holds:
+            self.constant_rate = rates
+            self.next_rate = &self.constant_rate
+            self.rates_left = 1
+        else:
+            self.next_rate = <const double *>cnp.PyArray_DATA(rates)
+            self.rates_left = rates.shape[0]
+
     def run(self, Py_ssize_t until_epoch, double seconds, int n_threads):
         """Train until that many epochs are complete, or about that much time has passed.
 
@@ -134,7 +171,8 @@ cdef class Trainer:
         Returns
         -------
         bool
-            Whether the epochs are complete; False when time ran out or training diverged.
+            Whether the epochs are complete; False when time or the learning rates ran out, or
+            training diverged.
         """
         self.n_threads = n_threads
         with nogil:
@@ -152,7 +190,7 @@ cdef void run_slice(
     # the clock is read when about a million flops have passed since the last look
     cdef double row_work = 6.0 * plan.n_params + 20.0 * plan.row_width + 50
     cdef double work = 0
-    while t.epoch < until_epoch and not t.diverged:
+    while t.epoch < until_epoch and t.rates_left > 0 and not t.diverged:
         if t.position == 0:
             t.epoch_loss = 0
             t.epoch_start = now()
@@ -205,14 +243,17 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     t.batch_loss += chunk_gradient(
         plan, params, <const real *>t.constants, x, targets, labels, rows,
         t.loss, 1.0 / batch_rows if t.mean else 1.0, <real *>t.grads, within > 0,
-        activations, t.scratch, t.n_threads)
+        t.frozen, activations, t.scratch, t.n_threads)
     t.position += rows
     if within + rows == batch_rows:
         if isfinite(t.batch_loss):
             t.epoch_loss += t.batch_loss
             t.step += 1
-            update(&t.optimizer, params, <const real *>t.grads, <real *>t.state,
-                   plan.n_params, t.step, t.n_threads)
+            update(&t.optimizer, t.next_rate[0], params, <const real *>t.grads, <real *>t.state,
+                   plan.n_params, t.segments, t.n_segments, t.step, t.n_threads)
+            if not t.rate_holds:
+                t.next_rate += 1
+                t.rates_left -= 1
         else:
             diverge(t, plan.n_params, params)
     return rows

@@ -1,7 +1,10 @@
 """Updates of the flat parameter vector, in PyTorch's formulas; one pass over memory each.
 
-Weight decay is the L2 kind, added to the gradient. State arrays start as zeros, which makes the
-first velocity equal to the first gradient, as PyTorch defines it.
+An update is told its learning rate and knows no schedule. It walks the segments of parameters that
+are trained, normally one that is all of them. Where the gradient is clipped or L1 penalises, a
+block of it at a time is made ready in a buffer, so that the optimizers' own loops know of neither
+and `grads` stays as it is. State arrays start as zeros, which makes the first velocity equal to the
+first gradient, as PyTorch defines it.
 """
 
 from cython.parallel cimport prange
@@ -12,75 +15,168 @@ from fastnn._core.kernels.dtypes cimport real, sqrt
 
 cdef enum:
     THREAD_PARAMS = 100_000
+    BLOCK = 512
 
 
 cdef enum OptimizerKind:
     SGD
     ADAM
+    ADAMW
+    RMSPROP
 
 
 cdef struct Optimizer:
     int kind
-    double learning_rate
     double weight_decay
+    double l1
+    double clip_norm   # infinity: not clipped
+    double clip_value  # likewise
     double momentum
     bint nesterov
+    bint centered
     double beta1
     double beta2
+    double alpha
     double eps
+
+
+cdef struct Segment:
+    Py_ssize_t first
+    Py_ssize_t size
+    Py_ssize_t missed  # updates that it was frozen for, which its running means have not seen
 
 
 cdef inline Optimizer optimizer_from(dict rule) except *:
     """The C form of an optimizer's description; what its kind does not use is left out of it."""
     cdef Optimizer optimizer
-    optimizer.kind = {"sgd": SGD, "adam": ADAM}[rule["kind"]]
-    optimizer.learning_rate = rule["learning_rate"]
+    kinds = {"sgd": SGD, "adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP}
+    optimizer.kind = kinds[rule["kind"]]
     optimizer.weight_decay = rule["weight_decay"]
+    optimizer.l1 = rule["l1"]
+    optimizer.clip_norm = math.INFINITY if rule["clip_norm"] is None else rule["clip_norm"]
+    optimizer.clip_value = math.INFINITY if rule["clip_value"] is None else rule["clip_value"]
     optimizer.momentum = rule.get("momentum", 0)
     optimizer.nesterov = rule.get("nesterov", False)
+    optimizer.centered = rule.get("centered", False)
     optimizer.beta1 = rule.get("beta1", 0)
     optimizer.beta2 = rule.get("beta2", 0)
+    optimizer.alpha = rule.get("alpha", 0)
     optimizer.eps = rule.get("eps", 0)
     return optimizer
 
 
 cdef inline void update(
-    const Optimizer *optimizer, real *params, const real *grads, real *state, Py_ssize_t n,
-    Py_ssize_t step, int n_threads,
+    const Optimizer *optimizer, double rate, real *params, const real *grads, real *state,
+    Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step, int n_threads,
 ) noexcept nogil:
-    """One step in place. `state` is (n_states, n); `step` counts from 1.
+    """One step in place on the segments. `state` is (n_states, n); `step` counts from 1.
 
     Threads share the parameters where those are so many that each has THREAD_PARAMS to update.
     """
-    cdef Py_ssize_t parts = min(<Py_ssize_t>n_threads, n // THREAD_PARAMS)
-    cdef Py_ssize_t share, first, part
-    if parts <= 1:
-        update_some(optimizer, params, grads, state, state + n, n, step)
-    else:
-        share = (n + parts - 1) // parts
-        for part in prange(parts, num_threads=parts, schedule="static"):
-            first = part * share
-            update_some(optimizer, params + first, grads + first, state + first,
-                        state + n + first, min(share, n - first), step)
+    cdef double scale = 1
+    cdef Py_ssize_t parts, share, first, part, i
+    cdef Segment segment
+    if optimizer.clip_norm < math.INFINITY:
+        scale = clipping(optimizer.clip_norm, grads, segments, n_segments)
+    for i in range(n_segments):
+        segment = segments[i]
+        parts = max(<Py_ssize_t>1, min(<Py_ssize_t>n_threads, segment.size // THREAD_PARAMS))
+        if parts == 1:
+            update_some(optimizer, rate, scale, params, grads, state, n, segment.first,
+                        segment.first + segment.size, step - segment.missed)
+        else:
+            share = (segment.size + parts - 1) // parts
+            for part in prange(parts, num_threads=parts, schedule="static"):
+                first = segment.first + part * share
+                update_some(optimizer, rate, scale, params, grads, state, n, first,
+                            min(first + share, segment.first + segment.size),
+                            step - segment.missed)
+
+
+cdef inline double clipping(
+    double most, const real *grads, const Segment *segments, Py_ssize_t n_segments,
+) noexcept nogil:
+    """What to multiply the gradient by, lest its norm exceed `most`; torch's clip_grad_norm_."""
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(n_segments):
+        total += sum_of_squares(grads + segments[i].first, segments[i].size)
+    return min(most / (math.sqrt(total) + 1e-6), 1.0)
+
+
+cdef inline double sum_of_squares(const real *x, Py_ssize_t n) noexcept nogil:
+    """Added up in double, in an order that depends on n alone, and side by side for speed."""
+    cdef double sums[16]
+    cdef double total = 0
+    cdef Py_ssize_t i, j
+    for j in range(16):
+        sums[j] = 0
+    for i in range(n // 16):
+        for j in range(16):
+            sums[j] += <double>x[16 * i + j] * <double>x[16 * i + j]
+    for j in range(16):
+        total += sums[j]
+    for i in range(n // 16 * 16, n):
+        total += <double>x[i] * <double>x[i]
+    return total
 
 
 cdef inline void update_some(
-    const Optimizer *optimizer, real *params, const real *grads, real *state1, real *state2,
-    Py_ssize_t n, Py_ssize_t step,
+    const Optimizer *optimizer, double rate, double scale, real *params, const real *grads,
+    real *state, Py_ssize_t n, Py_ssize_t first, Py_ssize_t end, Py_ssize_t step,
 ) noexcept nogil:
-    if optimizer.kind == ADAM:
-        adam(optimizer, params, grads, state1, state2, n, step)
+    """Update the parameters from `first` to `end`, whose gradient is to be scaled."""
+    cdef real ready[BLOCK]
+    cdef Py_ssize_t size
+    if scale == 1 and optimizer.l1 == 0 and optimizer.clip_value == math.INFINITY:
+        step_of_kind(optimizer, rate, params + first, grads + first, state + first, n,
+                     end - first, step)
+        return
+    while first < end:
+        size = min(<Py_ssize_t>BLOCK, end - first)
+        make_ready(optimizer, scale, params + first, grads + first, ready, size)
+        step_of_kind(optimizer, rate, params + first, ready, state + first, n, size, step)
+        first += size
+
+
+cdef inline void make_ready(
+    const Optimizer *optimizer, double scale, const real *params, const real *grads, real *ready,
+    Py_ssize_t n,
+) noexcept nogil:
+    """The gradient scaled, cut off at clip_value, and with the slope of l1 Σ |Θ|, 0 at 0."""
+    cdef real factor = scale
+    cdef real most = optimizer.clip_value
+    cdef real l1 = optimizer.l1
+    cdef real gradient
+    cdef Py_ssize_t i
+    for i in range(n):
+        gradient = factor * grads[i]
+        gradient = most if gradient > most else (-most if gradient < -most else gradient)
+        ready[i] = gradient + (l1 if params[i] > 0 else (-l1 if params[i] < 0 else 0))
+
+
+cdef inline void step_of_kind(
+    const Optimizer *optimizer, double rate, real *params, const real *grads, real *state,
+    Py_ssize_t stride, Py_ssize_t n, Py_ssize_t step,
+) noexcept nogil:
+    """Hand over to the optimizer; its state arrays stand `stride` apart."""
+    if optimizer.kind == ADAM or optimizer.kind == ADAMW:
+        adam(optimizer, rate, params, grads, state, state + stride, n, step)
+    elif optimizer.kind == RMSPROP:
+        rmsprop(optimizer, rate, params, grads, state, state + stride,
+                state + (2 * stride if optimizer.momentum > 0 else stride), n)
     elif optimizer.momentum == 0:
-        gradient_descent(optimizer, params, grads, n)
+        gradient_descent(optimizer, rate, params, grads, n)
     else:
-        sgd_with_momentum(optimizer, params, grads, state1, n)
+        sgd_with_momentum(optimizer, rate, params, grads, state, n)
 
 
 cdef inline void gradient_descent(
-    const Optimizer *optimizer, real *params, const real *grads, Py_ssize_t n,
+    const Optimizer *optimizer, double learning_rate, real *params, const real *grads,
+    Py_ssize_t n,
 ) noexcept nogil:
     """Θ ← Θ - ε g."""
-    cdef real rate = optimizer.learning_rate
+    cdef real rate = learning_rate
     cdef real decay = optimizer.weight_decay
     cdef Py_ssize_t i
     for i in range(n):
@@ -88,10 +184,11 @@ cdef inline void gradient_descent(
 
 
 cdef inline void sgd_with_momentum(
-    const Optimizer *optimizer, real *params, const real *grads, real *velocity, Py_ssize_t n,
+    const Optimizer *optimizer, double learning_rate, real *params, const real *grads,
+    real *velocity, Py_ssize_t n,
 ) noexcept nogil:
     """v ← μ v + g, then Θ ← Θ - ε v, or Θ ← Θ - ε (g + μ v) with Nesterov's look-ahead."""
-    cdef real rate = optimizer.learning_rate
+    cdef real rate = learning_rate
     cdef real momentum = optimizer.momentum
     cdef real decay = optimizer.weight_decay
     cdef real gradient
@@ -108,25 +205,57 @@ cdef inline void sgd_with_momentum(
 
 
 cdef inline void adam(
-    const Optimizer *optimizer, real *params, const real *grads, real *mean, real *square,
-    Py_ssize_t n, Py_ssize_t step,
+    const Optimizer *optimizer, double learning_rate, real *params, const real *grads, real *mean,
+    real *square, Py_ssize_t n, Py_ssize_t step,
 ) noexcept nogil:
     """m and v are running means of g and g²; Θ ← Θ - ε m̂ / (√v̂ + eps), where the hats divide by
-    1 - βᵗ to undo the start at zero (Kingma and Ba 2015)."""
+    1 - βᵗ to undo the start at zero (Kingma and Ba 2015). AdamW's decay leaves g alone and shrinks
+    Θ by 1 - ε λ before (Loshchilov and Hutter 2019)."""
     cdef double correction1 = 1 - math.pow(optimizer.beta1, step)
     cdef double correction2 = math.sqrt(1 - math.pow(optimizer.beta2, step))
-    cdef real rate = optimizer.learning_rate / correction1
+    cdef bint decoupled = optimizer.kind == ADAMW
+    cdef real rate = learning_rate / correction1
     cdef real beta1 = optimizer.beta1
     cdef real rest1 = 1 - optimizer.beta1
     cdef real beta2 = optimizer.beta2
     cdef real rest2 = 1 - optimizer.beta2
     cdef real root = correction2
     cdef real eps = optimizer.eps
-    cdef real decay = optimizer.weight_decay
+    cdef real decay = 0 if decoupled else optimizer.weight_decay
+    cdef real shrink = 1 - learning_rate * optimizer.weight_decay if decoupled else 1
     cdef real gradient
     cdef Py_ssize_t i
     for i in range(n):
         gradient = grads[i] + decay * params[i]
         mean[i] = beta1 * mean[i] + rest1 * gradient
         square[i] = beta2 * square[i] + rest2 * gradient * gradient
-        params[i] -= rate * mean[i] / (sqrt(square[i]) / root + eps)
+        params[i] = shrink * params[i] - rate * mean[i] / (sqrt(square[i]) / root + eps)
+
+
+cdef inline void rmsprop(
+    const Optimizer *optimizer, double learning_rate, real *params, const real *grads, real *square,
+    real *velocity, real *mean, Py_ssize_t n,
+) noexcept nogil:
+    """v is a running mean of g², less the square of that of g if centered (Graves 2013);
+    Θ ← Θ - ε u for u = g / (√v + eps), or for u ← μ u + g / (√v + eps) with momentum."""
+    cdef real rate = learning_rate
+    cdef real momentum = optimizer.momentum
+    cdef real alpha = optimizer.alpha
+    cdef real rest = 1 - optimizer.alpha
+    cdef real eps = optimizer.eps
+    cdef real decay = optimizer.weight_decay
+    cdef real gradient, variance
+    cdef Py_ssize_t i
+    for i in range(n):
+        gradient = grads[i] + decay * params[i]
+        square[i] = alpha * square[i] + rest * gradient * gradient
+        variance = square[i]
+        if optimizer.centered:
+            mean[i] = alpha * mean[i] + rest * gradient
+            variance -= mean[i] * mean[i]
+            variance = 0 if variance < 0 else variance  # by rounding
+        gradient /= sqrt(variance) + eps
+        if momentum > 0:
+            velocity[i] = momentum * velocity[i] + gradient
+            gradient = velocity[i]
+        params[i] -= rate * gradient

@@ -1,0 +1,92 @@
+"""The learning rates of one `fit`, from a number or a schedule to the trainer."""
+
+from typing import Any
+
+import numpy as np
+
+from fastnn.schedules import Rates, Schedule, Updates
+
+UPDATES_AHEAD = 100_000
+
+
+class RateFeed:
+    """The learning rates of one `fit`, handed to its trainer some updates ahead.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+    updates_per_epoch, epochs : int
+
+    Attributes
+    ----------
+    by_epoch : bool
+        Whether the rates depend on what `observe` is told after each epoch.
+    """
+
+    def __init__(
+        self, learning_rate: float | Schedule, updates_per_epoch: int, epochs: int
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.updates_per_epoch = updates_per_epoch
+        self.total_updates = epochs * updates_per_epoch
+        self.given = 0
+        self.memory = (
+            learning_rate.memory(updates_per_epoch) if isinstance(learning_rate, Schedule) else None
+        )
+        self.by_epoch = self.memory is not None
+
+    def supply(self, trainer: Any) -> None:
+        """Give the trainer the rates of the updates ahead, if it has none left.
+
+        Raises
+        ------
+        ValueError
+            If a schedule's rates are not one finite number of at least 0 for each update.
+        """
+        if trainer.rates_left:
+            return
+        if not isinstance(self.learning_rate, Schedule):
+            trainer.set_rates(float(self.learning_rate))
+            return
+        end = min(self.given + UPDATES_AHEAD, self.total_updates)
+        if self.by_epoch:
+            end = min(end, (self.given // self.updates_per_epoch + 1) * self.updates_per_epoch)
+        trainer.set_rates(self.at(np.arange(self.given, end)))
+        self.given = end
+
+    def at(self, updates: Updates) -> Rates:
+        """Return the learning rates of updates that are known already."""
+        if not isinstance(self.learning_rate, Schedule):
+            return np.full(len(updates), float(self.learning_rate))
+        with np.errstate(over="ignore", under="ignore"):
+            found = self.learning_rate.rates(updates, self.updates_per_epoch, self.total_updates)
+        rates: Rates = np.require(found, np.float64, ["C", "A"])
+        if rates.shape != updates.shape or not (np.isfinite(rates) & (rates >= 0)).all():
+            raise ValueError(
+                f"learning_rate: {self.learning_rate!r} gave {rates} for {len(updates)} updates; "
+                f"a finite number of at least 0 for each is wanted"
+            )
+        if self.memory is not None:
+            rates = rates * np.array(self.memory.factors)[updates // self.updates_per_epoch]
+        return rates
+
+    def of_epochs(self, epochs: int) -> list[float]:
+        """Return the rate of the last update of each of the first epochs, for the History."""
+        return [
+            float(rate) for rate in self.at((np.arange(epochs) + 1) * self.updates_per_epoch - 1)
+        ]
+
+    def observe(self, metrics: dict[str, float]) -> None:
+        """Learn an epoch's figures, by their names in the History."""
+        if self.memory is not None:
+            self.memory.observe(metrics)
+
+    def state(self) -> dict[str, Any] | None:
+        """Return what it remembers of the epochs so far as plain JSON, None if nothing."""
+        return None if self.memory is None else self.memory.state()
+
+    def restore(self, state: dict[str, Any] | None, updates: int) -> None:
+        """Go on after that many updates, with what `state` returned then."""
+        self.given = updates
+        if self.memory is not None and state is not None:
+            self.memory.restore(state)
