@@ -1,0 +1,341 @@
+"""Every schedule against PyTorch's or scikit-learn's numbers, alone and in a `fit`."""
+
+import json
+
+import numpy as np
+import pytest
+from custom_loss import Python
+
+import fastnn as fn
+from fastnn import rate_feed
+from fastnn.rate_feed import RateFeed
+from fastnn.schedules import (
+    Constant,
+    CosineDecay,
+    ExponentialDecay,
+    InverseScaling,
+    OneCycle,
+    ReduceOnPlateau,
+    Schedule,
+    StepDecay,
+    Warmup,
+)
+
+PER_EPOCH, EPOCHS = 7, 13
+TOTAL = PER_EPOCH * EPOCHS
+
+# Ours, PyTorch's by name, its arguments, and whether it is stepped each epoch.
+PAIRS = [
+    (StepDecay(0.3, 4, 0.5), "StepLR", {"step_size": 4, "gamma": 0.5}, True),
+    (StepDecay(0.3, 5), "StepLR", {"step_size": 5}, True),
+    (ExponentialDecay(0.3, 0.9), "ExponentialLR", {"gamma": 0.9}, True),
+    (CosineDecay(0.3), "CosineAnnealingLR", {"T_max": TOTAL}, False),
+    (CosineDecay(0.3, 0.02), "CosineAnnealingLR", {"T_max": TOTAL, "eta_min": 0.02}, False),
+    (OneCycle(0.3), "OneCycleLR", {"max_lr": 0.3, "total_steps": TOTAL}, False),
+    (
+        OneCycle(0.3, pct_start=0.47, div_factor=3, final_div_factor=7),
+        "OneCycleLR",
+        {
+            "max_lr": 0.3, "total_steps": TOTAL, "pct_start": 0.47, "div_factor": 3,
+            "final_div_factor": 7,
+        },
+        False,
+    ),
+]  # fmt: skip
+
+
+@pytest.fixture
+def torch_schedulers():
+    return pytest.importorskip("torch.optim.lr_scheduler", reason="PyTorch is not installed")
+
+
+def torch_optimizer(rate=0.3):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], rate)
+
+
+def rates_of(optimizer, scheduler, n, every=1):
+    """The rates of n updates, where the scheduler is stepped after each `every` of them."""
+    rates = []
+    for update in range(1, n + 1):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if update % every == 0 and update < n:
+            scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize(("schedule", "name", "arguments", "by_epoch"), PAIRS, ids=str)
+def test_agrees_with_pytorch(torch_schedulers, schedule, name, arguments, by_epoch):
+    optimizer = torch_optimizer()
+    scheduler = getattr(torch_schedulers, name)(optimizer, **arguments)
+    expected = rates_of(optimizer, scheduler, TOTAL, PER_EPOCH if by_epoch else 1)
+    rates = schedule.rates(np.arange(TOTAL), PER_EPOCH, TOTAL)
+    np.testing.assert_allclose(rates, expected, rtol=1e-12, atol=1e-16)
+    some = np.array([40, 3, 90])  # any updates, in any order
+    assert np.array_equal(schedule.rates(some, PER_EPOCH, TOTAL), rates[some])
+
+
+@pytest.mark.parametrize("length", [{"updates": 10}, {"epochs": 2}])
+@pytest.mark.parametrize("then", ["CosineAnnealingLR", "StepLR", "ConstantLR"])
+def test_warmup_agrees_with_pytorch(torch_schedulers, length, then):
+    n = length.get("updates", 14)
+    schedule, arguments, every = {
+        "CosineAnnealingLR": (CosineDecay(0.3), {"T_max": TOTAL - n}, 1),
+        "StepLR": (StepDecay(0.3, 2), {"step_size": 2 * PER_EPOCH}, 1),
+        "ConstantLR": (Constant(0.3), {"factor": 1}, 1),
+    }[then]
+    optimizer = torch_optimizer()
+    rise = torch_schedulers.LinearLR(optimizer, start_factor=1 / (n + 1), total_iters=n)
+    follow = getattr(torch_schedulers, then)(optimizer, **arguments)
+    scheduler = torch_schedulers.SequentialLR(optimizer, [rise, follow], milestones=[n])
+    expected = rates_of(optimizer, scheduler, TOTAL, every)
+    rates = Warmup(schedule, **length).rates(np.arange(TOTAL), PER_EPOCH, TOTAL)
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
+    assert 0 < rates[0] < rates[1]
+
+
+def test_inverse_scaling_agrees_with_sklearn():
+    stochastic = pytest.importorskip("sklearn.neural_network._stochastic_optimizers")
+    theirs = stochastic.SGDOptimizer(
+        [np.zeros(1)], learning_rate_init=0.3, lr_schedule="invscaling", power_t=0.4
+    )
+    expected = []
+    for update in range(TOTAL):
+        expected.append(theirs.learning_rate)
+        theirs.iteration_ends(update + 1)
+    rates = InverseScaling(0.3, 0.4).rates(np.arange(TOTAL), PER_EPOCH, TOTAL)
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
+
+
+FIGURES = np.abs(np.random.default_rng(0).standard_normal(60)).cumsum()[::-1] / 20
+FIGURES[20:35] = FIGURES[20]
+FIGURES[50:] = np.nan
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"patience": 2},
+        {"patience": 0, "factor": 0.5, "min_rate": 0.01},
+        {"patience": 1, "cooldown": 3, "min_delta": 0.05},
+        {"patience": 1, "mode": "max", "factor": 0.7},
+    ],
+    ids=str,
+)
+def test_reduce_on_plateau_agrees_with_pytorch(torch_schedulers, settings):
+    optimizer = torch_optimizer()
+    arguments = dict(settings)
+    delta, least = arguments.pop("min_delta", 1e-4), arguments.pop("min_rate", 0)
+    scheduler = torch_schedulers.ReduceLROnPlateau(
+        optimizer, threshold=delta, threshold_mode="abs", min_lr=least, eps=0, **arguments
+    )
+    feed = RateFeed(ReduceOnPlateau(0.3, **settings), PER_EPOCH, len(FIGURES))
+    expected, ours, trainer = [], [], Trainer()
+    for value in FIGURES:
+        expected += PER_EPOCH * [optimizer.param_groups[0]["lr"]]
+        scheduler.step(value)
+        feed.supply(trainer)
+        ours += trainer.use(PER_EPOCH)
+        assert trainer.rates_left == 0
+        feed.observe({"loss": 0.0, "val_loss": value})
+        saved = json.loads(json.dumps(feed.state()))  # goes on as if nothing had been
+        feed = RateFeed(feed.learning_rate, PER_EPOCH, len(FIGURES))
+        feed.restore(saved, len(ours))
+    np.testing.assert_allclose(ours, expected, rtol=1e-12)
+    assert len(set(expected)) > 2
+    np.testing.assert_allclose(feed.of_epochs(len(FIGURES)), expected[::PER_EPOCH], rtol=1e-12)
+
+
+class Trainer:
+    """Takes rates as the trainers do."""
+
+    rates_left = 0
+
+    def set_rates(self, rates):
+        self.rates, self.rates_left = rates, len(rates)
+
+    def use(self, n):
+        """Return the next n rates."""
+        start = len(self.rates) - self.rates_left
+        self.rates_left -= n
+        return self.rates[start : start + n].tolist()
+
+
+def test_a_plateau_after_a_warmup_looks_at_later_epochs_only():
+    feed = RateFeed(Warmup(ReduceOnPlateau(0.3, patience=0), epochs=2), PER_EPOCH, 6)
+    trainer = Trainer()
+    rates = []
+    for value in (1.0, 2.0, 5.0, 4.0, 4.5, 0.0):  # the rise of the second does not count
+        feed.supply(trainer)
+        rates.append(trainer.use(PER_EPOCH))
+        feed.observe({"loss": value})
+    assert rates[0] + rates[1] == pytest.approx([0.3 * (t + 1) / 15 for t in range(14)])
+    assert rates[2:5] == [[0.3] * PER_EPOCH] * 3
+    assert rates[5] == pytest.approx([0.03] * PER_EPOCH)
+
+
+def test_what_a_plateau_looks_at():
+    def factor_after(figures, **settings):
+        memory = ReduceOnPlateau(1.0, patience=0, **settings).memory(1)
+        for metrics in figures:
+            memory.observe(metrics)
+        return memory.factors[-1]
+
+    falling = [{"loss": 2.0, "val_loss": 1.0}, {"loss": 1.0, "val_loss": 2.0}]
+    assert factor_after(falling) == 0.1
+    assert factor_after(falling, monitor="loss") == 1
+    assert factor_after([{"loss": 2.0}, {"loss": 1.0}]) == 1
+    rising = [{"loss": 0.0, "val_accuracy": 0.5}, {"loss": 0.0, "val_accuracy": 0.7}]
+    assert factor_after(rising, monitor="val_accuracy") == 1
+    assert factor_after(rising, monitor="val_accuracy", mode="min") == 0.1
+    with pytest.raises(ValueError, match=r"monitor is 'val_f1'; one of \['loss', 'val_loss'\]"):
+        factor_after(falling, monitor="val_f1")
+
+
+# In a fit ---------------------------------------------------------------------------------------
+
+
+def data(rng, n=23):
+    return rng.standard_normal((n, 3)), rng.standard_normal((n, 2))
+
+
+def network(dtype="float64"):
+    return fn.Network([fn.Linear(3, 6), fn.Tanh(), fn.Linear(6, 2)], dtype, seed=1)
+
+
+@pytest.mark.parametrize("wrap", [lambda loss: loss, Python], ids=["engine", "stepwise"])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        StepDecay(0.1, 2, 0.5),
+        CosineDecay(0.1),
+        Warmup(OneCycle(0.1), updates=8),
+        Warmup(ReduceOnPlateau(0.1, patience=0, min_delta=0.2), epochs=1),
+    ],
+    ids=str,
+)
+def test_a_fit_follows_its_schedule(isa, rng, monkeypatch, wrap, schedule):
+    """As if each update were a fit of its own, with the rate that the schedule says."""
+    monkeypatch.setattr(rate_feed, "UPDATES_AHEAD", 3)  # fewer than an epoch, and no divisor
+    X, y = data(rng)
+    loss = wrap(fn.MeanSquaredError())
+    whole, pieces = network(), network()
+    optimizer = fn.SGD(schedule, momentum=0.9)
+    history = whole.fit(X, y, loss=loss, optimizer=optimizer, epochs=6, batch_size=5, shuffle=False)
+    feed = RateFeed(schedule, 5, 6)
+    for epoch in range(6):
+        for batch in range(5):
+            rows = slice(5 * batch, 5 * batch + 5)
+            rate = float(feed.at(np.array([5 * epoch + batch]))[0])
+            pieces.fit(
+                X[rows], y[rows], loss=loss, optimizer=fn.SGD(rate, momentum=0.9), epochs=1,
+                batch_size=5, shuffle=False,
+            )  # fmt: skip
+        feed.observe({"loss": history["loss"][epoch]})
+        assert history["learning_rate"][epoch] == rate
+    np.testing.assert_allclose(whole.params, pieces.params, rtol=1e-14, atol=1e-15)
+    assert len(set(history["learning_rate"])) > 1
+
+
+def test_a_plateau_watches_the_validation_loss(rng):
+    X, y = data(rng)
+    net = network()
+    schedule = ReduceOnPlateau(0.05, patience=0, factor=0.5)
+    history = net.fit(
+        X, y, loss=fn.MeanSquaredError(), optimizer=fn.SGD(schedule), epochs=200,
+        validation_data=(X + 0.5, -y),
+    )  # fmt: skip
+    memory = schedule.memory(1)
+    for value in history["val_loss"]:
+        memory.observe({"val_loss": value})
+    assert history["learning_rate"] == [0.05 * factor for factor in memory.factors[:-1]]
+    assert history["learning_rate"][-1] < 0.05
+
+
+def test_a_constant_schedule_is_the_number(isa, dtype, rng):
+    X, y = data(rng)
+    nets = []
+    for rate in (0.01, Constant(0.01)):
+        net = network(dtype)
+        net.fit(X, y, loss=fn.MeanSquaredError(), optimizer=fn.Adam(rate), epochs=5, seed=0)
+        nets.append(net)
+    assert np.array_equal(nets[0].params, nets[1].params)
+
+
+def test_a_schedule_of_ones_own(rng):
+    X, y = data(rng)
+
+    class Halving(Schedule):
+        def rates(self, updates, updates_per_epoch, total_updates):
+            return 0.1 * 0.5 ** (updates * 2 / total_updates)
+
+    class Wrong(Schedule):
+        def __init__(self, rates):
+            self.wrong = rates
+
+        def rates(self, updates, updates_per_epoch, total_updates):
+            return self.wrong
+
+    fit = {"loss": fn.MeanSquaredError(), "epochs": 2, "batch_size": 23}
+    history = network().fit(X, y, optimizer=fn.SGD(Halving()), **fit)
+    assert history["learning_rate"] == [0.1, 0.05]
+    for wrong in ([0.1], [0.1, np.nan], [0.1, -1], 0.1, [0.1, np.inf]):
+        net = network()
+        before = net.params.copy()
+        with pytest.raises(ValueError, match="a finite number of at least 0 for each is wanted"):
+            net.fit(X, y, optimizer=fn.SGD(Wrong(wrong)), **fit)
+        assert np.array_equal(net.params, before)
+
+
+def test_few_updates(rng):
+    """Where a schedule's parts are shorter than an update, all rates are still numbers."""
+    for total in (1, 2, 3, 4):
+        for schedule in (
+            OneCycle(0.1), OneCycle(0.1, pct_start=0.5), CosineDecay(0.1), InverseScaling(0.1),
+            Warmup(CosineDecay(0.1), updates=2), Warmup(OneCycle(0.1), epochs=5),
+        ):  # fmt: skip
+            with np.errstate(all="raise"):
+                rates = schedule.rates(np.arange(total), 1, total)
+            assert (rates > 0).all(), schedule
+            assert (rates <= 0.1).all()
+    history = network().fit(
+        *data(rng), loss=fn.MeanSquaredError(), optimizer=fn.SGD(CosineDecay(0.1)), epochs=0
+    )
+    assert history["learning_rate"] == []
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda: Constant(0), "rate is 0"),
+        (lambda: StepDecay(0.1, 0), "every is 0"),
+        (lambda: StepDecay(0.1, 2.5), "every is 2.5; an integer"),
+        (lambda: ExponentialDecay(0.1, 0), "factor is 0"),
+        (lambda: CosineDecay(0.1, -1), "final is -1"),
+        (lambda: OneCycle(0.1, pct_start=1), "pct_start is 1"),
+        (lambda: OneCycle(0.1, div_factor=0.5), "div_factor is 0.5"),
+        (lambda: InverseScaling(0.1, -1), "power is -1"),
+        (lambda: ReduceOnPlateau(0.1, factor=1), "factor is 1"),
+        (lambda: ReduceOnPlateau(0.1, patience=-1), "patience is -1"),
+        (lambda: ReduceOnPlateau(0.1, mode="up"), "mode is 'up'"),
+        (lambda: ReduceOnPlateau(0.1, monitor=3), "monitor is 3"),
+        (lambda: Warmup(0.1, updates=3), "then is 0.1; another schedule"),
+        (lambda: Warmup(Warmup(Constant(0.1), updates=3), updates=3), "then is Warmup"),
+        (lambda: Warmup(Constant(0.1)), "updates is None and epochs None; one of them"),
+        (lambda: Warmup(Constant(0.1), updates=1, epochs=1), "updates is 1 and epochs 1"),
+        (lambda: Warmup(Constant(0.1), updates=0), "updates is 0"),
+    ],
+)
+def test_bad_settings(make, error):
+    with pytest.raises((ValueError, TypeError), match=error):
+        make()
+
+
+def test_schedules_are_frozen_values():
+    assert repr(fn.SGD(StepDecay(0.1, 5))) == (
+        "SGD(learning_rate=StepDecay(rate=0.1, every=5, factor=0.1))"
+    )
+    assert len({fn.Adam(CosineDecay(0.1)), fn.Adam(CosineDecay(0.1))}) == 1
+    with pytest.raises(AttributeError):
+        CosineDecay(0.1).rate = 1
