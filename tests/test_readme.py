@@ -1,6 +1,7 @@
 """What the README and the package's own docstring show works, and prints what they say."""
 
 import doctest
+import json
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -44,6 +45,35 @@ def test_the_example_in_python(tmp_path, monkeypatch, capsys):
     accuracy, labels = capsys.readouterr().out.split("\n", 1)
     assert float(accuracy) > 0.9
     assert labels.strip() == "[0 1 2]"
+
+
+def test_the_example_of_optimizers(capsys):
+    (example,) = examples("Optimizers and schedules")
+    run(example)
+    rates, state = capsys.readouterr().out.splitlines()
+    first, second, third = json.loads(rates)
+    assert 0 < first < second < 0.01
+    assert third < second
+    assert f"# {state}\n" in example
+
+
+def test_the_table_of_schedules():
+    """Every schedule stands in it, with its own arguments."""
+    given = {name: getattr(fn.schedules, name) for name in dir(fn.schedules)}
+    given |= {
+        "rate": 0.1,
+        "max_rate": 0.1,
+        "every": 5,
+        "factor": 0.5,
+        "then": fn.schedules.Constant(1),
+    }
+    text = section("Optimizers and schedules")
+    rows = re.findall(r"^\| (.*?) \| ", text, re.MULTILINE)[1:]
+    made = set()
+    for call in re.findall(r"`([A-Z].*?)`", " ".join(rows)):
+        call = call.replace(", …", "").replace("…", "3")
+        made.add(type(eval(call, given)))
+    assert made == set(fn.schedules.Schedule.__subclasses__())
 
 
 def test_the_worked_derivatives(capsys):

@@ -28,6 +28,7 @@ cdef enum OptimizerKind:
 cdef struct Optimizer:
     int kind
     double weight_decay
+    bint plain         # the gradient is taken as it is, neither clipped nor with L1's slope
     double l1
     double clip_norm   # infinity: not clipped
     double clip_value  # likewise
@@ -55,6 +56,8 @@ cdef inline Optimizer optimizer_from(dict rule) except *:
     optimizer.l1 = rule["l1"]
     optimizer.clip_norm = math.INFINITY if rule["clip_norm"] is None else rule["clip_norm"]
     optimizer.clip_value = math.INFINITY if rule["clip_value"] is None else rule["clip_value"]
+    optimizer.plain = (
+        optimizer.l1 == 0 and rule["clip_norm"] is None and rule["clip_value"] is None)
     optimizer.momentum = rule.get("momentum", 0)
     optimizer.nesterov = rule.get("nesterov", False)
     optimizer.centered = rule.get("centered", False)
@@ -76,7 +79,7 @@ cdef inline void update(
     cdef double scale = 1
     cdef Py_ssize_t parts, share, first, part, i
     cdef Segment segment
-    if optimizer.clip_norm < math.INFINITY:
+    if not optimizer.plain and optimizer.clip_norm < math.INFINITY:
         scale = clipping(optimizer.clip_norm, grads, segments, n_segments)
     for i in range(n_segments):
         segment = segments[i]
@@ -127,15 +130,14 @@ cdef inline void update_some(
 ) noexcept nogil:
     """Update the parameters from `first` to `end`, whose gradient is to be scaled."""
     cdef real ready[BLOCK]
-    cdef Py_ssize_t size
-    if scale == 1 and optimizer.l1 == 0 and optimizer.clip_value == math.INFINITY:
-        step_of_kind(optimizer, rate, params + first, grads + first, state + first, n,
-                     end - first, step)
-        return
+    cdef const real *gradient = grads + first
+    cdef Py_ssize_t size = end - first if optimizer.plain else BLOCK
     while first < end:
-        size = min(<Py_ssize_t>BLOCK, end - first)
-        make_ready(optimizer, scale, params + first, grads + first, ready, size)
-        step_of_kind(optimizer, rate, params + first, ready, state + first, n, size, step)
+        size = min(size, end - first)
+        if not optimizer.plain:
+            make_ready(optimizer, scale, params + first, grads + first, ready, size)
+            gradient = ready
+        step_of_kind(optimizer, rate, params + first, gradient, state + first, n, size, step)
         first += size
 
 
@@ -163,8 +165,16 @@ cdef inline void step_of_kind(
     if optimizer.kind == ADAM or optimizer.kind == ADAMW:
         adam(optimizer, rate, params, grads, state, state + stride, n, step)
     elif optimizer.kind == RMSPROP:
-        rmsprop(optimizer, rate, params, grads, state, state + stride,
-                state + (2 * stride if optimizer.momentum > 0 else stride), n)
+        # a loop each, since one that asks for every parameter is not vectorised
+        if optimizer.centered and optimizer.momentum > 0:
+            rmsprop(optimizer, rate, params, grads, state, state + stride, state + 2 * stride, n,
+                    True, True)
+        elif optimizer.centered:
+            rmsprop(optimizer, rate, params, grads, state, NULL, state + stride, n, False, True)
+        elif optimizer.momentum > 0:
+            rmsprop(optimizer, rate, params, grads, state, state + stride, NULL, n, True, False)
+        else:
+            rmsprop(optimizer, rate, params, grads, state, NULL, NULL, n, False, False)
     elif optimizer.momentum == 0:
         gradient_descent(optimizer, rate, params, grads, n)
     else:
@@ -234,7 +244,7 @@ cdef inline void adam(
 
 cdef inline void rmsprop(
     const Optimizer *optimizer, double learning_rate, real *params, const real *grads, real *square,
-    real *velocity, real *mean, Py_ssize_t n,
+    real *velocity, real *mean, Py_ssize_t n, bint moving, bint centered,
 ) noexcept nogil:
     """v is a running mean of g², less the square of that of g if centered (Graves 2013);
     Θ ← Θ - ε u for u = g / (√v + eps), or for u ← μ u + g / (√v + eps) with momentum."""
@@ -250,12 +260,12 @@ cdef inline void rmsprop(
         gradient = grads[i] + decay * params[i]
         square[i] = alpha * square[i] + rest * gradient * gradient
         variance = square[i]
-        if optimizer.centered:
+        if centered:
             mean[i] = alpha * mean[i] + rest * gradient
             variance -= mean[i] * mean[i]
             variance = 0 if variance < 0 else variance  # by rounding
         gradient /= sqrt(variance) + eps
-        if momentum > 0:
+        if moving:
             velocity[i] = momentum * velocity[i] + gradient
             gradient = velocity[i]
         params[i] -= rate * gradient
