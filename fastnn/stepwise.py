@@ -18,33 +18,35 @@ class StepwiseTrainer:
     """Takes the same steps as the engine's Trainer, and shows the same face to the fit loop."""
 
     def __init__(
-        self, model: Model, x: Array, y: Array, loss: CustomLoss, rule: UpdateRule,
-        state: OptimizerState, batch_size: int, epochs: int, rng: "np.random.Generator | None",
+        self, model: Model, x: Array, y: Array, weights: Array | None, loss: CustomLoss,
+        rule: UpdateRule, state: OptimizerState, batch_size: int, epochs: int,
+        rng: "np.random.Generator | None",
     ) -> None:  # fmt: skip
-        self.model, self.x, self.y, self.loss = model, x, y, loss
+        self.model, self.x, self.y, self.weights, self.loss = model, x, y, weights, loss
         self.rule, self.state, self.batch_size = rule, state, batch_size
         self.rng = rng
         self.mean = getattr(loss, "reduction", "mean") == "mean"
         self.step, self.epoch, self.position = state.step, 0, 0
         self.losses, self.seconds = np.empty(epochs), np.empty(epochs)
         self.order = np.arange(len(x))
-        self.epoch_loss = 0.0
+        self.epoch_loss = self.epoch_weight = 0.0
         self.diverged = False
         self.last_good = model.params.copy()
 
     @property
     def running_loss(self) -> float:
         """The loss over the batches complete in this epoch, or else that of the last epoch."""
-        if self.position == 0:
+        if self.position == 0 or self.epoch_weight == 0:
             return float(self.losses[self.epoch - 1]) if self.epoch else float("nan")
-        return self.epoch_loss / self.position if self.mean else self.epoch_loss
+        return self.epoch_loss / self.epoch_weight if self.mean else self.epoch_loss
 
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:
         """Train until that many epochs are complete, or about that much time has passed."""
         deadline = time.monotonic() + seconds
         while self.epoch < until_epoch and not self.diverged:
             if self.position == 0:
-                self.epoch_start, self.epoch_loss = time.monotonic(), 0.0
+                self.epoch_start = time.monotonic()
+                self.epoch_loss = self.epoch_weight = 0.0
                 if self.rng is not None:
                     self.order = self.rng.permutation(len(self.x))
             rows = self.order[self.position : self.position + self.batch_size]
@@ -61,7 +63,8 @@ class StepwiseTrainer:
         activations, outputs = model.forward(x, n_threads)
         if not np.isfinite(outputs).all():
             return self._diverge()
-        value, gradient = value_and_grad(self.loss, outputs, self.y[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        value, gradient = value_and_grad(self.loss, outputs, self.y[rows], weights)
         if not np.isfinite(value):
             return self._diverge()
         model.backward(x, activations, gradient, model.grads, n_threads)
@@ -69,13 +72,16 @@ class StepwiseTrainer:
         _core.engine.optimizer_step(
             self.rule, model.params, model.grads, self.state.arrays, self.step
         )
-        self.epoch_loss += value * len(x) if self.mean else value
+        weight = len(x) if weights is None else float(weights.sum(dtype=np.float64))
+        self.epoch_loss += value * weight if self.mean else value
+        self.epoch_weight += weight
 
     def _end_epoch(self) -> None:
         if not (np.isfinite(self.model.params).all() and np.isfinite(self.epoch_loss)):
             return self._diverge()
         self.last_good[...] = self.model.params
-        self.losses[self.epoch] = self.epoch_loss / len(self.x) if self.mean else self.epoch_loss
+        divisor = self.epoch_weight if self.mean else 1
+        self.losses[self.epoch] = self.epoch_loss / divisor
         self.seconds[self.epoch] = time.monotonic() - self.epoch_start
         self.epoch += 1
         self.position = 0
@@ -85,15 +91,22 @@ class StepwiseTrainer:
         self.model.params[...] = self.last_good
 
 
-def value_and_grad(loss: CustomLoss, outputs: Array, y: Any) -> tuple[float, Array]:
+def value_and_grad(
+    loss: CustomLoss, outputs: Array, y: Any, weights: Array | None = None
+) -> tuple[float, Array]:
     """Call a custom loss on a copy of the outputs, which it may overwrite.
+
+    It is not asked about samples that all weigh nothing, whose mean it could not take.
 
     Raises
     ------
     ValueError, TypeError
         If what it returns is not a number and a real gradient of the outputs' shape.
     """
-    returned = loss.value_and_grad(outputs.copy(), y)
+    if weights is not None and not weights.any():
+        return 0.0, np.zeros_like(outputs)
+    weighted = {} if weights is None else {"sample_weight": weights.copy()}
+    returned = loss.value_and_grad(outputs.copy(), y, **weighted)
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         raise TypeError(
             f"loss.value_and_grad returned {type(returned).__name__}; a pair (value, gradient) is "

@@ -81,23 +81,25 @@ class Validation:
 
     x: Array
     target: Any
+    weights: Array | None
     loss: Loss | CustomLoss
 
     def measure(self, model: Model, n_threads: int) -> dict[str, float]:
         """Return the loss, and the metric of a built-in loss, by their names in the History."""
         outputs = model.predict(self.x, n_threads)
         if not is_built_in(self.loss):
-            return {"val_loss": value_and_grad(self.loss, outputs, self.target)[0]}
+            return {"val_loss": value_and_grad(self.loss, outputs, self.target, self.weights)[0]}
         return {
-            "val_loss": self.loss.evaluate(outputs, self.target)[0],
-            f"val_{self.loss.metric_name}": self.loss.metric(outputs, self.target),
+            "val_loss": self.loss.evaluate(outputs, self.target, self.weights)[0],
+            f"val_{self.loss.metric_name}": self.loss.metric(outputs, self.target, self.weights),
         }
 
 
 def fit(
-    model: Model, x: Array, target: Any, loss: Loss | CustomLoss, optimizer: Optimizer,
-    state: OptimizerState, *, epochs: int, batch_size: int, rng: "np.random.Generator | None",
-    validation: Validation | None, progress: bool, n_threads: int,
+    model: Model, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss,
+    optimizer: Optimizer, state: OptimizerState, *, epochs: int, batch_size: int,
+    rng: "np.random.Generator | None", validation: Validation | None, progress: bool,
+    n_threads: int,
 ) -> History:  # fmt: skip
     """Train `model` in place, and `state` with it; all arguments are checked already."""
     rule = optimizer.update_rule()
@@ -105,11 +107,13 @@ def fit(
     if is_built_in(loss):
         trainer = _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
-            loss.kind, loss.reduction == "mean", rule, state.arrays, state.step, batch_size,
-            epochs, None if rng is None else rng.bit_generator, n_threads,
+            weights, loss.formula(), rule, state.arrays, state.step, batch_size, epochs,
+            None if rng is None else rng.bit_generator, n_threads,
         )  # fmt: skip
     else:
-        trainer = StepwiseTrainer(model, x, target, loss, rule, state, batch_size, epochs, rng)
+        trainer = StepwiseTrainer(
+            model, x, target, weights, loss, rule, state, batch_size, epochs, rng
+        )
     columns: dict[str, list[float]] = {}
     show = progress_bar(epochs, len(x)) if progress else None
     try:

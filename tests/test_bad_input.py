@@ -200,7 +200,7 @@ def test_bad_python_losses():
         ({"optimizer": "adam"}, TypeError, "optimizer is 'adam'"),
         ({"optimizer": fn.SGD}, TypeError, "optimizer is <class"),
         ({"validation_data": X}, TypeError, "validation_data … a pair"),
-        ({"validation_data": (X, Y, Y)}, TypeError, "validation_data … a pair"),
+        ({"validation_data": (X, Y, Y, Y)}, TypeError, "validation_data … a pair"),
         ({"validation_data": (X[:0], Y[:0])}, ValueError, "validation_data[0] is empty"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"seed": "one"}, TypeError, "seed is 'one'"),

@@ -8,6 +8,13 @@ from cases import LOSS_CASES
 import fastnn as fn
 
 all_losses = pytest.mark.parametrize("case", LOSS_CASES, ids=lambda case: case.name)
+
+
+def made(case, reduction="mean"):
+    """Return the loss."""
+    return getattr(fn, case.cls)(**case.args, reduction=reduction)
+
+
 pytestmark = pytest.mark.usefixtures("isa")
 
 
@@ -17,9 +24,9 @@ pytestmark = pytest.mark.usefixtures("isa")
 def test_value_and_gradient(case, dtype, rng, reduction, shape):
     y_pred = case.make_y_pred(rng, *shape, dtype)
     y = case.make_y(rng, *shape, dtype)
-    value, gradient = getattr(fn, case.cls)(reduction=reduction).value_and_grad(y_pred, y)
+    value, gradient = made(case, reduction).value_and_grad(y_pred, y)
     expected = reference.loss_value_and_grad(
-        case.name,
+        case.description,
         y_pred.astype(float),
         y if case.target == "labels" else y.astype(float),
         reduction,
@@ -35,7 +42,7 @@ def test_value_and_gradient(case, dtype, rng, reduction, shape):
 def test_gradient_against_finite_differences(case, rng):
     y_pred = case.make_y_pred(rng, 5, 4, "float64")
     y = case.make_y(rng, 5, 4, "float64")
-    loss = getattr(fn, case.cls)()
+    loss = made(case)
     numerical = reference.numerical_vjp(lambda p: loss.value_and_grad(p, y)[0], y_pred, 1.0)
     np.testing.assert_allclose(loss.value_and_grad(y_pred, y)[1], numerical, rtol=1e-6, atol=1e-8)
 

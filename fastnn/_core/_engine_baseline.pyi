@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 _Array = NDArray[Any]
 _UpdateRule = dict[str, Any]
+_Formula = dict[str, Any]
 
 openmp: bool
 flags: str
@@ -46,8 +47,8 @@ class Trainer:
         x: _Array,
         targets: _Array | None,
         labels: NDArray[np.int64] | None,
-        loss: str,
-        mean: bool,
+        weights: _Array | None,
+        formula: _Formula,
         optimizer: _UpdateRule,
         state: _Array,
         step: int,
@@ -85,16 +86,17 @@ def loss_and_grad(
     x: _Array,
     targets: _Array | None,
     labels: NDArray[np.int64] | None,
-    loss: str,
-    mean: bool,
+    weights: _Array | None,
+    formula: _Formula,
     grads: _Array,
     n_threads: int,
 ) -> float: ...
 def loss(
-    kind: str,
+    formula: _Formula,
     y_pred: _Array,
     targets: _Array | None,
     labels: NDArray[np.int64] | None,
+    weights: _Array | None,
     scale: float,
     dy: _Array,
 ) -> float: ...
@@ -156,7 +158,8 @@ def hvp(
     x: _Array,
     targets: _Array | None,
     labels: NDArray[np.int64] | None,
-    loss: str,
+    weights: _Array | None,
+    formula: _Formula,
     scale: float,
     direction: _Array,
     out: _Array,
@@ -167,8 +170,10 @@ def gram(
     params: _Array,
     constants: _Array,
     x: _Array,
+    targets: _Array | None,
     labels: NDArray[np.int64] | None,
-    loss: str,
+    weights: _Array | None,
+    formula: _Formula,
     scale: float,
     out: _Array,
     accumulate: bool,
