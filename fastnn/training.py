@@ -53,8 +53,8 @@ class History(Mapping[str, list[float]]):
     """What `fit` measured: a mapping from names to lists of one number an epoch.
 
     "loss" is the training loss over the epoch, each sample's taken before the update of its batch;
-    "seconds" the epoch's duration. With validation data, "val_loss" and "val_accuracy" or
-    "val_rmse" are those after the epoch.
+    "seconds" the epoch's duration. With validation data, "val_loss" and "val_accuracy",
+    "val_rmse" or "val_coverage_error" are those after the epoch.
     """
 
     def __init__(self, columns: dict[str, list[float]]) -> None:

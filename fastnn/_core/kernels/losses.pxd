@@ -5,8 +5,9 @@ dy alone: 1 for a summed loss, 1 / batch size for a mean. Sums over samples run 
 order, so that a float32 epoch's loss does not drift.
 
 The formulas know no weights. Without them all rows go through a formula at once; with them a row at
-a time, its weight a factor of its scale. A row of weight 0 is left out, so that nothing that is not
-finite there can become NaN.
+a time, its weight a factor of its scale. Softmax alone takes the weights itself, since its
+exponentials are best formed for all rows at once. A row of weight 0 is left out, so that nothing
+that is not finite there can become NaN.
 """
 
 from libc.stdint cimport int64_t
@@ -89,6 +90,9 @@ cdef inline double loss_and_cotangent(
     cdef Py_ssize_t i = 0
     cdef double weight = 1
     cdef double total = 0
+    if loss.kind == SOFTMAX_CROSS_ENTROPY:
+        return softmax_cross_entropy(
+            y_pred, labels, weights, rows, n, loss.label_smoothing, scale, dy)
     while i < rows:
         if weights != NULL:
             weight = weights[i]
@@ -126,9 +130,7 @@ cdef inline double loss_of_rows(
     if loss.kind == BINARY_CROSS_ENTROPY:
         return binary_cross_entropy(
             y_pred, targets, rows * n, loss.label_smoothing, 1.0 / n, scale, dy)
-    if loss.kind == NEGATIVE_LOG_LIKELIHOOD:
-        return negative_log_likelihood(y_pred, labels, rows, n, scale, dy)
-    return softmax_cross_entropy(y_pred, labels, rows, n, loss.label_smoothing, scale, dy)
+    return negative_log_likelihood(y_pred, labels, rows, n, scale, dy)
 
 
 cdef inline double squared_error(
@@ -246,36 +248,41 @@ cdef inline double negative_log_likelihood(
 
 
 cdef inline double softmax_cross_entropy(
-    const real *logits, const int64_t *labels, Py_ssize_t rows, Py_ssize_t n, double smoothing,
-    real scale, real *dy,
+    const real *logits, const int64_t *labels, const real *weights, Py_ssize_t rows, Py_ssize_t n,
+    double smoothing, double scale, real *dy,
 ) noexcept nogil:
-    """Σ [ln Σ_j e^{z_j} - z_c], of slope S - onehot_c: -ln S_c through softmax in one step.
+    """Σ w [ln Σ_j e^{z_j} - z_c], of slope S - onehot_c: -ln S_c through softmax in one step.
 
     With smoothing ε, (1 - ε) onehot_c + ε / n in place of onehot_c (Szegedy and others 2016).
     """
     cdef double total = 0
-    cdef double rest = 1 - smoothing
-    cdef real share = <real>(smoothing / n) * scale
-    cdef double mean
+    cdef double weight = 1
+    cdef double value
+    cdef real factor = <real>scale
     cdef real top
     cdef real mass
     cdef Py_ssize_t i, j
     exp_of_shifted_rows(logits, dy, rows, n)
     for i in range(rows):
-        top = row_maximum(logits, n)
-        mass = 0
-        for j in range(n):
-            mass += dy[j]
-        total += <double>log(mass) - rest * (<double>logits[labels[i]] - top)
-        for j in range(n):
-            dy[j] *= scale / mass
-        if smoothing > 0:
-            mean = 0
+        if weights != NULL:
+            weight = weights[i]
+            factor = <real>(scale * weight)
+        if weight > 0:
+            top = row_maximum(logits, n)
+            mass = 0
             for j in range(n):
-                mean += <double>logits[j] - top
-                dy[j] -= share
-            total -= smoothing / n * mean
-        dy[labels[i]] -= <real>rest * scale
+                mass += dy[j]
+            value = <double>log(mass) - (1 - smoothing) * (<double>logits[labels[i]] - top)
+            for j in range(n):
+                dy[j] *= factor / mass
+            if smoothing > 0:
+                for j in range(n):
+                    value -= smoothing / n * (<double>logits[j] - top)
+                    dy[j] -= <real>(smoothing / n) * factor
+            dy[labels[i]] -= <real>(1 - smoothing) * factor
+            total += weight * value
+        else:
+            memset(dy, 0, n * sizeof(real))
         logits += n
         dy += n
     return total
