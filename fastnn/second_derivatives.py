@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastnn import _checks, _core
 from fastnn.derivatives import Derivatives
-from fastnn.losses import HalfSquaredError, Huber, Loss, is_built_in
+from fastnn.losses import HalfSquaredError, Loss, is_built_in
 
 Array = NDArray[Any]
 
@@ -66,7 +66,7 @@ class SecondDerivatives(Derivatives):
         targets = labels = None
         if y is None:
             x = _checks.samples(X, "X", self.dtype, self.in_features)
-            if loss.takes_probabilities or isinstance(loss, Huber):
+            if loss.hessian_takes_target:
                 raise ValueError(f"y is None; {type(loss).__name__} has another Hessian for each")
             if loss.takes_labels:  # whether the network suits the loss
                 self._target(loss, x, np.zeros(len(x), np.int64), "y")

@@ -90,6 +90,11 @@ def test_what_weighs_nothing_may_be_infinite(isa, dtype):
     assert (value, gradient.tolist()) == (1, [[0], [-2]])
 
 
+def test_no_samples_and_no_weights():
+    value, gradient = fn.Huber().value_and_grad(np.empty((0, 2)), np.empty((0, 2)), [])
+    assert (value, gradient.shape) == (0, (0, 2))
+
+
 def test_small_and_large_weights_are_only_relative(isa, dtype, rng):
     y_pred, y, w = rng.standard_normal((9, 3)), rng.integers(3, size=9), rng.random(9)
     loss = fn.SoftmaxCrossEntropy()

@@ -47,6 +47,7 @@ class Loss:
     takes_labels: ClassVar[bool]
     takes_probabilities: ClassVar[bool] = False
     has_hessian: ClassVar[bool] = True
+    hessian_takes_target: ClassVar[bool] = False
     metric_name: ClassVar[str]
 
     reduction: Reduction = "mean"
@@ -93,7 +94,7 @@ class Loss:
         self, outputs: Array, target: Array, weights: Array | None = None
     ) -> tuple[float, Array]:
         """`value_and_grad` of arrays that have been checked."""
-        divisor = self.divisor(max(len(outputs), 1), weights)
+        divisor = self.divisor(len(outputs), weights)
         gradient = np.empty_like(outputs)
         total = _core.engine.loss(
             self.formula(), outputs, *self.engine_target(target), weights, 1 / divisor, gradient
@@ -101,10 +102,10 @@ class Loss:
         return total / divisor, gradient
 
     def divisor(self, n_samples: int, weights: Array | None) -> float:
-        """Return what the summed loss of a batch is divided by."""
+        """Return what the summed loss of a batch is divided by; 1 where there is no sample."""
         if self.reduction == "sum":
             return 1.0
-        return float(n_samples if weights is None else weights.sum(dtype=np.float64))
+        return float(n_samples if weights is None else weights.sum(dtype=np.float64)) or 1.0
 
     def engine_target(self, target: Array) -> tuple[Array | None, Array | None]:
         """Return the engine's two arguments (targets, labels), one of which is None."""

@@ -66,6 +66,7 @@ class NegativeLogLikelihood(Loss):
     kind: ClassVar[str] = "negative_log_likelihood"
     takes_labels: ClassVar[bool] = True
     takes_probabilities: ClassVar[bool] = True
+    hessian_takes_target: ClassVar[bool] = True
     metric_name: ClassVar[str] = "accuracy"
 
     def check_outputs(self, outputs: Array) -> None:

@@ -72,6 +72,7 @@ class Huber(Loss):
 
     kind: ClassVar[str] = "huber"
     takes_labels: ClassVar[bool] = False
+    hessian_takes_target: ClassVar[bool] = True
     metric_name: ClassVar[str] = "rmse"
 
     reduction: Reduction = field(default="mean", kw_only=True)
