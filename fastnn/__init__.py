@@ -33,9 +33,13 @@ from fastnn.layers import (
 from fastnn.losses import (
     BinaryCrossEntropy,
     HalfSquaredError,
+    Huber,
     Loss,
+    MeanAbsoluteError,
     MeanSquaredError,
     NegativeLogLikelihood,
+    Pinball,
+    Poisson,
     SoftmaxCrossEntropy,
 )
 from fastnn.model_file import ModelFileError
@@ -52,12 +56,12 @@ __version__ = "0.1.0"  # a literal: reading the metadata of the installation tak
 
 __all__ = [
     "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "AdamW", "BinaryCrossEntropy", "DivergenceError",
-    "HalfSquaredError", "History", "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear",
-    "LogSoftmax", "Loss", "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network",
-    "RMSprop", "ReLU", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus",
-    "Standardize", "Tanh", "__version__", "build_info", "check_gradient", "get_num_threads",
-    "initializers", "jacobians", "load", "numerical_hessian", "numerical_jacobian", "schedules",
-    "set_num_threads",
+    "HalfSquaredError", "History", "Huber", "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear",
+    "LogSoftmax", "Loss", "MeanAbsoluteError", "MeanSquaredError", "ModelFileError",
+    "NegativeLogLikelihood", "Network", "Pinball", "Poisson", "RMSprop", "ReLU", "SiLU", "Sigmoid",
+    "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh", "__version__",
+    "build_info", "check_gradient", "get_num_threads", "initializers", "jacobians", "load",
+    "numerical_hessian", "numerical_jacobian", "schedules", "set_num_threads",
 ]  # fmt: skip
 
 # imported when they are first used, so that `import fastnn` stays short

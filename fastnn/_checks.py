@@ -158,6 +158,23 @@ def class_labels(value: Any, name: str, n_samples: int, n_classes: int) -> NDArr
     return array.astype(np.int64, order="C", copy=True)
 
 
+def sample_weight(value: Any, name: str, dtype: np.dtype[Any], n_samples: int) -> Array | None:
+    """Check a weight for each sample, (n_samples,): at least 0 and not all 0; or None."""
+    if value is None:
+        return None
+    weights = real_array(value, name, dtype)
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"{name} has shape {weights.shape}; ({n_samples},) is wanted, a weight for each sample"
+        )
+    if n_samples and weights.min() < 0:
+        place = int(np.argmin(weights))
+        raise ValueError(f"{name}[{place}] is {weights[place]}; at least 0 is wanted")
+    if n_samples and not weights.any():
+        raise ValueError(f"{name} is 0 for every sample; at least one above 0 is wanted")
+    return weights
+
+
 def integer(value: Any, name: str, *, at_least: int) -> int:
     """Check a whole number below 2**62; bool is not one."""
     if not isinstance(value, Integral) or isinstance(value, bool):
@@ -195,11 +212,14 @@ def boolean(value: Any, name: str) -> bool:
     return bool(value)
 
 
-def pair(value: Any, name: str) -> tuple[Any, Any]:
-    """Check a pair (X, y)."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name} is a {type(value).__name__}; a pair (X, y) is wanted")
-    return value[0], value[1]
+def held_out(value: Any, name: str) -> tuple[Any, Any, Any]:
+    """Check a pair (X, y), or a triple (X, y, sample_weight); without weights the last is None."""
+    if not isinstance(value, tuple | list) or len(value) not in (2, 3):
+        raise TypeError(
+            f"{name} is a {type(value).__name__}; a pair (X, y), or a triple (X, y, sample_weight),"
+            f" is wanted"
+        )
+    return value[0], value[1], value[2] if len(value) == 3 else None
 
 
 def number(

@@ -4,6 +4,7 @@ All are exact, by the chain rule in the compiled engine. At a kink the derivativ
 layer takes: the negative side's, and 0 for `Abs`.
 """
 
+import dataclasses
 import math
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from fastnn import _checks, _core, chain_rule
 from fastnn.jacobians import Jacobian
 from fastnn.layers import Layer
-from fastnn.losses import CustomLoss, Loss, check_target, is_built_in
+from fastnn.losses import CustomLoss, Loss, check_target, demand_weights, is_built_in
 from fastnn.model import Model
 from fastnn.stepwise import value_and_grad
 
@@ -45,7 +46,9 @@ class Derivatives:
         """Width of the output."""
         return int(self._model.plan.n_out)
 
-    def loss_and_grad(self, X: Any, y: Any, loss: Loss | CustomLoss) -> tuple[float, Array]:
+    def loss_and_grad(
+        self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any = None
+    ) -> tuple[float, Array]:
         """Compute a loss over all samples as one batch, and its gradient by the parameters.
 
         Parameters
@@ -54,6 +57,8 @@ class Derivatives:
         y : array_like
             What the loss takes: targets (n, out_features) or class indices (n,).
         loss : Loss, or an object with `value_and_grad(y_pred, y)`
+        sample_weight : array_like (n,), optional
+            At least 0, and not all 0; by default 1 each.
 
         Returns
         -------
@@ -61,7 +66,8 @@ class Derivatives:
             A fresh array; `grads` keeps what it held. Feeds `scipy.optimize.minimize(jac=True)`.
         """
         x, target = self._batch(X, y, loss)
-        return self._loss_and_grad(x, target, loss, _core.thread_count(None))
+        weights = self._weights(loss, x, sample_weight, "sample_weight")
+        return self._loss_and_grad(x, target, weights, loss, _core.thread_count(None))
 
     def jacobian(
         self, X: Any, wrt: str = "input", *, out: Any = None, n_threads: int | None = None
@@ -246,7 +252,7 @@ class Derivatives:
         threads = _checks.thread_count(n_threads)
         outputs = self._model.predict(x, threads)
         if is_built_in(loss):
-            dy = type(loss)("sum").evaluate(outputs, target)[1]
+            dy = dataclasses.replace(loss, reduction="sum").evaluate(outputs, target)[1]
         else:
             dy = np.empty_like(outputs)
             for i in range(len(x)):
@@ -275,6 +281,14 @@ class Derivatives:
         if is_built_in(loss) and loss.takes_probabilities:
             loss.check_outputs(self._model.predict(x[:256], 1))
         return target
+
+    def _weights(
+        self, loss: Loss | CustomLoss, x: Array, sample_weight: Any, name: str
+    ) -> Array | None:
+        if sample_weight is None:
+            return None
+        demand_weights(loss)
+        return _checks.sample_weight(sample_weight, name, self.dtype, len(x))
 
     def _jacobian(
         self, X: Any, wrt: str, out: Any, n_threads: int | None, with_outputs: bool
@@ -306,17 +320,17 @@ class Derivatives:
         return np.empty(shape, self.dtype)
 
     def _loss_and_grad(
-        self, x: Array, target: Any, loss: Loss | CustomLoss, n_threads: int
+        self, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss, n_threads: int
     ) -> tuple[float, Array]:
         model = self._model
         grads = np.empty_like(model.params)
         if is_built_in(loss):
             value = _core.engine.loss_and_grad(
-                *self._engine_arrays, x, *loss.engine_target(target), loss.kind,
-                loss.reduction == "mean", grads, n_threads,
+                *self._engine_arrays, x, *loss.engine_target(target), weights, loss.formula(),
+                grads, n_threads,
             )  # fmt: skip
         else:
             activations, outputs = model.forward(x, n_threads)
-            value, dy = value_and_grad(loss, outputs, target)
+            value, dy = value_and_grad(loss, outputs, target, weights)
             model.backward(x, activations, dy, grads, n_threads)
         return value, grads

@@ -1,12 +1,13 @@
 """How a network is trained: the public door to the fit loop, which checks what it is given."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core, training
+from fastnn import _checks, _core, class_weights, training
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer, OptimizerState
 from fastnn.second_derivatives import SecondDerivatives
@@ -26,8 +27,9 @@ class Fitting(SecondDerivatives):
         self, X: Any, y: Any, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
         optimizer: Optimizer = SGD(0.1, momentum=0.9), epochs: int = 20,  # noqa: B008
         batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
-        validation_data: tuple[Any, Any] | None = None, progress: bool | None = None,
-        n_threads: int | None = None,
+        sample_weight: Any = None, class_weight: "Mapping[int, float] | str | None" = None,
+        validation_data: tuple[Any, Any] | tuple[Any, Any, Any] | None = None,
+        progress: bool | None = None, n_threads: int | None = None,
     ) -> History:  # fmt: skip
         """Train on minibatches, from where the parameters are.
 
@@ -50,8 +52,16 @@ class Fitting(SecondDerivatives):
             `rng = numpy.random.default_rng(seed)`.
         seed : int, optional
             By default fresh entropy.
-        validation_data : (X, y), optional
-            Held-out samples, measured after each epoch.
+        sample_weight : array_like (n,), optional
+            At least 0, and not all 0; by default 1 each. A mean over samples is Σ w l / Σ w, of a
+            batch and of an epoch; a sum is Σ w l. One of your own losses must take an argument
+            `sample_weight`.
+        class_weight : {class: weight} or "balanced", optional
+            A further factor by each sample's class index, where the loss takes labels or is
+            `BinaryCrossEntropy` of one output; of a class that is not named 1. "balanced" is
+            n / (k · number of samples of the class), which makes all k classes count alike.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Held-out samples, measured after each epoch. Class weights do not apply to them.
         progress : bool, optional
             Show a progress bar on standard error; by default if that is a terminal.
         n_threads : int, optional
@@ -83,6 +93,12 @@ class Fitting(SecondDerivatives):
             )
         x = _checks.samples(X, "X", self.dtype, self.in_features)
         target = self._target(loss, x, y, "y")
+        weights = self._weights(loss, x, sample_weight, "sample_weight")
+        if class_weight is not None:
+            by_class = class_weights.sample_weights(class_weight, loss, target, self.out_features)
+            product = by_class if weights is None else weights * by_class
+            name = "sample_weight times class_weight"
+            weights = _checks.sample_weight(product, name, self.dtype, len(x))
         if type(optimizer) not in OPTIMIZERS:
             raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
         epochs = _checks.integer(epochs, "epochs", at_least=0)
@@ -92,10 +108,11 @@ class Fitting(SecondDerivatives):
         validation = None
         if validation_data is not None:
             name = "validation_data"
-            X_held_out, y_held_out = _checks.pair(validation_data, name)
+            X_held_out, y_held_out, weight_held_out = _checks.held_out(validation_data, name)
             held_out = _checks.samples(X_held_out, f"{name}[0]", self.dtype, self.in_features)
             target_held_out = self._target(loss, held_out, y_held_out, f"{name}[1]")
-            validation = Validation(held_out, target_held_out, loss)
+            weights_held_out = self._weights(loss, held_out, weight_held_out, f"{name}[2]")
+            validation = Validation(held_out, target_held_out, weights_held_out, loss)
         if progress is None:
             progress = training.in_terminal()
         progress = _checks.boolean(progress, "progress")
@@ -109,9 +126,9 @@ class Fitting(SecondDerivatives):
                 optimizer, parts, self.dtype
             )
             return training.fit(
-                self._model, x, target, loss, optimizer, self._optimizer_state, epochs=epochs,
-                batch_size=batch_size, rng=rng if shuffle else None, validation=validation,
-                progress=progress, n_threads=threads,
+                self._model, x, target, weights, loss, optimizer, self._optimizer_state,
+                epochs=epochs, batch_size=batch_size, rng=rng if shuffle else None,
+                validation=validation, progress=progress, n_threads=threads,
             )  # fmt: skip
         finally:
             self._training_process = 0

@@ -9,19 +9,38 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-def accuracy(outputs: Array, labels: Array) -> float:
+def accuracy(outputs: Array, labels: Array, sample_weight: Array | None = None) -> float:
     """Return the share of rows of `outputs` (n, k) whose largest entry is the label's."""
-    return float(np.mean(outputs.argmax(axis=1) == labels))
+    return _mean(outputs.argmax(axis=1) == labels, sample_weight)
 
 
-def binary_accuracy(logits: Array, targets: Array) -> float:
+def binary_accuracy(logits: Array, targets: Array, sample_weight: Array | None = None) -> float:
     """Return the share of entries on the same side: logit of 0, target of one half."""
-    return float(np.mean((logits > 0) == (targets > 0.5)))
+    return _mean((logits > 0) == (targets > 0.5), sample_weight)
 
 
-def rmse(outputs: Array, targets: Array) -> float:
+def rmse(outputs: Array, targets: Array, sample_weight: Array | None = None) -> float:
     """Return the root of the mean squared error, over arrays of one shape."""
-    return float(np.sqrt(np.mean(np.square(outputs - targets, dtype=np.float64))))
+    return float(np.sqrt(_mean(np.square(outputs - targets, dtype=np.float64), sample_weight)))
+
+
+def coverage_error(
+    outputs: Array, targets: Array, quantiles: Any, sample_weight: Array | None = None
+) -> float:
+    """Return by how much the share of targets at or below the outputs misses a column's quantile.
+
+    The mean over the columns of (n, k); `quantiles` is one for all or one for each.
+    """
+    covered = np.average(targets <= outputs, axis=0, weights=sample_weight)
+    return float(np.mean(np.abs(covered - np.asarray(quantiles))))
+
+
+def _mean(values: Array, sample_weight: Array | None) -> float:
+    """Return the mean of an array, whose rows count by their weights where there are any."""
+    if sample_weight is None:
+        return float(np.mean(values))
+    rows = values.reshape(len(values), -1).mean(axis=1)
+    return float(np.average(rows, weights=sample_weight.astype(np.float64)))
 
 
 def r2(outputs: Array, targets: Array) -> float:

@@ -24,7 +24,7 @@ class SecondDerivatives(Derivatives):
 
     def gram(
         self, X: Any, y: Any = None, loss: Loss = HalfSquaredError("sum"),  # noqa: B008
-        *, n_threads: int | None = None,
+        *, sample_weight: Any = None, n_threads: int | None = None,
     ) -> tuple[Array, Array | None]:  # fmt: skip
         """Compute the Gauss-Newton matrix of a loss, and its gradient, without forming J.
 
@@ -32,10 +32,12 @@ class SecondDerivatives(Derivatives):
         ----------
         X : array_like (n, in_features)
         y : array_like, optional
-            What the loss takes. Without it no gradient is computed; `NegativeLogLikelihood` needs
-            it for its Hessian.
+            What the loss takes. Without it no gradient is computed; `NegativeLogLikelihood` and
+            `Huber` need it for their Hessians.
         loss : Loss
             By default the summed ½ Σ (ŷ - y)², which gives JᵀJ and Jᵀr with r = ŷ - y.
+        sample_weight : array_like (n,), optional
+            A factor for each sample's share, at least 0 and not all 0.
         n_threads : int, optional
 
         Returns
@@ -44,14 +46,14 @@ class SecondDerivatives(Derivatives):
             Σ Jᵀ H_L J over the samples, where J is the Jacobian of the outputs by the parameters
             and H_L the Hessian of a sample's loss by the outputs: the identity for ½ Σ (ŷ - y)²,
             softmax's Jacobian diag(S) - S Sᵀ for cross-entropy. And the gradient Σ Jᵀ ∇L. Both
-            are divided by n if the loss takes the mean.
+            are divided by n, or the sum of the weights, if the loss takes the mean.
 
         Raises
         ------
         MemoryError
             If a matrix of n_params² does not fit into memory.
         TypeError
-            If the loss is one of your own, which has no Hessian.
+            If the loss has no Hessian: one of your own, or a piecewise linear one.
         ValueError, TypeError
             If an argument does not fit.
 
@@ -61,27 +63,34 @@ class SecondDerivatives(Derivatives):
         samples.
         """
         _demand_hessian(loss)
+        targets = labels = None
         if y is None:
-            x, labels = _checks.samples(X, "X", self.dtype, self.in_features), None
-            if loss.takes_probabilities:
+            x = _checks.samples(X, "X", self.dtype, self.in_features)
+            if loss.hessian_takes_target:
                 raise ValueError(f"y is None; {type(loss).__name__} has another Hessian for each")
             if loss.takes_labels:  # whether the network suits the loss
                 self._target(loss, x, np.zeros(len(x), np.int64), "y")
         else:
             x, target = self._batch(X, y, loss)
-            labels = loss.engine_target(target)[1]
+            targets, labels = loss.engine_target(target)
+        weights = self._weights(loss, x, sample_weight, "sample_weight")
         threads = _checks.thread_count(n_threads)
         matrix = self._square_matrix()
-        scale = 1 / len(x) if loss.reduction == "mean" else 1.0
+        scale = 1 / loss.divisor(len(x), weights)
         parts = list(self._model.parts(len(x), self._model.params.size, 32))
         for part in parts:
             _core.engine.gram(
-                *self._engine_arrays, x[part], None if labels is None else labels[part],
-                loss.kind, scale, matrix, part is not parts[0], part is parts[-1], threads,
+                *self._engine_arrays, x[part], *_of(part, targets, labels, weights),
+                loss.formula(), scale, matrix, part is not parts[0], part is parts[-1], threads,
             )  # fmt: skip
-        return matrix, None if y is None else self._loss_and_grad(x, target, loss, threads)[1]
+        if y is None:
+            return matrix, None
+        return matrix, self._loss_and_grad(x, target, weights, loss, threads)[1]
 
-    def hvp(self, X: Any, y: Any, loss: Loss, v: Any, *, n_threads: int | None = None) -> Array:
+    def hvp(
+        self, X: Any, y: Any, loss: Loss, v: Any, *, sample_weight: Any = None,
+        n_threads: int | None = None,
+    ) -> Array:  # fmt: skip
         """Multiply the Hessian of a loss by the parameters with a vector, without forming it.
 
         Parameters
@@ -91,6 +100,7 @@ class SecondDerivatives(Derivatives):
             What the loss takes: targets (n, out_features) or class indices (n,).
         loss : Loss
         v : array_like (n_params,)
+        sample_weight : array_like (n,), optional
         n_threads : int, optional
 
         Returns
@@ -100,7 +110,7 @@ class SecondDerivatives(Derivatives):
         Raises
         ------
         TypeError
-            If the loss is one of your own, which has no Hessian.
+            If the loss has no Hessian: one of your own, or a piecewise linear one.
         ValueError, TypeError
             If an argument does not fit.
 
@@ -112,9 +122,13 @@ class SecondDerivatives(Derivatives):
         _demand_hessian(loss)
         x, target = self._batch(X, y, loss)
         direction = _checks.shaped_array(v, "v", x.dtype, self._model.params.shape)
-        return self._hvp(x, target, loss, direction, _checks.thread_count(n_threads))
+        weights = self._weights(loss, x, sample_weight, "sample_weight")
+        return self._hvp(x, target, weights, loss, direction, _checks.thread_count(n_threads))
 
-    def hessian(self, X: Any, y: Any, loss: Loss, *, n_threads: int | None = None) -> Array:
+    def hessian(
+        self, X: Any, y: Any, loss: Loss, *, sample_weight: Any = None,
+        n_threads: int | None = None,
+    ) -> Array:  # fmt: skip
         """Compute the Hessian of a loss by the parameters, for small networks.
 
         Each column takes an `hvp`, so the time grows with n_params² as the memory does.
@@ -125,6 +139,7 @@ class SecondDerivatives(Derivatives):
         y : array_like
             What the loss takes: targets (n, out_features) or class indices (n,).
         loss : Loss
+        sample_weight : array_like (n,), optional
         n_threads : int, optional
 
         Returns
@@ -141,26 +156,29 @@ class SecondDerivatives(Derivatives):
         """
         _demand_hessian(loss)
         x, target = self._batch(X, y, loss)
+        weights = self._weights(loss, x, sample_weight, "sample_weight")
         threads = _checks.thread_count(n_threads)
         matrix = self._square_matrix()
         direction = np.zeros_like(self._model.params)
         for i in range(len(matrix)):
             direction[i] = 1
-            matrix[i] = self._hvp(x, target, loss, direction, threads)
+            matrix[i] = self._hvp(x, target, weights, loss, direction, threads)
             direction[i] = 0
         for i in range(len(matrix)):  # rounding differs between the two halves
             matrix[i + 1 :, i] = matrix[i, i + 1 :]
         return matrix
 
-    def _hvp(self, x: Array, target: Array, loss: Loss, direction: Array, n_threads: int) -> Array:
+    def _hvp(
+        self, x: Array, target: Array, weights: Array | None, loss: Loss, direction: Array,
+        n_threads: int,
+    ) -> Array:  # fmt: skip
         product = np.zeros_like(direction)
         targets, labels = loss.engine_target(target)
-        scale = 1 / len(x) if loss.reduction == "mean" else 1.0
+        scale = 1 / loss.divisor(len(x), weights)
         for part in self._model.parts(len(x), 12):
             _core.engine.hvp(
-                *self._engine_arrays, x[part], None if targets is None else targets[part],
-                None if labels is None else labels[part], loss.kind, scale, direction, product,
-                n_threads,
+                *self._engine_arrays, x[part], *_of(part, targets, labels, weights),
+                loss.formula(), scale, direction, product, n_threads,
             )  # fmt: skip
         return product
 
@@ -169,9 +187,24 @@ class SecondDerivatives(Derivatives):
         return self._result((n, n), f"a matrix of {n:,} x {n:,} for the parameters")
 
 
+def _of(
+    part: slice, targets: Array | None, labels: Array | None, weights: Array | None
+) -> tuple[Array | None, Array | None, Array | None]:
+    return (
+        None if targets is None else targets[part],
+        None if labels is None else labels[part],
+        None if weights is None else weights[part],
+    )
+
+
 def _demand_hessian(loss: Any) -> None:
     if not is_built_in(loss):
         raise TypeError(
             f"loss is {loss!r}; a loss of fastnn such as SoftmaxCrossEntropy() is wanted, whose "
             f"Hessian is known"
+        )
+    if not loss.has_hessian:
+        raise TypeError(
+            f"loss is {loss!r}, which is piecewise linear and has no Hessian; a smooth one such as "
+            f"Huber() is wanted"
         )

@@ -18,11 +18,11 @@ class StepwiseTrainer:
     """Takes the same steps as the engine's Trainer, and shows the same face to the fit loop."""
 
     def __init__(
-        self, model: Model, x: Array, y: Array, loss: CustomLoss, rule: UpdateRule,
-        state: OptimizerState, segments: Segments, batch_size: int, epochs: int,
+        self, model: Model, x: Array, y: Array, weights: Array | None, loss: CustomLoss,
+        rule: UpdateRule, state: OptimizerState, segments: Segments, batch_size: int, epochs: int,
         rng: "np.random.Generator | None",
     ) -> None:  # fmt: skip
-        self.model, self.x, self.y, self.loss = model, x, y, loss
+        self.model, self.x, self.y, self.weights, self.loss = model, x, y, weights, loss
         self.rule, self.state, self.segments = rule, state, segments
         self.batch_size = batch_size
         self.rates: float | NDArray[np.float64] = np.empty(0)
@@ -32,16 +32,16 @@ class StepwiseTrainer:
         self.step, self.epoch, self.position = state.step, 0, 0
         self.losses, self.seconds = np.empty(epochs), np.empty(epochs)
         self.order = np.arange(len(x))
-        self.epoch_loss = 0.0
+        self.epoch_loss = self.epoch_weight = 0.0
         self.diverged = False
         self.last_good = model.params.copy()
 
     @property
     def running_loss(self) -> float:
         """The loss over the batches complete in this epoch, or else that of the last epoch."""
-        if self.position == 0:
+        if self.position == 0 or self.epoch_weight == 0:
             return float(self.losses[self.epoch - 1]) if self.epoch else float("nan")
-        return self.epoch_loss / self.position if self.mean else self.epoch_loss
+        return self.epoch_loss / self.epoch_weight if self.mean else self.epoch_loss
 
     def set_rates(self, rates: float | NDArray[np.float64]) -> None:
         """Set the learning rates of the updates ahead: a number for all, or an array (n,)."""
@@ -53,7 +53,8 @@ class StepwiseTrainer:
         deadline = time.monotonic() + seconds
         while self.epoch < until_epoch and self.rates_left and not self.diverged:
             if self.position == 0:
-                self.epoch_start, self.epoch_loss = time.monotonic(), 0.0
+                self.epoch_start = time.monotonic()
+                self.epoch_loss = self.epoch_weight = 0.0
                 if self.rng is not None:
                     self.order = self.rng.permutation(len(self.x))
             rows = self.order[self.position : self.position + self.batch_size]
@@ -70,7 +71,8 @@ class StepwiseTrainer:
         activations, outputs = model.forward(x, n_threads)
         if not np.isfinite(outputs).all():
             return self._diverge()
-        value, gradient = value_and_grad(self.loss, outputs, self.y[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        value, gradient = value_and_grad(self.loss, outputs, self.y[rows], weights)
         if not np.isfinite(value):
             return self._diverge()
         model.backward(x, activations, gradient, model.grads, n_threads)
@@ -82,13 +84,16 @@ class StepwiseTrainer:
         _core.engine.optimizer_step(
             self.rule, rate, model.params, model.grads, self.state.arrays, self.segments, self.step
         )
-        self.epoch_loss += value * len(x) if self.mean else value
+        weight = len(x) if weights is None else float(weights.sum(dtype=np.float64))
+        self.epoch_loss += value * weight if self.mean else value
+        self.epoch_weight += weight
 
     def _end_epoch(self) -> None:
         if not (np.isfinite(self.model.params).all() and np.isfinite(self.epoch_loss)):
             return self._diverge()
         self.last_good[...] = self.model.params
-        self.losses[self.epoch] = self.epoch_loss / len(self.x) if self.mean else self.epoch_loss
+        divisor = self.epoch_weight if self.mean else 1
+        self.losses[self.epoch] = self.epoch_loss / divisor
         self.seconds[self.epoch] = time.monotonic() - self.epoch_start
         self.epoch += 1
         self.position = 0
@@ -98,15 +103,22 @@ class StepwiseTrainer:
         self.model.params[...] = self.last_good
 
 
-def value_and_grad(loss: CustomLoss, outputs: Array, y: Any) -> tuple[float, Array]:
+def value_and_grad(
+    loss: CustomLoss, outputs: Array, y: Any, weights: Array | None = None
+) -> tuple[float, Array]:
     """Call a custom loss on a copy of the outputs, which it may overwrite.
+
+    It is not asked about samples that all weigh nothing, whose mean it could not take.
 
     Raises
     ------
     ValueError, TypeError
         If what it returns is not a number and a real gradient of the outputs' shape.
     """
-    returned = loss.value_and_grad(outputs.copy(), y)
+    if weights is not None and not weights.any():
+        return 0.0, np.zeros_like(outputs)
+    weighted = {} if weights is None else {"sample_weight": weights.copy()}
+    returned = loss.value_and_grad(outputs.copy(), y, **weighted)
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         raise TypeError(
             f"loss.value_and_grad returned {type(returned).__name__}; a pair (value, gradient) is "

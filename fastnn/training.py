@@ -55,8 +55,9 @@ class History(Mapping[str, list[float]]):
     """What `fit` measured: a mapping from names to lists of one number an epoch.
 
     "loss" is the training loss over the epoch, each sample's taken before the update of its batch;
-    "seconds" the epoch's duration. With validation data, "val_loss" and "val_accuracy" or
-    "val_rmse" are those after the epoch; with a schedule, "learning_rate" is its last update's.
+    "seconds" the epoch's duration. With validation data, "val_loss" and "val_accuracy",
+    "val_rmse" or "val_coverage_error" are those after the epoch; with a schedule, "learning_rate"
+    is its last update's.
     """
 
     def __init__(self, columns: dict[str, list[float]]) -> None:
@@ -83,23 +84,25 @@ class Validation:
 
     x: Array
     target: Any
+    weights: Array | None
     loss: Loss | CustomLoss
 
     def measure(self, model: Model, n_threads: int) -> dict[str, float]:
         """Return the loss, and the metric of a built-in loss, by their names in the History."""
         outputs = model.predict(self.x, n_threads)
         if not is_built_in(self.loss):
-            return {"val_loss": value_and_grad(self.loss, outputs, self.target)[0]}
+            return {"val_loss": value_and_grad(self.loss, outputs, self.target, self.weights)[0]}
         return {
-            "val_loss": self.loss.evaluate(outputs, self.target)[0],
-            f"val_{self.loss.metric_name}": self.loss.metric(outputs, self.target),
+            "val_loss": self.loss.evaluate(outputs, self.target, self.weights)[0],
+            f"val_{self.loss.metric_name}": self.loss.metric(outputs, self.target, self.weights),
         }
 
 
 def fit(
-    model: Model, x: Array, target: Any, loss: Loss | CustomLoss, optimizer: Optimizer,
-    state: OptimizerState, *, epochs: int, batch_size: int, rng: "np.random.Generator | None",
-    validation: Validation | None, progress: bool, n_threads: int,
+    model: Model, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss,
+    optimizer: Optimizer, state: OptimizerState, *, epochs: int, batch_size: int,
+    rng: "np.random.Generator | None", validation: Validation | None, progress: bool,
+    n_threads: int,
 ) -> History:  # fmt: skip
     """Train `model` in place, and `state` with it; all arguments are checked already."""
     rule = optimizer.update_rule()
@@ -109,12 +112,12 @@ def fit(
     if is_built_in(loss):
         trainer = _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
-            loss.kind, loss.reduction == "mean", rule, state.arrays, segments, state.step,
-            batch_size, epochs, None if rng is None else rng.bit_generator, n_threads,
+            weights, loss.formula(), rule, state.arrays, segments, state.step, batch_size, epochs,
+            None if rng is None else rng.bit_generator, n_threads,
         )  # fmt: skip
     else:
         trainer = StepwiseTrainer(
-            model, x, target, loss, rule, state, segments, batch_size, epochs, rng
+            model, x, target, weights, loss, rule, state, segments, batch_size, epochs, rng
         )
     columns: dict[str, list[float]] = {}
     show = progress_bar(epochs, len(x)) if progress else None

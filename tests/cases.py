@@ -243,27 +243,77 @@ def unit_interval(rng, n, n_outputs, dtype):
     return np.clip(rng.uniform(-0.5, 1.5, (n, n_outputs)), 0, 1).astype(dtype)
 
 
+def counts(rng, n, n_outputs, dtype):
+    """Return whole numbers of at least 0."""
+    return rng.poisson(2.0, (n, n_outputs)).astype(dtype)
+
+
 @dataclass(frozen=True)
 class LossCase:
-    """A loss, `fastnn.<cls>(reduction=…)`; `name` is what the oracle calls it.
+    """A loss, `fastnn.<cls>(**args, reduction=…)`, and what the oracle calls it.
 
     `make_y_pred` and `make_y` are called with (rng, n_samples, n_outputs, dtype).
+
+    Attributes
+    ----------
+    description : dict
+        The loss for the oracle: its "kind", and `args` under the same names.
     """
 
     name: str
     cls: str
-    target: str  # "real", "labels" or "unit"
+    description: dict
+    target: str  # "real", "labels", "unit" or "counts"
     make_y_pred: Callable
     make_y: Callable
+    has_hessian: bool = True
+
+    @property
+    def args(self):
+        """Keyword arguments of `cls`."""
+        return reference.hyperparameters(self.description)
+
+    @property
+    def kind(self):
+        """The oracle's name of the loss, whatever its numbers."""
+        return self.description["kind"]
+
+
+def real_loss(name, cls, has_hessian=True, **args):
+    """Return the case of a loss of real targets; its name starts with the oracle's."""
+    description = {"kind": name.split("-")[0], **args}
+    return LossCase(name, cls, description, "real", normal_outputs, normal_outputs, has_hessian)
+
+
+def class_loss(name, cls, target, make_y_pred, make_y, **args):
+    """Return the case of a loss of classes or counts; its name starts with the oracle's."""
+    description = {"kind": name.split("-")[0], **args}
+    return LossCase(name, cls, description, target, make_y_pred, make_y)
 
 
 LOSS_CASES = [
-    LossCase("half_squared_error", "HalfSquaredError", "real", normal_outputs, normal_outputs),
-    LossCase("mean_squared_error", "MeanSquaredError", "real", normal_outputs, normal_outputs),
-    LossCase("negative_log_likelihood", "NegativeLogLikelihood", "labels", probabilities, labels),
-    LossCase("softmax_cross_entropy", "SoftmaxCrossEntropy", "labels", normal_outputs, labels),
-    LossCase("binary_cross_entropy", "BinaryCrossEntropy", "unit", normal_outputs, unit_interval),
-]
+    real_loss("half_squared_error", "HalfSquaredError"),
+    real_loss("mean_squared_error", "MeanSquaredError"),
+    real_loss("mean_absolute_error", "MeanAbsoluteError", has_hessian=False),
+    real_loss("huber", "Huber"),
+    real_loss("huber-2.5", "Huber", delta=2.5),
+    real_loss("pinball-0.3", "Pinball", has_hessian=False, quantiles=0.3),
+    class_loss("poisson", "Poisson", "counts", normal_outputs, counts),
+    class_loss(
+        "negative_log_likelihood", "NegativeLogLikelihood", "labels", probabilities, labels
+    ),
+    class_loss("softmax_cross_entropy", "SoftmaxCrossEntropy", "labels", normal_outputs, labels),
+    class_loss(
+        "softmax_cross_entropy-smooth", "SoftmaxCrossEntropy", "labels", normal_outputs, labels,
+        label_smoothing=0.2,
+    ),
+    class_loss("binary_cross_entropy", "BinaryCrossEntropy", "unit", normal_outputs, unit_interval),
+    class_loss(
+        "binary_cross_entropy-smooth", "BinaryCrossEntropy", "unit", normal_outputs, unit_interval,
+        label_smoothing=0.2,
+    ),
+]  # fmt: skip
+SMOOTH_LOSS_CASES = [case for case in LOSS_CASES if case.has_hessian]
 
 
 @dataclass(frozen=True)

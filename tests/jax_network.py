@@ -40,20 +40,29 @@ def forward(layers, params, x):
     return x
 
 
-def sample_loss(name, y_pred, y):
-    """Return the loss of one sample."""
-    match name:
+def sample_loss(loss, y_pred, y):
+    """Return the loss of one sample, described as for the oracle."""
+    match loss["kind"]:
         case "half_squared_error":
             return jnp.sum((y_pred - y) ** 2) / 2
         case "mean_squared_error":
             return jnp.mean((y_pred - y) ** 2)
+        case "huber":
+            e, delta = y_pred - y, loss.get("delta", 1.0)
+            beyond = delta * (jnp.abs(e) - delta / 2)
+            return jnp.mean(jnp.where(jnp.abs(e) < delta, e**2 / 2, beyond))
+        case "poisson":
+            return jnp.sum(jnp.exp(y_pred) - y * y_pred)
         case "negative_log_likelihood":
             return -jnp.log(y_pred[y])
         case "softmax_cross_entropy":
-            return -jax.nn.log_softmax(y_pred)[y]
+            smoothing, log_p = loss.get("label_smoothing", 0.0), jax.nn.log_softmax(y_pred)
+            return -(1 - smoothing) * log_p[y] - smoothing * jnp.mean(log_p)
         case "binary_cross_entropy":
+            smoothing = loss.get("label_smoothing", 0.0)
+            y = (1 - smoothing) * y + smoothing / 2
             return jnp.mean(jax.nn.softplus(y_pred) - y * y_pred)
-    raise ValueError(f"unknown loss {name!r}")
+    raise ValueError(f"unknown loss {loss!r}")
 
 
 def total_loss(layers, params, X, y, loss):

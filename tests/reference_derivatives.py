@@ -10,21 +10,23 @@ import reference
 STEP = 1e-30
 
 
-def gradient(layers, params, X, y, loss, reduction="mean"):
+def gradient(layers, params, X, y, loss, reduction="mean", weights=None):
     """Return the gradient of a loss of a batch by the flat parameters."""
     Y = reference.forward(layers, params, X)
-    _, dY = reference.loss_value_and_grad(loss, Y, y, reduction)
+    _, dY = reference.loss_value_and_grad(loss, Y, y, reduction, weights)
     return reference.backward(layers, params, X, dY)[0]
 
 
-def hvp(layers, params, X, y, loss, v, reduction="mean"):
+def hvp(layers, params, X, y, loss, v, reduction="mean", weights=None):
     """Return the Hessian of a loss of a batch by the flat parameters, times `v`."""
-    return gradient(layers, params + 1j * STEP * v, X, y, loss, reduction).imag / STEP
+    moved = params + 1j * STEP * v
+    return gradient(layers, moved, X, y, loss, reduction, weights).imag / STEP
 
 
-def hessian(layers, params, X, y, loss, reduction="mean"):
+def hessian(layers, params, X, y, loss, reduction="mean", weights=None):
     """Return the Hessian of a loss of a batch by the flat parameters, a product a column."""
-    columns = [hvp(layers, params, X, y, loss, unit, reduction) for unit in np.eye(len(params))]
+    arguments = layers, params, X, y, loss
+    columns = [hvp(*arguments, unit, reduction, weights) for unit in np.eye(len(params))]
     return np.stack(columns, axis=1)
 
 
@@ -38,17 +40,24 @@ def complex_jacobian(layers, params, X, wrt="input"):
     return np.stack(columns, axis=2)
 
 
-def loss_hessians(name, y_pred, y):
+def loss_hessians(loss, y_pred, y):
     """Return the Hessian of every sample's loss by that sample's outputs, (n, out, out)."""
     y_pred, y = reference.as_inexact(y_pred), np.asarray(y)
     n, n_outputs = y_pred.shape
     hessians = np.zeros((n, n_outputs, n_outputs), y_pred.dtype)
+    loss = {"kind": loss} if isinstance(loss, str) else loss
+    name = loss["kind"]
     for i, p in enumerate(y_pred):
         match name:
             case "half_squared_error":
                 hessians[i] = np.eye(n_outputs)
             case "mean_squared_error":
                 hessians[i] = 2 / n_outputs * np.eye(n_outputs)
+            case "huber":
+                near = np.abs((p - y[i]).real) < loss.get("delta", 1.0)
+                hessians[i] = np.diag(near / n_outputs)
+            case "poisson":
+                hessians[i] = np.diag(np.exp(p))
             case "negative_log_likelihood":
                 hessians[i, y[i], y[i]] = 1 / p[y[i]] ** 2
             case "softmax_cross_entropy":
@@ -62,7 +71,8 @@ def loss_hessians(name, y_pred, y):
     return hessians
 
 
-def gauss_newton(J, hessians, reduction="mean"):
-    """Return Σ_n Jᵀ H J, or its mean, for J (n, out, n_params) and H (n, out, out)."""
-    total = sum(j.T @ h @ j for j, h in zip(J, hessians, strict=True))
-    return total / reference.divisor(reduction, len(J))
+def gauss_newton(J, hessians, reduction="mean", weights=None):
+    """Return Σ_n w Jᵀ H J, or its mean, for J (n, out, n_params) and H (n, out, out)."""
+    weights = np.ones(len(J)) if weights is None else weights
+    total = sum(w * j.T @ h @ j for w, j, h in zip(weights, J, hessians, strict=True))
+    return total / reference.divisor(reduction, weights)

@@ -150,7 +150,17 @@ BAD_TARGETS = [
 
 @pytest.mark.parametrize(("bad", "error", "message"), BAD_TARGETS, ids=range(len(BAD_TARGETS)))
 @pytest.mark.parametrize(
-    "loss", [fn.MeanSquaredError(), fn.HalfSquaredError(), fn.BinaryCrossEntropy()], ids=repr
+    "loss",
+    [
+        fn.MeanSquaredError(),
+        fn.HalfSquaredError(),
+        fn.BinaryCrossEntropy(),
+        fn.MeanAbsoluteError(),
+        fn.Huber(),
+        fn.Pinball(),
+        fn.Poisson(),
+    ],
+    ids=repr,
 )
 def test_bad_targets(bad, error, message, loss):
     net = network()
@@ -165,6 +175,18 @@ def test_bad_arguments_of_losses():
     one = fn.Network([fn.Linear(3, 1)])
     refused(ValueError, "at least 2 outputs … has 1", one.fit, X, Y)
     refused(ValueError, "reduction is 'max' … 'mean' or 'sum'", fn.MeanSquaredError, "max")
+    refused(ValueError, "y holds -1 … at least 0", network().fit, X, -REAL_Y.clip(0, 1),
+            loss=fn.Poisson())  # fmt: skip
+    refused(ValueError, "delta is 0 … above 0", fn.Huber, 0)
+    refused(TypeError, "delta is 'wide'", fn.Huber, "wide")
+    refused(ValueError, "quantiles is 1 … above 0 and below 1", fn.Pinball, 1)
+    refused(ValueError, "quantiles[1] is 0", fn.Pinball, (0.5, 0.0))
+    refused(ValueError, "quantiles is empty", fn.Pinball, ())
+    refused(TypeError, "quantiles is 'all'", fn.Pinball, "all")
+    refused(TypeError, "quantiles[0] is (0.5,)", fn.Pinball, ((0.5,),))
+    for loss in (fn.SoftmaxCrossEntropy, fn.BinaryCrossEntropy):
+        refused(ValueError, "label_smoothing is 1 … at least 0 and below 1", loss, "mean", 1)
+        refused(TypeError, "label_smoothing is True", loss, "mean", True)
     refused(ValueError, "y_pred has shape (3,)", fn.MeanSquaredError().value_and_grad, [1, 2, 3], 1)
     for loss in ("mse", None, fn.MeanSquaredError):
         refused(TypeError, "loss is", network().fit, X, REAL_Y, loss=loss)
@@ -200,7 +222,7 @@ def test_bad_python_losses():
         ({"optimizer": "adam"}, TypeError, "optimizer is 'adam'"),
         ({"optimizer": fn.SGD}, TypeError, "optimizer is <class"),
         ({"validation_data": X}, TypeError, "validation_data … a pair"),
-        ({"validation_data": (X, Y, Y)}, TypeError, "validation_data … a pair"),
+        ({"validation_data": (X, Y, Y, Y)}, TypeError, "validation_data … a pair"),
         ({"validation_data": (X[:0], Y[:0])}, ValueError, "validation_data[0] is empty"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"seed": "one"}, TypeError, "seed is 'one'"),

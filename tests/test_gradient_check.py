@@ -31,7 +31,8 @@ def test_every_loss_passes(case, dtype, rng, wrt, reduction):
     last = [fn.Softmax()] if case.target == "labels" and "Likelihood" in case.cls else []
     net = fn.Network([fn.Linear(3, 5), fn.Tanh(), fn.Linear(5, 4), *last], dtype, seed=1)
     X, y = rng.standard_normal((6, 3)), case.make_y(rng, 6, 4, dtype)
-    assert check_gradient(net, X, y, getattr(fn, case.cls)(reduction), wrt=wrt)
+    loss = getattr(fn, case.cls)(**case.args, reduction=reduction)
+    assert check_gradient(net, X, y, loss, wrt=wrt)
 
 
 @pytest.mark.parametrize("case", NETWORK_CASES[:3], ids=lambda case: case.name)

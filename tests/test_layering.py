@@ -25,7 +25,7 @@ ROOMS = [
         "datasets",
         "metrics",
     ],
-    ["layers", "losses", "model"],
+    ["layers", "losses", "class_weights", "model"],
     [
         "architecture",
         "chain_rule",

@@ -119,7 +119,7 @@ def test_loss_and_grad(isa, dtype, rng, make_network, loss_name, reduction, n):
     case = cases.NetworkCase("net", layers + [{"kind": "softmax"}] * softmax)
     params, X = sample_params(case, rng, dtype), rng.standard_normal((n, 3)).astype(dtype)
     y = LOSSES[loss_name].make_y(rng, n, 4, dtype)
-    loss = getattr(fn, LOSSES[loss_name].cls)(reduction=reduction)
+    loss = getattr(fn, LOSSES[loss_name].cls)(**LOSSES[loss_name].args, reduction=reduction)
     net = make_network(case, dtype, params)
     net.grads[...] = 3
     value, grads = net.loss_and_grad(X, y, loss)
@@ -127,7 +127,7 @@ def test_loss_and_grad(isa, dtype, rng, make_network, loss_name, reduction, n):
     params, X = params.astype(float), X.astype(float)
     y = y if y.dtype.kind == "i" else y.astype(float)
     expected, dY = reference.loss_value_and_grad(
-        loss_name, reference.forward(case.layers, params, X), y, reduction
+        LOSSES[loss_name].description, reference.forward(case.layers, params, X), y, reduction
     )
     rtol = 200 * float(np.finfo(dtype).eps)
     assert value == pytest.approx(expected, rel=rtol)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn as fn
+from fastnn.losses import BUILT_IN
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -74,6 +75,20 @@ def test_the_table_of_schedules():
         call = call.replace(", …", "").replace("…", "3")
         made.add(type(eval(call, given)))
     assert made == set(fn.schedules.Schedule.__subclasses__())
+
+
+def test_the_weights_and_quantiles(capsys):
+    (example,) = examples("Losses and weights")
+    run(example)
+    found, between = map(float, capsys.readouterr().out.split())
+    assert found > 0.9
+    assert abs(between - 0.8) < 0.05
+
+
+def test_the_table_of_losses():
+    calls = re.findall(r"^\| `(\w+\(.*?\))` \|", section("Losses and weights"), re.MULTILINE)
+    assert {type(eval(call, vars(fn).copy())) for call in calls} == set(BUILT_IN)
+    assert all(eval(call, vars(fn).copy()) == getattr(fn, call.split("(")[0])() for call in calls)
 
 
 def test_the_worked_derivatives(capsys):

@@ -6,16 +6,19 @@ import pytest
 import reference
 import reference_derivatives as derivatives
 
-with_each_loss = pytest.mark.parametrize("loss", cases.LOSS_CASES, ids=lambda case: case.name)
+with_each_loss = pytest.mark.parametrize(
+    "loss", cases.SMOOTH_LOSS_CASES, ids=lambda case: case.name
+)
 
 
 @with_each_loss
 def test_the_losses_hessians_differentiate_their_gradients(rng, loss):
     y_pred, y = loss.make_y_pred(rng, 5, 4, float), loss.make_y(rng, 5, 4, float)
-    found = derivatives.loss_hessians(loss.name, y_pred, y)
+    found = derivatives.loss_hessians(loss.description, y_pred, y)
     for k, unit in enumerate(np.eye(4)):
         moved = y_pred + 1j * derivatives.STEP * unit
-        column = reference.sample_losses_and_grads(loss.name, moved, y)[1].imag / derivatives.STEP
+        column = reference.sample_losses_and_grads(loss.description, moved, y)[1]
+        column = column.imag / derivatives.STEP
         np.testing.assert_allclose(found[:, :, k], column, rtol=1e-13, atol=1e-14)
 
 
@@ -28,12 +31,12 @@ def test_hvp_is_the_derivative_of_the_gradient(rng, loss, reduction):
     X, y, v = rng.standard_normal((5, 3)), loss.make_y(rng, 5, 3, float), rng.standard_normal(31)
 
     def gradient(step):
-        return derivatives.gradient(layers, params + step * v, X, y, loss.name, reduction)
+        return derivatives.gradient(layers, params + step * v, X, y, loss.description, reduction)
 
     numerical = (gradient(1e-5) - gradient(-1e-5)) / 2e-5
-    found = derivatives.hvp(layers, params, X, y, loss.name, v, reduction)
+    found = derivatives.hvp(layers, params, X, y, loss.description, v, reduction)
     np.testing.assert_allclose(found, numerical, rtol=1e-6, atol=1e-8)
-    matrix = derivatives.hessian(layers, params, X, y, loss.name, reduction)
+    matrix = derivatives.hessian(layers, params, X, y, loss.description, reduction)
     np.testing.assert_allclose(matrix, matrix.T, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(matrix @ v, found, rtol=1e-12, atol=1e-12)
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import reference
 import reference_derivatives as derivatives
-from cases import LOSS_CASES, NETWORK_CASES, sample_params, smooth_inputs
+from cases import LOSS_CASES, NETWORK_CASES, SMOOTH_LOSS_CASES, sample_params, smooth_inputs
 from test_network_jacobians import assert_close
 
 import fastnn as fn
 
 all_networks = pytest.mark.parametrize("case", NETWORK_CASES, ids=lambda case: case.name)
 all_losses = pytest.mark.parametrize("loss_case", LOSS_CASES, ids=lambda case: case.name)
+smooth_losses = pytest.mark.parametrize("loss_case", SMOOTH_LOSS_CASES, ids=lambda case: case.name)
 both_reductions = pytest.mark.parametrize("reduction", ["mean", "sum"])
 pytestmark = pytest.mark.usefixtures("isa")
 
@@ -24,17 +25,22 @@ def for_loss(rng, dtype, make_network):
 
     def make(loss_case, n, hidden="tanh"):
         layers = [cases.linear(3, 5), {"kind": hidden}, cases.linear(5, 4)]
-        if loss_case.name == "negative_log_likelihood":
+        if loss_case.kind == "negative_log_likelihood":
             layers.append({"kind": "softmax"})
         case = cases.NetworkCase("net", layers)
         params = sample_params(case, rng, dtype)
         X = rng.standard_normal((n, 3)).astype(dtype)
         y = loss_case.make_y(rng, n, 4, dtype)
         exact_y = y if loss_case.target == "labels" else y.astype(float)
-        exact = layers, params.astype(float), X.astype(float), exact_y, loss_case.name
+        exact = layers, params.astype(float), X.astype(float), exact_y, loss_case.description
         return make_network(case, dtype, params), X, y, exact
 
     return make
+
+
+def made(loss_case, reduction="mean"):
+    """Return the loss."""
+    return getattr(fn, loss_case.cls)(**loss_case.args, reduction=reduction)
 
 
 class Quartic:
@@ -55,16 +61,18 @@ def test_sample_grads(for_loss, dtype, loss_case, reduction, n):
     """Each is that of the sample alone; they sum to the gradient of the summed loss."""
     net, X, y, exact = for_loss(loss_case, n)
     net.grads[...] = 3
-    found = net.sample_grads(X, y, getattr(fn, loss_case.cls)(reduction))
+    found = net.sample_grads(X, y, made(loss_case, reduction))
     assert (net.grads == 3).all()
     assert found.dtype == dtype
     assert found.shape == (n, net.n_params)
-    layers, params, exact_X, exact_y, name = exact
+    layers, params, exact_X, exact_y, description = exact
     for i in {0, n // 2, n - 1}:
         one = slice(i, i + 1)
-        expected = derivatives.gradient(layers, params, exact_X[one], exact_y[one], name, "sum")
+        expected = derivatives.gradient(
+            layers, params, exact_X[one], exact_y[one], description, "sum"
+        )
         assert_close(found[i], expected, size=np.abs(found).max())
-    total = net.loss_and_grad(X, y, getattr(fn, loss_case.cls)("sum"))[1]
+    total = net.loss_and_grad(X, y, made(loss_case, "sum"))[1]
     summed = found.sum(axis=0, dtype=float)
     assert_close(total, summed, size=np.abs(found).sum(axis=0).max())
 
@@ -96,24 +104,24 @@ def test_sample_grads_of_a_custom_loss(dtype, rng):
 # Gauss-Newton --------------------------------------------------------------------------------
 
 
-@all_losses
+@smooth_losses
 @both_reductions
 @pytest.mark.parametrize("n", [1, 6, 37])
 def test_gram_of_every_loss(for_loss, dtype, loss_case, reduction, n):
     """Σ w Jᵀ H J, with the oracle's J and H, and the gradient."""
-    net, X, y, (layers, params, exact_X, exact_y, name) = for_loss(loss_case, n)
+    net, X, y, (layers, params, exact_X, exact_y, description) = for_loss(loss_case, n)
     Y = reference.forward(layers, params, exact_X)
     J = reference.jacobian(layers, params, exact_X, "params")
-    H = derivatives.loss_hessians(name, Y, exact_y)
+    H = derivatives.loss_hessians(description, Y, exact_y)
     expected = derivatives.gauss_newton(J, H, reduction)
-    gradient = derivatives.gradient(layers, params, exact_X, exact_y, name, reduction)
-    loss = getattr(fn, loss_case.cls)(reduction)
+    gradient = derivatives.gradient(layers, params, exact_X, exact_y, description, reduction)
+    loss = made(loss_case, reduction)
     matrix, found = net.gram(X, y, loss)
     assert matrix.dtype == found.dtype == dtype
     assert_close(matrix, expected, units=1000)
     assert_close(found, gradient, units=1000)
     assert np.array_equal(matrix, matrix.T)
-    if name != "negative_log_likelihood":  # whose Hessian stands at the label
+    if loss_case.kind not in ("negative_log_likelihood", "huber"):  # they look at the targets
         without_targets, nothing = net.gram(X, loss=loss)
         assert nothing is None
         assert_close(without_targets, expected, units=1000)
@@ -163,7 +171,7 @@ def test_a_gauss_newton_step_solves_a_linear_problem(dtype, rng):
 # Hessians ------------------------------------------------------------------------------------
 
 
-@all_losses
+@smooth_losses
 @both_reductions
 @pytest.mark.parametrize("n", [1, 6, 300])
 def test_hvp_of_every_loss(for_loss, dtype, rng, loss_case, reduction, n):
@@ -171,7 +179,7 @@ def test_hvp_of_every_loss(for_loss, dtype, rng, loss_case, reduction, n):
     v = rng.standard_normal(net.n_params).astype(dtype)
     expected = derivatives.hvp(*exact, v.astype(float), reduction)
     net.grads[...] = 3
-    found = net.hvp(X, y, getattr(fn, loss_case.cls)(reduction), v)
+    found = net.hvp(X, y, made(loss_case, reduction), v)
     assert (net.grads == 3).all()
     assert found.dtype == dtype
     assert_close(found, expected, units=1000, size=1 if reduction == "mean" else n)
@@ -190,30 +198,30 @@ def test_hvp_of_every_network(isa, dtype, rng, case, make_network):
 
 
 @pytest.mark.parametrize("activation", cases.ACTIVATION_CASES, ids=lambda case: case.name)
-@all_losses
+@smooth_losses
 def test_hvp_of_every_activation(rng, make_network, activation, loss_case):
     """In float64 against the complex step: at 1e-12 where no entry is near a kink."""
     width = activation.features
     layers = [cases.linear(3, width), activation.description, cases.linear(width, 4)]
-    if loss_case.name == "negative_log_likelihood":
+    if loss_case.kind == "negative_log_likelihood":
         layers.append({"kind": "softmax"})
     case = cases.NetworkCase(f"{activation.name}, {loss_case.name}", layers)
     params = sample_params(case, rng, float)
     X = rng.standard_normal((3, 3)) if width == 37 else smooth_inputs(case, params, rng, float, 3)
     y, v = loss_case.make_y(rng, 3, 4, float), rng.standard_normal(len(params))
-    expected = derivatives.hvp(layers, params, X, y, loss_case.name, v)
+    expected = derivatives.hvp(layers, params, X, y, loss_case.description, v)
     net = make_network(case, "float64", params)
-    found = net.hvp(X, y, getattr(fn, loss_case.cls)(), v)
+    found = net.hvp(X, y, made(loss_case), v)
     assert np.abs(found - expected).max() <= 1e-12 * max(1, np.abs(expected).max())
 
 
-@all_losses
+@smooth_losses
 @both_reductions
 @pytest.mark.parametrize("hidden", ["tanh", "relu", "silu"])
 def test_hessian(for_loss, dtype, loss_case, reduction, hidden):
     net, X, y, exact = for_loss(loss_case, 5, hidden)
     expected = derivatives.hessian(*exact, reduction)
-    loss = getattr(fn, loss_case.cls)(reduction)
+    loss = made(loss_case, reduction)
     found = net.hessian(X, y, loss)
     assert found.dtype == dtype
     assert np.array_equal(found, found.T)
@@ -227,22 +235,22 @@ def by_jax(loss_name):
     """Return a network, data, and the Hessian and a product with it that JAX finds."""
     import jax_network
 
-    loss_case = next(case for case in LOSS_CASES if case.name == loss_name)
+    loss_case = next(case for case in SMOOTH_LOSS_CASES if case.name == loss_name)
     layers = [cases.linear(3, 4), {"kind": "gelu"}, cases.linear(4, 4), {"kind": "softplus"}]
     layers += [cases.linear(4, 3), {"kind": "softmax"}]
     rng = np.random.default_rng(5)
     case = cases.NetworkCase("net", layers)
     params = sample_params(case, rng, float)
     X, y, v = rng.standard_normal((4, 3)), loss_case.make_y(rng, 4, 3, float), params[::-1].copy()
-    arguments = layers, params, X, y, loss_name
+    arguments = layers, params, X, y, loss_case.description
     return case, params, X, y, v, jax_network.hessian(*arguments), jax_network.hvp(*arguments, v)
 
 
-@all_losses
+@smooth_losses
 def test_hessian_against_jax(make_network, loss_case):
     pytest.importorskip("jax")
     case, params, X, y, v, hessian, product = by_jax(loss_case.name)
-    net, loss = make_network(case, "float64", params), getattr(fn, loss_case.cls)("sum")
+    net, loss = make_network(case, "float64", params), made(loss_case, "sum")
     for found, expected in (
         (net.hessian(X, y, loss), hessian), (net.hvp(X, y, loss, v), product),
     ):  # fmt: skip

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 _Array = NDArray[Any]
 _UpdateRule = dict[str, Any]
+_Formula = dict[str, Any]
 
 openmp: bool
 flags: str
@@ -47,8 +48,8 @@ class Trainer:
         x: _Array,
         targets: _Array | None,
         labels: NDArray[np.int64] | None,
-        loss: str,
-        mean: bool,
+        weights: _Array | None,
+        formula: _Formula,
         optimizer: _UpdateRule,
         state: _Array,
         segments: NDArray[np.int64],
@@ -88,16 +89,17 @@ def loss_and_grad(
     x: _Array,
     targets: _Array | None,
     labels: NDArray[np.int64] | None,
-    loss: str,
-    mean: bool,
+    weights: _Array | None,
+    formula: _Formula,
     grads: _Array,
     n_threads: int,
 ) -> float: ...
 def loss(
-    kind: str,
+    formula: _Formula,
     y_pred: _Array,
     targets: _Array | None,
     labels: NDArray[np.int64] | None,
+    weights: _Array | None,
     scale: float,
     dy: _Array,
 ) -> float: ...
@@ -165,7 +167,8 @@ def hvp(
     x: _Array,
     targets: _Array | None,
     labels: NDArray[np.int64] | None,
-    loss: str,
+    weights: _Array | None,
+    formula: _Formula,
     scale: float,
     direction: _Array,
     out: _Array,
@@ -176,8 +179,10 @@ def gram(
     params: _Array,
     constants: _Array,
     x: _Array,
+    targets: _Array | None,
     labels: NDArray[np.int64] | None,
-    loss: str,
+    weights: _Array | None,
+    formula: _Formula,
     scale: float,
     out: _Array,
     accumulate: bool,

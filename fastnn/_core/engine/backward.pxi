@@ -66,22 +66,22 @@ cdef void backward_pass(
 
 cdef double chunk_gradient(
     Plan plan, const real *params, const real *constants,
-    const real *x, const real *targets, const int64_t *labels, Py_ssize_t rows,
-    int loss, double scale, real *grads, bint accumulate,
+    const real *x, const real *targets, const int64_t *labels, const real *weights,
+    Py_ssize_t rows, const Loss *loss, double scale, real *grads, bint accumulate,
     const int8_t *frozen, real *workspace, char *scratch, int n_threads,
 ) noexcept nogil:
     """Forward, loss and backward for some rows of a minibatch.
 
-    Returns the sum of their losses; overwrites `grads` with `scale` times its gradient, or adds
-    to it, except for operations that are `frozen` (NULL where none is). `workspace` has room for
-    rows * plan.gradient_width().
+    Returns the weighted sum of their losses; overwrites `grads` with `scale` times its gradient, or
+    adds to it, except for operations that are `frozen` (NULL where none is). `workspace` has room
+    for rows * plan.gradient_width().
     """
     cdef real *cotangent = workspace + plan.row_width * rows
     cdef real *y_pred = cotangent - plan.n_out * rows  # the last of the activations
     cdef double total
     forward_pass(plan, params, constants, x, workspace, y_pred, rows, scratch, n_threads)
     total = loss_and_cotangent(
-        loss, y_pred, targets, labels, rows, plan.n_out, <real>scale, cotangent)
+        loss, y_pred, targets, labels, weights, rows, plan.n_out, scale, cotangent)
     backward_pass(plan, params, constants, x, workspace, rows, cotangent,
                   cotangent + plan.max_width * rows, grads, accumulate, <real *>NULL,
                   frozen, scratch, n_threads)

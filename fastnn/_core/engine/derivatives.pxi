@@ -248,8 +248,8 @@ def vjp(
 
 def hvp(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    targets, labels, str loss, double scale, const real[::1] direction, real[::1] out,
-    int n_threads,
+    targets, labels, weights, dict formula, double scale, const real[::1] direction,
+    real[::1] out, int n_threads,
 ):
     """Add the Hessian of `scale` times the summed loss, times `direction`, to `out` (n_params,)."""
     cdef Py_ssize_t n = x.shape[0]
@@ -263,10 +263,13 @@ def hvp(
     cdef Py_ssize_t room = chunk * plan.max_width
     cdef const real[:, ::1] target_view
     cdef const int64_t[::1] label_view
+    cdef const real[::1] weight_view
     cdef const real *target_data = NULL
     cdef const int64_t *label_data = NULL
-    cdef int kind = loss_kind(loss)
+    cdef const real *weight_data = NULL
+    cdef Loss loss = loss_from(formula)
     cdef bint labelled = labels is not None
+    cdef bint weighted = weights is not None
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
     cdef Py_ssize_t last
@@ -276,6 +279,8 @@ def hvp(
         label_view = labels
     else:
         target_view = targets
+    if weighted:
+        weight_view = weights
     with nogil:
         while first < n:
             samples = min(chunk, n - first)
@@ -284,15 +289,17 @@ def hvp(
                 label_data = &label_view[first]
             else:
                 target_data = &target_view[first, 0]
+            if weighted:
+                weight_data = &weight_view[first]
             forward_pass(plan, data(params), data(constants), &x[first, 0], activations,
                          activations + last, samples, workspace.data, n_threads)
             tangent_pass(plan, data(params), data(constants), data(direction), &x[first, 0],
                          <const real *>NULL, activations, tangents, tangents + last, samples,
                          workspace.data, n_threads)
-            loss_and_cotangent(kind, activations + last, target_data, label_data, samples,
-                               plan.n_out, <real>scale, dy)
-            loss_curvature(kind, activations + last, label_data, tangents + last, <real>scale,
-                           dy + 2 * room, samples, plan.n_out)
+            loss_and_cotangent(&loss, activations + last, target_data, label_data, weight_data,
+                               samples, plan.n_out, scale, dy)
+            loss_curvature(&loss, activations + last, target_data, label_data, weight_data,
+                           tangents + last, scale, dy + 2 * room, samples, plan.n_out)
             backward_tangent_pass(
                 plan, data(params), data(constants), data(direction), &x[first, 0], activations,
                 tangents, samples, dy, dy + room, dy + 2 * room, dy + 3 * room, writable(out),
@@ -302,23 +309,29 @@ def hvp(
 
 
 def gram(
-    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x, labels,
-    str loss, double scale, real[:, ::1] out, bint accumulate, bint complete, int n_threads,
+    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
+    targets, labels, weights, dict formula, double scale, real[:, ::1] out, bint accumulate,
+    bint complete, int n_threads,
 ):
-    """Overwrite `out` (n_params, n_params) with Σ scale Jᵀ H_L J.
+    """Overwrite `out` (n_params, n_params) with Σ scale w Jᵀ H_L J.
 
-    Only what stands on and right of its diagonal, until `complete` copies that to the left.
+    Where H_L does not depend on them, `targets` and `labels` may both be None. Only what stands on
+    and right of its diagonal is written, until `complete` copies that to the left.
     """
     cdef Py_ssize_t n = x.shape[0]
-    cdef int kind = loss_kind(loss)
-    cdef Py_ssize_t r = loss_rank(kind, plan.n_out)
+    cdef Loss loss = loss_from(formula)
+    cdef Py_ssize_t r = loss_rank(&loss, plan.n_out)
     cdef Py_ssize_t chunk = min(chunk_samples(plan, r, n, sizeof(real)), gram_samples(plan, r))
     cdef Py_ssize_t per_thread = gram_scratch(plan, chunk, sizeof(real))
     cdef Py_ssize_t root_size = chunk * r * plan.n_out
     cdef Py_ssize_t rows_size = chunk * gram_rows(plan, r) * plan.n_params
     cdef Workspace workspace
+    cdef const real[:, ::1] target_view
     cdef const int64_t[::1] label_view
+    cdef const real[::1] weight_view
+    cdef const real *target_data = NULL
     cdef const int64_t *label_data = NULL
+    cdef const real *weight_data = NULL
     cdef real *activations
     cdef real *blocks
     cdef real *slopes
@@ -329,11 +342,17 @@ def gram(
     cdef Block *at_linear
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
+    cdef bint targeted = targets is not None
     cdef bint labelled = labels is not None
+    cdef bint weighted = weights is not None
     if plan.n_params == 0:
         return
+    if targeted:
+        target_view = targets
     if labelled:
         label_view = labels
+    if weighted:
+        weight_view = weights
     workspace = take_workspace(
         blocks_bytes(plan, chunk, r, sizeof(real), n_threads)
         + (root_size + rows_size) * sizeof(real) + n_threads * per_thread + 64)
@@ -347,15 +366,20 @@ def gram(
     with nogil:
         while first < n:
             samples = min(chunk, n - first)
+            if targeted:
+                target_data = &target_view[first, 0]
             if labelled:
                 label_data = &label_view[first]
+            if weighted:
+                weight_data = &weight_view[first]
             y = activations + plan.operations[plan.n_operations - 1].output * samples
             forward_pass(plan, data(params), data(constants), &x[first, 0], activations, y,
                          samples, workspace.data, n_threads)
-            loss_root(kind, y, label_data, <real>scale, root, samples, plan.n_out)
+            loss_root(&loss, y, target_data, label_data, weight_data, scale, root, samples,
+                      plan.n_out)
             pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, r,
                       plan.n_operations - 1, plan.first_trainable,
-                      block_of(root, 0 if root_is_shared(kind) else r * plan.n_out),
+                      block_of(root, 0 if root_is_shared(&loss, weight_data) else r * plan.n_out),
                       blocks, slopes, <real *>NULL, at_linear, workspace.data, n_threads)
             add_gram(plan, &x[first, 0], activations, samples, r, at_linear, rows, &out[0, 0],
                      accumulate or first > 0, workspace.data, factors, per_thread, n_threads)

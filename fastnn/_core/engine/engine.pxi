@@ -26,7 +26,8 @@ from fastnn._core.kernels.jacobians cimport (
     copy_blocks, diagonal_times, identity_block, linear_params_rows, log_softmax_times, outer,
     push_log_softmax, softmax_times, times_diagonal, times_softmax, transpose_blocks,
     weighted_sums)
-from fastnn._core.kernels.losses cimport loss_and_cotangent, loss_kind
+from fastnn._core.kernels.losses cimport (
+    Loss, loss_and_cotangent, loss_from, sum_of_weights)
 from fastnn._core.kernels.normalization cimport (
     add_normalize_curvature, add_products, add_rows, normalize_forward, normalize_times,
     scale_forward, scale_rows)

@@ -46,12 +46,12 @@ def backward(
 
 def loss_and_grad(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    targets, labels, str loss, bint mean, real[::1] grads, int n_threads,
+    targets, labels, weights, dict formula, real[::1] grads, int n_threads,
 ):
     """The loss of all samples as one batch; overwrites `grads` (n_params,) with its gradient.
 
     Either `targets` (n, n_out) of the network's dtype or `labels` (n,) of int64 is an array, and
-    the other is None.
+    the other is None. `weights` (n,) of the network's dtype are not all 0; None is 1 for each.
     """
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
@@ -60,26 +60,35 @@ def loss_and_grad(
         scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
     cdef const real[:, ::1] target_view
     cdef const int64_t[::1] label_view
+    cdef const real[::1] weight_view
     cdef const real *target_data = NULL
     cdef const int64_t *label_data = NULL
-    cdef double scale = 1.0 / n if mean else 1.0
+    cdef const real *weight_data = NULL
+    cdef double scale = 1
     cdef double total = 0
-    cdef int kind = loss_kind(loss)
+    cdef Loss loss = loss_from(formula)
     cdef bint labelled = labels is not None
+    cdef bint weighted = weights is not None
     cdef Py_ssize_t first = 0
     if labelled:
         label_view = labels
     else:
         target_view = targets
+    if weighted:
+        weight_view = weights
+    if loss.mean:
+        scale = 1 / (sum_of_weights(&weight_view[0], NULL, n) if weighted else n)
     with nogil:
         while first < n:
             if labelled:
                 label_data = &label_view[first]
             else:
                 target_data = &target_view[first, 0]
+            if weighted:
+                weight_data = &weight_view[first]
             total += chunk_gradient(
                 plan, data(params), data(constants), &x[first, 0], target_data, label_data,
-                min(chunk, n - first), kind, scale, writable(grads), first > 0,
+                weight_data, min(chunk, n - first), &loss, scale, writable(grads), first > 0,
                 <const int8_t *>NULL, <real *>(workspace.data + scratch_bytes), workspace.data,
                 n_threads)
             first += chunk
@@ -88,18 +97,21 @@ def loss_and_grad(
 
 
 def loss(
-    str kind, const real[:, ::1] y_pred, targets, labels, double scale, real[:, ::1] dy,
+    dict formula, const real[:, ::1] y_pred, targets, labels, weights, double scale,
+    real[:, ::1] dy,
 ):
     """The loss summed over the samples; overwrites `dy` with `scale` times its gradient.
 
     Either `targets` (n, n_out) of the dtype of `y_pred` or `labels` (n,) of int64 is an array,
-    and the other is None.
+    and the other is None. `weights` (n,) of that dtype may be None.
     """
     cdef const real[:, ::1] target_view
     cdef const int64_t[::1] label_view
+    cdef const real[::1] weight_view
     cdef const real *target_data = NULL
     cdef const int64_t *label_data = NULL
-    cdef int code = loss_kind(kind)
+    cdef const real *weight_data = NULL
+    cdef Loss loss = loss_from(formula)
     cdef double value
     if y_pred.shape[0] == 0:
         return 0.0
@@ -109,9 +121,12 @@ def loss(
     if labels is not None:
         label_view = labels
         label_data = &label_view[0]
+    if weights is not None:
+        weight_view = weights
+        weight_data = &weight_view[0]
     with nogil:
-        value = loss_and_cotangent(code, &y_pred[0, 0], target_data, label_data,
-                                   y_pred.shape[0], y_pred.shape[1], <real>scale, &dy[0, 0])
+        value = loss_and_cotangent(&loss, &y_pred[0, 0], target_data, label_data, weight_data,
+                                   y_pred.shape[0], y_pred.shape[1], scale, &dy[0, 0])
     return value
 
 

@@ -24,9 +24,9 @@ cdef class Trainer:
     x : ndarray (n, n_in)
     targets : ndarray (n, n_out), or None where the loss takes labels
     labels : ndarray (n,) of int64, or None where the loss takes targets
-    loss : str
-    mean : bool
-        Whether a batch's loss is the mean over its samples, or their sum.
+    weights : ndarray (n,), not all 0, or None for 1 each
+    formula : dict
+        As a loss's `formula()` returns it.
     optimizer : dict
         As an optimizer's `update_rule()` returns it.
     state : ndarray (n_states, n_params)
@@ -56,12 +56,12 @@ cdef class Trainer:
     cdef const void *x
     cdef const void *targets
     cdef const int64_t *labels
+    cdef const void *weights
     cdef void *state
     cdef const Segment *segments
     cdef Py_ssize_t n_segments
     cdef const int8_t *frozen           # of each operation, whether it is; NULL where none is
-    cdef int loss
-    cdef bint mean
+    cdef Loss loss
     cdef Optimizer optimizer
     cdef double constant_rate
     cdef object rates                   # keeps the memory behind the next pointer
@@ -78,7 +78,9 @@ cdef class Trainer:
     cdef char *workspace
     cdef char *scratch
     cdef double batch_loss
+    cdef double batch_weight            # of all its samples; without weights their number
     cdef double epoch_loss
+    cdef double epoch_weight
     cdef double epoch_start
     cdef readonly bint diverged         # loss or parameters not finite: `params` were restored
     cdef readonly Py_ssize_t step
@@ -90,7 +92,7 @@ cdef class Trainer:
     cdef double *seconds_of_epoch
 
     def __init__(
-        self, Plan plan, params, grads, constants, x, targets, labels, str loss, bint mean,
+        self, Plan plan, params, grads, constants, x, targets, labels, weights, dict formula,
         dict optimizer, state, segments, Py_ssize_t step, Py_ssize_t batch_size,
         Py_ssize_t n_epochs, bit_generator, int n_threads,
     ):
@@ -101,8 +103,8 @@ cdef class Trainer:
         self.plan = plan
         self.losses = np.empty(n_epochs)
         self.seconds = np.empty(n_epochs)
-        self.arrays = (params, grads, constants, x, targets, labels, state, segments,
-                       bit_generator, frozen, self.losses, self.seconds)
+        self.arrays = (params, grads, constants, x, targets, labels, weights, formula, state,
+                       segments, bit_generator, frozen, self.losses, self.seconds)
         self.is_float = itemsize == sizeof(float)
         self.params = cnp.PyArray_DATA(params)
         self.grads = cnp.PyArray_DATA(grads)
@@ -112,6 +114,9 @@ cdef class Trainer:
             self.targets = cnp.PyArray_DATA(targets)
         if labels is not None:
             self.labels = <const int64_t *>cnp.PyArray_DATA(labels)
+        self.weights = NULL
+        if weights is not None:
+            self.weights = cnp.PyArray_DATA(weights)
         self.state = cnp.PyArray_DATA(state)
         self.segments = <const Segment *>cnp.PyArray_DATA(segments)
         self.n_segments = segments.shape[0]
@@ -119,8 +124,7 @@ cdef class Trainer:
             self.frozen = <const int8_t *>cnp.PyArray_DATA(frozen)
         self.loss_of_epoch = <double *>cnp.PyArray_DATA(self.losses)
         self.seconds_of_epoch = <double *>cnp.PyArray_DATA(self.seconds)
-        self.loss = loss_kind(loss)
-        self.mean = mean
+        self.loss = loss_from(formula)
         self.optimizer = optimizer_from(optimizer)
         self.step = step
         self.n_samples = x.shape[0]
@@ -133,7 +137,7 @@ cdef class Trainer:
         self.memory = Workspace(
             scratch_bytes + params_bytes + self.n_samples * sizeof(int64_t) + 4 * 64
             + self.chunk * (sizeof(int64_t) + itemsize * (
-                plan.n_in + plan.n_out + plan.gradient_width())))
+                plan.n_in + plan.n_out + 1 + plan.gradient_width())))
         self.scratch = self.memory.data
         self.last_good = aligned(self.scratch + scratch_bytes)
         self.order = <int64_t *>aligned(<char *>self.last_good + params_bytes)
@@ -143,10 +147,9 @@ cdef class Trainer:
     @property
     def running_loss(self):
         """The loss over the batches complete in this epoch, or else that of the last epoch."""
-        cdef Py_ssize_t seen = self.position - self.position % self.batch_size
-        if seen == 0:
+        if self.position == 0 or self.epoch_weight == 0:
             return self.losses[self.epoch - 1] if self.epoch else float("nan")
-        return self.epoch_loss / seen if self.mean else self.epoch_loss
+        return self.epoch_loss / self.epoch_weight if self.loss.mean else self.epoch_loss
 
     def set_rates(self, rates):
         """Set the learning rates of the updates ahead: a number for all, or an array (n,) float64.
@@ -192,7 +195,7 @@ cdef void run_slice(
     cdef double work = 0
     while t.epoch < until_epoch and t.rates_left > 0 and not t.diverged:
         if t.position == 0:
-            t.epoch_loss = 0
+            t.epoch_loss = t.epoch_weight = 0
             t.epoch_start = now()
             if t.random != NULL:
                 permutation(t.random, t.order, t.n_samples)
@@ -213,13 +216,25 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     cdef real *activations = <real *>t.workspace
     cdef real *gathered_x = activations + plan.gradient_width() * t.chunk
     cdef real *gathered_targets = gathered_x + plan.n_in * t.chunk
-    cdef int64_t *gathered_labels = <int64_t *>aligned(
-        <char *>(gathered_targets + plan.n_out * t.chunk))
+    cdef real *gathered_weights = gathered_targets + plan.n_out * t.chunk
+    cdef int64_t *gathered_labels = <int64_t *>aligned(<char *>(gathered_weights + t.chunk))
     cdef const real *x = <const real *>t.x
     cdef const real *targets = <const real *>t.targets
     cdef const int64_t *labels = t.labels
+    cdef const real *weights = <const real *>t.weights
     cdef const int64_t *order = t.order + t.position
+    cdef double scale = 1
     cdef Py_ssize_t i
+
+    if within == 0:
+        t.batch_loss = 0
+        t.batch_weight = batch_rows
+        if weights != NULL and t.random != NULL:
+            t.batch_weight = sum_of_weights(weights, order, batch_rows)
+        elif weights != NULL:
+            t.batch_weight = sum_of_weights(weights + t.position, NULL, batch_rows)
+    if t.loss.mean and t.batch_weight > 0:
+        scale = 1 / t.batch_weight
 
     if t.random == NULL:
         x += t.position * plan.n_in
@@ -227,6 +242,8 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
             labels += t.position
         else:
             targets += t.position * plan.n_out
+        if weights != NULL:
+            weights += t.position
     else:
         gather_rows(x, order, gathered_x, rows, plan.n_in)
         x = gathered_x
@@ -237,17 +254,19 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
         else:
             gather_rows(targets, order, gathered_targets, rows, plan.n_out)
             targets = gathered_targets
+        if weights != NULL:
+            gather_rows(weights, order, gathered_weights, rows, 1)
+            weights = gathered_weights
 
-    if within == 0:
-        t.batch_loss = 0
     t.batch_loss += chunk_gradient(
-        plan, params, <const real *>t.constants, x, targets, labels, rows,
-        t.loss, 1.0 / batch_rows if t.mean else 1.0, <real *>t.grads, within > 0,
+        plan, params, <const real *>t.constants, x, targets, labels, weights, rows,
+        &t.loss, scale, <real *>t.grads, within > 0,
         t.frozen, activations, t.scratch, t.n_threads)
     t.position += rows
     if within + rows == batch_rows:
         if isfinite(t.batch_loss):
             t.epoch_loss += t.batch_loss
+            t.epoch_weight += t.batch_weight
             t.step += 1
             update(&t.optimizer, t.next_rate[0], params, <const real *>t.grads, <real *>t.state,
                    plan.n_params, t.segments, t.n_segments, t.step, t.n_threads)
@@ -264,7 +283,8 @@ cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil
         diverge(t, n_params, params)
         return
     memcpy(t.last_good, params, n_params * sizeof(real))
-    t.loss_of_epoch[t.epoch] = t.epoch_loss / t.n_samples if t.mean else t.epoch_loss
+    t.loss_of_epoch[t.epoch] = (
+        t.epoch_loss / t.epoch_weight if t.loss.mean else t.epoch_loss)
     t.seconds_of_epoch[t.epoch] = now() - t.epoch_start
     t.epoch += 1
     t.position = 0

@@ -13,7 +13,8 @@ from fastnn._core.kernels.activations cimport ELU, GELU, SELU, SIGMOID, SILU, SO
 from fastnn._core.kernels.dtypes cimport fabs, real, sqrt
 from fastnn._core.kernels.elementary cimport exp, exp_of_negative, gaussian, sigmoid
 from fastnn._core.kernels.losses cimport (
-    BINARY_CROSS_ENTROPY, HALF_SQUARED_ERROR, MEAN_SQUARED_ERROR, NEGATIVE_LOG_LIKELIHOOD)
+    BINARY_CROSS_ENTROPY, HALF_SQUARED_ERROR, HUBER, MEAN_SQUARED_ERROR, NEGATIVE_LOG_LIKELIHOOD,
+    POISSON, SOFTMAX_CROSS_ENTROPY, Loss)
 from fastnn._core.kernels.softmax cimport softmax_forward
 
 
@@ -91,30 +92,56 @@ cdef inline void add_log_softmax_curvature(
         dx_tangent += n
 
 
-cdef inline void loss_curvature(
-    int kind, const real *y_pred, const int64_t *labels, const real *tangent, real scale,
-    real *dy_tangent, Py_ssize_t rows, Py_ssize_t n,
+cdef inline real diagonal_hessian(
+    const Loss *loss, real y_pred, const real *targets, Py_ssize_t place, Py_ssize_t n,
 ) noexcept nogil:
-    """dẏ = scale H_L ẏ; overwrites dẏ (rows, n). `labels` may be NULL where the loss takes none."""
+    """H_L's entry at an output, whose target stands at `place`, where outputs do not mix.
+
+    The Hessian of `HUBER` alone looks at it; for the others `targets` may be NULL.
+    """
     cdef real p
+    if loss.kind == HALF_SQUARED_ERROR:
+        return 1
+    if loss.kind == MEAN_SQUARED_ERROR:
+        return <real>2 / n
+    if loss.kind == HUBER:
+        return <real>1 / n if fabs(y_pred - targets[place]) < <real>loss.delta else 0
+    if loss.kind == POISSON:
+        return exp(y_pred)
+    p = sigmoid(y_pred)
+    return p * (1 - p) / n
+
+
+cdef inline void loss_curvature(
+    const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
+    const real *weights, const real *tangent, double scale, real *dy_tangent,
+    Py_ssize_t rows, Py_ssize_t n,
+) noexcept nogil:
+    """dẏ = scale w H_L ẏ; overwrites dẏ (rows, n).
+
+    NULL may be the `weights`, which are then 1, and what the loss takes none of.
+    """
+    cdef real factor = <real>scale
     cdef Py_ssize_t i, j
-    if kind == HALF_SQUARED_ERROR or kind == MEAN_SQUARED_ERROR:
-        p = scale if kind == HALF_SQUARED_ERROR else 2 * scale / n
-        for i in range(rows * n):
-            dy_tangent[i] = p * tangent[i]
-    elif kind == BINARY_CROSS_ENTROPY:
-        for i in range(rows * n):
-            p = sigmoid(y_pred[i])
-            dy_tangent[i] = p * (1 - p) * (scale / n) * tangent[i]
-    elif kind == NEGATIVE_LOG_LIKELIHOOD:
-        memset(dy_tangent, 0, rows * n * sizeof(real))
-        for i in range(rows):
-            j = i * n + labels[i]
-            dy_tangent[j] = scale * tangent[j] / y_pred[j] / y_pred[j]  # p² might underflow
-    else:
-        softmax_forward(y_pred, dy_tangent, rows, n)
-        for i in range(rows):
-            softmax_of_tangent(tangent + i * n, scale, dy_tangent + i * n, n)
+    for i in range(rows):
+        if weights != NULL:
+            factor = <real>(scale * weights[i])
+        if factor == 0:
+            memset(dy_tangent, 0, n * sizeof(real))
+        elif loss.kind == NEGATIVE_LOG_LIKELIHOOD:
+            memset(dy_tangent, 0, n * sizeof(real))
+            j = labels[i]
+            dy_tangent[j] = factor * tangent[j] / y_pred[j] / y_pred[j]  # p² might underflow
+        elif loss.kind == SOFTMAX_CROSS_ENTROPY:
+            softmax_forward(y_pred, dy_tangent, 1, n)
+            softmax_of_tangent(tangent, factor, dy_tangent, n)
+        else:
+            for j in range(n):
+                dy_tangent[j] = factor * tangent[j] * diagonal_hessian(
+                    loss, y_pred[j], targets, i * n + j, n)
+        y_pred += n
+        tangent += n
+        dy_tangent += n
 
 
 cdef inline void softmax_of_tangent(
@@ -129,48 +156,51 @@ cdef inline void softmax_of_tangent(
         y[j] *= scale * (tangent[j] - inner)
 
 
-cdef inline Py_ssize_t loss_rank(int kind, Py_ssize_t n) noexcept nogil:
+cdef inline Py_ssize_t loss_rank(const Loss *loss, Py_ssize_t n) noexcept nogil:
     """Rows of the root of H_L that `loss_root` gives."""
-    return 1 if kind == NEGATIVE_LOG_LIKELIHOOD else n
+    return 1 if loss.kind == NEGATIVE_LOG_LIKELIHOOD else n
 
 
-cdef inline bint root_is_shared(int kind) noexcept nogil:
-    """Whether H_L does not depend on the sample."""
-    return kind == HALF_SQUARED_ERROR or kind == MEAN_SQUARED_ERROR
+cdef inline bint root_is_shared(const Loss *loss, const real *weights) noexcept nogil:
+    """Whether w H_L does not depend on the sample."""
+    return weights == NULL and (loss.kind == HALF_SQUARED_ERROR or loss.kind == MEAN_SQUARED_ERROR)
 
 
 cdef inline void loss_root(
-    int kind, const real *y_pred, const int64_t *labels, real scale, real *root,
-    Py_ssize_t samples, Py_ssize_t n,
+    const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
+    const real *weights, double scale, real *root, Py_ssize_t samples, Py_ssize_t n,
 ) noexcept nogil:
-    """A root Q of scale H_L for each sample, QᵀQ = scale H_L; overwrites `root` (samples, rank, n).
+    """A root Q of scale w H_L for each sample, QᵀQ = scale w H_L; overwrites (samples, rank, n).
 
     A shared root is written once. That of softmax cross-entropy is (I - e eᵀ) diag(e) with
     e = √S, since e has the length 1 and I - e eᵀ is a projection.
     """
+    cdef Py_ssize_t rank = loss_rank(loss, n)
+    cdef real factor = <real>scale
     cdef real p
     cdef Py_ssize_t s, k, j
-    if root_is_shared(kind):
-        memset(root, 0, n * n * sizeof(real))
-        for j in range(n):
-            root[j * n + j] = sqrt(scale if kind == HALF_SQUARED_ERROR else 2 * scale / n)
-        return
-    memset(root, 0, samples * loss_rank(kind, n) * n * sizeof(real))
+    if root_is_shared(loss, weights):
+        samples = 1
+    memset(root, 0, samples * rank * n * sizeof(real))
     for s in range(samples):
-        if kind == BINARY_CROSS_ENTROPY:
-            for j in range(n):
-                p = sigmoid(y_pred[j])
-                root[j * n + j] = sqrt(p * (1 - p) * (scale / n))
-        elif kind == NEGATIVE_LOG_LIKELIHOOD:
-            root[labels[s]] = sqrt(scale) / y_pred[labels[s]]
-        else:
+        if weights != NULL:
+            factor = <real>(scale * weights[s])
+        if factor == 0:
+            pass
+        elif loss.kind == NEGATIVE_LOG_LIKELIHOOD:
+            root[labels[s]] = sqrt(factor) / y_pred[labels[s]]
+        elif loss.kind == SOFTMAX_CROSS_ENTROPY:
             softmax_forward(y_pred, root, 1, n)
             for j in range(n):
                 root[j] = sqrt(root[j])
             for k in range(n - 1, -1, -1):  # the first row, which holds e, last
                 p = root[k]
                 for j in range(n):
-                    root[k * n + j] = -p * root[j] * root[j] * sqrt(scale)
-                root[k * n + k] += p * sqrt(scale)
+                    root[k * n + j] = -p * root[j] * root[j] * sqrt(factor)
+                root[k * n + k] += p * sqrt(factor)
+        else:
+            for j in range(n):
+                root[j * n + j] = sqrt(factor * diagonal_hessian(
+                    loss, y_pred[j], targets, s * n + j, n))
         y_pred += n
-        root += loss_rank(kind, n) * n
+        root += rank * n

@@ -3,51 +3,134 @@
 Targets are either real numbers (rows, n) or class indices (rows,). The caller's `scale` multiplies
 dy alone: 1 for a summed loss, 1 / batch size for a mean. Sums over samples run in double, in
 order, so that a float32 epoch's loss does not drift.
+
+The formulas know no weights. Without them all rows go through a formula at once; with them a row at
+a time, its weight a factor of its scale. Softmax alone takes the weights itself, since its
+exponentials are best formed for all rows at once. A row of weight 0 is left out, so that nothing
+that is not finite there can become NaN.
 """
 
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from fastnn._core.kernels.activations cimport softplus
-from fastnn._core.kernels.dtypes cimport real
-from fastnn._core.kernels.elementary cimport log, sigmoid
+from fastnn._core.kernels.dtypes cimport fabs, real
+from fastnn._core.kernels.elementary cimport exp, log, sigmoid
 from fastnn._core.kernels.softmax cimport exp_of_shifted_rows, row_maximum
 
 
-cdef enum Loss:
+cdef enum LossKind:
     HALF_SQUARED_ERROR
     MEAN_SQUARED_ERROR
+    MEAN_ABSOLUTE_ERROR
+    HUBER
+    PINBALL
+    POISSON
     BINARY_CROSS_ENTROPY
     NEGATIVE_LOG_LIKELIHOOD
     SOFTMAX_CROSS_ENTROPY
 
 
-cdef inline int loss_kind(str name) except -1:
-    """The loss called `name`; KeyError for any other."""
-    return {
+cdef struct Loss:
+    int kind
+    bint mean                   # over the samples, or their sum
+    double delta
+    double label_smoothing
+    const double *quantiles     # one for each output, or
+    Py_ssize_t quantile_stride  # 0: one for all
+
+
+cdef inline Loss loss_from(dict formula) except *:
+    """The C form of a loss's description, which must outlive it: it owns the quantiles.
+
+    What its kind does not use is left out of it.
+    """
+    cdef Loss loss
+    cdef const double[::1] quantiles
+    loss.kind = {
         "half_squared_error": HALF_SQUARED_ERROR, "mean_squared_error": MEAN_SQUARED_ERROR,
-        "binary_cross_entropy": BINARY_CROSS_ENTROPY,
+        "mean_absolute_error": MEAN_ABSOLUTE_ERROR, "huber": HUBER, "pinball": PINBALL,
+        "poisson": POISSON, "binary_cross_entropy": BINARY_CROSS_ENTROPY,
         "negative_log_likelihood": NEGATIVE_LOG_LIKELIHOOD,
         "softmax_cross_entropy": SOFTMAX_CROSS_ENTROPY,
-    }[name]
+    }[formula["kind"]]
+    loss.mean = formula["reduction"] == "mean"
+    loss.delta = formula.get("delta", 0)
+    loss.label_smoothing = formula.get("label_smoothing", 0)
+    loss.quantiles = NULL
+    loss.quantile_stride = 0
+    if loss.kind == PINBALL:
+        quantiles = formula["quantiles"]
+        loss.quantiles = &quantiles[0]
+        loss.quantile_stride = quantiles.shape[0] > 1
+    return loss
+
+
+cdef inline double sum_of_weights(
+    const real *weights, const int64_t *order, Py_ssize_t n,
+) noexcept nogil:
+    """Σ weights[order[i]], or Σ weights[i] where `order` is NULL, over n."""
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += weights[i if order == NULL else order[i]]
+    return total
 
 
 cdef inline double loss_and_cotangent(
-    int kind, const real *y_pred, const real *targets, const int64_t *labels,
-    Py_ssize_t rows, Py_ssize_t n, real scale, real *dy,
+    const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
+    const real *weights, Py_ssize_t rows, Py_ssize_t n, double scale, real *dy,
 ) noexcept nogil:
     """The summed loss; overwrites dy (rows, n) with `scale` times its gradient by y_pred.
 
-    `labels` for the two last kinds, `targets` for the others; the unused one may be NULL.
+    `labels` for the two last kinds, `targets` for the others; the unused one may be NULL, and so
+    may the `weights`, which are then 1.
     """
-    if kind == HALF_SQUARED_ERROR:
+    cdef Py_ssize_t step = rows if weights == NULL else 1
+    cdef Py_ssize_t i = 0
+    cdef double weight = 1
+    cdef double total = 0
+    if loss.kind == SOFTMAX_CROSS_ENTROPY:
+        return softmax_cross_entropy(
+            y_pred, labels, weights, rows, n, loss.label_smoothing, scale, dy)
+    while i < rows:
+        if weights != NULL:
+            weight = weights[i]
+        if weight > 0:
+            total += weight * loss_of_rows(
+                loss, y_pred + i * n, targets, labels, step, n, <real>(scale * weight), dy + i * n)
+        else:
+            memset(dy + i * n, 0, n * sizeof(real))
+        if labels != NULL:
+            labels += step
+        else:
+            targets += step * n
+        i += step
+    return total
+
+
+cdef inline double loss_of_rows(
+    const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
+    Py_ssize_t rows, Py_ssize_t n, real scale, real *dy,
+) noexcept nogil:
+    cdef double half = 0.5
+    if loss.kind == HALF_SQUARED_ERROR:
         return squared_error(y_pred, targets, rows * n, 0.5, scale, dy)
-    if kind == MEAN_SQUARED_ERROR:
+    if loss.kind == MEAN_SQUARED_ERROR:
         return squared_error(y_pred, targets, rows * n, 1.0 / n, scale, dy)
-    if kind == BINARY_CROSS_ENTROPY:
-        return binary_cross_entropy(y_pred, targets, rows * n, 1.0 / n, scale, dy)
-    if kind == NEGATIVE_LOG_LIKELIHOOD:
-        return negative_log_likelihood(y_pred, labels, rows, n, scale, dy)
-    return softmax_cross_entropy(y_pred, labels, rows, n, scale, dy)
+    if loss.kind == MEAN_ABSOLUTE_ERROR:  # both slopes of the median's pinball loss are 1/2
+        return pinball(y_pred, targets, rows, n, &half, 0, 2.0 / n, scale, dy)
+    if loss.kind == PINBALL:
+        return pinball(y_pred, targets, rows, n, loss.quantiles, loss.quantile_stride, 1.0 / n,
+                       scale, dy)
+    if loss.kind == HUBER:
+        return huber(y_pred, targets, rows * n, loss.delta, 1.0 / n, scale, dy)
+    if loss.kind == POISSON:
+        return poisson(y_pred, targets, rows * n, scale, dy)
+    if loss.kind == BINARY_CROSS_ENTROPY:
+        return binary_cross_entropy(
+            y_pred, targets, rows * n, loss.label_smoothing, 1.0 / n, scale, dy)
+    return negative_log_likelihood(y_pred, labels, rows, n, scale, dy)
 
 
 cdef inline double squared_error(
@@ -65,21 +148,85 @@ cdef inline double squared_error(
     return factor * total
 
 
-cdef inline double binary_cross_entropy(
-    const real *logits, const real *targets, Py_ssize_t n, double factor, real scale, real *dy,
+cdef inline double pinball(
+    const real *y_pred, const real *targets, Py_ssize_t rows, Py_ssize_t n,
+    const double *quantiles, Py_ssize_t stride, double factor, real scale, real *dy,
 ) noexcept nogil:
-    """factor Σ [ln(1 + e^z) - y z], of slope factor (σ(z) - y): the stable form of
-    -y ln σ(z) - (1 - y) ln(1 - σ(z))."""
+    """factor Σ τ (y - ŷ) below the target and (1 - τ) (ŷ - y) above it; of slope 0 at it.
+
+    The quantile τ of output j is quantiles[j * stride] (Koenker and Bassett 1978).
+    """
     cdef double total = 0
+    cdef double quantile
+    cdef real error
+    cdef Py_ssize_t _row, j
+    for _row in range(rows):
+        for j in range(n):
+            quantile = quantiles[j * stride]
+            error = y_pred[j] - targets[j]
+            quantile = 1 - quantile if error > 0 else -quantile
+            total += quantile * error
+            dy[j] = 0 if error == 0 else <real>(factor * quantile) * scale
+        y_pred += n
+        targets += n
+        dy += n
+    return factor * total
+
+
+cdef inline double huber(
+    const real *y_pred, const real *targets, Py_ssize_t n, double delta, double factor, real scale,
+    real *dy,
+) noexcept nogil:
+    """factor Σ of ½ e² where |e| < δ and δ (|e| - ½ δ) beyond, e = ŷ - y; of slope e, cut at ±δ."""
+    cdef double total = 0
+    cdef double error
     cdef real slope = <real>factor * scale
     cdef Py_ssize_t i
     for i in range(n):
+        error = y_pred[i] - targets[i]
+        if fabs(error) < delta:
+            total += 0.5 * error * error
+        else:
+            total += delta * (fabs(error) - 0.5 * delta)
+            error = delta if error > 0 else -delta
+        dy[i] = slope * <real>error
+    return factor * total
+
+
+cdef inline double poisson(
+    const real *log_rates, const real *targets, Py_ssize_t n, real scale, real *dy,
+) noexcept nogil:
+    """Σ e^z - y z, of slope e^z - y: the likelihood of counts y but for their ln y!."""
+    cdef double total = 0
+    cdef real rate
+    cdef Py_ssize_t i
+    for i in range(n):
+        rate = exp(log_rates[i])
+        total += <double>rate - <double>targets[i] * log_rates[i]
+        dy[i] = scale * (rate - targets[i])
+    return total
+
+
+cdef inline double binary_cross_entropy(
+    const real *logits, const real *targets, Py_ssize_t n, double smoothing, double factor,
+    real scale, real *dy,
+) noexcept nogil:
+    """factor Σ [ln(1 + e^z) - y z], of slope factor (σ(z) - y): the stable form of
+    -y ln σ(z) - (1 - y) ln(1 - σ(z)). Smoothing draws y towards one half first."""
+    cdef double total = 0
+    cdef real slope = <real>factor * scale
+    cdef real rest = <real>(1 - smoothing)
+    cdef real half = <real>(0.5 * smoothing)
+    cdef real target
+    cdef Py_ssize_t i
+    for i in range(n):
+        target = rest * targets[i] + half
         # ln(1 + e^z) - y z = ln(1 + e^-z) + (1 - y) z: take the form without a large difference
         if logits[i] > 0:
-            total += softplus(-logits[i]) + (<real>1 - targets[i]) * logits[i]
+            total += softplus(-logits[i]) + (<real>1 - target) * logits[i]
         else:
-            total += softplus(logits[i]) - targets[i] * logits[i]
-        dy[i] = slope * (sigmoid(logits[i]) - targets[i])
+            total += softplus(logits[i]) - target * logits[i]
+        dy[i] = slope * (sigmoid(logits[i]) - target)
     return factor * total
 
 
@@ -101,22 +248,41 @@ cdef inline double negative_log_likelihood(
 
 
 cdef inline double softmax_cross_entropy(
-    const real *logits, const int64_t *labels, Py_ssize_t rows, Py_ssize_t n,
-    real scale, real *dy,
+    const real *logits, const int64_t *labels, const real *weights, Py_ssize_t rows, Py_ssize_t n,
+    double smoothing, double scale, real *dy,
 ) noexcept nogil:
-    """Σ [ln Σ_j e^{z_j} - z_c], of slope S - onehot_c: -ln S_c through softmax in one step."""
+    """Σ w [ln Σ_j e^{z_j} - z_c], of slope S - onehot_c: -ln S_c through softmax in one step.
+
+    With smoothing ε, (1 - ε) onehot_c + ε / n in place of onehot_c (Szegedy and others 2016).
+    """
     cdef double total = 0
+    cdef double weight = 1
+    cdef double value
+    cdef real factor = <real>scale
+    cdef real top
     cdef real mass
     cdef Py_ssize_t i, j
     exp_of_shifted_rows(logits, dy, rows, n)
     for i in range(rows):
-        mass = 0
-        for j in range(n):
-            mass += dy[j]
-        total += <double>log(mass) - (<double>logits[labels[i]] - row_maximum(logits, n))
-        for j in range(n):
-            dy[j] *= scale / mass
-        dy[labels[i]] -= scale
+        if weights != NULL:
+            weight = weights[i]
+            factor = <real>(scale * weight)
+        if weight > 0:
+            top = row_maximum(logits, n)
+            mass = 0
+            for j in range(n):
+                mass += dy[j]
+            value = <double>log(mass) - (1 - smoothing) * (<double>logits[labels[i]] - top)
+            for j in range(n):
+                dy[j] *= factor / mass
+            if smoothing > 0:
+                for j in range(n):
+                    value -= smoothing / n * (<double>logits[j] - top)
+                    dy[j] -= <real>(smoothing / n) * factor
+            dy[labels[i]] -= <real>(1 - smoothing) * factor
+            total += weight * value
+        else:
+            memset(dy, 0, n * sizeof(real))
         logits += n
         dy += n
     return total

@@ -1,0 +1,110 @@
+"""Losses of classes and probabilities."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks, metrics
+from fastnn.losses.base import Loss
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(Loss):
+    """Mean over a sample's outputs of -y ln σ(z) - (1 - y) ln(1 - σ(z)), for logits z.
+
+    The sigmoid is part of the loss, in the stable form ln(1 + e^z) - y z, of gradient
+    (σ(z) - y) / n_outputs. Takes targets in [0, 1], (n, n_outputs), or (n,) for one output.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+        See `Loss`.
+    label_smoothing : float
+        ε, at least 0 and below 1: targets become (1 - ε) y + ½ ε. By default none.
+    """
+
+    kind: ClassVar[str] = "binary_cross_entropy"
+    takes_labels: ClassVar[bool] = False
+    metric_name: ClassVar[str] = "accuracy"
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checks.number(self.label_smoothing, "label_smoothing", at_least=0, below=1)
+
+    def check_target(
+        self, y: Any, shape: tuple[int, int], dtype: np.dtype[Any], name: str = "y"
+    ) -> Array:
+        """Check and convert targets in [0, 1] for outputs of that shape and dtype."""
+        target = super().check_target(y, shape, dtype, name)
+        if target.size and (target.min() < 0 or target.max() > 1):
+            raise ValueError(
+                f"{name} lies in [{target.min():g}, {target.max():g}]; BinaryCrossEntropy takes "
+                f"targets in [0, 1]"
+            )
+        return target
+
+    def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
+        """Return the share of outputs on the target's side of one half."""
+        return metrics.binary_accuracy(outputs, target, weights)
+
+
+@dataclass(frozen=True)
+class NegativeLogLikelihood(Loss):
+    """-ln p_c of each sample's class c, for a network that ends in Softmax.
+
+    Takes probabilities, not logits or log-probabilities; its gradient is -1 / p_c at c. Through
+    Softmax's true Jacobian that becomes S - onehot_c, which `SoftmaxCrossEntropy` computes in one
+    stable step. Labels are class indices (n,).
+    """
+
+    kind: ClassVar[str] = "negative_log_likelihood"
+    takes_labels: ClassVar[bool] = True
+    takes_probabilities: ClassVar[bool] = True
+    hessian_takes_target: ClassVar[bool] = True
+    metric_name: ClassVar[str] = "accuracy"
+
+    def check_outputs(self, outputs: Array) -> None:
+        """Raise if the outputs are not probabilities."""
+        if not outputs.size:
+            return
+        worst = float(np.abs(outputs.sum(axis=1, dtype=np.float64) - 1).max())
+        if outputs.min() >= 0 and worst < 1e-3:
+            return
+        kind = "log-probabilities" if outputs.max() <= 0 else "logits"
+        raise ValueError(
+            f"NegativeLogLikelihood takes probabilities, and the network's outputs look like "
+            f"{kind}: the least is {outputs.min():.4g}, and rows miss the sum 1 by up to "
+            f"{worst:.4g}. End the network with Softmax, or give logits to SoftmaxCrossEntropy"
+        )
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy(Loss):
+    """-ln S_c of each sample's class c, for logits z: ln Σ e^z - z_c, of gradient S - onehot_c.
+
+    The softmax is part of the loss. Labels are class indices (n,).
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+        See `Loss`.
+    label_smoothing : float
+        ε, at least 0 and below 1: the target of k classes becomes (1 - ε) onehot_c + ε / k, as in
+        PyTorch. By default none.
+    """
+
+    kind: ClassVar[str] = "softmax_cross_entropy"
+    takes_labels: ClassVar[bool] = True
+    metric_name: ClassVar[str] = "accuracy"
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checks.number(self.label_smoothing, "label_smoothing", at_least=0, below=1)
