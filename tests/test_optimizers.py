@@ -306,6 +306,35 @@ def test_a_layer_that_thaws_agrees_with_pytorch(isa, rng, wrap):
         np.testing.assert_allclose(net.params, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("frozen", [(0,), (1,), (0, 1), (0, 1, 2), (1, 2, 4), (2,), (4,)], ids=str)
+def test_frozen_normalisations_agree_with_pytorch(isa, rng, frozen):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    X, y = rng.standard_normal((20, 5)), rng.integers(3, size=20)
+    net = fn.Network(
+        [fn.Linear(5, 7), fn.LayerNorm(7), fn.Linear(7, 6), fn.Tanh(), fn.Linear(6, 3)],
+        "float64",
+        4,
+    )
+    theirs = torch.nn.Sequential(
+        torch.nn.Linear(5, 7), torch.nn.LayerNorm(7), torch.nn.Linear(7, 6), torch.nn.Tanh(),
+        torch.nn.Linear(6, 3),
+    ).double()  # fmt: skip
+    torch.nn.utils.vector_to_parameters(torch.tensor(net.params), theirs.parameters())
+    for i in frozen:
+        net.layers[i].trainable = False
+        theirs[i].requires_grad_(False)
+    update = torch.optim.AdamW([p for p in theirs.parameters() if p.requires_grad], 0.01)
+    for _ in range(10):
+        update.zero_grad()
+        torch.nn.functional.cross_entropy(theirs(torch.tensor(X)), torch.tensor(y)).backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.3)
+        update.step()
+    optimizer = fn.AdamW(0.01, clip_norm=0.3)
+    net.fit(X, y, optimizer=optimizer, epochs=10, batch_size=20, shuffle=False)
+    expected = torch.nn.utils.parameters_to_vector(theirs.parameters()).detach().numpy()
+    np.testing.assert_allclose(net.params, expected, rtol=1e-10, atol=1e-10)
+
+
 def test_neighbours_are_one_segment():
     parts = [(4, True), (3, True), (5, False), (2, True), (6, True)]
     state = OptimizerState().continued_for(fn.Adam(), parts, np.dtype("float32"))
