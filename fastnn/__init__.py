@@ -16,6 +16,8 @@ from fastnn.layers import (
     GELU,
     SELU,
     Abs,
+    BatchNorm,
+    Dropout,
     Identity,
     Layer,
     LayerNorm,
@@ -55,13 +57,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"  # a literal: reading the metadata of the installation takes 20 ms
 
 __all__ = [
-    "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "AdamW", "BinaryCrossEntropy", "DivergenceError",
-    "HalfSquaredError", "History", "Huber", "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear",
-    "LogSoftmax", "Loss", "MeanAbsoluteError", "MeanSquaredError", "ModelFileError",
-    "NegativeLogLikelihood", "Network", "Pinball", "Poisson", "RMSprop", "ReLU", "SiLU", "Sigmoid",
-    "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh", "__version__",
-    "build_info", "check_gradient", "get_num_threads", "initializers", "jacobians", "load",
-    "numerical_hessian", "numerical_jacobian", "schedules", "set_num_threads",
+    "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "AdamW", "BatchNorm", "BinaryCrossEntropy",
+    "DivergenceError", "Dropout", "HalfSquaredError", "History", "Huber", "Identity", "Layer",
+    "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "Loss", "MeanAbsoluteError",
+    "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network", "Pinball", "Poisson",
+    "RMSprop", "ReLU", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus",
+    "Standardize", "Tanh", "__version__", "build_info", "check_gradient", "get_num_threads",
+    "initializers", "jacobians", "load", "numerical_hessian", "numerical_jacobian", "schedules",
+    "set_num_threads",
 ]  # fmt: skip
 
 # imported when they are first used, so that `import fastnn` stays short

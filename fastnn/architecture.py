@@ -61,10 +61,12 @@ def bind(
     for i, layer in enumerate(layers):
         if isinstance(layer, Weighted):
             drawn.append(layer.initial_values(rng, _suitable_initializer(layers[i + 1 :])))
-        elif isinstance(layer, Standardize):
-            fixed.append(layer.initial_constants())
+        fixed.append(layer.initial_constants())
     _store(drawn, params, "a parameter")
-    _store(fixed, constants, "a mean or scale")
+    _store(fixed, constants, "a mean, scale or variance")
+    for layer in layers:
+        if isinstance(layer, Standardize) and not layer.scale.astype(params.dtype).all():
+            raise ValueError(f"a scale is out of the range of {params.dtype}")
 
     n_params = n_constants = 0
     for layer in layers:
@@ -72,7 +74,7 @@ def bind(
             place = slice(n_params, n_params + layer.n_params)
             layer.bind(params[place], grads[place])
             n_params = place.stop
-        elif isinstance(layer, Standardize):
+        if layer.n_constants:
             place = slice(n_constants, n_constants + layer.n_constants)
             layer.bind_constants(constants[place])
             n_constants = place.stop
@@ -91,8 +93,7 @@ def _store(values: list[Array], target: Array, what: str) -> None:
     with np.errstate(over="ignore", under="ignore"):
         target[...] = given
     overflow = np.isfinite(given) & ~np.isfinite(target)
-    underflow = (given != 0) & (target == 0)
-    if overflow.any() or (underflow.any() and what == "a mean or scale"):
+    if overflow.any():
         raise ValueError(f"{what} is out of the range of {target.dtype}")
 
 

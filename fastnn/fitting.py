@@ -15,12 +15,14 @@ from fastnn.training import History, Validation
 
 Array = NDArray[Any]
 
+MASKS = 0  # the seed's stream of the dropout masks
+
 
 class Fitting(SecondDerivatives):
     """The methods of `Network` that train it."""
 
     _optimizer_state: OptimizerState
-    _forward: tuple[Array, Array, bool] | None
+    _forward: tuple[Array, Array, bool, bool] | None
     _training_process: int
 
     def fit(
@@ -49,7 +51,7 @@ class Fitting(SecondDerivatives):
             Samples an update; the last batch of an epoch may be short, and more than n means all.
         shuffle : bool
             Whether each epoch's order is `rng.permutation(n)`, drawn one after the other from one
-            `rng = numpy.random.default_rng(seed)`.
+            `rng = numpy.random.default_rng(seed)`. Dropout's masks come from a stream of their own.
         seed : int, optional
             By default fresh entropy.
         sample_weight : array_like (n,), optional
@@ -103,7 +105,10 @@ class Fitting(SecondDerivatives):
             raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
-        rng = np.random.default_rng(_checks.seed(seed))
+        entropy = np.random.SeedSequence(_checks.seed(seed)).entropy
+        rng = np.random.default_rng(entropy)
+        # a stream of its own, so that the epochs' orders do not depend on the layers
+        masks = np.random.SeedSequence(entropy, spawn_key=(MASKS,))
         shuffle = _checks.boolean(shuffle, "shuffle")
         validation = None
         if validation_data is not None:
@@ -118,6 +123,7 @@ class Fitting(SecondDerivatives):
         progress = _checks.boolean(progress, "progress")
         threads = _checks.thread_count(n_threads)
         self._refuse_while_training()
+        self._refuse_batches_of_one(len(x), batch_size)
         self._training_process = os.getpid()
         try:
             self._forward = None  # its activations are about to be those of other parameters
@@ -129,9 +135,17 @@ class Fitting(SecondDerivatives):
                 self._model, x, target, weights, loss, optimizer, self._optimizer_state,
                 epochs=epochs, batch_size=batch_size, rng=rng if shuffle else None,
                 validation=validation, progress=progress, n_threads=threads,
+                mask_key=int(masks.generate_state(1, np.uint64)[0]),
             )  # fmt: skip
         finally:
             self._training_process = 0
+
+    def _refuse_batches_of_one(self, n: int, batch_size: int) -> None:
+        if self._model.plan.has_batch_norm and 1 in (batch_size, n % batch_size):
+            raise ValueError(
+                f"batch_size is {batch_size}, which leaves a batch of one of {n} samples; "
+                f"BatchNorm needs two or more"
+            )
 
     def _refuse_while_training(self) -> None:
         if self._training_process == os.getpid():

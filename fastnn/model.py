@@ -59,21 +59,30 @@ class Model:
         """Return the outputs if X is an array of few samples as the engine wants it, else None."""
         return _core.engine.predict_ready(self.plan, self.params, self.constants, X)
 
-    def forward(self, x: Array, n_threads: int | None) -> tuple[Array, Array]:
-        """Return every operation's output as one flat array, and a view of the last, (n, n_out)."""
+    def forward(
+        self, x: Array, n_threads: int | None, training: tuple[int, int, int] | None = None
+    ) -> tuple[Array, Array]:
+        """Return every operation's output as one flat array, and a view of the last, (n, n_out).
+
+        `training` is None for evaluation mode, else where the batch stands: the key of its dropout
+        masks, the epoch, and its first sample in it. Running statistics move then.
+        """
         activations = np.empty(len(x) * self.plan.row_width, x.dtype)
         threads = _core.thread_count(n_threads)
-        _core.engine.forward(self.plan, self.params, self.constants, x, activations, threads)
+        _core.engine.forward(
+            self.plan, self.params, self.constants, x, activations, threads, training
+        )
         outputs = activations[len(activations) - len(x) * self.plan.n_out :]
         return activations, outputs.reshape(-1, self.plan.n_out)
 
     def backward(
-        self, x: Array, activations: Array, dy: Array, grads: Array, n_threads: int | None
-    ) -> Array:
+        self, x: Array, activations: Array, dy: Array, grads: Array, n_threads: int | None,
+        training: bool = False,
+    ) -> Array:  # fmt: skip
         """Overwrite `grads` (n_params,), and return the cotangent of the input, (n, n_in)."""
         dx = np.empty_like(x)
         threads = _core.thread_count(n_threads)
         _core.engine.backward(
-            self.plan, self.params, self.constants, x, activations, dy, grads, dx, threads
+            self.plan, self.params, self.constants, x, activations, dy, grads, dx, threads, training
         )
         return dx

@@ -60,7 +60,9 @@ class Network(Fitting):
         self._model = Model(plan, params, grads, np.empty(plan.n_constants, dtype))
         architecture.bind(self._layers, params, grads, self._model.constants, rng)
         self._optimizer_state = OptimizerState()
-        self._forward: tuple[Array, Array, bool] | None = None  # input, activations, one sample?
+        self._rng = rng  # of the masks of `forward(training=True)`, from now on
+        # input, activations, one sample?, in training mode?
+        self._forward: tuple[Array, Array, bool, bool] | None = None
         self._training_process = 0  # its number, while `fit` runs; a forked child is another
         self._class_labels: list[Any] | None = None
         self._feature_names: list[str] | None = None
@@ -132,12 +134,15 @@ class Network(Fitting):
 
     # ------------------------------------------------------------------ passes
 
-    def forward(self, X: Any) -> Array:
+    def forward(self, X: Any, training: bool = False) -> Array:
         """Compute the outputs, and remember what `backward` needs.
 
         Parameters
         ----------
         X : array_like (n, in_features) or (in_features,)
+        training : bool
+            Whether to do what `fit` does with a minibatch: drop elements at random in Dropout, and
+            in BatchNorm take the batch's own statistics, and move the running ones.
 
         Returns
         -------
@@ -148,12 +153,20 @@ class Network(Fitting):
         Raises
         ------
         ValueError, TypeError
-            If X has another shape, or is not finite real numbers.
+            If X has another shape, or is not finite real numbers; or is one sample, where a
+            BatchNorm in training wants several.
         """
         x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
+        training = _checks.boolean(training, "training")
         x = x.copy()  # the caller may write into its own before `backward`
-        activations, outputs = self._model.forward(x, None)
-        self._forward = (x, activations, single)
+        place = None
+        if training:
+            self._refuse_while_training()
+            if self._model.plan.has_batch_norm and len(x) == 1:
+                raise ValueError("X is one sample; BatchNorm in training needs two or more")
+            place = (int(self._rng.integers(2**64, dtype=np.uint64)), 0, 0)
+        activations, outputs = self._model.forward(x, None, place)
+        self._forward = (x, activations, single, training)
         return outputs[0].copy() if single else outputs.copy()
 
     __call__ = forward
@@ -188,10 +201,10 @@ class Network(Fitting):
         self._refuse_while_training()
         if self._forward is None:
             raise RuntimeError("backward needs the activations of a forward pass; call forward(X)")
-        x, activations, single = self._forward
+        x, activations, single, training = self._forward
         shape = (self.out_features,) if single else (len(x), self.out_features)
         dy = _checks.shaped_array(dY, "dY", self.dtype, shape).reshape(-1, self.out_features)
-        dx = self._model.backward(x, activations, dy, self.grads, None)
+        dx = self._model.backward(x, activations, dy, self.grads, None, training)
         return dx[0] if single else dx
 
     def predict(self, X: Any, *, n_threads: int | None = None) -> Array:

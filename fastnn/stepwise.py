@@ -34,7 +34,8 @@ class StepwiseTrainer:
         self.order = np.arange(len(x))
         self.epoch_loss = self.epoch_weight = 0.0
         self.diverged = False
-        self.last_good = model.params.copy()
+        self.mask_key = 0  # of this fit's dropout masks
+        self.last_good = model.params.copy(), model.constants.copy()
 
     @property
     def running_loss(self) -> float:
@@ -67,15 +68,16 @@ class StepwiseTrainer:
 
     def _step(self, rows: NDArray[np.int64], n_threads: int) -> None:
         model, x = self.model, self.x[rows]
+        place = (self.mask_key, self.epoch, self.position)
         self.position += len(x)
-        activations, outputs = model.forward(x, n_threads)
+        activations, outputs = model.forward(x, n_threads, place)
         if not np.isfinite(outputs).all():
             return self._diverge()
         weights = None if self.weights is None else self.weights[rows]
         value, gradient = value_and_grad(self.loss, outputs, self.y[rows], weights)
         if not np.isfinite(value):
             return self._diverge()
-        model.backward(x, activations, gradient, model.grads, n_threads)
+        model.backward(x, activations, gradient, model.grads, n_threads, training=True)
         self.step += 1
         rate = self.rates
         if not isinstance(rate, float):
@@ -89,9 +91,10 @@ class StepwiseTrainer:
         self.epoch_weight += weight
 
     def _end_epoch(self) -> None:
-        if not (np.isfinite(self.model.params).all() and np.isfinite(self.epoch_loss)):
+        if not (np.isfinite(self.model.params).all() and np.isfinite(self.epoch_loss)
+                and np.isfinite(self.model.constants).all()):  # fmt: skip
             return self._diverge()
-        self.last_good[...] = self.model.params
+        self.last_good = self.model.params.copy(), self.model.constants.copy()
         divisor = self.epoch_weight if self.mean else 1
         self.losses[self.epoch] = self.epoch_loss / divisor
         self.seconds[self.epoch] = time.monotonic() - self.epoch_start
@@ -100,7 +103,7 @@ class StepwiseTrainer:
 
     def _diverge(self) -> None:
         self.diverged = True
-        self.model.params[...] = self.last_good
+        self.model.params[...], self.model.constants[...] = self.last_good
 
 
 def value_and_grad(

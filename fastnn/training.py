@@ -102,7 +102,7 @@ def fit(
     model: Model, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss,
     optimizer: Optimizer, state: OptimizerState, *, epochs: int, batch_size: int,
     rng: "np.random.Generator | None", validation: Validation | None, progress: bool,
-    n_threads: int,
+    n_threads: int, mask_key: int,
 ) -> History:  # fmt: skip
     """Train `model` in place, and `state` with it; all arguments are checked already."""
     rule = optimizer.update_rule()
@@ -119,6 +119,7 @@ def fit(
         trainer = StepwiseTrainer(
             model, x, target, weights, loss, rule, state, segments, batch_size, epochs, rng
         )
+    trainer.mask_key = mask_key
     columns: dict[str, list[float]] = {}
     show = progress_bar(epochs, len(x)) if progress else None
     try:

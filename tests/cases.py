@@ -126,6 +126,19 @@ NORMALIZATION_CASES = [
     LayerCase("layer_norm_wide", "LayerNorm", layer_norm(37, 1e-3), features=37),
 ]
 
+
+def batch_norm(features, eps=1e-5):
+    """Return the description of a batch normalisation; the oracle knows running statistics."""
+    return {"kind": "batch_norm", "features": features, "eps": eps}
+
+
+NORMALIZATION_CASES += [
+    LayerCase("batch_norm", "BatchNorm", batch_norm(6), features=6),
+    LayerCase("batch_norm_one_feature", "BatchNorm", batch_norm(1), features=1),
+    LayerCase("batch_norm_wide", "BatchNorm", batch_norm(70, 1e-2), features=70),
+    LayerCase("dropout", "Dropout", {"kind": "dropout", "p": 0.25}),
+]
+
 LAYER_CASES = LINEAR_CASES + ACTIVATION_CASES + ROW_CASES + NORMALIZATION_CASES
 
 # The name in fastnn, and the kinks, of every kind of layer.
@@ -216,6 +229,19 @@ NETWORK_CASES = [
     ),
     NetworkCase("layer_norm_last", [linear(3, 5), kind("relu"), linear(5, 4), layer_norm(4)]),
     NetworkCase("layer_norm_narrowing", [linear(2, 9), layer_norm(9), kind("silu"), linear(9, 17)]),
+    NetworkCase(
+        "batch_norm_and_dropout",
+        [
+            linear(5, 6),
+            batch_norm(6),
+            kind("tanh"),
+            kind("dropout", p=0.5),
+            linear(6, 4),
+            batch_norm(4, 0.01),
+            kind("softmax"),
+            kind("dropout", p=0.1),
+        ],
+    ),
     NetworkCase("wide_64_32_10", [linear(64, 32), kind("relu"), linear(32, 10)]),
 ]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference
 
 import fastnn as fn
 from fastnn import _core
@@ -26,6 +27,12 @@ def rng():
     return np.random.default_rng(20240229)
 
 
+def set_running_statistics(layer, description):
+    """Give a BatchNorm the constants that the oracle knows."""
+    if description["kind"] == "batch_norm":
+        layer.running_mean, layer.running_var = reference.running_statistics(description)
+
+
 @pytest.fixture
 def make_network():
     """Make a `fastnn.Network` from a NetworkCase or LayerCase of the table.
@@ -43,6 +50,8 @@ def make_network():
         net = fn.Network([getattr(fn, cls)(**args) for cls, args in constructors], dtype, seed=0)
         if params is not None:
             net.params[...] = params
+        for layer, described in zip(net.layers[-len(case.layers) :], case.layers, strict=True):
+            set_running_statistics(layer, described)
         return net
 
     return make

@@ -269,8 +269,9 @@ def close(actual, expected, dtype):
 @pytest.mark.parametrize("case", LAYER_CASES, ids=lambda case: case.name)
 def test_layers(case, dtype, rng, isa, make_network):
     params, X = sample_params(case, rng, dtype), sample_inputs(case, rng, dtype)
-    layer = make_network(case, dtype, params).layers[-1] if case.cls in (
-        "Linear", "Standardize", "LayerNorm") else getattr(fn, case.cls)(**case.args)  # fmt: skip
+    own = case.cls in ("Linear", "Standardize", "LayerNorm", "BatchNorm")  # arrays
+    net = make_network(case, dtype, params)
+    layer = net.layers[-1] if own else getattr(fn, case.cls)(**case.args)
     [(weight, _)] = reference.unpack(case.layers, params.astype(float))
     by_params = reference.jacobian(case.layers, params.astype(float), X.astype(float), "params")
     matrices = layer.dense_jacobian(X)
@@ -281,8 +282,10 @@ def test_layers(case, dtype, rng, isa, make_network):
         dense = reference.layer_jacobian(case.description, weight, x.astype(float))
         close(J.to_dense(), dense, dtype)
         close(layer.jacobian(x, wrt="params").to_dense(), expected, dtype)
-        structure = {"Linear": Dense, "Softmax": DiagonalMinusOuter,
-                     "LogSoftmax": DiagonalMinusOuter, "LayerNorm": Composed}  # fmt: skip
+        structure = {
+            "Linear": Dense, "Softmax": DiagonalMinusOuter, "LogSoftmax": DiagonalMinusOuter,
+            "LayerNorm": Composed, "Dropout": Identity,
+        }  # fmt: skip
         assert type(J) is structure.get(case.cls, Diagonal)
 
 

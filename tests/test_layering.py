@@ -43,8 +43,8 @@ PLACE = {
 }
 KERNELS = [
     "dtypes", "elementary", "packing", "tiles", "dots", "active", "gemm", "dense", "activations",
-    "softmax", "standardize", "normalization", "losses", "curvature", "jacobians",
-    "optimizers", "sampling",
+    "softmax", "standardize", "normalization", "batch_normalization", "dropout",
+    "losses", "curvature", "jacobians", "optimizers", "sampling",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import reference
 from cases import LAYER_CASES, sample_inputs, sample_params, special_inputs
+from conftest import set_running_statistics
 
 import fastnn as fn
 from fastnn import _core
@@ -22,6 +23,7 @@ def make_layer(case, params):
             layer.weight = weight
         if bias is not None:
             layer.bias = bias
+    set_running_statistics(layer, case.description)
     return layer
 
 
@@ -59,7 +61,8 @@ def test_forward_at_special_values(case, dtype, rng):
     actual = make_layer(case, params)(X)
     info = np.finfo(dtype)
     # Relative to each value, however small; sums of huge and tiny terms relative to the largest.
-    largest = {"Linear": np.abs(X).max(), "LayerNorm": np.abs(expected).max()}
+    largest = {"Linear": np.abs(X).max(), "LayerNorm": np.abs(expected).max(),
+               "BatchNorm": np.abs(expected).max()}  # fmt: skip
     atol = max(20 * info.eps * largest.get(case.cls, 0), 4 * info.smallest_subnormal)
     np.testing.assert_allclose(actual, expected, rtol=20 * info.eps, atol=atol)
 
@@ -97,7 +100,8 @@ def test_gradients_overwrite(case, dtype, rng):
     grads, dx = np.full(plan.n_params, np.nan, dtype), np.full_like(X, np.nan)
     untouched = dy.copy(), X.copy(), activations.copy()
     _core.engine.backward(plan, flat, constants, X, activations, dy, grads, dx, 1)
-    assert all(np.array_equal(a, b) for a, b in zip(untouched, (dy, X, activations), strict=True))
+    for before, after in zip(untouched, (dy, X, activations), strict=True):
+        assert np.array_equal(before, after, equal_nan=True)
     expected, _ = reference.backward(
         case.layers, params.astype(float), X.astype(float), dy.astype(float)
     )

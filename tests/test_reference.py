@@ -13,6 +13,7 @@ try:
 except ImportError:
     torch = None
 
+LINEAR = {"linear", "identity", "standardize", "batch_norm", "dropout"}
 needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
 DTYPES = [np.float32, np.float64]
 NETWORKS = cases.LAYER_CASES + cases.NETWORK_CASES  # a layer is a network of one layer
@@ -78,6 +79,13 @@ def torch_network(layers, params, x):
             n = layer["features"]
             weight, bias, params = params.split([n, n, len(params) - 2 * n])
             x = torch.nn.functional.layer_norm(x, (n,), weight, bias, layer["eps"])
+        elif layer["kind"] == "batch_norm":
+            n = layer["features"]
+            weight, bias, params = params.split([n, n, len(params) - 2 * n])
+            running = (torch.tensor(a) for a in ref.running_statistics(layer))
+            x = torch.nn.functional.batch_norm(x, *running, weight, bias, eps=layer["eps"])
+        elif layer["kind"] == "dropout":
+            continue
         else:
             x = torch_function(layer["kind"], x, **ref.hyperparameters(layer))
     return x
@@ -170,7 +178,7 @@ def test_forward_keeps_dtype_and_hands_nan_on(case, dtype):
     grads, dX = ref.backward(case.layers, params, X, np.ones_like(Y))
     assert Y.dtype == grads.dtype == dX.dtype == dtype
     assert_array_equal(np.isnan(Y).any(axis=1), [False, True, False])
-    if not {layer["kind"] for layer in case.layers} <= {"linear", "identity", "standardize"}:
+    if not {layer["kind"] for layer in case.layers} <= LINEAR:
         assert_array_equal(np.isnan(dX).any(axis=1), [False, True, False])
 
 

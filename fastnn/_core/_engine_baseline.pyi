@@ -24,7 +24,9 @@ class Plan:
     n_constants: int
     row_width: int
     max_width: int
-    def __new__(cls, operations: list[tuple[str, int, int, bool, float]]) -> Self: ...
+    has_dropout: bool
+    has_batch_norm: bool
+    def __new__(cls, operations: list[tuple[str, int, int, bool, float, float]]) -> Self: ...
 
 @final
 class Workspace:
@@ -37,6 +39,7 @@ class Trainer:
     position: int
     diverged: bool
     rates_left: int
+    mask_key: int
     losses: NDArray[np.float64]
     seconds: NDArray[np.float64]
     def __init__(
@@ -69,7 +72,13 @@ def predict(
 ) -> None: ...
 def predict_ready(plan: Plan, params: _Array, constants: _Array, x: Any) -> _Array | None: ...
 def forward(
-    plan: Plan, params: _Array, constants: _Array, x: _Array, activations: _Array, n_threads: int
+    plan: Plan,
+    params: _Array,
+    constants: _Array,
+    x: _Array,
+    activations: _Array,
+    n_threads: int,
+    training: tuple[int, int, int] | None = None,
 ) -> None: ...
 def backward(
     plan: Plan,
@@ -81,6 +90,7 @@ def backward(
     grads: _Array,
     dx: _Array,
     n_threads: int,
+    training: bool = False,
 ) -> None: ...
 def loss_and_grad(
     plan: Plan,

@@ -15,21 +15,22 @@ from fastnn.layers.activations import (
     Tanh,
 )
 from fastnn.layers.base import Layer
+from fastnn.layers.dropout import Dropout
 from fastnn.layers.linear import Linear
-from fastnn.layers.normalization import LayerNorm
+from fastnn.layers.normalization import BatchNorm, LayerNorm
 from fastnn.layers.softmax import LogSoftmax, Softmax
 from fastnn.layers.standardize import Standardize
 
 __all__ = [
-    "ELU", "GELU", "LAYERS", "SELU", "Abs", "Activation", "Identity", "Layer", "LayerNorm",
-    "LeakyReLU", "Linear", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus",
-    "Standardize", "Tanh",
+    "ELU", "GELU", "LAYERS", "SELU", "Abs", "Activation", "BatchNorm", "Dropout", "Identity",
+    "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax",
+    "Softplus", "Standardize", "Tanh",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
     layer.kind: layer
     for layer in (
-        Abs, ELU, GELU, Identity, LayerNorm, LeakyReLU, Linear, LogSoftmax, ReLU, SELU, Sigmoid,
-        SiLU, Softmax, Softplus, Standardize, Tanh,
+        Abs, BatchNorm, Dropout, ELU, GELU, Identity, LayerNorm, LeakyReLU, Linear, LogSoftmax,
+        ReLU, SELU, Sigmoid, SiLU, Softmax, Softplus, Standardize, Tanh,
     )
 }  # fmt: skip

@@ -58,7 +58,7 @@ class LeakyReLU(Activation):
 
     def operation(self, in_features: int) -> Operation:
         """Describe the layer to the engine."""
-        return (self.kind, in_features, in_features, False, self.negative_slope)
+        return (self.kind, in_features, in_features, False, self.negative_slope, 0.0)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's plain arguments, as a model file keeps them."""
@@ -88,7 +88,7 @@ class ELU(Activation):
 
     def operation(self, in_features: int) -> Operation:
         """Describe the layer to the engine."""
-        return (self.kind, in_features, in_features, False, self.alpha)
+        return (self.kind, in_features, in_features, False, self.alpha, 0.0)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's plain arguments, as a model file keeps them."""

@@ -10,8 +10,8 @@ from fastnn.jacobians import Jacobian
 
 Array = NDArray[Any]
 
-# The engine's form of a layer: kind, in_features, out_features, bias, hyper-parameter.
-Operation = tuple[str, int, int, bool, float]
+# The engine's form of a layer: kind, in_features, out_features, bias, hyper-parameter, momentum.
+Operation = tuple[str, int, int, bool, float, float]
 
 
 class Layer:
@@ -26,12 +26,13 @@ class Layer:
     in_features: int | None = None  # None where a layer takes any width and keeps it
     out_features: int | None = None
     n_params: int = 0
-    n_constants: int = 0
+    n_constants: int = 0  # numbers that the layer holds beside its parameters
     # suits a linear layer that this one follows; None: what comes after this one decides
     weight_init: ClassVar[str | None] = "xavier_uniform"
     has_kink: ClassVar[bool] = False  # whether it is not smooth where an input is 0
 
     _in_network = False
+    _constants: Array = np.empty(0)
     _trainable = True
 
     @property
@@ -181,7 +182,15 @@ class Layer:
 
     def operation(self, in_features: int) -> Operation:
         """Describe the layer to the engine, for inputs of that width."""
-        return (self.kind, in_features, self.out_features or in_features, False, 0.0)
+        return (self.kind, in_features, self.out_features or in_features, False, 0.0, 0.0)
+
+    def initial_constants(self) -> Array:
+        """Return the constants that a network takes over, (n_constants,)."""
+        return self._constants
+
+    def bind_constants(self, constants: Array) -> None:
+        """Move into a network: from now on the constants stand in this view of its own."""
+        self._constants = constants
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's plain arguments, as a model file keeps them."""
@@ -215,7 +224,12 @@ class Layer:
         return np.empty(0, dtype)
 
     def _flat_constants(self, dtype: np.dtype[Any]) -> Array:
-        return np.empty(0, dtype)
+        return self._constants.astype(dtype, copy=False)
+
+    def _read_only_constants(self) -> Array:
+        view = self._constants.view()
+        view.flags.writeable = False
+        return view
 
     def _dtype(self) -> np.dtype[Any] | None:
         """The dtype that the layer's own arrays fix, once it belongs to a network."""

@@ -57,7 +57,7 @@ class Linear(Weighted):
 
     def operation(self, in_features: int) -> Operation:
         """Describe the layer to the engine."""
-        return (self.kind, self.in_features, self.out_features, self._has_bias, 0.0)
+        return (self.kind, self.in_features, self.out_features, self._has_bias, 0.0, 0.0)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's plain arguments, as a model file keeps them."""

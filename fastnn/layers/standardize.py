@@ -64,12 +64,12 @@ class Standardize(Layer):
     @property
     def mean(self) -> Array:
         """Subtracted from each feature, (n_features,); read-only."""
-        return self._read_only()[: self.in_features]
+        return self._read_only_constants()[: self.in_features]
 
     @property
     def scale(self) -> Array:
         """Divides each feature, (n_features,); read-only."""
-        return self._read_only()[self.in_features :]
+        return self._read_only_constants()[self.in_features :]
 
     def arrays(self) -> dict[str, Array]:
         """Return mean and scale."""
@@ -80,27 +80,11 @@ class Standardize(Layer):
         """Make the layer that `config()` and `arrays()` came from."""
         return cls(**config, **arrays)
 
-    def initial_constants(self) -> Array:
-        """Return mean, then scale, as one flat array."""
-        return self._constants
-
-    def bind_constants(self, constants: Array) -> None:
-        """Move into a network: from now on the values stand in this view of its constants."""
-        self._constants = constants
-
     def __repr__(self) -> str:
         return f"Standardize({self.in_features} features)"
 
     def _by_input(self, x: Array) -> jacobians.Diagonal:
         return jacobians.Diagonal(1 / self.scale.astype(x.dtype))
-
-    def _read_only(self) -> Array:
-        view = self._constants.view()
-        view.flags.writeable = False
-        return view
-
-    def _flat_constants(self, dtype: np.dtype[Any]) -> Array:
-        return self._constants.astype(dtype, copy=False)
 
     def _dtype(self) -> np.dtype[Any] | None:
         return self._constants.dtype if self._in_network else None

@@ -1,7 +1,7 @@
 """What the layers that learn share: a weight and a bias, their own or views into a network's."""
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class Weighted(Layer):
         return {"weight": self.weight} | ({} if self.bias is None else {"bias": self.bias})
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> "Weighted":
+    def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> Self:
         """Make the layer that `config()` and `arrays()` came from."""
         layer = cls(**config)
         shapes = {"weight": layer._weight_shape}

@@ -4,7 +4,7 @@ cdef void backward_pass(
     Plan plan, const real *params, const real *constants,
     const real *x, const real *activations, Py_ssize_t rows,
     real *cotangent, real *spare, real *grads, bint accumulate, real *dx,
-    const int8_t *frozen, char *scratch, int n_threads,
+    const int8_t *frozen, char *scratch, int n_threads, bint training,
 ) noexcept nogil:
     """Turn the output's cotangent into the gradient by the parameters, and by the input.
 
@@ -13,6 +13,7 @@ cdef void backward_pass(
     overwritten, or added to, unless it is NULL; it is left as it is for operations that are
     `frozen`, which may be NULL. `dx` (rows, n_in) is overwritten; when it is NULL the pass ends at
     the lowest operation that has parameters and is not frozen.
+    `training` is whether `forward_pass` had a batch.
     """
     cdef Operation *operation
     cdef const real *op_x
@@ -51,7 +52,9 @@ cdef void backward_pass(
         elif operation.kind >= SCALE:
             if operation.kind == SCALE and learns:
                 scale_backward_params(operation, op_x, cotangent, grads, accumulate, rows)
-            if i > lowest or dx != NULL:
+            if training and operation.kind > NORMALIZE:
+                training_backward(operation, activations, rows, cotangent)
+            elif i > lowest or dx != NULL:
                 times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
                                 block_of(cotangent, operation.n_out), cotangent)
         else:
@@ -68,21 +71,22 @@ cdef double chunk_gradient(
     Plan plan, const real *params, const real *constants,
     const real *x, const real *targets, const int64_t *labels, const real *weights,
     Py_ssize_t rows, const Loss *loss, double scale, real *grads, bint accumulate,
-    const int8_t *frozen, real *workspace, char *scratch, int n_threads,
+    const int8_t *frozen, real *workspace, char *scratch, int n_threads, const Batch *batch,
 ) noexcept nogil:
     """Forward, loss and backward for some rows of a minibatch.
 
     Returns the weighted sum of their losses; overwrites `grads` with `scale` times its gradient, or
     adds to it, except for operations that are `frozen` (NULL where none is). `workspace` has room
-    for rows * plan.gradient_width().
+    for rows * plan.gradient_width(). `batch` is NULL in evaluation mode.
     """
     cdef real *cotangent = workspace + plan.row_width * rows
     cdef real *y_pred = cotangent - plan.n_out * rows  # the last of the activations
     cdef double total
-    forward_pass(plan, params, constants, x, workspace, y_pred, rows, scratch, n_threads)
+    forward_pass(plan, params, constants, x, workspace, y_pred, rows, scratch, n_threads,
+                 batch)
     total = loss_and_cotangent(
         loss, y_pred, targets, labels, weights, rows, plan.n_out, scale, cotangent)
     backward_pass(plan, params, constants, x, workspace, rows, cotangent,
                   cotangent + plan.max_width * rows, grads, accumulate, <real *>NULL,
-                  frozen, scratch, n_threads)
+                  frozen, scratch, n_threads, batch != NULL)
     return total

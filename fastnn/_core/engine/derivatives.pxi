@@ -36,7 +36,8 @@ cdef void fill_jacobian(
     while first < n:
         samples = min(chunk, n - first)
         y = activations + plan.operations[plan.n_operations - 1].output * samples
-        forward_pass(plan, params, constants, x, activations, y, samples, workspace, n_threads)
+        forward_pass(plan, params, constants, x, activations, y, samples, workspace, n_threads,
+                     no_batch())
         if outputs != NULL:
             memcpy(outputs + first * plan.n_out, y, samples * plan.n_out * sizeof(real))
         if by_params:
@@ -168,7 +169,7 @@ def sample_vjp(
             forward_pass(
                 plan, data(params), data(constants), &x[first, 0], activations,
                 activations + plan.operations[plan.n_operations - 1].output * samples,
-                samples, workspace.data, n_threads)
+                samples, workspace.data, n_threads, no_batch())
             pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, 1,
                       plan.n_operations - 1, plan.first_trainable,
                       block_of(&cotangent[first, 0], plan.n_out), blocks, slopes, <real *>NULL,
@@ -203,7 +204,7 @@ def jvp(
             forward_pass(
                 plan, data(params), data(constants), &x[first, 0], activations,
                 activations + plan.operations[plan.n_operations - 1].output * samples,
-                samples, workspace.data, n_threads)
+                samples, workspace.data, n_threads, no_batch())
             if not tangent_pass(
                     plan, data(params), data(constants), along, &x[first, 0],
                     &x_tangent[first, 0] if by_input else <const real *>NULL, activations,
@@ -234,14 +235,14 @@ def vjp(
             forward_pass(
                 plan, data(params), data(constants), &x[first, 0], activations,
                 activations + plan.operations[plan.n_operations - 1].output * samples,
-                samples, workspace.data, n_threads)
+                samples, workspace.data, n_threads, no_batch())
             memcpy(dy, &cotangent[first, 0], samples * plan.n_out * sizeof(real))
             backward_pass(
                 plan, data(params), data(constants), &x[first, 0], activations, samples,
                 dy, dy + chunk * plan.max_width,
                 <real *>NULL if by_input else writable(grads), True,
                 &dx[first, 0] if by_input else <real *>NULL, <const int8_t *>NULL,
-                workspace.data, n_threads)
+                workspace.data, n_threads, False)
             first += samples
     give_back(workspace)
 
@@ -292,7 +293,7 @@ def hvp(
             if weighted:
                 weight_data = &weight_view[first]
             forward_pass(plan, data(params), data(constants), &x[first, 0], activations,
-                         activations + last, samples, workspace.data, n_threads)
+                         activations + last, samples, workspace.data, n_threads, no_batch())
             tangent_pass(plan, data(params), data(constants), data(direction), &x[first, 0],
                          <const real *>NULL, activations, tangents, tangents + last, samples,
                          workspace.data, n_threads)
@@ -374,7 +375,7 @@ def gram(
                 weight_data = &weight_view[first]
             y = activations + plan.operations[plan.n_operations - 1].output * samples
             forward_pass(plan, data(params), data(constants), &x[first, 0], activations, y,
-                         samples, workspace.data, n_threads)
+                         samples, workspace.data, n_threads, no_batch())
             loss_root(&loss, y, target_data, label_data, weight_data, scale, root, samples,
                       plan.n_out)
             pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, r,

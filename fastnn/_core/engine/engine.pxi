@@ -6,7 +6,7 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange, threadid
 from libc.math cimport isfinite
-from libc.stdint cimport int8_t, int32_t, int64_t, uintptr_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -14,10 +14,13 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from fastnn._core.kernels.active cimport active_pays, product_of_active, times_active
 from fastnn._core.kernels.activations cimport (
     NOT_AN_ACTIVATION, RELU, activation_backward, activation_forward, activation_kind)
+from fastnn._core.kernels.batch_normalization cimport (
+    batch_normalize, batch_normalize_backward, running_normalize)
 from fastnn._core.kernels.curvature cimport (
     add_activation_curvature, add_log_softmax_curvature, add_softmax_curvature, loss_curvature,
     loss_rank, loss_root, root_is_shared)
 from fastnn._core.kernels.dense cimport dense_backward_input, dense_backward_params, dense_forward
+from fastnn._core.kernels.dropout cimport dropout_forward, hashed
 from fastnn._core.kernels.dtypes cimport is_finite, real
 from fastnn._core.kernels.elementary cimport (
     erf, exp, expm1_of_negative, log, log1p_of_unit, normal_cdf, sigmoid, tanh)

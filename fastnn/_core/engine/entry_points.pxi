@@ -4,29 +4,39 @@
 
 def forward(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    real[::1] activations, int n_threads,
+    real[::1] activations, int n_threads, tuple training=None,
 ):
-    """Overwrite `activations` (n * row_width,) with every operation's output, (n, width) each."""
+    """Overwrite `activations` (n * row_width,) with every operation's output, (n, width) each.
+
+    `training` is None for evaluation mode; else the rows are a batch, and it holds the key of the
+    dropout masks, the epoch, and the batch's first sample in it. Running statistics move then.
+    """
     cdef Py_ssize_t n = x.shape[0]
     cdef Workspace workspace = take_workspace(gemm_workspace(n_threads))
+    cdef Batch batch
     cdef real *out
     if n == 0:
         return
+    if training is not None:
+        batch.key = batch_key(training[0], training[1], training[2])
+        batch.first = 0
+        batch.running = <void *>data(constants)
     out = &activations[0] + plan.operations[plan.n_operations - 1].output * n
     with nogil:
         forward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], out, n,
-                     workspace.data, n_threads)
+                     workspace.data, n_threads, &batch if training is not None else no_batch())
     give_back(workspace)
 
 
 def backward(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
     const real[::1] activations, const real[:, ::1] dy, real[::1] grads, real[:, ::1] dx,
-    int n_threads,
+    int n_threads, bint training=False,
 ):
     """Overwrite `grads` (n_params,) and `dx` (n, n_in) from the cotangent `dy` (n, n_out).
 
-    `activations` are those that `forward` wrote for the same parameters and `x`.
+    `activations` are those that `forward` wrote for the same parameters and `x`, in the same
+    mode.
     """
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
@@ -40,7 +50,7 @@ def backward(
         memcpy(cotangent, &dy[0, 0], n * plan.n_out * sizeof(real))
         backward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], n,
                       cotangent, cotangent + n * plan.max_width, writable(grads), False, &dx[0, 0],
-                      <const int8_t *>NULL, workspace.data, n_threads)
+                      <const int8_t *>NULL, workspace.data, n_threads, training)
     give_back(workspace)
 
 
@@ -90,7 +100,7 @@ def loss_and_grad(
                 plan, data(params), data(constants), &x[first, 0], target_data, label_data,
                 weight_data, min(chunk, n - first), &loss, scale, writable(grads), first > 0,
                 <const int8_t *>NULL, <real *>(workspace.data + scratch_bytes), workspace.data,
-                n_threads)
+                n_threads, no_batch())
             first += chunk
     give_back(workspace)
     return scale * total

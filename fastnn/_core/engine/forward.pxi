@@ -1,14 +1,38 @@
 # The forward pass: each operation reads the previous one's output and writes its own.
 
+cdef struct Batch:            # rows that go forward in training mode
+    uint64_t key              # of the batch's dropout masks
+    Py_ssize_t first          # place of the first row in the batch
+    void *running             # the constants, to move the running statistics in
+
+
+cdef extern from *:
+    """
+    /* NULL; a constant that the compiler sees would have it make a copy of the whole pass. */
+    static inline void *hidden_null(void) { void *p = 0; __asm__("" : "+r"(p)); return p; }
+    """
+    void *hidden_null() nogil
+
+
+cdef inline const Batch *no_batch() noexcept nogil:
+    """What stands for evaluation mode."""
+    return <const Batch *>hidden_null()
+
+
+cdef inline uint64_t batch_key(uint64_t key, Py_ssize_t epoch, Py_ssize_t position) noexcept nogil:
+    """The key of the batch that begins at that sample of an epoch."""
+    return hashed(hashed(key, epoch), position)
+
+
 cdef void forward_pass(
     Plan plan, const real *params, const real *constants,
     const real *x, real *activations, real *out, Py_ssize_t rows,
-    char *scratch, int n_threads,
+    char *scratch, int n_threads, const Batch *batch,
 ) noexcept nogil:
     """Run `rows` samples through the network.
 
     `activations` receives every operation's output, (rows, width) one after the other, but for the
-    last one's, which goes to `out`.
+    last one's, which goes to `out`. `batch` is NULL in evaluation mode.
     """
     cdef Operation *operation
     cdef real *y
@@ -32,9 +56,9 @@ cdef void forward_pass(
         elif operation.kind == SCALE:
             scale_forward(x, params + operation.weight, params + operation.bias, y,
                           rows, operation.n_in)
-        elif operation.kind == NORMALIZE:
-            normalize_forward(x, <real>operation.alpha, y, activations + operation.kept * rows,
-                              rows, operation.n_in)
+        elif operation.kind > SCALE:
+            normalization_forward(operation, i, constants, x, y,
+                                  activations + operation.kept * rows, rows, batch)
         else:
             activation_forward(
                 operation.kind, <real>operation.alpha, x, y, rows * operation.n_in)

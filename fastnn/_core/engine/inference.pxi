@@ -98,5 +98,6 @@ cdef void predict_blocks(
     cdef Py_ssize_t first = 0
     while first < n:
         forward_pass(plan, params, constants, x + first * plan.n_in, activations,
-                     out + first * plan.n_out, min(block, n - first), workspace, n_threads)
+                     out + first * plan.n_out, min(block, n - first), workspace, n_threads,
+                     no_batch())
         first += block

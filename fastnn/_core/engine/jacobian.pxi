@@ -155,6 +155,10 @@ cdef Block below_last_linear(
                         slopes[s * r + j] = 1 / constants[operation.bias + j]
             elif operation.kind == SCALE:
                 copy_blocks(params + operation.weight, 0, slopes, samples, r)
+            elif operation.kind == BATCH_NORMALIZE:
+                copy_blocks(activations + operation.kept * samples, 0, slopes, samples, r)
+            elif operation.kind == DROPOUT:
+                continue
             else:
                 slopes_of(operation, op_x, op_y, slopes, samples)
             diagonal_times(slopes, block, samples, r, width)

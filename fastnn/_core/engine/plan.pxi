@@ -11,6 +11,8 @@ cdef enum OperationKind:  # beside the activations, which number from zero
     LOG_SOFTMAX
     SCALE      # y = w x + b, column by column
     NORMALIZE  # each row by its own mean and deviation
+    BATCH_NORMALIZE  # each column, by the batch's or by running statistics
+    DROPOUT
 
 
 cdef struct Operation:
@@ -18,9 +20,10 @@ cdef struct Operation:
     Py_ssize_t n_in
     Py_ssize_t n_out
     Py_ssize_t weight  # offset of the weight in params; of the mean in constants
-    Py_ssize_t bias    # offset of the bias in params, -1 without; of the scale in constants
+    Py_ssize_t bias    # of the bias in params, -1 without; of scale or variance in constants
     bint relu          # a linear layer's output goes through ReLU
-    double alpha       # the one hyper-parameter of LeakyReLU and ELU; eps of a normalisation
+    double alpha       # of LeakyReLU and ELU; eps of a normalisation; Dropout's probability
+    double momentum    # of running statistics
     Py_ssize_t output  # the output's offset in the activations of one row
     Py_ssize_t kept    # that of what the operation keeps for its derivatives, before its output
 
@@ -31,7 +34,7 @@ cdef class Plan:
 
     Parameters
     ----------
-    operations : list of (kind, in_features, out_features, bias, alpha)
+    operations : list of (kind, in_features, out_features, bias, alpha, momentum)
         As `Layer.operation` returns them; the widths are trusted to fit.
     """
 
@@ -44,6 +47,8 @@ cdef class Plan:
     cdef readonly Py_ssize_t row_width   # all activations of one sample
     cdef readonly Py_ssize_t max_width   # the widest input or output
     cdef bint has_scales                 # whether columns are scaled by parameters
+    cdef readonly bint has_dropout
+    cdef readonly bint has_batch_norm    # whose batches go through the network as a whole
     cdef Py_ssize_t first_trainable      # the lowest operation that has parameters
 
     def __cinit__(self, list operations):
@@ -52,26 +57,29 @@ cdef class Plan:
         if self.operations == NULL:
             raise MemoryError
         self.first_trainable = 2 * len(operations)
-        for kind, n_in, n_out, bias, alpha in operations:
+        for kind, n_in, n_out, bias, alpha, momentum in operations:
             code = operation_kind(kind)
             if code == RELU and self.n_operations and self.after_linear():
                 self.operations[self.n_operations - 1].relu = True
                 continue
-            self.add(code, n_in, n_out, bias, alpha)
-            if code == NORMALIZE:
-                self.add(SCALE, n_out, n_out, True, 0)
+            self.add(code, n_in, n_out, bias, alpha, momentum)
+            if code == NORMALIZE or code == BATCH_NORMALIZE:
+                self.add(SCALE, n_out, n_out, True, 0, 0)
         self.n_in = self.operations[0].n_in
         self.n_out = self.operations[self.n_operations - 1].n_out
 
     def __dealloc__(self):
         free(self.operations)
 
-    cdef void add(self, int kind, Py_ssize_t n_in, Py_ssize_t n_out, bint bias, double alpha):
+    cdef void add(
+        self, int kind, Py_ssize_t n_in, Py_ssize_t n_out, bint bias, double alpha, double momentum,
+    ):
         cdef Operation *operation = &self.operations[self.n_operations]
         operation.kind = kind
         operation.n_in = n_in
         operation.n_out = n_out
         operation.alpha = alpha
+        operation.momentum = momentum
         operation.kept = self.row_width
         operation.bias = -1
         if kind == DENSE or kind == SCALE:
@@ -82,12 +90,13 @@ cdef class Plan:
                 self.n_params += n_out
             self.first_trainable = min(self.first_trainable, self.n_operations)
             self.has_scales |= kind == SCALE
-        elif kind == STANDARDIZE:
+        elif kind == STANDARDIZE or kind == BATCH_NORMALIZE:
             operation.weight = self.n_constants
             operation.bias = self.n_constants + n_in
             self.n_constants += 2 * n_in
-        elif kind == NORMALIZE:
-            self.row_width += 1
+        self.has_batch_norm |= kind == BATCH_NORMALIZE
+        self.has_dropout |= kind == DROPOUT
+        self.row_width += kept_width(kind, n_out)
         operation.output = self.row_width
         self.row_width += n_out
         self.max_width = max(self.max_width, n_in, n_out)
@@ -149,9 +158,17 @@ cdef inline bint has_params(const Operation *operation) noexcept nogil:
     return operation.kind == DENSE or operation.kind == SCALE
 
 
+cdef Py_ssize_t kept_width(int kind, Py_ssize_t n) noexcept nogil:
+    """What an operation keeps for its derivatives, for each row."""
+    if kind == NORMALIZE:
+        return 1
+    return n if kind == BATCH_NORMALIZE or kind == DROPOUT else 0
+
+
 cdef int operation_kind(str name) except -1:
     cdef int kind = activation_kind(name)
     if kind != NOT_AN_ACTIVATION:
         return kind
     return {"linear": DENSE, "standardize": STANDARDIZE, "softmax": SOFTMAX,
-            "log_softmax": LOG_SOFTMAX, "layer_norm": NORMALIZE}[name]
+            "log_softmax": LOG_SOFTMAX, "layer_norm": NORMALIZE,
+            "batch_norm": BATCH_NORMALIZE, "dropout": DROPOUT}[name]

@@ -1,6 +1,7 @@
-# Normalisation, and scale and shift, in the passes. Each has a symmetric Jacobian at a sample, so
-# that one function carries cotangents down and tangents up, for one row a sample as for blocks of
-# rows. It is no inline function: a call costs little beside it, and its code stands once.
+# Normalisation, scale and shift, and dropout in the passes. In evaluation mode each has a symmetric
+# Jacobian at a sample, so that one function carries cotangents down and tangents up, for one row a
+# sample as for blocks of rows. These are no inline functions: a call costs little beside them, and
+# their code stands once.
 
 cdef struct Block:    # (r, width) for each sample
     const void *rows  # NULL for the identity
@@ -21,6 +22,44 @@ cdef inline Block identity() noexcept nogil:
     return block
 
 
+cdef void normalization_forward(
+    const Operation *operation, Py_ssize_t number, const real *constants, const real *x, real *y,
+    real *kept, Py_ssize_t rows, const Batch *batch,
+) noexcept nogil:
+    """Overwrites y, and `kept` with what the derivatives need."""
+    cdef Py_ssize_t n = operation.n_in
+    cdef real *running
+    if operation.kind == NORMALIZE:
+        normalize_forward(x, <real>operation.alpha, y, kept, rows, n)
+    elif operation.kind == DROPOUT:
+        if batch == NULL:
+            memcpy(y, x, rows * n * sizeof(real))
+        else:
+            dropout_forward(x, operation.alpha, hashed(batch.key, number), batch.first, y, kept,
+                            rows, n)
+    elif batch == NULL:
+        running_normalize(x, constants + operation.weight, constants + operation.bias,
+                          operation.alpha, y, kept, rows, n)
+    else:
+        running = <real *>batch.running
+        batch_normalize(x, operation.alpha, operation.momentum, running + operation.weight,
+                        running + operation.bias, y, kept, rows, n)
+
+
+cdef void training_backward(
+    const Operation *operation, const real *activations, Py_ssize_t rows, real *cotangent,
+) noexcept nogil:
+    """The chain rule in place, where it is another in training mode than in evaluation."""
+    cdef const real *kept = activations + operation.kept * rows
+    cdef const real *y = activations + operation.output * rows
+    cdef Py_ssize_t i
+    if operation.kind == BATCH_NORMALIZE:
+        batch_normalize_backward(y, kept, cotangent, cotangent, rows, operation.n_out)
+    else:
+        for i in range(rows * operation.n_out):
+            cotangent[i] *= kept[i]
+
+
 cdef Block times_symmetric(
     const Operation *operation, const real *params, const real *activations, Py_ssize_t samples,
     Py_ssize_t r, Block block, real *out,
@@ -39,6 +78,12 @@ cdef Block times_symmetric(
     if operation.kind == SCALE:
         scale_rows(params + operation.weight, rows, False, out,
                    (1 if stride == 0 else samples) * r, n)
+        return block_of(out, stride)
+    if operation.kind == BATCH_NORMALIZE:
+        scale_rows(kept, rows, False, out, (1 if stride == 0 else samples) * r, n)
+        return block_of(out, stride)
+    if operation.kind == DROPOUT:  # the identity
+        copy_blocks(rows, stride, out, 1 if stride == 0 else samples, r * n)
         return block_of(out, stride)
     for s in range(samples - 1, -1, -1):
         for k in range(r):

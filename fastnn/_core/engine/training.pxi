@@ -9,7 +9,7 @@
 # c) The learning rates of the updates ahead are handed in, as one number or as an array; the engine
 #    knows no schedule, and `run` comes back when an array is used up.
 # d) At the end of an epoch the parameters are checked and copied. If the loss or the parameters
-#    are no longer finite, the copy of the last good epoch comes back.
+#    are no longer finite, the copy of the last good epoch comes back. So do running statistics.
 
 @cython.final
 cdef class Trainer:
@@ -52,7 +52,9 @@ cdef class Trainer:
     cdef bint is_float
     cdef void *params
     cdef void *grads
-    cdef const void *constants
+    cdef void *constants
+    cdef Py_ssize_t running_bytes  # of constants that training changes
+    cdef public uint64_t mask_key  # of this fit's dropout masks
     cdef const void *x
     cdef const void *targets
     cdef const int64_t *labels
@@ -75,6 +77,7 @@ cdef class Trainer:
     cdef int n_threads
     cdef int64_t *order
     cdef void *last_good
+    cdef char *last_good_running
     cdef char *workspace
     cdef char *scratch
     cdef double batch_loss
@@ -129,20 +132,27 @@ cdef class Trainer:
         self.step = step
         self.n_samples = x.shape[0]
         self.batch_size = batch_size
-        self.chunk = min(plan.chunk_rows(itemsize), batch_size)
+        self.chunk = batch_size
+        if plan.has_batch_norm:
+            self.running_bytes = plan.n_constants * itemsize
+        else:
+            self.chunk = min(plan.chunk_rows(itemsize), batch_size)
         self.random = NULL
         if bit_generator is not None:
             self.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         self.diverged = False
         self.memory = Workspace(
-            scratch_bytes + params_bytes + self.n_samples * sizeof(int64_t) + 4 * 64
+            scratch_bytes + params_bytes + self.running_bytes + 4 * 64
+            + self.n_samples * sizeof(int64_t)
             + self.chunk * (sizeof(int64_t) + itemsize * (
                 plan.n_in + plan.n_out + 1 + plan.gradient_width())))
         self.scratch = self.memory.data
         self.last_good = aligned(self.scratch + scratch_bytes)
-        self.order = <int64_t *>aligned(<char *>self.last_good + params_bytes)
+        self.last_good_running = <char *>self.last_good + params_bytes
+        self.order = <int64_t *>aligned(self.last_good_running + self.running_bytes)
         self.workspace = aligned(<char *>(self.order + self.n_samples))
         memcpy(self.last_good, self.params, params_bytes)
+        memcpy(self.last_good_running, self.constants, self.running_bytes)
 
     @property
     def running_loss(self):
@@ -224,6 +234,8 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     cdef const real *weights = <const real *>t.weights
     cdef const int64_t *order = t.order + t.position
     cdef double scale = 1
+    cdef bint in_batch = plan.has_dropout or plan.has_batch_norm
+    cdef Batch batch
     cdef Py_ssize_t i
 
     if within == 0:
@@ -258,10 +270,15 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
             gather_rows(weights, order, gathered_weights, rows, 1)
             weights = gathered_weights
 
+    if in_batch:
+        batch.key = batch_key(t.mask_key, t.epoch, t.position - within)
+        batch.first = within
+        batch.running = t.constants
     t.batch_loss += chunk_gradient(
         plan, params, <const real *>t.constants, x, targets, labels, weights, rows,
         &t.loss, scale, <real *>t.grads, within > 0,
-        t.frozen, activations, t.scratch, t.n_threads)
+        t.frozen, activations, t.scratch, t.n_threads,
+        &batch if in_batch else no_batch())
     t.position += rows
     if within + rows == batch_rows:
         if isfinite(t.batch_loss):
@@ -279,10 +296,12 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
 
 
 cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:
-    if not (is_finite(params, n_params) and isfinite(t.epoch_loss)):
+    if not (is_finite(params, n_params) and isfinite(t.epoch_loss)
+            and is_finite(<real *>t.constants, t.running_bytes // <Py_ssize_t>sizeof(real))):
         diverge(t, n_params, params)
         return
     memcpy(t.last_good, params, n_params * sizeof(real))
+    memcpy(t.last_good_running, t.constants, t.running_bytes)
     t.loss_of_epoch[t.epoch] = (
         t.epoch_loss / t.epoch_weight if t.loss.mean else t.epoch_loss)
     t.seconds_of_epoch[t.epoch] = now() - t.epoch_start
@@ -293,6 +312,7 @@ cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil
 cdef void diverge(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:
     t.diverged = True
     memcpy(params, t.last_good, n_params * sizeof(real))
+    memcpy(t.constants, t.last_good_running, t.running_bytes)
 
 
 cdef inline double now() noexcept nogil:
