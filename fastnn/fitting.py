@@ -105,10 +105,7 @@ class Fitting(SecondDerivatives):
             raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
-        entropy = np.random.SeedSequence(_checks.seed(seed)).entropy
-        rng = np.random.default_rng(entropy)
-        # a stream of its own, so that the epochs' orders do not depend on the layers
-        masks = np.random.SeedSequence(entropy, spawn_key=(MASKS,))
+        rng = np.random.default_rng(_checks.seed(seed))
         shuffle = _checks.boolean(shuffle, "shuffle")
         validation = None
         if validation_data is not None:
@@ -135,10 +132,17 @@ class Fitting(SecondDerivatives):
                 self._model, x, target, weights, loss, optimizer, self._optimizer_state,
                 epochs=epochs, batch_size=batch_size, rng=rng if shuffle else None,
                 validation=validation, progress=progress, n_threads=threads,
-                mask_key=int(masks.generate_state(1, np.uint64)[0]),
+                mask_key=self._mask_key(seed),
             )  # fmt: skip
         finally:
             self._training_process = 0
+
+    def _mask_key(self, seed: int | None) -> int:
+        """Draw the key of a fit's dropout masks; its own stream leaves the epochs' orders alone."""
+        if not self._model.plan.has_dropout:
+            return 0
+        stream = np.random.SeedSequence(seed, spawn_key=(MASKS,))
+        return int(stream.generate_state(1, np.uint64)[0])
 
     def _refuse_batches_of_one(self, n: int, batch_size: int) -> None:
         if self._model.plan.has_batch_norm and 1 in (batch_size, n % batch_size):

@@ -27,8 +27,8 @@ class Network(Fitting):
     Parameters
     ----------
     layers : sequence of Layer
-        Each belongs to this network from now on. At least one of them (a Linear or Standardize)
-        must say its width.
+        Each belongs to this network from now on. At least one of them (such as a Linear or
+        Standardize) must say its width.
     dtype : {"float32", "float64"}
         Of parameters, inputs and outputs.
     seed : int, optional
@@ -77,8 +77,8 @@ class Network(Fitting):
 
     @property
     def params(self) -> Array:
-        """All parameters, (n_params,), writable: for each linear layer its weight row by row, then
-        its bias. The layers' arrays are views into it; assigning copies into it."""
+        """All parameters, (n_params,), writable: for each layer that has them its weight row by
+        row, then its bias. The layers' arrays are views into it; assigning copies into it."""
         return self._model.params
 
     @params.setter
