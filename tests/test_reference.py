@@ -5,6 +5,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import reference as ref
+import reference_optimizers
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
@@ -313,11 +314,17 @@ def test_loss_values_by_hand():
 def test_optimizer_agrees_with_torch_over_50_steps(case):
     generator = rng()
     params = generator.standard_normal(12)
-    params_torch, ours = leaf(params), getattr(ref, case.cls)(**case.args)
+    params_torch, ours = leaf(params), getattr(reference_optimizers, case.cls)(**case.args)
     args = {"lr" if name == "learning_rate" else name: v for name, v in case.args.items()}
+    l1, norm, value = (args.pop(name, None) for name in ("l1", "clip_norm", "clip_value"))
     theirs = getattr(torch.optim, case.cls)([params_torch], **args)
     for target in generator.standard_normal((50, 12)):
         params_torch.grad = torch.tensor(params - target)
+        if norm:
+            torch.nn.utils.clip_grad_norm_([params_torch], norm)
+        if value:
+            torch.nn.utils.clip_grad_value_([params_torch], value)
+        params_torch.grad += (l1 or 0) * params_torch.detach().sign()
         theirs.step()
         params = ours.step(params, params - target)
         assert_close(params, params_torch.detach())
@@ -345,7 +352,8 @@ def test_training_agrees_with_torch(reduction):
         history_torch.append(total)
     trained, history = ref.train(
         case.layers, params, X, y, loss="softmax_cross_entropy", reduction=reduction, epochs=5,
-        optimizer=ref.SGD(0.1, momentum=0.9), batch_size=4, rng=np.random.default_rng(3),
+        optimizer=reference_optimizers.SGD(0.1, momentum=0.9), batch_size=4,
+        rng=np.random.default_rng(3),
     )  # fmt: skip
     assert_close(trained, params_torch.detach())
     assert_close(history, history_torch)
@@ -356,7 +364,8 @@ def test_training_by_hand():
     # losses 1/2 and 0, gradient -1, w = 1/4; then loss (7/4)²/2, gradient -7/4, w = 11/16.
     trained, history = ref.train(
         [cases.linear(1, 1, bias=False)], [0.0], [[1], [2], [1]], [1, 0, 2], epochs=1,
-        loss="half_squared_error", optimizer=ref.SGD(0.25), batch_size=2, reduction="sum",
+        loss="half_squared_error", optimizer=reference_optimizers.SGD(0.25), batch_size=2,
+        reduction="sum",
     )  # fmt: skip
     assert trained == [11 / 16]
     assert history == [1 / 2 + 49 / 32]
