@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _core, initializers, jacobians
+from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.layers import (
     ELU,
     GELU,
@@ -51,12 +52,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"  # a literal: reading the metadata of the installation takes 20 ms
 
 __all__ = [
-    "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "BinaryCrossEntropy", "DivergenceError",
-    "HalfSquaredError", "History", "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear",
-    "LogSoftmax", "Loss", "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network",
-    "ReLU", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh",
-    "__version__", "build_info", "check_gradient", "get_num_threads", "initializers", "jacobians",
-    "load", "numerical_hessian", "numerical_jacobian", "set_num_threads",
+    "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "BinaryCrossEntropy", "Callback",
+    "DivergenceError", "EarlyStopping", "HalfSquaredError", "History", "Identity", "Layer",
+    "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "Loss", "MeanSquaredError", "ModelFileError",
+    "NegativeLogLikelihood", "Network", "ReLU", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy",
+    "Softplus", "Standardize", "Tanh", "__version__", "build_info", "check_gradient",
+    "get_num_threads", "initializers", "jacobians", "load", "numerical_hessian",
+    "numerical_jacobian", "set_num_threads",
 ]  # fmt: skip
 
 # imported when they are first used, so that `import fastnn` stays short

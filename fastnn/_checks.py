@@ -202,6 +202,24 @@ def pair(value: Any, name: str) -> tuple[Any, Any]:
     return value[0], value[1]
 
 
+def share(value: Any, name: str, otherwise: str) -> float:
+    """Check a share, above 0 and below 1; the error speaks of what else is taken."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        kind = type(value).__name__
+        raise TypeError(f"{name} is a {kind}; {otherwise} or a share below 1 is wanted")
+    return number(value, name, above=0, below=1)
+
+
+def sequence_of(value: Any, name: str, kind: type) -> tuple[Any, ...]:
+    """Check a list or tuple of instances of a class."""
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{name} is {value!r}; a list of {kind.__name__} objects is wanted")
+    for i, item in enumerate(value):
+        if not isinstance(item, kind):
+            raise TypeError(f"{name}[{i}] is {item!r}; a {kind.__name__} object is wanted")
+    return tuple(value)
+
+
 def number(
     value: Any, name: str, *, above: float = -np.inf, at_least: float = -np.inf,
     below: float = np.inf,

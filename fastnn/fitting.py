@@ -1,18 +1,23 @@
 """How a network is trained: the public door to the fit loop, which checks what it is given."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core, training
+from fastnn import _checks, _core, training, validation
+from fastnn.callbacks import Callback
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.optimizers import SGD, Adam, Optimizer, OptimizerState
 from fastnn.second_derivatives import SecondDerivatives
-from fastnn.training import History, Validation
+from fastnn.training import History
+from fastnn.validation import Metric, Validation
 
 Array = NDArray[Any]
+
+SPLIT = 1  # the seed's stream that chooses held-out samples
 
 
 class Fitting(SecondDerivatives):
@@ -26,8 +31,9 @@ class Fitting(SecondDerivatives):
         self, X: Any, y: Any, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
         optimizer: Optimizer = SGD(0.1, momentum=0.9), epochs: int = 20,  # noqa: B008
         batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
-        validation_data: tuple[Any, Any] | None = None, progress: bool | None = None,
-        n_threads: int | None = None,
+        validation_data: tuple[Any, Any] | float | None = None,
+        metrics: Sequence[str | Metric] = (), callbacks: Sequence[Callback] = (),
+        progress: bool | None = None, n_threads: int | None = None,
     ) -> History:  # fmt: skip
         """Train on minibatches, from where the parameters are.
 
@@ -50,8 +56,15 @@ class Fitting(SecondDerivatives):
             `rng = numpy.random.default_rng(seed)`.
         seed : int, optional
             By default fresh entropy.
-        validation_data : (X, y), optional
-            Held-out samples, measured after each epoch.
+        validation_data : (X, y), or float, optional
+            Held-out samples, measured after each epoch; or the share of samples to hold out,
+            between 0 and 1, drawn from the seed, of each class alike if the loss takes labels.
+        metrics : sequence of {"accuracy", "rmse", "r2"} or of functions, optional
+            Measured on the held-out samples after each epoch, beside the loss and its own figure: a
+            function of the outputs (n, out_features) and of y, which returns a number. In the
+            History, "val_" stands before the name.
+        callbacks : sequence of Callback, optional
+            Such as `EarlyStopping()`; called in order, before and after each epoch.
         progress : bool, optional
             Show a progress bar on standard error; by default if that is a terminal.
         n_threads : int, optional
@@ -87,15 +100,28 @@ class Fitting(SecondDerivatives):
             raise TypeError(f"optimizer is {optimizer!r}; SGD(…) or Adam(…) is wanted")
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
-        rng = np.random.default_rng(_checks.seed(seed))
+        entropy = np.random.SeedSequence(_checks.seed(seed)).entropy
+        rng = np.random.default_rng(entropy)
         shuffle = _checks.boolean(shuffle, "shuffle")
-        validation = None
-        if validation_data is not None:
+        held_out = None
+        if isinstance(validation_data, tuple | list):
             name = "validation_data"
             X_held_out, y_held_out = _checks.pair(validation_data, name)
-            held_out = _checks.samples(X_held_out, f"{name}[0]", self.dtype, self.in_features)
-            target_held_out = self._target(loss, held_out, y_held_out, f"{name}[1]")
-            validation = Validation(held_out, target_held_out, loss)
+            x_held_out = _checks.samples(X_held_out, f"{name}[0]", self.dtype, self.in_features)
+            target_held_out = self._target(loss, x_held_out, y_held_out, f"{name}[1]")
+            held_out = Validation(x_held_out, target_held_out, loss)
+        elif validation_data is not None:
+            share = _checks.share(validation_data, "validation_data", "a pair (X, y)")
+            # a stream of its own, so that the epochs' orders stay those of the samples that train
+            own = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(SPLIT,)))
+            rows, rows_held_out = validation.split(share, target, loss, own)
+            held_out = Validation(x[rows_held_out], target[rows_held_out], loss)
+            x, target = x[rows], target[rows]
+            batch_size = min(batch_size, len(x))
+        measured = validation.check_metrics(metrics, loss, held_out is not None)
+        if held_out is not None:
+            held_out.metrics = measured
+        callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
         if progress is None:
             progress = training.in_terminal()
         progress = _checks.boolean(progress, "progress")
@@ -106,12 +132,35 @@ class Fitting(SecondDerivatives):
             self._forward = None  # its activations are about to be those of other parameters
             self._optimizer_state = self._optimizer_state.continued_for(optimizer, params)
             return training.fit(
-                self._model, x, target, loss, optimizer, self._optimizer_state, epochs=epochs,
-                batch_size=batch_size, rng=rng if shuffle else None, validation=validation,
-                progress=progress, n_threads=threads,
+                self, self._model, x, target, loss, optimizer, self._optimizer_state, epochs=epochs,
+                batch_size=batch_size, rng=rng if shuffle else None, validation=held_out,
+                callbacks=callbacks, progress=progress, n_threads=threads,
             )  # fmt: skip
         finally:
             self._training_process = 0
+
+    def partial_fit(self, X: Any, y: Any, **settings: Any) -> History:
+        """Train one pass over a chunk of the data, from where parameters and optimizer are.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes.
+        **settings
+            Those of `fit`, but `epochs`.
+
+        Returns
+        -------
+        History
+            Of the one epoch.
+
+        Raises
+        ------
+        ValueError, TypeError, DivergenceError
+            As `fit`.
+        """
+        return self.fit(X, y, epochs=1, **{"progress": False, **settings})
 
     def _refuse_while_training(self) -> None:
         if self._training_process == os.getpid():

@@ -6,18 +6,19 @@ slice of time and comes back, so that Ctrl-C, the progress bar and other threads
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn.callbacks import Callback
 from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState
-from fastnn.stepwise import StepwiseTrainer, value_and_grad
+from fastnn.stepwise import StepwiseTrainer
+from fastnn.validation import Validation
 
 Array = NDArray[Any]
 
@@ -75,31 +76,15 @@ class History(Mapping[str, list[float]]):
         return f"History({epochs} epochs; last: {last})"
 
 
-@dataclass
-class Validation:
-    """Held-out samples and the figures that each epoch takes from them."""
-
-    x: Array
-    target: Any
-    loss: Loss | CustomLoss
-
-    def measure(self, model: Model, n_threads: int) -> dict[str, float]:
-        """Return the loss, and the metric of a built-in loss, by their names in the History."""
-        outputs = model.predict(self.x, n_threads)
-        if not is_built_in(self.loss):
-            return {"val_loss": value_and_grad(self.loss, outputs, self.target)[0]}
-        return {
-            "val_loss": self.loss.evaluate(outputs, self.target)[0],
-            f"val_{self.loss.metric_name}": self.loss.metric(outputs, self.target),
-        }
-
-
 def fit(
-    model: Model, x: Array, target: Any, loss: Loss | CustomLoss, optimizer: Optimizer,
+    net: Any, model: Model, x: Array, target: Any, loss: Loss | CustomLoss, optimizer: Optimizer,
     state: OptimizerState, *, epochs: int, batch_size: int, rng: "np.random.Generator | None",
-    validation: Validation | None, progress: bool, n_threads: int,
+    validation: Validation | None, callbacks: Sequence[Callback], progress: bool, n_threads: int,
 ) -> History:  # fmt: skip
-    """Train `model` in place, and `state` with it; all arguments are checked already."""
+    """Train `model` in place, and `state` with it; all arguments are checked already.
+
+    `net` is the network itself, for the callbacks.
+    """
     rule = optimizer.update_rule()
     trainer: Any
     if is_built_in(loss):
@@ -112,9 +97,15 @@ def fit(
         trainer = StepwiseTrainer(model, x, target, loss, rule, state, batch_size, epochs, rng)
     columns: dict[str, list[float]] = {}
     show = progress_bar(epochs, len(x)) if progress else None
+    stopped = False
+    by_epoch = validation is not None or bool(callbacks)
     try:
-        while trainer.epoch < epochs:
-            until_epoch = epochs if validation is None else trainer.epoch + 1
+        for callback in callbacks:
+            callback.fit_begin(net)
+        while trainer.epoch < epochs and not stopped:
+            for callback in callbacks:
+                callback.epoch_begin(net, trainer.epoch)
+            until_epoch = trainer.epoch + 1 if by_epoch else epochs
             while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
                 if trainer.diverged:
                     step = (trainer.position - 1) // batch_size
@@ -126,6 +117,11 @@ def fit(
                     columns.setdefault(name, []).append(value)
             if show:
                 show(trainer, columns)
+            for callback in callbacks:
+                measured = last_epoch(trainer, columns)
+                stopped |= bool(callback.epoch_end(net, trainer.epoch - 1, measured))
+        for callback in callbacks:
+            callback.fit_end(net)
     finally:
         state.step = trainer.step
         if trainer.diverged:
@@ -133,6 +129,14 @@ def fit(
         if show:
             show(None, columns)
     return history_of(trainer, columns)
+
+
+def last_epoch(trainer: Any, columns: dict[str, list[float]]) -> dict[str, float]:
+    """Return what the epoch before measured."""
+    epoch = trainer.epoch - 1
+    measured = {name: column[-1] for name, column in columns.items()}
+    seconds = float(trainer.seconds[epoch])
+    return {"loss": float(trainer.losses[epoch]), **measured, "seconds": seconds}
 
 
 def history_of(trainer: Any, validation_columns: dict[str, list[float]]) -> History:

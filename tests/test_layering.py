@@ -30,6 +30,8 @@ ROOMS = [
         "stepwise",
         "derivatives",
         "second_derivatives",
+        "callbacks",
+        "validation",
         "training",
         "fitting",
     ],
