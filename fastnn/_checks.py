@@ -5,6 +5,7 @@ every number is in range; the engine relies on it. An error names the argument, 
 was wanted.
 """
 
+import re
 from numbers import Integral, Real
 from typing import Any
 
@@ -208,6 +209,19 @@ def share(value: Any, name: str, otherwise: str) -> float:
         kind = type(value).__name__
         raise TypeError(f"{name} is a {kind}; {otherwise} or a share below 1 is wanted")
     return number(value, name, above=0, below=1)
+
+
+def epochs_or_time(value: Any, name: str) -> tuple[int | None, float | None]:
+    """Check a number of epochs, or a time as in "30s", "10min", "2h", of which one is returned."""
+    if not isinstance(value, str):
+        return integer(value, name, at_least=1), None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", value, re.ASCII)
+    if match is None or not 0 < float(match[1]) < 1e9:
+        raise ValueError(
+            f"{name} is {value!r}; a number of epochs, or a time such as '30s', '10min' or '2h', "
+            f"is wanted"
+        )
+    return None, float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
 
 
 def sequence_of(value: Any, name: str, kind: type) -> tuple[Any, ...]:

@@ -1,14 +1,16 @@
 """How a network is trained: the public door to the fit loop, which checks what it is given."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core, training, validation
+from fastnn import _checks, _core, checkpoints, training, validation
+from fastnn.atomic_file import check_destination
 from fastnn.callbacks import Callback
+from fastnn.checkpoints import Checkpoints
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.optimizers import SGD, Adam, Optimizer, OptimizerState
 from fastnn.second_derivatives import SecondDerivatives
@@ -26,6 +28,7 @@ class Fitting(SecondDerivatives):
     _optimizer_state: OptimizerState
     _forward: tuple[Array, Array, bool] | None
     _training_process: int
+    _describe: Callable[[], tuple[dict[str, Any], dict[str, Array]]]
 
     def fit(
         self, X: Any, y: Any, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
@@ -34,6 +37,8 @@ class Fitting(SecondDerivatives):
         validation_data: tuple[Any, Any] | float | None = None,
         metrics: Sequence[str | Metric] = (), callbacks: Sequence[Callback] = (),
         progress: bool | None = None, n_threads: int | None = None,
+        checkpoint: "str | os.PathLike[str] | None" = None, checkpoint_every: int | str = 1,
+        resume: bool = False,
     ) -> History:  # fmt: skip
         """Train on minibatches, from where the parameters are.
 
@@ -69,10 +74,22 @@ class Fitting(SecondDerivatives):
             Show a progress bar on standard error; by default if that is a terminal.
         n_threads : int, optional
             By default one a processor; the results do not depend on it, bit for bit.
+        checkpoint : str or PathLike, optional
+            A file that keeps the fit as it is under way, replaced at once or not at all; `load`
+            reads the network from it.
+        checkpoint_every : int or str, optional
+            After how many epochs, or how much time, as in "30s", "10min" or "2h", it is written;
+            also when training ends.
+        resume : bool, optional
+            Go on from the checkpoint, if the file exists, to the very bits that an uninterrupted
+            fit on the same instruction set ends with. The data, the network's layers and the other
+            arguments must be those of then, but for the number of epochs and threads; what a
+            callback remembers, it says in its `state`.
 
         Returns
         -------
         History
+            Of all epochs, also those before the checkpoint.
 
         Raises
         ------
@@ -82,7 +99,11 @@ class Fitting(SecondDerivatives):
         RuntimeError
             If another thread is training this network.
         ValueError, TypeError
-            If an argument does not fit.
+            If an argument does not fit, or the checkpoint is of another fit.
+        ModelFileError
+            If the checkpoint is truncated or foreign.
+        OSError
+            If the checkpoint cannot be written; the last one stays.
 
         Notes
         -----
@@ -100,7 +121,11 @@ class Fitting(SecondDerivatives):
             raise TypeError(f"optimizer is {optimizer!r}; SGD(…) or Adam(…) is wanted")
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
-        entropy = np.random.SeedSequence(_checks.seed(seed)).entropy
+        keeper = self._checkpoints(checkpoint, checkpoint_every, resume)
+        seed = _checks.seed(seed)
+        if keeper:
+            seed = keeper.seed(seed)
+        entropy = np.random.SeedSequence(seed).entropy
         rng = np.random.default_rng(entropy)
         shuffle = _checks.boolean(shuffle, "shuffle")
         held_out = None
@@ -126,6 +151,16 @@ class Fitting(SecondDerivatives):
             progress = training.in_terminal()
         progress = _checks.boolean(progress, "progress")
         threads = _checks.thread_count(n_threads)
+        if keeper:
+            keeper.demand_settings({
+                "network": self._describe()[0]["layers"], "dtype": str(self.dtype),
+                "data": [len(x), self.in_features], "targets": list(np.shape(target)),
+                "loss": checkpoints.describe(loss), "optimizer": repr(optimizer),
+                "batch_size": batch_size, "shuffle": shuffle, "seed": entropy,
+                "validation_data": None if held_out is None else list(held_out.x.shape),
+                "metrics": {name: checkpoints.describe(m) for name, m in measured.items()},
+                "callbacks": [checkpoints.describe(callback) for callback in callbacks],
+            })  # fmt: skip
         self._refuse_while_training()
         self._training_process = os.getpid()
         try:
@@ -134,10 +169,25 @@ class Fitting(SecondDerivatives):
             return training.fit(
                 self, self._model, x, target, loss, optimizer, self._optimizer_state, epochs=epochs,
                 batch_size=batch_size, rng=rng if shuffle else None, validation=held_out,
-                callbacks=callbacks, progress=progress, n_threads=threads,
+                callbacks=callbacks, progress=progress, n_threads=threads, checkpoints=keeper,
             )  # fmt: skip
         finally:
             self._training_process = 0
+
+    def _checkpoints(self, path: Any, every: Any, resume: Any) -> Checkpoints | None:
+        epochs, seconds = _checks.epochs_or_time(every, "checkpoint_every")
+        resume = _checks.boolean(resume, "resume")
+        if path is None:
+            if resume:
+                raise ValueError("resume is True and checkpoint None; the path of a file is wanted")
+            return None
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"checkpoint is {path!r}; the path of a file is wanted")
+        check_destination(path)
+        keeper = Checkpoints(path, epochs, seconds)
+        if resume:
+            keeper.read()
+        return keeper
 
     def partial_fit(self, X: Any, y: Any, **settings: Any) -> History:
         """Train one pass over a chunk of the data, from where parameters and optimizer are.

@@ -144,3 +144,20 @@ class OptimizerState:
         """Start afresh, as at the first step."""
         self.arrays[...] = 0
         self.step = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of it."""
+        return {"kind": self.kind, "step": self.step, "arrays": self.arrays}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` of the same optimizer returned.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If it is another's.
+        """
+        if state["kind"] != self.kind or state["arrays"].shape != self.arrays.shape:
+            raise ValueError(f"the optimizer is {state['kind']!r}, {state['arrays'].shape}")
+        self.step = state["step"]
+        self.arrays[...] = state["arrays"]

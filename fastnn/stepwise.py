@@ -55,6 +55,27 @@ class StepwiseTrainer:
                 break
         return self.epoch >= until_epoch
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
+        state: dict[str, Any] = {
+            "step": self.step, "epoch": self.epoch, "position": self.position,
+            "epoch_loss": self.epoch_loss, "elapsed": 0.0,
+            "losses": self.losses[: self.epoch].copy(),
+            "seconds": self.seconds[: self.epoch].copy(),
+        }  # fmt: skip
+        if self.position:
+            state["elapsed"] = time.monotonic() - self.epoch_start
+            state |= {"last_good": self.last_good.copy(), "order": self.order.copy()}
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
+        self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
+        self.epoch_loss, self.epoch_start = state["epoch_loss"], time.monotonic() - state["elapsed"]
+        self.losses[: self.epoch], self.seconds[: self.epoch] = state["losses"], state["seconds"]
+        self.last_good[...] = state.get("last_good", self.model.params)
+        self.order = state.get("order", self.order)
+
     def _step(self, rows: NDArray[np.int64], n_threads: int) -> None:
         model, x = self.model, self.x[rows]
         self.position += len(x)

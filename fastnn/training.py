@@ -5,8 +5,10 @@ loss written in Python, one of the same face that takes a step at a time. A trai
 slice of time and comes back, so that Ctrl-C, the progress bar and other threads get their turn.
 """
 
+import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastnn import _core
 from fastnn.callbacks import Callback
+from fastnn.checkpoints import Checkpoints
 from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState
@@ -80,6 +83,7 @@ def fit(
     net: Any, model: Model, x: Array, target: Any, loss: Loss | CustomLoss, optimizer: Optimizer,
     state: OptimizerState, *, epochs: int, batch_size: int, rng: "np.random.Generator | None",
     validation: Validation | None, callbacks: Sequence[Callback], progress: bool, n_threads: int,
+    checkpoints: Checkpoints | None,
 ) -> History:  # fmt: skip
     """Train `model` in place, and `state` with it; all arguments are checked already.
 
@@ -95,23 +99,36 @@ def fit(
         )  # fmt: skip
     else:
         trainer = StepwiseTrainer(model, x, target, loss, rule, state, batch_size, epochs, rng)
-    columns: dict[str, list[float]] = {}
-    show = progress_bar(epochs, len(x)) if progress else None
-    stopped = False
+    course = Course(rng)
+    columns = course.columns
+    resumed = False
+    if checkpoints:
+        named = {f"callbacks.{i}": callback for i, callback in enumerate(callbacks)}
+        placed = Placed(trainer, len(x), epochs, model.params)
+        checkpoints.parts = {"trainer": placed, "course": course, "optimizer": state, **named}
+        resumed = checkpoints.restore(net)
+    show = progress_bar(epochs, len(x), trainer) if progress else None
     by_epoch = validation is not None or bool(callbacks)
     try:
-        for callback in callbacks:
-            callback.fit_begin(net)
-        while trainer.epoch < epochs and not stopped:
+        if not resumed:
             for callback in callbacks:
-                callback.epoch_begin(net, trainer.epoch)
+                callback.fit_begin(net)
+        saved_at = trainer.epoch if resumed and not trainer.position else None
+        while trainer.epoch < epochs and not course.stopped:
+            if not trainer.position:
+                for callback in callbacks:
+                    callback.epoch_begin(net, trainer.epoch)
             until_epoch = trainer.epoch + 1 if by_epoch else epochs
+            if checkpoints:
+                until_epoch = checkpoints.until(trainer.epoch, until_epoch)
             while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
                 if trainer.diverged:
                     step = (trainer.position - 1) // batch_size
                     raise DivergenceError(trainer.epoch, step, history_of(trainer, columns))
                 if show:
                     show(trainer, columns)
+                if checkpoints and checkpoints.due(None):
+                    checkpoints.write(net)
             if validation is not None:
                 for name, value in validation.measure(model, n_threads).items():
                     columns.setdefault(name, []).append(value)
@@ -119,7 +136,12 @@ def fit(
                 show(trainer, columns)
             for callback in callbacks:
                 measured = last_epoch(trainer, columns)
-                stopped |= bool(callback.epoch_end(net, trainer.epoch - 1, measured))
+                course.stopped |= bool(callback.epoch_end(net, trainer.epoch - 1, measured))
+            if checkpoints and checkpoints.due(trainer.epoch):
+                checkpoints.write(net)
+                saved_at = trainer.epoch
+        if checkpoints and saved_at != trainer.epoch:
+            checkpoints.write(net)
         for callback in callbacks:
             callback.fit_end(net)
     finally:
@@ -129,6 +151,75 @@ def fit(
         if show:
             show(None, columns)
     return history_of(trainer, columns)
+
+
+class Course:
+    """What the fit loop itself remembers: the epochs' figures, the random stream, whether to stop.
+
+    A part of a checkpoint, as `Placed` is.
+    """
+
+    def __init__(self, rng: "np.random.Generator | None") -> None:
+        self.rng = rng
+        self.columns: dict[str, list[float]] = {}
+        self.stopped = False
+
+    def state(self) -> dict[str, Any]:
+        """Return it as plain values and arrays."""
+        return {
+            "stopped": self.stopped,
+            "rng": None if self.rng is None else self.rng.bit_generator.state,
+            "names": list(self.columns),
+            **{f"column.{i}": np.array(c) for i, c in enumerate(self.columns.values())},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned."""
+        if self.rng is not None:
+            self.rng.bit_generator.state = state["rng"]
+        self.stopped = bool(state["stopped"])
+        for i, name in enumerate(state["names"]):
+            self.columns[name] = state[f"column.{i}"].tolist()
+
+
+@dataclass
+class Placed:
+    """A trainer as a part of a checkpoint, which trusts no file with its place in memory."""
+
+    trainer: Any
+    n_samples: int
+    epochs: int
+    params: Array
+
+    def state(self) -> dict[str, Any]:
+        """Return the trainer's."""
+        state: dict[str, Any] = self.trainer.snapshot()
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Give the trainer what `state` returned, if it can be.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            If it would leave the arrays, or the epochs that are wanted.
+        """
+        epoch, position = operator.index(state["epoch"]), operator.index(state["position"])
+        if not (0 <= epoch <= self.epochs and 0 <= position < self.n_samples):
+            raise ValueError(
+                f"it stands at sample {position} of {self.n_samples}, after {epoch} epochs of "
+                f"{self.epochs}"
+            )
+        good, order = state.get("last_good"), state.get("order")
+        if good is not None and (good.shape, good.dtype) != (self.params.shape, self.params.dtype):
+            raise ValueError(f"last_good has shape {good.shape} and dtype {good.dtype}")
+        if order is not None and not (
+            order.dtype == np.int64 and np.array_equal(np.sort(order), np.arange(self.n_samples))
+        ):
+            raise ValueError(f"order is not one of {self.n_samples} samples")
+        if position and good is None:
+            raise KeyError("last_good")
+        self.trainer.restore(state)
 
 
 def last_epoch(trainer: Any, columns: dict[str, list[float]]) -> dict[str, float]:
@@ -157,11 +248,14 @@ def in_terminal() -> bool:
         return False
 
 
-def progress_bar(epochs: int, n_samples: int) -> Callable[[Any, dict[str, list[float]]], None]:
+def progress_bar(
+    epochs: int, n_samples: int, trainer: Any
+) -> Callable[[Any, dict[str, list[float]]], None]:
     """Make a function that shows a trainer's progress in samples, or closes the bar for None."""
     from tqdm import tqdm
 
-    bar = tqdm(total=epochs * n_samples, unit="sample", unit_scale=True)
+    done = trainer.epoch * n_samples + trainer.position
+    bar = tqdm(total=epochs * n_samples, initial=done, unit="sample", unit_scale=True)
 
     def show(trainer: Any, columns: dict[str, list[float]]) -> None:
         if trainer is None:

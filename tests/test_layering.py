@@ -31,6 +31,7 @@ ROOMS = [
         "derivatives",
         "second_derivatives",
         "callbacks",
+        "checkpoints",
         "validation",
         "training",
         "fitting",

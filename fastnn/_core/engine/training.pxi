@@ -144,6 +144,34 @@ cdef class Trainer:
                 run_slice(self, self.plan, <double *>self.params, until_epoch, seconds)
         return self.epoch >= until_epoch
 
+    def snapshot(self):
+        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
+        state = {
+            "step": self.step, "epoch": self.epoch, "position": self.position,
+            "batch_loss": self.batch_loss, "epoch_loss": self.epoch_loss, "elapsed": 0.0,
+            "losses": self.losses[:self.epoch].copy(), "seconds": self.seconds[:self.epoch].copy(),
+        }
+        if self.position:
+            state["elapsed"] = now() - self.epoch_start
+            state["last_good"] = np.empty_like(self.arrays[0])
+            memcpy(cnp.PyArray_DATA(state["last_good"]), self.last_good, self.arrays[0].nbytes)
+            if self.random != NULL:
+                state["order"] = np.empty(self.n_samples, np.int64)
+                memcpy(cnp.PyArray_DATA(state["order"]), self.order, state["order"].nbytes)
+        return state
+
+    def restore(self, state):
+        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
+        self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
+        self.batch_loss, self.epoch_loss = state["batch_loss"], state["epoch_loss"]
+        self.epoch_start = now() - state["elapsed"]
+        self.losses[:self.epoch] = state["losses"]
+        self.seconds[:self.epoch] = state["seconds"]
+        good = state.get("last_good", self.arrays[0])
+        memcpy(self.last_good, cnp.PyArray_DATA(good), self.arrays[0].nbytes)
+        if "order" in state:
+            memcpy(self.order, cnp.PyArray_DATA(state["order"]), self.n_samples * sizeof(int64_t))
+
 
 cdef void run_slice(
     Trainer t, Plan plan, real *params, Py_ssize_t until_epoch, double seconds,
