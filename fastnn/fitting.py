@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core, checkpoints, training, validation
+from fastnn import _checks, _core, checkpoints, streaming, training, validation
 from fastnn.atomic_file import check_destination
 from fastnn.callbacks import Callback
 from fastnn.checkpoints import Checkpoints
-from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
+from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, check_target, is_built_in
 from fastnn.optimizers import SGD, Adam, Optimizer, OptimizerState
 from fastnn.second_derivatives import SecondDerivatives
+from fastnn.streaming import Batches, MappedRows
 from fastnn.training import History
 from fastnn.validation import Metric, Validation
 
@@ -31,7 +32,7 @@ class Fitting(SecondDerivatives):
     _describe: Callable[[], tuple[dict[str, Any], dict[str, Array]]]
 
     def fit(
-        self, X: Any, y: Any, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
+        self, X: Any, y: Any = None, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
         optimizer: Optimizer = SGD(0.1, momentum=0.9), epochs: int = 20,  # noqa: B008
         batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
         validation_data: tuple[Any, Any] | float | None = None,
@@ -44,10 +45,14 @@ class Fitting(SecondDerivatives):
 
         Parameters
         ----------
-        X : array_like (n, in_features)
+        X : array_like (n, in_features), or iterable of pairs (X, y)
+            A `numpy.memmap` may be larger than memory: its rows are gathered and converted to the
+            network's dtype while others train, to the same bits. Of an iterable, which must start
+            anew in each epoch, the rows are taken one after the other, `batch_size` an update
+            whatever the sizes of its own batches; the next ones are made in a thread.
         y : array_like
             What the loss takes: class indices (n,), targets (n, out_features), or targets (n,) for
-            one output.
+            one output. None beside an iterable.
         loss : Loss, or an object with `value_and_grad(y_pred, y) -> (float, ndarray)`
             The latter trains step by step, at Python's speed.
         optimizer : SGD or Adam
@@ -115,12 +120,28 @@ class Fitting(SecondDerivatives):
             raise ValueError(
                 "params are read-only, or hold NaN or infinity; they cannot be trained"
             )
-        x = _checks.samples(X, "X", self.dtype, self.in_features)
-        target = self._target(loss, x, y, "y")
+        streams = y is None and not isinstance(X, np.ndarray)
+        mapped = (
+            isinstance(X, np.memmap)
+            and is_built_in(loss)
+            and (X.dtype != self.dtype or isinstance(validation_data, float))
+        )  # of the right dtype, the engine reads the file's pages itself
+        x: Any
+        if streams:
+            x, target = self._batches(X, loss, epochs, validation_data), np.empty(0)
+            shuffle = False if shuffle is True else shuffle  # the iterable has its own order
+        elif mapped:
+            streaming.check_mapped(X, "X", self.dtype, self.in_features)
+            x, target = X, check_target(loss, y, (len(X), self.out_features), self.dtype, "y")
+        else:
+            x = _checks.samples(X, "X", self.dtype, self.in_features)
+            target = self._target(loss, x, y, "y")
         if type(optimizer) not in (SGD, Adam):
             raise TypeError(f"optimizer is {optimizer!r}; SGD(…) or Adam(…) is wanted")
         epochs = _checks.integer(epochs, "epochs", at_least=0)
-        batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
+        batch_size = _checks.integer(batch_size, "batch_size", at_least=1)
+        if not streams:
+            batch_size = min(batch_size, len(x))
         keeper = self._checkpoints(checkpoint, checkpoint_every, resume)
         seed = _checks.seed(seed)
         if keeper:
@@ -140,9 +161,15 @@ class Fitting(SecondDerivatives):
             # a stream of its own, so that the epochs' orders stay those of the samples that train
             own = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(SPLIT,)))
             rows, rows_held_out = validation.split(share, target, loss, own)
-            held_out = Validation(x[rows_held_out], target[rows_held_out], loss)
-            x, target = x[rows], target[rows]
-            batch_size = min(batch_size, len(x))
+            x_held_out = np.require(x[rows_held_out], self.dtype, ["C", "A"])
+            held_out = Validation(x_held_out, target[rows_held_out], loss)
+            if mapped:
+                x, mapped = MappedRows(x, target, self.dtype, rows), False
+            else:
+                x, target = x[rows], target[rows]
+            batch_size = min(batch_size, len(rows))
+        if mapped:
+            x = MappedRows(x, target, self.dtype, None)
         measured = validation.check_metrics(metrics, loss, held_out is not None)
         if held_out is not None:
             held_out.metrics = measured
@@ -154,7 +181,8 @@ class Fitting(SecondDerivatives):
         if keeper:
             keeper.demand_settings({
                 "network": self._describe()[0]["layers"], "dtype": str(self.dtype),
-                "data": [len(x), self.in_features], "targets": list(np.shape(target)),
+                "data": ["batches" if streams else len(target), self.in_features],
+                "targets": list(np.shape(target)),
                 "loss": checkpoints.describe(loss), "optimizer": repr(optimizer),
                 "batch_size": batch_size, "shuffle": shuffle, "seed": entropy,
                 "validation_data": None if held_out is None else list(held_out.x.shape),
@@ -173,6 +201,29 @@ class Fitting(SecondDerivatives):
             )  # fmt: skip
         finally:
             self._training_process = 0
+
+    def _batches(self, X: Any, loss: Any, epochs: Any, validation_data: Any) -> Batches:
+        if not hasattr(X, "__iter__") or isinstance(X, str):
+            raise TypeError(f"y is None and X is {X!r}; an iterable of pairs (X, y) is wanted")
+        if not is_built_in(loss):
+            raise TypeError(
+                f"loss is {loss!r}; with an iterable of batches a loss of fastnn is wanted"
+            )
+        if isinstance(validation_data, float):
+            raise ValueError("validation_data is a share; beside an iterable, (X, y) is wanted")
+        if epochs != 1 and iter(X) is X:
+            raise ValueError(
+                f"X is {X!r}, which is exhausted after one epoch; an object whose iter() starts "
+                f"anew is wanted, such as a list of batches or a class with __iter__"
+            )
+
+        def check(batch: Any, name: str) -> tuple[Any, Any]:
+            given_x, given_y = _checks.pair(batch, name)
+            x = _checks.samples(given_x, f"{name}[0]", self.dtype, self.in_features)
+            shape = (len(x), self.out_features)
+            return x, check_target(loss, given_y, shape, self.dtype, f"{name}[1]")
+
+        return Batches(X, check)
 
     def _checkpoints(self, path: Any, every: Any, resume: Any) -> Checkpoints | None:
         epochs, seconds = _checks.epochs_or_time(every, "checkpoint_every")

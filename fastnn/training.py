@@ -21,6 +21,7 @@ from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState
 from fastnn.stepwise import StepwiseTrainer
+from fastnn.streaming import Source, StreamingTrainer
 from fastnn.validation import Validation
 
 Array = NDArray[Any]
@@ -80,8 +81,9 @@ class History(Mapping[str, list[float]]):
 
 
 def fit(
-    net: Any, model: Model, x: Array, target: Any, loss: Loss | CustomLoss, optimizer: Optimizer,
-    state: OptimizerState, *, epochs: int, batch_size: int, rng: "np.random.Generator | None",
+    net: Any, model: Model, x: Array | Source, target: Any, loss: Loss | CustomLoss,
+    optimizer: Optimizer, state: OptimizerState, *, epochs: int, batch_size: int,
+    rng: "np.random.Generator | None",
     validation: Validation | None, callbacks: Sequence[Callback], progress: bool, n_threads: int,
     checkpoints: Checkpoints | None,
 ) -> History:  # fmt: skip
@@ -91,23 +93,34 @@ def fit(
     """
     rule = optimizer.update_rule()
     trainer: Any
+    n_samples = len(x) if isinstance(x, np.ndarray) else x.n_samples
     if is_built_in(loss):
+        source = None
+        if not isinstance(x, np.ndarray):
+            source, x = x, np.empty((0, model.plan.n_in), model.params.dtype)
+            target = np.empty((0, model.plan.n_out), x.dtype)
+        shuffled = rng is not None and source is None
         trainer = _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
             loss.kind, loss.reduction == "mean", rule, state.arrays, state.step, batch_size,
-            epochs, None if rng is None else rng.bit_generator, n_threads,
+            epochs, rng.bit_generator if rng is not None and shuffled else None, n_threads,
         )  # fmt: skip
+        if source is not None:
+            trainer = StreamingTrainer(
+                trainer, source, loss, rng, batch_size, x.itemsize * model.plan.n_in
+            )
     else:
+        assert isinstance(x, np.ndarray)
         trainer = StepwiseTrainer(model, x, target, loss, rule, state, batch_size, epochs, rng)
     course = Course(rng)
     columns = course.columns
     resumed = False
     if checkpoints:
         named = {f"callbacks.{i}": callback for i, callback in enumerate(callbacks)}
-        placed = Placed(trainer, len(x), epochs, model.params)
+        placed = Placed(trainer, n_samples, epochs, model.params)
         checkpoints.parts = {"trainer": placed, "course": course, "optimizer": state, **named}
         resumed = checkpoints.restore(net)
-    show = progress_bar(epochs, len(x), trainer) if progress else None
+    show = progress_bar(epochs, n_samples, trainer) if progress else None
     by_epoch = validation is not None or bool(callbacks)
     try:
         if not resumed:
@@ -148,6 +161,8 @@ def fit(
         state.step = trainer.step
         if trainer.diverged:
             state.forget()
+        if isinstance(trainer, StreamingTrainer):
+            trainer.close()
         if show:
             show(None, columns)
     return history_of(trainer, columns)
@@ -187,7 +202,7 @@ class Placed:
     """A trainer as a part of a checkpoint, which trusts no file with its place in memory."""
 
     trainer: Any
-    n_samples: int
+    n_samples: int | None
     epochs: int
     params: Array
 
@@ -205,7 +220,8 @@ class Placed:
             If it would leave the arrays, or the epochs that are wanted.
         """
         epoch, position = operator.index(state["epoch"]), operator.index(state["position"])
-        if not (0 <= epoch <= self.epochs and 0 <= position < self.n_samples):
+        n = 2**62 if self.n_samples is None else self.n_samples
+        if not (0 <= epoch <= self.epochs and 0 <= position < n):
             raise ValueError(
                 f"it stands at sample {position} of {self.n_samples}, after {epoch} epochs of "
                 f"{self.epochs}"
@@ -214,9 +230,9 @@ class Placed:
         if good is not None and (good.shape, good.dtype) != (self.params.shape, self.params.dtype):
             raise ValueError(f"last_good has shape {good.shape} and dtype {good.dtype}")
         if order is not None and not (
-            order.dtype == np.int64 and np.array_equal(np.sort(order), np.arange(self.n_samples))
+            order.dtype == np.int64 and np.array_equal(np.sort(order), np.arange(n))
         ):
-            raise ValueError(f"order is not one of {self.n_samples} samples")
+            raise ValueError(f"order is not one of {n} samples")
         if position and good is None:
             raise KeyError("last_good")
         self.trainer.restore(state)
@@ -249,13 +265,14 @@ def in_terminal() -> bool:
 
 
 def progress_bar(
-    epochs: int, n_samples: int, trainer: Any
+    epochs: int, n_samples: int | None, trainer: Any
 ) -> Callable[[Any, dict[str, list[float]]], None]:
     """Make a function that shows a trainer's progress in samples, or closes the bar for None."""
     from tqdm import tqdm
 
-    done = trainer.epoch * n_samples + trainer.position
-    bar = tqdm(total=epochs * n_samples, initial=done, unit="sample", unit_scale=True)
+    n = n_samples or 0  # 0 if nobody knows, and then there is no estimate of what is left
+    done = trainer.epoch * n + trainer.position
+    bar = tqdm(total=epochs * n or None, initial=done, unit="sample", unit_scale=True)
 
     def show(trainer: Any, columns: dict[str, list[float]]) -> None:
         if trainer is None:
@@ -264,6 +281,6 @@ def progress_bar(
         latest = {"loss": trainer.running_loss} | {name: c[-1] for name, c in columns.items()}
         bar.set_description(f"epoch {min(trainer.epoch + 1, epochs)}/{epochs}", refresh=False)
         bar.set_postfix({name: f"{value:.4g}" for name, value in latest.items()}, refresh=False)
-        bar.update(trainer.epoch * n_samples + trainer.position - bar.n)
+        bar.update(max(trainer.epoch * n + trainer.position - bar.n, 0))
 
     return show

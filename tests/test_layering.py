@@ -33,6 +33,7 @@ ROOMS = [
         "callbacks",
         "checkpoints",
         "validation",
+        "streaming",
         "training",
         "fitting",
     ],

@@ -46,6 +46,18 @@ def test_the_example_in_python(tmp_path, monkeypatch, capsys):
     assert labels.strip() == "[0 1 2]"
 
 
+def test_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (example,) = examples("Training")
+    run(example)
+    first = capsys.readouterr().out
+    epochs, accuracy = first.split()
+    assert 10 < int(epochs) < 200
+    assert float(accuracy) > 0.95
+    run(example)  # goes on from the checkpoint, where there is nothing left to do
+    assert capsys.readouterr().out == first
+
+
 def test_the_worked_derivatives(capsys):
     example, _ = examples("Derivatives")
     run(example)

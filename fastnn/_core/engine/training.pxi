@@ -20,6 +20,7 @@ cdef class Trainer:
         Overwritten; contiguous, of the network's dtype, as all arrays are.
     constants : ndarray (n_constants,)
     x : ndarray (n, n_in)
+        Of no rows if `feed` is to bring them, in their natural order.
     targets : ndarray (n, n_out), or None where the loss takes labels
     labels : ndarray (n,) of int64, or None where the loss takes targets
     loss : str
@@ -52,6 +53,9 @@ cdef class Trainer:
     cdef bint mean
     cdef Optimizer optimizer
     cdef Py_ssize_t n_samples
+    cdef bint is_fed
+    cdef Py_ssize_t first               # the sample that x begins with
+    cdef Py_ssize_t end                 # and the one that it ends before
     cdef Py_ssize_t batch_size
     cdef Py_ssize_t chunk
     cdef bitgen_t *random
@@ -102,6 +106,8 @@ cdef class Trainer:
         self.optimizer = optimizer_from(optimizer)
         self.step = step
         self.n_samples = x.shape[0]
+        self.is_fed = self.n_samples == 0
+        self.first, self.end = 0, self.n_samples
         self.batch_size = batch_size
         self.chunk = min(plan.chunk_rows(itemsize), batch_size)
         self.random = NULL
@@ -144,6 +150,17 @@ cdef class Trainer:
                 run_slice(self, self.plan, <double *>self.params, until_epoch, seconds)
         return self.epoch >= until_epoch
 
+    def feed(self, x, targets, labels, bint last):
+        """Give the samples that come next in the epoch, of whole minibatches or its last ones."""
+        self.arrays = (*self.arrays[:3], x, targets, labels, *self.arrays[6:])
+        self.x = cnp.PyArray_DATA(x)
+        self.targets = NULL if targets is None else cnp.PyArray_DATA(targets)
+        self.labels = NULL
+        if labels is not None:
+            self.labels = <const int64_t *>cnp.PyArray_DATA(labels)
+        self.first, self.end = self.position, self.position + x.shape[0]
+        self.n_samples = self.end if last else PY_SSIZE_T_MAX
+
     def snapshot(self):
         """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
         state = {
@@ -180,7 +197,7 @@ cdef void run_slice(
     # the clock is read when about a million flops have passed since the last look
     cdef double row_work = 6.0 * plan.n_params + 20.0 * plan.row_width + 50
     cdef double work = 0
-    while t.epoch < until_epoch and not t.diverged:
+    while t.epoch < until_epoch and not t.diverged and t.position < t.end:
         if t.position == 0:
             t.epoch_loss = 0
             t.epoch_start = now()
@@ -212,11 +229,11 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     cdef Py_ssize_t i
 
     if t.random == NULL:
-        x += t.position * plan.n_in
+        x += (t.position - t.first) * plan.n_in
         if labels != NULL:
-            labels += t.position
+            labels += t.position - t.first
         else:
-            targets += t.position * plan.n_out
+            targets += (t.position - t.first) * plan.n_out
     else:
         gather_rows(x, order, gathered_x, rows, plan.n_in)
         x = gathered_x
@@ -255,6 +272,8 @@ cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil
     t.seconds_of_epoch[t.epoch] = now() - t.epoch_start
     t.epoch += 1
     t.position = 0
+    if t.is_fed:
+        t.end = 0
 
 
 cdef void diverge(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:
