@@ -90,6 +90,18 @@ def test_the_table_of_losses():
     assert all(eval(call, vars(fn).copy()) == getattr(fn, call.split("(")[0])() for call in calls)
 
 
+def test_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (example,) = examples("Training")
+    run(example)
+    first = capsys.readouterr().out
+    epochs, accuracy = first.split()
+    assert 10 < int(epochs) < 200
+    assert float(accuracy) > 0.95
+    run(example)  # goes on from the checkpoint, where there is nothing left to do
+    assert capsys.readouterr().out == first
+
+
 def test_the_worked_derivatives(capsys):
     example, _ = examples("Derivatives")
     run(example)
