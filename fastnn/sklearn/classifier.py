@@ -1,0 +1,206 @@
+"""MLPClassifier."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from fastnn.sklearn.base import BaseMLP, _stochastic
+from fastnn.sklearn.objectives import Objective, classification
+from fastnn.sklearn.splitting import stratified_split
+
+Array = NDArray[Any]
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """A multi-layer perceptron that classifies."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMLP._parameter_constraints,
+    }
+
+    def __init__(
+        self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: str = "adam",
+        alpha: float = 0.0001, batch_size: Any = "auto", learning_rate: str = "constant",
+        learning_rate_init: float = 0.001, power_t: float = 0.5, max_iter: int = 200,
+        shuffle: bool = True, random_state: Any = None, tol: float = 1e-4, verbose: bool = False,
+        warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
+        early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
+        beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: int = 10,
+        max_fun: int = 15000, network: Any = None, n_jobs: int | None = None,
+    ) -> None:  # fmt: skip
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.network = network
+        self.n_jobs = n_jobs
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    @available_if(_stochastic)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> "MLPClassifier":
+        """Go through the data once more, continuing the optimizer.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix (n_samples, n_features)
+        y : array_like (n_samples,), or a label indicator (n_samples, n_classes)
+        sample_weight : array_like (n_samples,), optional
+        classes : array_like (n_classes,)
+            All classes that may come; needed in the first call alone.
+
+        Returns
+        -------
+        self
+        """
+        if _check_partial_fit_first_call(self, classes):
+            multilabel = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> Array:
+        """Predict the class of each sample.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples,), or a label indicator (n_samples, n_classes)
+        """
+        return self._labels(self._outputs(X, activated=False))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Predict the probability of each class, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_classes)
+        """
+        outputs = self._outputs(X, activated=True)
+        if self.n_outputs_ > 1:
+            return outputs
+        return np.hstack([1 - outputs, outputs])
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Predict the logarithm of each class's probability.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_classes)
+        """
+        probabilities = self.predict_proba(X)
+        return np.log(probabilities, out=probabilities)
+
+    def _labels(self, logits: Array) -> Array:
+        binarizer = self._label_binarizer
+        if binarizer.y_type_ == "multiclass":
+            return self.classes_.take(logits.argmax(axis=1))
+        if binarizer.y_type_ == "binary":
+            return self.classes_.take(logits[:, 0] > 0, mode="clip")
+        return binarizer.inverse_transform((logits > 0).astype(np.intp))
+
+    def _validate_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        dtype = (np.float64, np.float32) if reset else self._fitted.network.dtype
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=dtype, reset=reset
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            self._check_classes(unique_labels(y))
+        return X, self._encode(y)
+
+    def _check_classes(self, found: Array) -> None:
+        unknown = np.setdiff1d(found, self.classes_)
+        if self.warm_start and (len(unknown) or len(found) != len(self.classes_)):
+            raise ValueError(
+                f"warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit: {self.classes_}; it has {found}"
+            )
+        if len(unknown):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`: {unknown}; known are {self.classes_}"
+            )
+
+    def _encode(self, y: Any) -> Array:
+        """Turn labels into class indices (n,), or a label indicator (n, n_classes)."""
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return self._label_binarizer.transform(y).astype(bool)
+        return np.searchsorted(self.classes_, y)
+
+    def _target(self, y: Array, dtype: "np.dtype[Any]") -> Array:
+        if self._label_binarizer.y_type_ == "multiclass":
+            return y.astype(np.int64)
+        return y.reshape(len(y), -1).astype(dtype)
+
+    def _n_units(self, target: Array) -> int:
+        return len(self.classes_) if target.ndim == 1 else target.shape[1]
+
+    def _objective(self, target: Array) -> Objective:
+        return classification("log_loss", self._label_binarizer.y_type_, self._n_units(target))
+
+    def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
+        labels = y if y.ndim == 1 else None
+        return stratified_split(len(y), self.validation_fraction, labels, random_state)
+
+    def _check_validation(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=False,
+            dtype=self._fitted.network.dtype,
+        )  # fmt: skip
+        self._check_known(unique_labels(y))
+        return self._dense(X), self._encode(y), sample_weight
+
+    def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:
+        """Return the share of samples whose class, or all of whose labels, are right."""
+        if y.ndim == 2:
+            right = ((outputs > 0.5) == y).all(axis=1)
+        elif outputs.shape[1] == 1:
+            right = (outputs[:, 0] > 0.5) == y
+        else:
+            right = outputs.argmax(axis=1) == y
+        return float(np.average(right, weights=sample_weight))
