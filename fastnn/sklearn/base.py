@@ -15,13 +15,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn import _core
 from fastnn.layers import Layer
 from fastnn.network import Network
 from fastnn.sklearn import networks
-from fastnn.sklearn.full_batch import fit_lbfgs
+from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt
+from fastnn.sklearn.inspection import Inspection
 from fastnn.sklearn.networks import FittedNetwork, ParameterList
 from fastnn.sklearn.objectives import Objective
 from fastnn.sklearn.stochastic import LEAST_RATE, Epochs, StochasticOptimizer
@@ -37,13 +38,15 @@ def _stochastic(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(BaseEstimator, ABC):
+class BaseMLP(Inspection, BaseEstimator, ABC):
     """What the estimators share; use one of its subclasses."""
+
+    _score_name: ClassVar[str]  # of what callbacks see of the validation
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(networks.ACTIVATIONS)), list, tuple, Layer],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam", "lm"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -66,7 +69,8 @@ class BaseMLP(BaseEstimator, ABC):
             Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "network": ["array-like", callable, None],
+        "network": [list, tuple, callable, None],
+        "callbacks": [list, tuple, None],
         "n_jobs": [Integral, None],
     }  # fmt: skip
 
@@ -154,11 +158,12 @@ class BaseMLP(BaseEstimator, ABC):
         x = self._dense(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        target = self._target(y, x.dtype)
-        objective = self._objective(target)
+        objective = self._objective(y)
+        target = self._target(objective, y, x.dtype)
+        sample_weight = self._balanced(sample_weight, y)
         random_state = check_random_state(self.random_state)
         if first_pass:
-            self._initialize(x, target, hidden, objective, random_state)
+            self._initialize(x, self._n_units(objective, target), hidden, objective, random_state)
         if validation is not None:
             validation = self._check_validation(*validation)
         network = self._fitted.network
@@ -167,10 +172,23 @@ class BaseMLP(BaseEstimator, ABC):
                 x, y, target, sample_weight, objective, random_state, incremental, validation
             )
         else:
-            fit_lbfgs(self, network, objective, x, target, sample_weight)
+            function = PenalisedLoss(
+                network, objective, x, target, sample_weight, self.alpha, self._n_threads()
+            )
+            (fit_lbfgs if self.solver == "lbfgs" else fit_levenberg_marquardt)(self, function)
         if not _core.engine.all_finite(network.params):
             raise ValueError("training diverged: parameters are no longer finite")
+        self._finish(objective, x, target, sample_weight)
         return self
+
+    def _finish(
+        self, objective: Objective, x: Array, target: Array, sample_weight: "Array | None"
+    ) -> None:
+        """Do what remains when the network is fitted."""
+
+    def _balanced(self, sample_weight: "Array | None", y: Array) -> "Array | None":
+        """Return the weights with those of the classes in them."""
+        return sample_weight
 
     def _dense(self, X: Any) -> Array:
         X = X.toarray() if hasattr(X, "toarray") else X
@@ -180,19 +198,22 @@ class BaseMLP(BaseEstimator, ABC):
         return None if self.n_jobs is None else int(joblib.effective_n_jobs(self.n_jobs))
 
     def _initialize(
-        self, x: Array, target: Array, hidden: list[int], objective: Objective, random_state: Any
+        self, x: Array, n_out: int, hidden: list[int], objective: Objective, random_state: Any
     ) -> None:
-        self.n_iter_ = 0
-        self.t_ = 0
         self.out_activation_ = objective.out_activation
-        n_in, n_out = x.shape[1], self._n_units(target)
+        n_in = x.shape[1]
         if self.network is None:
             widths = [n_in, *hidden, n_out]
             network = networks.perceptron(widths, self.activation, x.dtype, random_state)
         else:
             network = networks.custom(self.network, n_in, n_out, x.dtype, random_state)
         self._adopt(network)
-        self._best_params = network.params.copy()
+        self._forget_progress()
+
+    def _forget_progress(self) -> None:
+        self.n_iter_ = 0
+        self.t_ = 0
+        self._best_params = self._fitted.network.params.copy()
         if self.solver in STOCHASTIC:
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
@@ -240,10 +261,12 @@ class BaseMLP(BaseEstimator, ABC):
         self.n_iter_ = 0
         with self._interruptible():
             while self.n_iter_ < (1 if incremental else self.max_iter):
+                for callback in self.callbacks or ():
+                    callback.epoch_begin(network, self.n_iter_)
                 if order is not None:
                     random_state.shuffle(order)  # on top of the last epoch's
                 self._end_epoch(epochs.run(order), len(x), validation)
-                if not np.isfinite(self.loss_) or self._stops():
+                if not np.isfinite(self.loss_) or self._stopped_by_callbacks() or self._stops():
                     break
             else:
                 if not incremental:
@@ -294,13 +317,22 @@ class BaseMLP(BaseEstimator, ABC):
     def _score_validation(self, x: Array, y: Array, sample_weight: "Array | None") -> None:
         score = float("nan")
         if np.isfinite(self.loss_):
-            outputs = self._fitted.activated.predict(x, self._n_threads())
-            score = self._validation_score(outputs, y, sample_weight)
+            score = self._validation_score(self._activated(x), y, sample_weight)
         if self.validation_scores_ is None:
             self.validation_scores_ = []
         self.validation_scores_.append(score)
         if self.verbose:
             print(f"Validation score: {score:f}")
+
+    def _stopped_by_callbacks(self) -> bool:
+        metrics = {"loss": self.loss_}
+        if self.validation_scores_:
+            metrics[f"val_{self._score_name}"] = self.validation_scores_[-1]
+        ended = [
+            callback.epoch_end(self._fitted.network, self.n_iter_ - 1, dict(metrics))
+            for callback in self.callbacks or ()
+        ]
+        return any(ended)
 
     def _stops(self) -> bool:
         """Whether training is over for lack of improvement; lowers an adaptive learning rate."""
@@ -342,7 +374,4 @@ class BaseMLP(BaseEstimator, ABC):
             ours = X.dtype == model.params.dtype and X.flags.carray and X.shape[1] == n_in
             if ours and len(X) and _core.engine.all_finite(X.reshape(-1)):
                 return model.predict(X, self._n_threads())
-        x = validate_data(
-            self, X, accept_sparse=["csr", "csc"], dtype=model.params.dtype, reset=False
-        )
-        return model.predict(self._dense(x), self._n_threads())
+        return model.predict(self._checked(X), self._n_threads())

@@ -1,15 +1,22 @@
 """MLPClassifier."""
 
+import copy
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from fastnn.layers import LogSoftmax, Sigmoid, Softmax
+from fastnn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from fastnn.network import Network
 from fastnn.sklearn.base import BaseMLP, _stochastic
 from fastnn.sklearn.objectives import Objective, classification
 from fastnn.sklearn.splitting import stratified_split
@@ -20,8 +27,12 @@ Array = NDArray[Any]
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """A multi-layer perceptron that classifies."""
 
+    _score_name = "accuracy"
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"log_loss"}), SoftmaxCrossEntropy, BinaryCrossEntropy],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
     def __init__(
@@ -32,7 +43,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
         early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
         beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: int = 10,
-        max_fun: int = 15000, network: Any = None, n_jobs: int | None = None,
+        max_fun: int = 15000, loss: Any = "log_loss", class_weight: Any = None,
+        network: Any = None, callbacks: Any = None, n_jobs: int | None = None,
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -57,7 +69,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.loss = loss
+        self.class_weight = class_weight
         self.network = network
+        self.callbacks = callbacks
         self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Any:
@@ -114,9 +129,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ndarray (n_samples, n_classes)
         """
         outputs = self._outputs(X, activated=True)
-        if self.n_outputs_ > 1:
-            return outputs
-        return np.hstack([1 - outputs, outputs])
+        return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
 
     def predict_log_proba(self, X: Any) -> Array:
         """Predict the logarithm of each class's probability.
@@ -129,13 +142,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray (n_samples, n_classes)
         """
-        probabilities = self.predict_proba(X)
-        return np.log(probabilities, out=probabilities)
+        logits = self._outputs(X, activated=False)
+        if self.out_activation_ == "softmax":
+            return log_softmax(logits, axis=1)
+        logs = -np.logaddexp(0, -logits)  # ln σ(z), finite where σ(z) is 0
+        return np.hstack([logs - logits, logs]) if logits.shape[1] == 1 else logs
 
     def _labels(self, logits: Array) -> Array:
         binarizer = self._label_binarizer
-        if binarizer.y_type_ == "multiclass":
-            return self.classes_.take(logits.argmax(axis=1))
+        if self.out_activation_ == "softmax":
+            return self.classes_.take(logits.argmax(axis=1), mode="clip")
         if binarizer.y_type_ == "binary":
             return self.classes_.take(logits[:, 0] > 0, mode="clip")
         return binarizer.inverse_transform((logits > 0).astype(np.intp))
@@ -172,16 +188,77 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return self._label_binarizer.transform(y).astype(bool)
         return np.searchsorted(self.classes_, y)
 
-    def _target(self, y: Array, dtype: "np.dtype[Any]") -> Array:
-        if self._label_binarizer.y_type_ == "multiclass":
+    def _objective(self, y: Array) -> Objective:
+        return classification(self.loss, self._label_binarizer.y_type_, y[:1].size)
+
+    def _target(self, objective: Objective, y: Array, dtype: "np.dtype[Any]") -> Array:
+        if objective.loss.takes_labels:
             return y.astype(np.int64)
         return y.reshape(len(y), -1).astype(dtype)
 
-    def _n_units(self, target: Array) -> int:
-        return len(self.classes_) if target.ndim == 1 else target.shape[1]
+    def _n_units(self, objective: Objective, target: Array) -> int:
+        if objective.loss.takes_labels:
+            return max(len(self.classes_), 2)
+        return target.shape[1]
 
-    def _objective(self, target: Array) -> Objective:
-        return classification("log_loss", self._label_binarizer.y_type_, self._n_units(target))
+    def _balanced(self, sample_weight: "Array | None", y: Array) -> "Array | None":
+        if self.class_weight is None:
+            return sample_weight
+        named = y if y.ndim == 2 else self.classes_[y]
+        weight = compute_sample_weight(self.class_weight, named)
+        return weight if sample_weight is None else weight * sample_weight
+
+    def _shaped_jacobian(self, jacobian: Array) -> Array:
+        if self._label_binarizer.y_type_ == "binary" and jacobian.shape[1] == 1:
+            return np.concatenate([-jacobian, jacobian], axis=1)
+        return jacobian
+
+    def to_network(self) -> Network:  # noqa: D102  (as in the base)
+        network = super().to_network()
+        labels = self.classes_.tolist()
+        if len(labels) == max(network.out_features, 2):
+            network.class_labels = labels
+        return network
+
+    @classmethod
+    def from_network(
+        cls, network: Network, classes: Any = None, **parameters: Any
+    ) -> "MLPClassifier":
+        """Make a fitted estimator of a network that gives logits.
+
+        Parameters
+        ----------
+        network : Network
+            A copy is taken. Its outputs are logits: one for two classes, or one for each class.
+        classes : array_like (n_classes,), optional
+            In increasing order; by default the network's `class_labels`, or 0, 1, ….
+        **parameters
+            Of the estimator. Its `network` is copies of these layers, so that another `fit` begins
+            with their values.
+
+        Returns
+        -------
+        MLPClassifier
+
+        Raises
+        ------
+        ValueError
+            If the network ends in Softmax, Sigmoid or LogSoftmax, or `classes` do not fit.
+        """
+        if isinstance(network.layers[-1], Softmax | LogSoftmax | Sigmoid):
+            raise ValueError(
+                f"network ends in {network.layers[-1]!r}; a network that gives logits is wanted"
+            )
+        model = cls(network=[copy.deepcopy(layer) for layer in network.layers], **parameters)
+        n_classes = max(network.out_features, 2)
+        if classes is None:
+            classes = network.class_labels or np.arange(n_classes)
+        model._label_binarizer = LabelBinarizer().fit(classes)
+        model.classes_ = model._label_binarizer.classes_
+        if not np.array_equal(model.classes_, np.asarray(classes)) or len(classes) != n_classes:
+            raise ValueError(f"classes is {classes!r}; {n_classes} in increasing order are wanted")
+        model.out_activation_ = "logistic" if network.out_features == 1 else "softmax"
+        return model._take(network)
 
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
         labels = y if y.ndim == 1 else None
@@ -192,7 +269,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=False,
             dtype=self._fitted.network.dtype,
         )  # fmt: skip
-        self._check_known(unique_labels(y))
+        self._check_classes(unique_labels(y))
         return self._dense(X), self._encode(y), sample_weight
 
     def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:

@@ -1,5 +1,6 @@
 """MLPRegressor."""
 
+import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,9 +11,12 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from fastnn.losses import Loss
+from fastnn.network import Network
 from fastnn.sklearn.base import BaseMLP
+from fastnn.sklearn.full_batch import PenalisedLoss
 from fastnn.sklearn.objectives import REGRESSION, Objective, regression
 from fastnn.sklearn.splitting import stratified_split
+from fastnn.sklearn.uncertainty import ParameterCovariance
 
 Array = NDArray[Any]
 
@@ -20,9 +24,12 @@ Array = NDArray[Any]
 class MLPRegressor(RegressorMixin, BaseMLP):
     """A multi-layer perceptron that predicts numbers."""
 
+    _score_name = "r2"
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions(set(REGRESSION)), Loss],
+        "store_covariance": ["boolean"],
     }
 
     def __init__(
@@ -34,7 +41,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
         early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
         beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: int = 10,
-        max_fun: int = 15000, network: Any = None, n_jobs: int | None = None,
+        max_fun: int = 15000, network: Any = None, callbacks: Any = None,
+        store_covariance: bool = False, n_jobs: int | None = None,
     ) -> None:  # fmt: skip
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -61,20 +69,42 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
         self.network = network
+        self.callbacks = callbacks
+        self.store_covariance = store_covariance
         self.n_jobs = n_jobs
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the target of each sample.
 
         Parameters
         ----------
         X : array_like or sparse matrix (n_samples, n_features)
+        return_std : bool
+            Whether to return the prediction's standard deviation too, of noise and parameters
+            together. It needs `store_covariance=True` when fitting, takes the network for linear
+            in its parameters near those fitted, and the residuals for independent, Gaussian and of
+            one variance (the delta method); far from the data it says too little.
 
         Returns
         -------
-        ndarray (n_samples,) or (n_samples, n_outputs)
+        ndarray (n_samples,) or (n_samples, n_outputs), or a pair of them
+
+        Raises
+        ------
+        ValueError
+            If standard deviations are wanted of an estimator fitted without `store_covariance`.
         """
-        return self._shaped(self._outputs(X, activated=True))
+        outputs = self._shaped(self._final(self._outputs(X, activated=True)))
+        if not return_std:
+            return outputs
+        covariance = getattr(self, "_covariance", None)
+        if covariance is None:
+            raise ValueError("return_std=True needs a fit with store_covariance=True")
+        x = self._checked(X)
+        return outputs, self._shaped(covariance.deviations(self._fitted.raw, x, self._n_threads()))
+
+    def _final(self, outputs: Array) -> Array:
+        return np.exp(outputs) if self.out_activation_ == "exp" else outputs
 
     def _shaped(self, outputs: Array) -> Array:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
@@ -89,14 +119,48 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _target(self, y: Array, dtype: "np.dtype[Any]") -> Array:
+    def _objective(self, y: Array) -> Objective:
+        return regression(self.loss, y)
+
+    def _target(self, objective: Objective, y: Array, dtype: "np.dtype[Any]") -> Array:
         return np.require(y.reshape(len(y), -1), dtype, ["C", "A"])
 
-    def _n_units(self, target: Array) -> int:
+    def _n_units(self, objective: Objective, target: Array) -> int:
         return target.shape[1]
 
-    def _objective(self, target: Array) -> Objective:
-        return regression(self.loss, target)
+    def _finish(
+        self, objective: Objective, x: Array, target: Array, sample_weight: "Array | None"
+    ) -> None:
+        self._covariance = None
+        if self.store_covariance:
+            function = PenalisedLoss(
+                self._fitted.network, objective, x, target, sample_weight, self.alpha,
+                self._n_threads(),
+            )  # fmt: skip
+            self._covariance = ParameterCovariance.of(function)
+
+    def _shaped_jacobian(self, jacobian: Array) -> Array:
+        return jacobian[:, 0] if jacobian.shape[1] == 1 else jacobian
+
+    @classmethod
+    def from_network(cls, network: Network, **parameters: Any) -> "MLPRegressor":
+        """Make a fitted estimator of a network whose outputs are predictions.
+
+        Parameters
+        ----------
+        network : Network
+            A copy is taken.
+        **parameters
+            Of the estimator. Its `network` is copies of these layers, so that another `fit` begins
+            with their values.
+
+        Returns
+        -------
+        MLPRegressor
+        """
+        model = cls(network=[copy.deepcopy(layer) for layer in network.layers], **parameters)
+        model.out_activation_ = "identity"
+        return model._take(network)
 
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
         return stratified_split(len(y), self.validation_fraction, None, random_state)
