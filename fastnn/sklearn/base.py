@@ -215,12 +215,15 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         self.t_ = 0
         self._best_params = self._fitted.network.params.copy()
         if self.solver in STOCHASTIC:
-            self.loss_curve_: list[float] = []
-            self._no_improvement_count = 0
-            scored = self.early_stopping
-            self.validation_scores_: Any = [] if scored else None
-            self.best_validation_score_: Any = -np.inf if scored else None
-            self.best_loss_: Any = None if scored else np.inf
+            self._begin_curves()
+
+    def _begin_curves(self) -> None:
+        self.loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        scored = self.early_stopping
+        self.validation_scores_: Any = [] if scored else None
+        self.best_validation_score_: Any = -np.inf if scored else None
+        self.best_loss_: Any = None if scored else np.inf
 
     def _adopt(self, network: Network) -> None:
         self._fitted = FittedNetwork(network, self.out_activation_)
@@ -245,6 +248,8 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         network = self._fitted.network
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = StochasticOptimizer.of(self, network.params)
+        if not hasattr(self, "_no_improvement_count"):  # another solver has fitted so far
+            self._begin_curves()
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.early_stopping and validation is None:
