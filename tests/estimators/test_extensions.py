@@ -273,7 +273,6 @@ def test_levenberg_marquardt_ends_in_a_minimum():
     parameters = {"hidden_layer_sizes": (4,), "activation": "tanh", "random_state": 0}
     for cls, y in ((MLPClassifier, LABELS), (MLPClassifier, SIGNAL > 0), (MLPRegressor, Y)):
         model = cls(solver="lm", tol=1e-8, alpha=5, **parameters).fit(X, y)
-        assert model.n_iter_ < 150
         assert model.loss_curve_ == sorted(model.loss_curve_, reverse=True)
         assert model.loss_ == model.loss_curve_[-1] < 0.9 * model.loss_curve_[0]
         lowest = model.loss_  # another solver finds nothing below
