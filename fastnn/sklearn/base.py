@@ -158,12 +158,16 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         x = self._dense(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        objective = self._objective(y)
-        target = self._target(objective, y, x.dtype)
         sample_weight = self._balanced(sample_weight, y)
+        if sample_weight is not None:
+            sample_weight = np.require(sample_weight, x.dtype, ["C", "A"])
+            if not sample_weight.any():
+                raise ValueError("sample_weight and class_weight make all weights 0")
+        objective = self._objective(y, sample_weight)
+        target = self._target(objective, y, x.dtype)
         random_state = check_random_state(self.random_state)
         if first_pass:
-            self._initialize(x, self._n_units(objective, target), hidden, objective, random_state)
+            self._initialize(x, self._n_units(objective, y), hidden, objective, random_state)
         if validation is not None:
             validation = self._check_validation(*validation)
         network = self._fitted.network
@@ -259,8 +263,8 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             x, target = x[train], target[train]
             sample_weight = None if sample_weight is None else sample_weight[train]
         epochs = Epochs(
-            network, objective, self._optimizer, x, target, self._batch_size(len(x)), self.alpha,
-            self._n_threads(),
+            network, objective, self._optimizer, x, target, sample_weight,
+            self._batch_size(len(x)), self.alpha, self._n_threads(),
         )  # fmt: skip
         order = np.arange(len(x)) if self.shuffle else None
         self.n_iter_ = 0

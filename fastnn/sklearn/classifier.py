@@ -188,7 +188,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return self._label_binarizer.transform(y).astype(bool)
         return np.searchsorted(self.classes_, y)
 
-    def _objective(self, y: Array) -> Objective:
+    def _objective(self, y: Array, sample_weight: "Array | None") -> Objective:
         return classification(self.loss, self._label_binarizer.y_type_, y[:1].size)
 
     def _target(self, objective: Objective, y: Array, dtype: "np.dtype[Any]") -> Array:
@@ -196,10 +196,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return y.astype(np.int64)
         return y.reshape(len(y), -1).astype(dtype)
 
-    def _n_units(self, objective: Objective, target: Array) -> int:
+    def _n_units(self, objective: Objective, y: Array) -> int:
         if objective.loss.takes_labels:
             return max(len(self.classes_), 2)
-        return target.shape[1]
+        return y[:1].size
 
     def _balanced(self, sample_weight: "Array | None", y: Array) -> "Array | None":
         if self.class_weight is None:

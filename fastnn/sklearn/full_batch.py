@@ -49,15 +49,16 @@ class PenalisedLoss:
     n_threads: int | None
 
     def __post_init__(self) -> None:
-        size = len(self.x) if self.sample_weight is None else self.sample_weight.sum()
-        self.decay = self.alpha * weight_mask(self.network) / size
+        divisor = self.objective.loss.divisor(len(self.x), self.sample_weight)
+        self.decay = self.alpha * weight_mask(self.network) / divisor
 
     def value_and_grad(self, params: Array) -> tuple[float, Array]:
         """Return F and its gradient (n_params,); the network keeps these parameters."""
         self.network.params[...] = params
         value, gradient = self.network._loss_and_grad(
-            self.x, self.target, self.objective.loss, _core.thread_count(self.n_threads)
-        )
+            self.x, self.target, self.sample_weight, self.objective.loss,
+            _core.thread_count(self.n_threads),
+        )  # fmt: skip
         factor, offset = self.objective.factor, self.objective.offset
         value = value * factor + offset + 0.5 * float(params @ (self.decay * params))
         return value, gradient * factor + self.decay * params
@@ -65,8 +66,9 @@ class PenalisedLoss:
     def matrix(self) -> Array:
         """Return JᵀHJ + D where the network's parameters are: (n_params, n_params)."""
         gram, _ = self.network.gram(
-            self.x, self.target, self.objective.loss, n_threads=self.n_threads
-        )
+            self.x, self.target, self.objective.loss, sample_weight=self.sample_weight,
+            n_threads=self.n_threads,
+        )  # fmt: skip
         matrix = gram.astype(np.float64) * self.objective.factor
         matrix[np.diag_indices_from(matrix)] += self.decay
         return matrix

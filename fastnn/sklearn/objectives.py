@@ -3,13 +3,28 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
-from fastnn.losses import BinaryCrossEntropy, HalfSquaredError, Loss, SoftmaxCrossEntropy
+from fastnn.losses import (
+    BinaryCrossEntropy,
+    HalfSquaredError,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    Pinball,
+    Poisson,
+    SoftmaxCrossEntropy,
+)
 
 Array = NDArray[Any]
 
-REGRESSION = {"squared_error": HalfSquaredError}
+# scikit-learn's names
+REGRESSION = {
+    "squared_error": HalfSquaredError, "absolute_error": MeanAbsoluteError, "huber": Huber,
+    "poisson": Poisson,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +53,10 @@ class Objective:
 def classification(loss: "str | Loss", target_type: str, n_outputs: int) -> Objective:
     """Return the objective for targets of that scikit-learn type, as the network sees them."""
     factor = 1.0
+    if isinstance(loss, SoftmaxCrossEntropy) and target_type.startswith("multilabel"):
+        raise ValueError(f"loss is {loss}, for classes of which a sample has one; y has several")
+    if isinstance(loss, BinaryCrossEntropy) and target_type == "multiclass":
+        raise ValueError(f"loss is {loss}, for two classes or several labels; y has more classes")
     if isinstance(loss, str):
         multiclass = target_type == "multiclass"
         loss = SoftmaxCrossEntropy() if multiclass else BinaryCrossEntropy()
@@ -45,8 +64,22 @@ def classification(loss: "str | Loss", target_type: str, n_outputs: int) -> Obje
     return Objective(loss, "softmax" if loss.takes_labels else "logistic", factor)
 
 
-def regression(loss: "str | Loss", target: Array) -> Objective:
-    """Return the objective for targets (n, n_outputs)."""
-    if isinstance(loss, str):
-        loss = REGRESSION[loss]()
-    return Objective(loss, "identity")
+def regression(loss: "str | Loss", y: Array, sample_weight: "Array | None") -> Objective:
+    """Return the objective for targets (n,) or (n, n_outputs)."""
+    chosen = REGRESSION[loss]() if isinstance(loss, str) else loss
+    if not isinstance(chosen, Poisson):
+        return Objective(chosen, "identity")
+    # half the deviance: y ln(y / ŷ) - y + ŷ
+    perfect = xlogy(y, y) - y
+    if perfect.ndim == 2:
+        perfect = perfect.sum(axis=1)
+    mean = chosen.reduction == "mean"
+    offset = np.average(perfect, weights=sample_weight) if mean else 0.0
+    return Objective(chosen, "exp", offset=float(offset))
+
+
+def n_units(loss: Loss, y: Array) -> int:
+    """Return how many outputs a regressor's network needs for targets (n,) or (n, n_outputs)."""
+    if isinstance(loss, Pinball) and isinstance(loss.quantiles, tuple):
+        return len(loss.quantiles)
+    return 1 if y.ndim == 1 else y.shape[1]

@@ -14,7 +14,7 @@ from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.sklearn.base import BaseMLP
 from fastnn.sklearn.full_batch import PenalisedLoss
-from fastnn.sklearn.objectives import REGRESSION, Objective, regression
+from fastnn.sklearn.objectives import REGRESSION, Objective, n_units, regression
 from fastnn.sklearn.splitting import stratified_split
 from fastnn.sklearn.uncertainty import ParameterCovariance
 
@@ -119,14 +119,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _objective(self, y: Array) -> Objective:
-        return regression(self.loss, y)
+    def _objective(self, y: Array, sample_weight: "Array | None") -> Objective:
+        return regression(self.loss, y, sample_weight)
 
     def _target(self, objective: Objective, y: Array, dtype: "np.dtype[Any]") -> Array:
-        return np.require(y.reshape(len(y), -1), dtype, ["C", "A"])
+        loss = objective.loss
+        return loss.check_target(y, (len(y), n_units(loss, y)), dtype, "y")
 
-    def _n_units(self, objective: Objective, target: Array) -> int:
-        return target.shape[1]
+    def _n_units(self, objective: Objective, y: Array) -> int:
+        return n_units(objective.loss, y)
 
     def _finish(
         self, objective: Objective, x: Array, target: Array, sample_weight: "Array | None"

@@ -65,6 +65,7 @@ class Epochs:
     optimizer: StochasticOptimizer
     x: Array
     target: Array
+    sample_weight: Array | None
     batch_size: int
     alpha: float
     n_threads: int | None
@@ -106,7 +107,7 @@ class Epochs:
         model, loss = self.network._model, self.objective.loss
         return _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, self.x,
-            *loss.engine_target(self.target), loss.kind, loss.reduction == "mean", rule,
+            *loss.engine_target(self.target), self.sample_weight, loss.formula(), rule,
             self.optimizer.state.arrays, self.optimizer.state.step, self.batch_size,
             TRAINER_EPOCHS, None, _core.thread_count(self.n_threads),
         )  # fmt: skip

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastnn.losses import HalfSquaredError
 from fastnn.model import Model
-from fastnn.sklearn.full_batch import PenalisedLoss
+from fastnn.sklearn.full_batch import PenalisedLoss, weight_mask
 from fastnn.sklearn.inspection import engine_jacobian
 
 Array = NDArray[Any]
@@ -44,17 +44,20 @@ class ParameterCovariance:
     def of(cls, function: PenalisedLoss) -> "ParameterCovariance":
         """Estimate both where the network's parameters are."""
         network, x, target = function.network, function.x, function.target
-        matrix, _ = network.gram(x, None, HalfSquaredError("sum"), n_threads=function.n_threads)
-        total = len(x) if function.sample_weight is None else function.sample_weight.sum()
+        matrix, _ = network.gram(
+            x, None, HalfSquaredError("sum"), sample_weight=function.sample_weight,
+            n_threads=function.n_threads,
+        )  # fmt: skip
         penalised = matrix.astype(np.float64)
-        penalised[np.diag_indices_from(penalised)] += function.decay * total
+        penalised[np.diag_indices_from(penalised)] += function.alpha * weight_mask(network)
         values, vectors = np.linalg.eigh(penalised)
         # directions in which the data say nothing, beside rounding, are left out
         kept = values > values[-1] * len(values) * np.finfo(network.dtype).eps
         root = vectors[:, kept] / np.sqrt(values[kept])
         determined = float((root * (matrix @ root)).sum())
         residuals = np.subtract(network.predict(x), target, dtype=np.float64)
-        noise = float((residuals**2).sum()) / max(residuals.size - determined, 1.0)
+        weight = 1 if function.sample_weight is None else function.sample_weight[:, np.newaxis]
+        noise = float((weight * residuals**2).sum()) / max(residuals.size - determined, 1.0)
         return cls(np.sqrt(noise) * root, noise)
 
     def deviations(self, model: Model, x: Array, n_threads: int | None) -> Array:

@@ -13,13 +13,13 @@ from fastnn.sklearn import MLPClassifier, MLPRegressor
 ESTIMATORS = [
     MLPClassifier(),
     MLPClassifier(solver="sgd", learning_rate="adaptive", learning_rate_init=0.1),
-    # of little penalty, probabilities round to 1, which a check takes for a fault
-    MLPClassifier(solver="lbfgs", alpha=1),
-    MLPClassifier((5,), "tanh", solver="lm", alpha=0.01),
+    # in more iterations probabilities round to 1, which a check takes for a fault
+    MLPClassifier(solver="lbfgs", max_iter=20),
+    MLPClassifier((5,), "tanh", solver="lm", alpha=0.1, max_iter=50),
     MLPRegressor(),
     MLPRegressor(solver="sgd", nesterovs_momentum=False),
     MLPRegressor(solver="lbfgs"),
-    MLPRegressor("squared_error", (5,), "tanh", solver="lm", store_covariance=True),
+    MLPRegressor("squared_error", (5,), "tanh", solver="lm", max_iter=50, store_covariance=True),
 ]
 
 
