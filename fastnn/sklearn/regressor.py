@@ -22,7 +22,93 @@ Array = NDArray[Any]
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """A multi-layer perceptron that predicts numbers."""
+    """A multi-layer perceptron that predicts numbers, in place of scikit-learn's of that name.
+
+    Parameters are those of `sklearn.neural_network.MLPRegressor`, with its defaults, and more.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "absolute_error", "huber", "poisson"} or Loss
+        "squared_error" is ½ Σ (ŷ - y)² over the outputs (scikit-learn reports their mean, and
+        follows the sum's gradient), "poisson" half the deviance for predictions e^z, the others
+        means over the outputs; or any loss of fastnn, such as `Pinball((0.1, 0.9))` for quantiles,
+        an output each.
+    hidden_layer_sizes : int or sequence of int
+    activation : str, Layer, or a sequence of them, one for each hidden layer
+        "identity", "logistic", "tanh" and "relu", or one of fastnn's further activations by its
+        name ("gelu", "silu", "elu", "leaky_relu", …) or as a layer.
+    solver : {"adam", "sgd", "lbfgs", "lm"}
+        Adam or gradient descent on minibatches, SciPy's L-BFGS-B, or Levenberg-Marquardt,
+        which solves a system of all parameters in each iteration: for small networks.
+    alpha : float
+        Of the penalty α/2 Σ w² over the weights, biases apart, divided by a batch's samples (or
+        their weight) as its loss is.
+    batch_size : int or "auto"
+        Of minibatches; "auto" is 200, or all samples where they are fewer.
+    learning_rate : {"constant", "invscaling", "adaptive"}
+        Of "sgd": `learning_rate_init` throughout; that over (samples seen + 1) ** `power_t`, set
+        after each epoch; or divided by 5 each time that the stopping rule would end training, until
+        it is at most 1e-6.
+    learning_rate_init, power_t : float
+    max_iter : int
+        Epochs, or iterations of "lbfgs" and "lm", after which a ConvergenceWarning is given.
+    shuffle : bool
+        Whether each epoch's order of the samples is drawn.
+    random_state : int, RandomState or None
+        Of initial values, held-out samples and epochs' orders, drawn as scikit-learn draws them.
+    tol : float
+        "adam" and "sgd" end when the loss (or with `early_stopping` the validation score) has been
+        better than the best by less than this for more than `n_iter_no_change` epochs in a row;
+        "lbfgs" and "lm" when no entry of the gradient exceeds it.
+    verbose : bool
+        Whether to print what each iteration measured.
+    warm_start : bool
+        Whether `fit` begins with what the last one found.
+    momentum, nesterovs_momentum : float, bool
+        Of "sgd".
+    early_stopping : bool
+        Whether to score held-out samples after each epoch, end by their score, and restore the
+        parameters of the best.
+    validation_fraction : float
+        Share of the samples that is then held out.
+    beta_1, beta_2, epsilon : float
+        Of "adam": the decay rates of its running means, and what is added to the root of the second
+        before its correction for the start.
+    n_iter_no_change : int or inf
+    max_fun : int
+        Evaluations that "lbfgs" may make.
+    network : list of Layer, or callable (n_features, n_outputs) -> list of Layer, optional
+        The layers themselves, in place of `hidden_layer_sizes` and `activation`: an output for each
+        target. Copies
+        are trained; values that they have are where training begins, others are drawn by their own
+        rules.
+    callbacks : list of Callback, optional
+        Their `epoch_begin` and `epoch_end` are called around each epoch of "adam" and "sgd", with
+        the network and the figures "loss" and "val_r2".
+    store_covariance : bool
+        Whether `fit` also estimates the covariance of the parameters, a matrix of n_params², which
+        `predict(X, return_std=True)` needs.
+    n_jobs : int, optional
+        Threads; -1 is one a processor. By default as many as are useful and the process may use.
+        Results do not depend on it.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray (fan_in, fan_out) and (fan_out,)
+        Views into the network: what is written or assigned there counts.
+    n_iter_, t_ : int
+        Iterations of the last fit, and samples seen by "adam" and "sgd" since the first.
+    loss_ : float
+        The loss of the last iteration, with the penalty; that of an epoch is taken before each of
+        its updates.
+    loss_curve_ : list of float
+        Of each iteration, but for "lbfgs".
+    best_loss_ : float or None
+    validation_scores_, best_validation_score_ : list of float, float; None where none were taken
+    out_activation_ : str
+    n_layers_, n_outputs_, n_features_in_ : int
+    feature_names_in_ : ndarray of str, where X had names
+    """
 
     _score_name = "r2"
 
