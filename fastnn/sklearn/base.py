@@ -251,7 +251,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
     ) -> None:  # fmt: skip
         network = self._fitted.network
         if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = StochasticOptimizer.of(self, network.params)
+            self._optimizer = StochasticOptimizer.of(self, network)
         if not hasattr(self, "_no_improvement_count"):  # another solver has fitted so far
             self._begin_curves()
         if self.early_stopping and incremental:

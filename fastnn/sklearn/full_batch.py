@@ -38,6 +38,8 @@ class PenalisedLoss:
     ----------
     decay : ndarray (n_params,)
         The diagonal of the penalty's Hessian.
+    frozen : ndarray (n_params,) of bool
+        Parameters that are not trained; the gradient's entries are 0 there.
     """
 
     network: Network
@@ -51,6 +53,9 @@ class PenalisedLoss:
     def __post_init__(self) -> None:
         divisor = self.objective.loss.divisor(len(self.x), self.sample_weight)
         self.decay = self.alpha * weight_mask(self.network) / divisor
+        layers = self.network.layers
+        frozen = [np.full(layer.n_params, not layer.trainable) for layer in layers]
+        self.frozen = np.concatenate(frozen)
 
     def value_and_grad(self, params: Array) -> tuple[float, Array]:
         """Return F and its gradient (n_params,); the network keeps these parameters."""
@@ -61,7 +66,9 @@ class PenalisedLoss:
         )  # fmt: skip
         factor, offset = self.objective.factor, self.objective.offset
         value = value * factor + offset + 0.5 * float(params @ (self.decay * params))
-        return value, gradient * factor + self.decay * params
+        gradient = gradient * factor + self.decay * params
+        gradient[self.frozen] = 0
+        return value, gradient
 
     def matrix(self) -> Array:
         """Return JᵀHJ + D where the network's parameters are: (n_params, n_params)."""
@@ -71,6 +78,7 @@ class PenalisedLoss:
         )  # fmt: skip
         matrix = gram.astype(np.float64) * self.objective.factor
         matrix[np.diag_indices_from(matrix)] += self.decay
+        matrix[self.frozen] = matrix[:, self.frozen] = 0
         return matrix
 
 

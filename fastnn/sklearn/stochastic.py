@@ -36,7 +36,7 @@ class StochasticOptimizer:
     learning_rate: float
 
     @classmethod
-    def of(cls, estimator: Any, params: Array) -> "StochasticOptimizer":
+    def of(cls, estimator: Any, network: Network) -> "StochasticOptimizer":
         """Make the one that an estimator's parameters describe, afresh."""
         rate = float(estimator.learning_rate_init)
         rule: SGD | Adam
@@ -47,7 +47,8 @@ class StochasticOptimizer:
         else:
             betas = (estimator.beta_1, estimator.beta_2)
             rule = Adam(rate, betas=betas, eps=max(estimator.epsilon, 1e-37))
-        return cls(rule, OptimizerState().continued_for(rule, params), rate)
+        parts = [(layer.n_params, layer.trainable) for layer in network.layers if layer.n_params]
+        return cls(rule, OptimizerState().continued_for(rule, parts, network.dtype), rate)
 
     def change_rate(self, rate: float) -> None:
         """Set the learning rate of the updates to come."""
@@ -79,7 +80,7 @@ class Epochs:
         if self.trainer is None or self.trainer.epoch == TRAINER_EPOCHS:
             self.trainer = self._trainer()
         trainer = self.trainer
-        trainer.learning_rate = self._rate()
+        trainer.set_rates(self._rate())
         if order is not None:
             trainer.take_order(order)
         epoch = trainer.epoch
@@ -89,7 +90,7 @@ class Epochs:
                     loss = float(trainer.losses[epoch])
                     return loss * self.objective.factor + self.objective.offset
         finally:
-            self.optimizer.state.step = trainer.step
+            self.optimizer.state.advance(trainer.step)
         return float("nan")
 
     def _rate(self) -> float:
@@ -104,10 +105,10 @@ class Epochs:
         rule |= {"weight_penalty": self.alpha / self.objective.factor}
         if isinstance(self.optimizer.rule, Adam):
             rule |= {"eps": rule["eps"] / self.objective.factor, "eps_uncorrected": True}
-        model, loss = self.network._model, self.objective.loss
+        model, loss, state = self.network._model, self.objective.loss, self.optimizer.state
         return _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, self.x,
             *loss.engine_target(self.target), self.sample_weight, loss.formula(), rule,
-            self.optimizer.state.arrays, self.optimizer.state.step, self.batch_size,
-            TRAINER_EPOCHS, None, _core.thread_count(self.n_threads),
+            state.arrays, state.segments(), state.step, self.batch_size, TRAINER_EPOCHS, None,
+            _core.thread_count(self.n_threads),
         )  # fmt: skip

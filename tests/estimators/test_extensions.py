@@ -250,6 +250,20 @@ def test_layers_of_ones_own(classifier):
         MLPRegressor(network=layers).fit(X, Y[:, 0])
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs", "lm"])
+def test_a_frozen_layer_stays(solver):
+    def layers(n_features, n_outputs):
+        built = [fn.Linear(n_features, 4), fn.Tanh(), fn.Linear(4, n_outputs)]
+        built[0].weight = np.ones((4, n_features))
+        built[0].trainable = False
+        return built
+
+    model = MLPRegressor(network=layers, solver=solver, max_iter=5, random_state=0).fit(X, Y)
+    np.testing.assert_array_equal(model.coefs_[0], np.ones((3, 4)))
+    again = clone(model).set_params(max_iter=1).fit(X, Y)
+    assert np.abs(model.coefs_[1] - again.coefs_[1]).max() > 0
+
+
 def test_an_activation_for_each_layer():
     model = MLPClassifier((4, 3), ("tanh", fn.LeakyReLU(0.3)), max_iter=2).fit(X, LABELS)
     kinds = [type(layer) for layer in model.to_network().layers]
