@@ -69,6 +69,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
         "network": [list, tuple, callable, None],
         "callbacks": [list, tuple, None],
         "n_jobs": [Integral, None],
@@ -208,7 +209,9 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         n_in = x.shape[1]
         if self.network is None:
             widths = [n_in, *hidden, n_out]
-            network = networks.perceptron(widths, self.activation, x.dtype, random_state)
+            network = networks.perceptron(
+                widths, self.activation, self.dropout, x.dtype, random_state
+            )
         else:
             network = networks.custom(self.network, n_in, n_out, x.dtype, random_state)
         self._adopt(network)
@@ -217,7 +220,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
     def _forget_progress(self) -> None:
         self.n_iter_ = 0
         self.t_ = 0
-        self._best_params = self._fitted.network.params.copy()
+        self._best = self._fitted.snapshot()
         if self.solver in STOCHASTIC:
             self._begin_curves()
 
@@ -264,8 +267,9 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             sample_weight = None if sample_weight is None else sample_weight[train]
         epochs = Epochs(
             network, objective, self._optimizer, x, target, sample_weight,
-            self._batch_size(len(x)), self.alpha, self._n_threads(),
+            self._batch_size(len(x)), self.alpha, self._n_threads(), random_state,
         )  # fmt: skip
+        network._refuse_batches_of_one(len(x), epochs.batch_size)
         order = np.arange(len(x)) if self.shuffle else None
         self.n_iter_ = 0
         with self._interruptible():
@@ -286,7 +290,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
                         stacklevel=2,
                     )
         if self.early_stopping:
-            network.params[...] = self._best_params
+            self._fitted.restore(self._best)
         elif self.n_iter_ and not np.isfinite(self.loss_):
             raise ValueError(
                 f"training diverged in iteration {self.n_iter_}: the loss or a parameter is no "
@@ -315,7 +319,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             no_better = score < best + self.tol
             if score > best:
                 self.best_validation_score_ = score
-                self._best_params = self._fitted.network.params.copy()
+                self._best = self._fitted.snapshot()
         else:
             no_better = loss > self.best_loss_ - self.tol
             self.best_loss_ = min(loss, self.best_loss_)

@@ -79,6 +79,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         By default the cross-entropy that fits y, of several labels the sum over them.
     class_weight : dict, "balanced" or None
         Factors of the weights of each class's samples; "balanced" makes all classes weigh alike.
+    dropout : float
+        Share of each hidden layer's values that "adam" and "sgd" leave out in each update.
     network : list of Layer, or callable (n_features, n_outputs) -> list of Layer, optional
         The layers themselves, in place of `hidden_layer_sizes` and `activation`: logits, one output
         for two classes, else one for each class or label. Copies
@@ -127,7 +129,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
         beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: int = 10,
         max_fun: int = 15000, loss: Any = "log_loss", class_weight: Any = None,
-        network: Any = None, callbacks: Any = None, n_jobs: int | None = None,
+        dropout: float = 0.0, network: Any = None, callbacks: Any = None, n_jobs: int | None = None,
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -154,6 +156,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.max_fun = max_fun
         self.loss = loss
         self.class_weight = class_weight
+        self.dropout = dropout
         self.network = network
         self.callbacks = callbacks
         self.n_jobs = n_jobs

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
-from fastnn.layers import LAYERS, Identity, Layer, Linear, ReLU, Sigmoid, Softmax, Tanh
+from fastnn.layers import LAYERS, Dropout, Identity, Layer, Linear, ReLU, Sigmoid, Softmax, Tanh
 from fastnn.model import Model
 from fastnn.network import Network
 
@@ -64,6 +64,14 @@ class FittedNetwork:
         whole = self.raw
         plan = _core.engine.Plan(list(operations))
         return Model(plan, whole.params, whole.grads, whole.constants)
+
+    def snapshot(self) -> tuple[Array, Array]:
+        """Return copies of the parameters and of the constants, which BatchNorm changes."""
+        return self.raw.params.copy(), self.raw.constants.copy()
+
+    def restore(self, snapshot: tuple[Array, Array]) -> None:
+        """Go back to what a snapshot holds."""
+        self.raw.params[...], self.raw.constants[...] = snapshot
 
     @property
     def linear_layers(self) -> list[Linear]:
@@ -120,10 +128,10 @@ def hidden_widths(hidden_layer_sizes: Any) -> list[int]:
 
 
 def perceptron(
-    widths: Sequence[int], activation: Any, dtype: "np.dtype[Any]",
+    widths: Sequence[int], activation: Any, dropout: float, dtype: "np.dtype[Any]",
     random_state: "np.random.RandomState",
 ) -> Network:  # fmt: skip
-    """Make linear layers of these widths, with activations between them.
+    """Make linear layers of these widths, with activations and dropout between them.
 
     Weights and biases are uniform in ±√(6 / (fan_in + fan_out)), or ±√(2 / …) for the logistic
     sigmoid (Glorot and Bengio 2010), drawn as scikit-learn draws them: for each layer its weights,
@@ -139,6 +147,8 @@ def perceptron(
             return random_state.uniform(-bound, bound, shape[::-1]).T
 
         layers += [Linear(*pair, weight_init=draw, bias_init=draw), *activations[i : i + 1]]
+        if dropout and i < len(activations):
+            layers.append(Dropout(dropout))
     return Network(layers, dtype)
 
 

@@ -77,6 +77,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     n_iter_no_change : int or inf
     max_fun : int
         Evaluations that "lbfgs" may make.
+    dropout : float
+        Share of each hidden layer's values that "adam" and "sgd" leave out in each update.
     network : list of Layer, or callable (n_features, n_outputs) -> list of Layer, optional
         The layers themselves, in place of `hidden_layer_sizes` and `activation`: an output for each
         target. Copies
@@ -127,7 +129,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
         early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
         beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: int = 10,
-        max_fun: int = 15000, network: Any = None, callbacks: Any = None,
+        max_fun: int = 15000, dropout: float = 0.0, network: Any = None, callbacks: Any = None,
         store_covariance: bool = False, n_jobs: int | None = None,
     ) -> None:  # fmt: skip
         self.loss = loss
@@ -154,6 +156,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.dropout = dropout
         self.network = network
         self.callbacks = callbacks
         self.store_covariance = store_covariance

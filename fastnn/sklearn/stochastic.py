@@ -70,6 +70,7 @@ class Epochs:
     batch_size: int
     alpha: float
     n_threads: int | None
+    random_state: Any
     trainer: Any = None
 
     def run(self, order: "NDArray[np.int64] | None") -> float:
@@ -106,9 +107,13 @@ class Epochs:
         if isinstance(self.optimizer.rule, Adam):
             rule |= {"eps": rule["eps"] / self.objective.factor, "eps_uncorrected": True}
         model, loss, state = self.network._model, self.objective.loss, self.optimizer.state
-        return _core.engine.Trainer(
+        trainer = _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, self.x,
             *loss.engine_target(self.target), self.sample_weight, loss.formula(), rule,
             state.arrays, state.segments(), state.step, self.batch_size, TRAINER_EPOCHS, None,
             _core.thread_count(self.n_threads),
         )  # fmt: skip
+        if model.plan.has_dropout:  # without, the random numbers are scikit-learn's
+            entropy = (int(self.random_state.randint(2**31)), state.step)
+            trainer.mask_key = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
+        return trainer

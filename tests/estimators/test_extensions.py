@@ -264,6 +264,34 @@ def test_a_frozen_layer_stays(solver):
     assert np.abs(model.coefs_[1] - again.coefs_[1]).max() > 0
 
 
+def test_dropout():
+    model = MLPRegressor(hidden_layer_sizes=(20, 20), dropout=0.5, max_iter=5, random_state=0)
+    kinds = [type(layer) for layer in model.fit(X, Y).to_network().layers]
+    assert kinds == [fn.Linear, fn.ReLU, fn.Dropout] * 2 + [fn.Linear]
+    np.testing.assert_array_equal(model.predict(X), model.predict(X))
+    np.testing.assert_array_equal(clone(model).fit(X, Y).predict(X), model.predict(X))
+    without = clone(model).set_params(dropout=0).fit(X, Y)
+    assert np.abs(without.coefs_[0] - model.coefs_[0]).max() > 1e-3
+    # another pass has other masks, though the seed is the same
+    first, second = (clone(model).set_params(shuffle=False) for _ in range(2))
+    for _ in range(2):
+        first.partial_fit(X, Y)
+    second.set_params(max_iter=2).fit(X, Y)
+    assert np.abs(first.coefs_[0] - second.coefs_[0]).max() > 1e-6
+
+
+def test_early_stopping_restores_running_statistics():
+    def layers(n_features, n_outputs):
+        return [fn.Linear(n_features, 4), fn.BatchNorm(4), fn.ReLU(), fn.Linear(4, n_outputs)]
+
+    model = MLPClassifier(
+        network=layers, early_stopping=True, n_iter_no_change=3, random_state=0, batch_size=10
+    ).fit(X[:40], LABELS[:40], X_val=X[40:], y_val=LABELS[40:])
+    assert model.score(X[40:], LABELS[40:]) == model.best_validation_score_
+    with pytest.raises(ValueError, match="BatchNorm needs two or more"):
+        MLPClassifier(network=layers, batch_size=59).fit(X, LABELS)
+
+
 def test_an_activation_for_each_layer():
     model = MLPClassifier((4, 3), ("tanh", fn.LeakyReLU(0.3)), max_iter=2).fit(X, LABELS)
     kinds = [type(layer) for layer in model.to_network().layers]
