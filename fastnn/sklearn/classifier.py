@@ -218,7 +218,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Predict the logarithm of each class's probability.
+        """Predict the logarithm of each class's probability, finite where that rounds to 0.
 
         Parameters
         ----------
@@ -228,11 +228,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray (n_samples, n_classes)
         """
+        probabilities = self.predict_proba(X)
+        least = np.finfo(probabilities.dtype).tiny
+        if (probabilities >= least).all():
+            return np.log(probabilities, out=probabilities)
         logits = self._outputs(X, activated=False)
         if self.out_activation_ == "softmax":
-            return log_softmax(logits, axis=1)
-        logs = -np.logaddexp(0, -logits)  # ln σ(z), finite where σ(z) is 0
-        return np.hstack([logs - logits, logs]) if logits.shape[1] == 1 else logs
+            logs = log_softmax(logits, axis=1)
+        else:
+            logs = -np.logaddexp(0, -logits)  # ln σ(z)
+            logs = np.hstack([logs - logits, logs]) if logits.shape[1] == 1 else logs
+        return np.where(probabilities < least, logs, np.log(np.maximum(probabilities, least)))
 
     def _labels(self, logits: Array) -> Array:
         binarizer = self._label_binarizer

@@ -75,15 +75,22 @@ def test_hidden_activations(classifier):
         classifier.hidden_activations(X, layer=4)
 
 
-def test_log_probabilities_stay_finite(classifier):
-    far = 1e6 * X
-    sure = classifier.predict_proba(far) == 0
-    two = MLPClassifier((), max_iter=20).fit(X, LABELS == "red")
-    sure_of_two = two.predict_proba(far) == 0
-    if sure.any():
-        assert np.isfinite(classifier.predict_log_proba(far)).all()
-    assert sure_of_two.any()
-    assert np.isfinite(two.predict_log_proba(far)).all()
+@pytest.mark.parametrize("y", [LABELS, LABELS == "red", SIGNAL > 0], ids=["three", "two", "labels"])
+def test_log_probabilities_stay_finite(y):
+    model = MLPClassifier((), max_iter=20, random_state=0).fit(X, y)
+    near = model.predict_proba(X)
+    np.testing.assert_array_equal(model.predict_log_proba(X), np.log(near))
+    for scale in (1e3, 1e6):
+        probabilities, logs = model.predict_proba(scale * X), model.predict_log_proba(scale * X)
+        assert (probabilities == 0).any()
+        assert np.isfinite(logs).all()
+        assert (logs[probabilities == 0] < -30).all()
+        logits = scale * X @ model.coefs_[0] + model.intercepts_[0]
+        if logits.shape[1] == 1:
+            logits = np.hstack([np.zeros_like(logits), logits])
+        if y.ndim == 1:  # where all but one class has no chance, the log is a difference of logits
+            expected = logits - logits.max(axis=1, keepdims=True)
+            np.testing.assert_allclose(logs[expected < -800], expected[expected < -800], rtol=1e-9)
 
 
 # ---------------------------------------------------------------------- uncertainty
