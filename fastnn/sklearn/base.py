@@ -38,6 +38,12 @@ def _stochastic(estimator: Any) -> bool:
     return True
 
 
+def demand_weight(sample_weight: Array) -> None:
+    """Raise if no sample of those to train on, or to score, has a weight."""
+    if not sample_weight.any():
+        raise ValueError("sample_weight, times class_weight, is 0 for all samples")
+
+
 class BaseMLP(Inspection, BaseEstimator, ABC):
     """What the estimators share; use one of its subclasses."""
 
@@ -129,6 +135,8 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         ValueError
             If the data do not fit, or training diverged.
         """
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together; one of them is None")
         validation = None if X_val is None else (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation=validation)
 
@@ -151,7 +159,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, incremental: bool = False,
-        validation: "tuple[Any, Any, Any] | None" = None,
+        validation: Any = None,
     ) -> Any:  # fmt: skip
         hidden = networks.hidden_widths(self.hidden_layer_sizes)
         first_pass = not hasattr(self, "_fitted") or not (self.warm_start or incremental)
@@ -162,16 +170,26 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         sample_weight = self._balanced(sample_weight, y)
         if sample_weight is not None:
             sample_weight = np.require(sample_weight, x.dtype, ["C", "A"])
-            if not sample_weight.any():
-                raise ValueError("sample_weight and class_weight make all weights 0")
+            demand_weight(sample_weight)
         objective = self._objective(y, sample_weight)
         target = self._target(objective, y, x.dtype)
         random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize(x, self._n_units(objective, y), hidden, objective, random_state)
-        if validation is not None:
-            validation = self._check_validation(*validation)
         network = self._fitted.network
+        found = self._n_units(objective, y), objective.out_activation
+        if found != (network.out_features, self.out_activation_):
+            raise ValueError(
+                f"y and loss ask for {found[0]} outputs and {found[1]!r} after them; the network "
+                f"of the last fit has {network.out_features} and {self.out_activation_!r}"
+            )
+        if validation is not None:
+            weight = validation[2]
+            validation = self._check_validation(*validation[:2])
+            if weight is not None:
+                weight = _check_sample_weight(weight, validation[0], ensure_non_negative=True)
+                demand_weight(weight)
+            validation = (*validation, weight)
         if self.solver in STOCHASTIC:
             self._fit_stochastic(
                 x, y, target, sample_weight, objective, random_state, incremental, validation
@@ -264,7 +282,9 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             weight = None if sample_weight is None else sample_weight[held_out]
             validation = x[held_out], y[held_out], weight
             x, target = x[train], target[train]
-            sample_weight = None if sample_weight is None else sample_weight[train]
+            if sample_weight is not None:
+                sample_weight = sample_weight[train]
+                demand_weight(sample_weight)
         epochs = Epochs(
             network, objective, self._optimizer, x, target, sample_weight,
             self._batch_size(len(x)), self.alpha, self._n_threads(), random_state,

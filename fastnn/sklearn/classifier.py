@@ -356,13 +356,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         labels = y if y.ndim == 1 else None
         return stratified_split(len(y), self.validation_fraction, labels, random_state)
 
-    def _check_validation(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    def _check_validation(self, X: Any, y: Any) -> tuple[Array, Array]:
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=False,
             dtype=self._fitted.network.dtype,
         )  # fmt: skip
         self._check_classes(unique_labels(y))
-        return self._dense(X), self._encode(y), sample_weight
+        return self._dense(X), self._encode(y)
 
     def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:
         """Return the share of samples whose class, or all of whose labels, are right."""

@@ -255,12 +255,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
         return stratified_split(len(y), self.validation_fraction, None, random_state)
 
-    def _check_validation(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    def _check_validation(self, X: Any, y: Any) -> tuple[Array, Array]:
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
             dtype=self._fitted.network.dtype, reset=False,
         )  # fmt: skip
-        return self._dense(X), y, sample_weight
+        return self._dense(X), y
 
     def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:
         if not np.isfinite(outputs).all():

@@ -207,6 +207,42 @@ def test_weights_that_are_none():
             MLPRegressor().fit(X, Y, sample_weight=weight)
 
 
+def test_what_does_not_fit_the_network_so_far_is_refused():
+    model = MLPRegressor(hidden_layer_sizes=(4,), warm_start=True, max_iter=2).fit(X, Y[:, 0])
+    before = model.coefs_[1].copy()
+    with pytest.raises(ValueError, match="ask for 3 outputs and 'identity' after them; the net"):
+        model.fit(X, Y)
+    with pytest.raises(ValueError, match="ask for 3 outputs"):
+        model.partial_fit(X, Y)
+    with pytest.raises(ValueError, match="ask for 1 outputs and 'exp'"):
+        model.set_params(loss="poisson").fit(X, np.abs(Y[:, 0]))
+    with pytest.raises(ValueError, match="X has 2 features"):
+        model.partial_fit(X[:, :2], Y[:, 0])
+    np.testing.assert_array_equal(model.coefs_[1], before)
+    two = MLPClassifier((4,), warm_start=True, max_iter=2).fit(X, LABELS == "red")
+    with pytest.raises(ValueError, match="ask for 2 outputs and 'softmax'"):
+        two.set_params(loss=fn.SoftmaxCrossEntropy()).fit(X, LABELS == "red")
+    with pytest.raises(ValueError, match="`y` has classes not in"):
+        MLPClassifier((4,)).partial_fit(X, LABELS, classes=["red", "green"])
+
+
+def test_held_out_samples_are_checked():
+    model = MLPClassifier((4,), max_iter=3, random_state=0)
+    for arguments, message in (
+        ({"X_val": X}, "X_val and y_val go together"),
+        ({"X_val": X[:, :2], "y_val": LABELS}, "X has 2 features"),
+        ({"X_val": X, "y_val": LABELS[:5]}, "inconsistent numbers of samples"),
+        ({"X_val": X, "y_val": np.full(60, "violet")}, "`y` has classes not in"),
+        ({"X_val": X, "y_val": LABELS, "sample_weight_val": np.zeros(60)}, "(?i)weight"),
+        ({"X_val": X, "y_val": LABELS, "sample_weight_val": np.ones(5)}, "sample_weight"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(X, LABELS, **arguments)
+    weight = np.arange(60)
+    model.fit(X, LABELS, X_val=X, y_val=LABELS, sample_weight_val=weight)
+    assert model.validation_scores_[-1] == model.score(X, LABELS, weight)
+
+
 # ---------------------------------------------------------------------- networks
 
 
