@@ -292,6 +292,8 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         network._refuse_batches_of_one(len(x), epochs.batch_size)
         order = np.arange(len(x)) if self.shuffle else None
         self.n_iter_ = 0
+        for callback in self.callbacks or ():
+            callback.fit_begin(network)
         with self._interruptible():
             while self.n_iter_ < (1 if incremental else self.max_iter):
                 for callback in self.callbacks or ():
@@ -309,6 +311,8 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
                         ConvergenceWarning,
                         stacklevel=2,
                     )
+        for callback in self.callbacks or ():
+            callback.fit_end(network)
         if self.early_stopping:
             self._fitted.restore(self._best)
         elif self.n_iter_ and not np.isfinite(self.loss_):

@@ -87,8 +87,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         are trained; values that they have are where training begins, others are drawn by their own
         rules.
     callbacks : list of Callback, optional
-        Their `epoch_begin` and `epoch_end` are called around each epoch of "adam" and "sgd", with
-        the network and the figures "loss" and "val_accuracy".
+        Called around a fit of "adam" or "sgd" and around each of its epochs, with the network and
+        the figures "loss" and "val_accuracy".
     n_jobs : int, optional
         Threads; -1 is one a processor. By default as many as are useful and the process may use.
         Results do not depend on it.

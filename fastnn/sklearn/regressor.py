@@ -85,8 +85,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         are trained; values that they have are where training begins, others are drawn by their own
         rules.
     callbacks : list of Callback, optional
-        Their `epoch_begin` and `epoch_end` are called around each epoch of "adam" and "sgd", with
-        the network and the figures "loss" and "val_r2".
+        Called around a fit of "adam" or "sgd" and around each of its epochs, with the network and
+        the figures "loss" and "val_r2".
     store_covariance : bool
         Whether `fit` also estimates the covariance of the parameters, a matrix of n_params², which
         `predict(X, return_std=True)` needs.

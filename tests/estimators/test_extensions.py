@@ -378,7 +378,7 @@ def test_early_stopping_holds_out_a_share_of_each_class():
 
 
 def test_callbacks_see_every_epoch_and_stop():
-    class Recorder:
+    class Recorder(fn.Callback):
         def __init__(self):
             self.begun, self.seen = [], []
 
@@ -398,7 +398,7 @@ def test_callbacks_see_every_epoch_and_stop():
 
 
 def test_an_exception_of_a_callback_arrives_and_ctrl_c_ends_training():
-    class Failing:
+    class Failing(fn.Callback):
         def __init__(self, error):
             self.error = error
 
