@@ -119,6 +119,13 @@ def test_the_picture_of_a_jacobian(tmp_path, monkeypatch):
     assert (tmp_path / "jacobian.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_example_in_place_of_scikit_learns(capsys):
+    pytest.importorskip("sklearn")
+    (example,) = examples("In place of scikit-learn's MLP")
+    run(example)
+    assert float(capsys.readouterr().out) == pytest.approx(0.98, abs=0.01)
+
+
 def test_the_shapes_of_derivatives():
     n, d, m = 5, 3, 2
     layer = fn.Linear(d, m)
