@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks, _core, training
+from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.optimizers import SGD, Adam, Optimizer, OptimizerState
 from fastnn.second_derivatives import SecondDerivatives
@@ -24,8 +25,8 @@ class Fitting(SecondDerivatives):
 
     def fit(
         self, X: Any, y: Any, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
-        optimizer: Optimizer = SGD(0.1, momentum=0.9), epochs: int = 20,  # noqa: B008
-        batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
+        optimizer: Optimizer | LevenbergMarquardt = SGD(0.1, momentum=0.9),  # noqa: B008
+        epochs: int = 20, batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
         validation_data: tuple[Any, Any] | None = None, progress: bool | None = None,
         n_threads: int | None = None,
     ) -> History:  # fmt: skip
@@ -39,8 +40,9 @@ class Fitting(SecondDerivatives):
             one output.
         loss : Loss, or an object with `value_and_grad(y_pred, y) -> (float, ndarray)`
             The latter trains step by step, at Python's speed.
-        optimizer : SGD or Adam
-            A further `fit` with the same kind continues its momentum.
+        optimizer : SGD, Adam or LevenbergMarquardt
+            A further `fit` with the same kind continues its momentum. LevenbergMarquardt takes one
+            step an epoch with all samples, and may end before `epochs`.
         epochs : int
             Passes over the data; 0 is none.
         batch_size : int
@@ -83,8 +85,10 @@ class Fitting(SecondDerivatives):
             )
         x = _checks.samples(X, "X", self.dtype, self.in_features)
         target = self._target(loss, x, y, "y")
-        if type(optimizer) not in (SGD, Adam):
-            raise TypeError(f"optimizer is {optimizer!r}; SGD(…) or Adam(…) is wanted")
+        if type(optimizer) not in (SGD, Adam, LevenbergMarquardt):
+            raise TypeError(
+                f"optimizer is {optimizer!r}; SGD(…), Adam(…) or LevenbergMarquardt(…) is wanted"
+            )
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
         rng = np.random.default_rng(_checks.seed(seed))

@@ -133,7 +133,7 @@ class OptimizerState:
     arrays: NDArray[Any] = field(default_factory=lambda: np.empty((0, 0)))
     step: int = 0
 
-    def continued_for(self, optimizer: Optimizer, params: NDArray[Any]) -> "OptimizerState":
+    def continued_for(self, optimizer: Any, params: NDArray[Any]) -> "OptimizerState":
         """Return this state if it is such an optimizer's, or a fresh one."""
         shape = (optimizer.n_states, params.size)
         if self.kind == optimizer.kind and self.arrays.shape == shape:

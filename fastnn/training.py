@@ -7,13 +7,16 @@ slice of time and comes back, so that Ctrl-C, the progress bar and other threads
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState
@@ -22,6 +25,9 @@ from fastnn.stepwise import StepwiseTrainer, value_and_grad
 Array = NDArray[Any]
 
 SLICE_SECONDS = 0.1
+
+# When set, the fit loops in this context stop as on Ctrl-C, which only the main thread hears.
+INTERRUPT: ContextVar[Event | None] = ContextVar("interrupt", default=None)
 
 
 class DivergenceError(ArithmeticError):
@@ -95,32 +101,41 @@ class Validation:
 
 
 def fit(
-    model: Model, x: Array, target: Any, loss: Loss | CustomLoss, optimizer: Optimizer,
-    state: OptimizerState, *, epochs: int, batch_size: int, rng: "np.random.Generator | None",
-    validation: Validation | None, progress: bool, n_threads: int,
+    model: Model, x: Array, target: Any, loss: Loss | CustomLoss,
+    optimizer: Optimizer | LevenbergMarquardt, state: OptimizerState, *, epochs: int,
+    batch_size: int, rng: "np.random.Generator | None", validation: Validation | None,
+    progress: bool, n_threads: int,
 ) -> History:  # fmt: skip
     """Train `model` in place, and `state` with it; all arguments are checked already."""
-    rule = optimizer.update_rule()
     trainer: Any
-    if is_built_in(loss):
+    if isinstance(optimizer, LevenbergMarquardt):
+        trainer = optimizer.trainer(model, x, target, loss, state, epochs)
+    elif is_built_in(loss):
+        rule = optimizer.update_rule()
         trainer = _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
             loss.kind, loss.reduction == "mean", rule, state.arrays, state.step, batch_size,
             epochs, None if rng is None else rng.bit_generator, n_threads,
         )  # fmt: skip
     else:
+        rule = optimizer.update_rule()
         trainer = StepwiseTrainer(model, x, target, loss, rule, state, batch_size, epochs, rng)
     columns: dict[str, list[float]] = {}
     show = progress_bar(epochs, len(x)) if progress else None
+    interrupt = INTERRUPT.get()
     try:
         while trainer.epoch < epochs:
+            stop_if(interrupt)
             until_epoch = epochs if validation is None else trainer.epoch + 1
             while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
+                stop_if(interrupt)
                 if trainer.diverged:
                     step = (trainer.position - 1) // batch_size
                     raise DivergenceError(trainer.epoch, step, history_of(trainer, columns))
                 if show:
                     show(trainer, columns)
+            if trainer.epoch < until_epoch:
+                break  # converged
             if validation is not None:
                 for name, value in validation.measure(model, n_threads).items():
                     columns.setdefault(name, []).append(value)
@@ -135,11 +150,18 @@ def fit(
     return history_of(trainer, columns)
 
 
+def stop_if(interrupt: Event | None) -> None:
+    """Raise KeyboardInterrupt if another thread has said so."""
+    if interrupt is not None and interrupt.is_set():
+        raise KeyboardInterrupt
+
+
 def history_of(trainer: Any, validation_columns: dict[str, list[float]]) -> History:
     """Gather what has been measured so far."""
     done = trainer.epoch
     return History({
         "loss": trainer.losses[:done].tolist(),
+        **getattr(trainer, "columns", {}),
         **validation_columns,
         "seconds": trainer.seconds[:done].tolist(),
     })  # fmt: skip

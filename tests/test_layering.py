@@ -30,10 +30,12 @@ ROOMS = [
         "stepwise",
         "derivatives",
         "second_derivatives",
+        "full_batch",
+        "levenberg_marquardt",
         "training",
         "fitting",
     ],
-    ["network", "gradient_check"],
+    ["network", "many", "gradient_check"],
     ["plots", "cli", "__main__"],
 ]
 PLACE = {
