@@ -30,6 +30,7 @@ from fastnn.layers import (
     Standardize,
     Tanh,
 )
+from fastnn.lbfgs import LBFGS
 from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import (
     BinaryCrossEntropy,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"  # a literal: reading the metadata of the installation takes 20 ms
 
 __all__ = [
-    "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "BinaryCrossEntropy", "DivergenceError",
+    "ELU", "GELU", "LBFGS", "SELU", "SGD", "Abs", "Adam", "BinaryCrossEntropy", "DivergenceError",
     "HalfSquaredError", "History", "Identity", "Layer", "LayerNorm", "LeakyReLU",
     "LevenbergMarquardt", "Linear", "LogSoftmax", "Loss", "MeanSquaredError", "ModelFileError",
     "NegativeLogLikelihood", "Network", "ReLU", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy",

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks, _core, training
+from fastnn.lbfgs import LBFGS
 from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.optimizers import SGD, Adam, Optimizer, OptimizerState
 from fastnn.second_derivatives import SecondDerivatives
-from fastnn.training import History, Validation
+from fastnn.training import FullBatchOptimizer, History, Validation
 
 Array = NDArray[Any]
 
@@ -25,7 +26,7 @@ class Fitting(SecondDerivatives):
 
     def fit(
         self, X: Any, y: Any, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
-        optimizer: Optimizer | LevenbergMarquardt = SGD(0.1, momentum=0.9),  # noqa: B008
+        optimizer: Optimizer | FullBatchOptimizer = SGD(0.1, momentum=0.9),  # noqa: B008
         epochs: int = 20, batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
         validation_data: tuple[Any, Any] | None = None, progress: bool | None = None,
         n_threads: int | None = None,
@@ -40,9 +41,10 @@ class Fitting(SecondDerivatives):
             one output.
         loss : Loss, or an object with `value_and_grad(y_pred, y) -> (float, ndarray)`
             The latter trains step by step, at Python's speed.
-        optimizer : SGD, Adam or LevenbergMarquardt
-            A further `fit` with the same kind continues its momentum. LevenbergMarquardt takes one
-            step an epoch with all samples, and may end before `epochs`.
+        optimizer : SGD, Adam, LBFGS or LevenbergMarquardt
+            A further `fit` with the same kind continues its momentum. The last two take one step an
+            epoch, with all samples, start afresh in each `fit`, and end before `epochs` when they
+            have converged.
         epochs : int
             Passes over the data; 0 is none.
         batch_size : int
@@ -85,12 +87,15 @@ class Fitting(SecondDerivatives):
             )
         x = _checks.samples(X, "X", self.dtype, self.in_features)
         target = self._target(loss, x, y, "y")
-        if type(optimizer) not in (SGD, Adam, LevenbergMarquardt):
+        if type(optimizer) not in (SGD, Adam, LBFGS, LevenbergMarquardt):
             raise TypeError(
-                f"optimizer is {optimizer!r}; SGD(…), Adam(…) or LevenbergMarquardt(…) is wanted"
+                f"optimizer is {optimizer!r}; SGD(…), Adam(…), LBFGS(…) or LevenbergMarquardt(…) "
+                f"is wanted"
             )
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
+        if isinstance(optimizer, FullBatchOptimizer):
+            batch_size = len(x)
         rng = np.random.default_rng(_checks.seed(seed))
         shuffle = _checks.boolean(shuffle, "shuffle")
         validation = None

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn.lbfgs import LBFGS
 from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
@@ -23,6 +24,8 @@ from fastnn.optimizers import Optimizer, OptimizerState
 from fastnn.stepwise import StepwiseTrainer, value_and_grad
 
 Array = NDArray[Any]
+
+FullBatchOptimizer = LBFGS | LevenbergMarquardt
 
 SLICE_SECONDS = 0.1
 
@@ -58,9 +61,10 @@ class DivergenceError(ArithmeticError):
 class History(Mapping[str, list[float]]):
     """What `fit` measured: a mapping from names to lists of one number an epoch.
 
-    "loss" is the training loss over the epoch, each sample's taken before the update of its batch;
-    "seconds" the epoch's duration. With validation data, "val_loss" and "val_accuracy" or
-    "val_rmse" are those after the epoch.
+    "loss" is the training loss over the epoch, each sample's taken before the update of its batch,
+    or with LBFGS and LevenbergMarquardt after the epoch's step; "seconds" the epoch's duration.
+    With validation data, "val_loss" and "val_accuracy" or "val_rmse" are those after the epoch.
+    LevenbergMarquardt adds figures of its own.
     """
 
     def __init__(self, columns: dict[str, list[float]]) -> None:
@@ -102,13 +106,13 @@ class Validation:
 
 def fit(
     model: Model, x: Array, target: Any, loss: Loss | CustomLoss,
-    optimizer: Optimizer | LevenbergMarquardt, state: OptimizerState, *, epochs: int,
+    optimizer: Optimizer | FullBatchOptimizer, state: OptimizerState, *, epochs: int,
     batch_size: int, rng: "np.random.Generator | None", validation: Validation | None,
     progress: bool, n_threads: int,
 ) -> History:  # fmt: skip
     """Train `model` in place, and `state` with it; all arguments are checked already."""
     trainer: Any
-    if isinstance(optimizer, LevenbergMarquardt):
+    if isinstance(optimizer, FullBatchOptimizer):
         trainer = optimizer.trainer(model, x, target, loss, state, epochs)
     elif is_built_in(loss):
         rule = optimizer.update_rule()

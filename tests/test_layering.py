@@ -31,6 +31,7 @@ ROOMS = [
         "derivatives",
         "second_derivatives",
         "full_batch",
+        "lbfgs",
         "levenberg_marquardt",
         "training",
         "fitting",
