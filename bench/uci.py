@@ -23,7 +23,7 @@ from bench.common import Measured, Record, threads
 
 FOLDER = Path(os.environ.get("FASTNN_BENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PUBLISHED = {"yacht": 0.67, "energy": 0.54, "concrete": 4.82, "wine": 0.62}  # RMSE
-EPOCHS = {"yacht": 75, "energy": 75, "concrete": 50, "wine": 30}
+EPOCHS = {"yacht": 75, "energy": 75, "concrete": 40, "wine": 20}
 MEMBERS = 5
 HIDDEN = 50
 
