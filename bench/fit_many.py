@@ -1,55 +1,58 @@
 """Do networks train at once? fn.fit_many on two processors, against a loop of fit on one thread."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 import fastnn as fn
 from bench.common import Record, interleaved, processors
 
+# networks, their widths, samples, epochs
+CASES = [(2, (64, 128, 10), 4_000, 100), (10, (8, 50, 3), 1_000, 500)]
 
-@dataclass(frozen=True)
-class Case:
-    """So many networks of those widths, trained for so many epochs on so many samples."""
 
-    many: int
-    widths: tuple[int, int, int]
-    n: int
-    epochs: int
+class Work:
+    """Networks that are trained from the same start each time, and their data."""
 
-    def networks(self):
-        n_in, hidden, n_out = self.widths
-        return [
-            fn.Network([fn.Linear(n_in, hidden), fn.ReLU(), fn.Linear(hidden, n_out)], seed=seed)
-            for seed in range(self.many)
-        ]
-
-    def data(self):
+    def __init__(self, many, widths, n, epochs):
+        n_in, hidden, n_out = widths
         rng = np.random.default_rng(0)
-        X = rng.standard_normal((self.n, self.widths[0])).astype(np.float32)
-        return X, rng.integers(self.widths[-1], size=self.n)
+        self.X = rng.standard_normal((n, n_in)).astype(np.float32)
+        self.y = rng.integers(n_out, size=n)
+        self.networks = [
+            fn.Network([fn.Linear(n_in, hidden), fn.ReLU(), fn.Linear(hidden, n_out)], seed=seed)
+            for seed in range(many)
+        ]
+        self.start = [net.params.copy() for net in self.networks]
+        self.settings = {"optimizer": fn.SGD(0.1), "epochs": epochs, "seed": 0}
+
+    def from_the_start(self):
+        for net, params in zip(self.networks, self.start, strict=True):
+            net.params = params
+        return self.networks
 
     def at_once(self):
-        nets = self.networks()
-        fn.fit_many(nets, *self.data(), epochs=self.epochs, seed=0, n_threads=2)
-        return [net.params for net in nets]
+        fn.fit_many(self.from_the_start(), self.X, self.y, n_threads=2, **self.settings)
 
     def one_after_the_other(self):
-        nets, data = self.networks(), self.data()
-        for net in nets:
-            net.fit(*data, epochs=self.epochs, seed=0, n_threads=1, progress=False)
-        return [net.params for net in nets]
+        for net in self.from_the_start():
+            net.fit(self.X, self.y, n_threads=1, progress=False, **self.settings)
+
+    def results(self):
+        return [net.params.tobytes() for net in self.networks]
 
 
 def run(settings):
-    cases = [Case(2, (64, 128, 10), 4_000, 20), Case(10, (8, 50, 3), 1_000, 100)]
-    for case in [Case(2, (64, 128, 10), 400, 1)] if settings.quick else cases:
+    for many, widths, n, epochs in [(2, (8, 4, 3), 100, 1)] if settings.quick else CASES:
+        work = Work(many, widths, n, epochs)
+        calls = {"at once": work.at_once, "one after the other": work.one_after_the_other}
         with processors(2):
-            if not np.array_equal(case.at_once(), case.one_after_the_other()):
+            results = []
+            for call in calls.values():
+                call()
+                results.append(work.results())
+            if results[0] != results[1]:
                 raise SystemExit("fit_many: results differ; no time is printed")
-            calls = {"at once": case.at_once, "one after the other": case.one_after_the_other}
             times = interleaved(calls, 2 if settings.quick else 15)
         yield Record(
-            f"{case.many} of {'-'.join(map(str, case.widths))}, {case.epochs} epochs of {case.n:,}",
-            "ms", {name: time * 1e3 for name, time in times.items()},
+            f"{many} of {'-'.join(map(str, widths))}, {epochs} epochs of {n:,}", "ms",
+            {name: time * 1e3 for name, time in times.items()},
         )  # fmt: skip
