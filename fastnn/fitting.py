@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks, _core, class_weights, training
+from fastnn.full_batch import FullBatchOptimizer
+from fastnn.layers import BatchNorm, Dropout
+from fastnn.lbfgs import LBFGS
+from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer, OptimizerState
 from fastnn.second_derivatives import SecondDerivatives
@@ -27,8 +31,8 @@ class Fitting(SecondDerivatives):
 
     def fit(
         self, X: Any, y: Any, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
-        optimizer: Optimizer = SGD(0.1, momentum=0.9), epochs: int = 20,  # noqa: B008
-        batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
+        optimizer: Optimizer | FullBatchOptimizer = SGD(0.1, momentum=0.9),  # noqa: B008
+        epochs: int = 20, batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
         sample_weight: Any = None, class_weight: "Mapping[int, float] | str | None" = None,
         validation_data: tuple[Any, Any] | tuple[Any, Any, Any] | None = None,
         progress: bool | None = None, n_threads: int | None = None,
@@ -43,8 +47,10 @@ class Fitting(SecondDerivatives):
             one output.
         loss : Loss, or an object with `value_and_grad(y_pred, y) -> (float, ndarray)`
             The latter trains step by step, at Python's speed.
-        optimizer : SGD, Adam, AdamW or RMSprop
-            A further `fit` with the same kind continues its momentum.
+        optimizer : SGD, Adam, AdamW, RMSprop, LBFGS or LevenbergMarquardt
+            A further `fit` with the same kind continues its momentum. The last two take one step an
+            epoch, with all samples, start afresh in each `fit`, and end before `epochs` when they
+            have converged.
         epochs : int
             Passes over the data; 0 is none.
         batch_size : int
@@ -101,10 +107,13 @@ class Fitting(SecondDerivatives):
             product = by_class if weights is None else weights * by_class
             name = "sample_weight times class_weight"
             weights = _checks.sample_weight(product, name, self.dtype, len(x))
-        if type(optimizer) not in OPTIMIZERS:
+        if type(optimizer) not in (*OPTIMIZERS, LBFGS, LevenbergMarquardt):
             raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = min(_checks.integer(batch_size, "batch_size", at_least=1), len(x))
+        if isinstance(optimizer, FullBatchOptimizer):
+            batch_size = len(x)
+            self._refuse_training_mode(optimizer)
         rng = np.random.default_rng(_checks.seed(seed))
         shuffle = _checks.boolean(shuffle, "shuffle")
         validation = None
@@ -143,6 +152,15 @@ class Fitting(SecondDerivatives):
             return 0
         stream = np.random.SeedSequence(seed, spawn_key=(MASKS,))
         return int(stream.generate_state(1, np.uint64)[0])
+
+    def _refuse_training_mode(self, optimizer: FullBatchOptimizer) -> None:
+        for layer in self._layers:
+            if isinstance(layer, Dropout | BatchNorm):
+                raise ValueError(
+                    f"optimizer is {optimizer!r}, which needs a loss that is the same each time it "
+                    f"is computed, and the network has {layer!r}; SGD(…), Adam(…) or another of "
+                    f"minibatches is wanted"
+                )
 
     def _refuse_batches_of_one(self, n: int, batch_size: int) -> None:
         if self._model.plan.has_batch_norm and 1 in (batch_size, n % batch_size):

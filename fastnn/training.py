@@ -7,13 +7,16 @@ slice of time and comes back, so that Ctrl-C, the progress bar and other threads
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn.full_batch import FullBatchOptimizer
 from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState
@@ -24,6 +27,9 @@ from fastnn.stepwise import StepwiseTrainer, value_and_grad
 Array = NDArray[Any]
 
 SLICE_SECONDS = 0.1
+
+# When set, the fit loops in this context stop as on Ctrl-C, which only the main thread hears.
+INTERRUPT: ContextVar[Event | None] = ContextVar("interrupt", default=None)
 
 
 class DivergenceError(ArithmeticError):
@@ -54,10 +60,11 @@ class DivergenceError(ArithmeticError):
 class History(Mapping[str, list[float]]):
     """What `fit` measured: a mapping from names to lists of one number an epoch.
 
-    "loss" is the training loss over the epoch, each sample's taken before the update of its batch;
-    "seconds" the epoch's duration. With validation data, "val_loss" and "val_accuracy",
-    "val_rmse" or "val_coverage_error" are those after the epoch; with a schedule, "learning_rate"
-    is its last update's.
+    "loss" is the training loss over the epoch, each sample's taken before the update of its batch,
+    or with LBFGS and LevenbergMarquardt after the epoch's step; "seconds" the epoch's duration.
+    With validation data, "val_loss" and "val_accuracy", "val_rmse" or "val_coverage_error" are
+    those after the epoch; with a schedule, "learning_rate" is its last update's.
+    LevenbergMarquardt adds figures of its own.
     """
 
     def __init__(self, columns: dict[str, list[float]]) -> None:
@@ -100,40 +107,47 @@ class Validation:
 
 def fit(
     model: Model, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss,
-    optimizer: Optimizer, state: OptimizerState, *, epochs: int, batch_size: int,
-    rng: "np.random.Generator | None", validation: Validation | None, progress: bool,
-    n_threads: int, mask_key: int,
+    optimizer: Optimizer | FullBatchOptimizer, state: OptimizerState, *, epochs: int,
+    batch_size: int, rng: "np.random.Generator | None", validation: Validation | None,
+    progress: bool, n_threads: int, mask_key: int,
 ) -> History:  # fmt: skip
     """Train `model` in place, and `state` with it; all arguments are checked already."""
-    rule = optimizer.update_rule()
     rates = RateFeed(optimizer.learning_rate, -(-len(x) // batch_size), epochs)
     segments = state.segments()
     trainer: Any
-    if is_built_in(loss):
+    if isinstance(optimizer, FullBatchOptimizer):
+        trainer = optimizer.trainer(model, x, target, weights, loss, state, epochs)
+    elif is_built_in(loss):
         trainer = _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
-            weights, loss.formula(), rule, state.arrays, segments, state.step, batch_size, epochs,
-            None if rng is None else rng.bit_generator, n_threads,
+            weights, loss.formula(), optimizer.update_rule(), state.arrays, segments, state.step,
+            batch_size, epochs, None if rng is None else rng.bit_generator, n_threads,
         )  # fmt: skip
     else:
         trainer = StepwiseTrainer(
-            model, x, target, weights, loss, rule, state, segments, batch_size, epochs, rng
-        )
+            model, x, target, weights, loss, optimizer.update_rule(), state, segments, batch_size,
+            epochs, rng,
+        )  # fmt: skip
     trainer.mask_key = mask_key
     columns: dict[str, list[float]] = {}
     show = progress_bar(epochs, len(x)) if progress else None
+    interrupt = INTERRUPT.get()
     try:
         while trainer.epoch < epochs:
+            stop_if(interrupt)
             by_epoch = validation is not None or rates.by_epoch
             until_epoch = trainer.epoch + 1 if by_epoch else epochs
             rates.supply(trainer)
             while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
+                stop_if(interrupt)
                 if trainer.diverged:
                     step = (trainer.position - 1) // batch_size
                     raise DivergenceError(trainer.epoch, step, history_of(trainer, columns))
                 rates.supply(trainer)
                 if show:
                     show(trainer, columns)
+            if trainer.epoch < until_epoch:
+                break  # converged
             if validation is not None:
                 for name, value in validation.measure(model, n_threads).items():
                     columns.setdefault(name, []).append(value)
@@ -153,11 +167,18 @@ def fit(
     return history_of(trainer, columns)
 
 
+def stop_if(interrupt: Event | None) -> None:
+    """Raise KeyboardInterrupt if another thread has said so."""
+    if interrupt is not None and interrupt.is_set():
+        raise KeyboardInterrupt
+
+
 def history_of(trainer: Any, validation_columns: dict[str, list[float]]) -> History:
     """Gather what has been measured so far."""
     done = trainer.epoch
     return History({
         "loss": trainer.losses[:done].tolist(),
+        **getattr(trainer, "columns", {}),
         **validation_columns,
         "seconds": trainer.seconds[:done].tolist(),
     })  # fmt: skip

@@ -32,10 +32,13 @@ ROOMS = [
         "stepwise",
         "derivatives",
         "second_derivatives",
+        "full_batch",
+        "lbfgs",
+        "levenberg_marquardt",
         "training",
         "fitting",
     ],
-    ["network", "gradient_check"],
+    ["network", "many", "gradient_check"],
     ["plots", "cli", "__main__"],
 ]
 PLACE = {
