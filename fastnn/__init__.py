@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _core, initializers, jacobians, schedules
+from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.layers import (
     ELU,
     GELU,
@@ -61,13 +62,13 @@ __version__ = "0.1.0"  # a literal: reading the metadata of the installation tak
 
 __all__ = [
     "ELU", "GELU", "LBFGS", "SELU", "SGD", "Abs", "Adam", "AdamW", "BatchNorm",
-    "BinaryCrossEntropy", "DivergenceError", "Dropout", "HalfSquaredError", "History", "Huber",
-    "Identity", "Layer", "LayerNorm", "LeakyReLU", "LevenbergMarquardt", "Linear", "LogSoftmax",
-    "Loss", "MeanAbsoluteError", "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood",
-    "Network", "Pinball", "Poisson", "RMSprop", "ReLU", "SiLU", "Sigmoid", "Softmax",
-    "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh", "__version__", "build_info",
-    "check_gradient", "fit_many", "get_num_threads", "initializers", "jacobians", "load",
-    "numerical_hessian", "numerical_jacobian", "schedules", "set_num_threads",
+    "BinaryCrossEntropy", "Callback", "DivergenceError", "Dropout", "EarlyStopping",
+    "HalfSquaredError", "History", "Huber", "Identity", "Layer", "LayerNorm", "LeakyReLU",
+    "LevenbergMarquardt", "Linear", "LogSoftmax", "Loss", "MeanAbsoluteError", "MeanSquaredError",
+    "ModelFileError", "NegativeLogLikelihood", "Network", "Pinball", "Poisson", "RMSprop", "ReLU",
+    "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh",
+    "__version__", "build_info", "check_gradient", "fit_many", "get_num_threads", "initializers",
+    "jacobians", "load", "numerical_hessian", "numerical_jacobian", "schedules", "set_num_threads",
 ]  # fmt: skip
 
 # imported when they are first used, so that `import fastnn` stays short

@@ -5,6 +5,7 @@ every number is in range; the engine relies on it. An error names the argument, 
 was wanted.
 """
 
+import re
 from numbers import Integral, Real
 from typing import Any
 
@@ -229,6 +230,13 @@ def boolean(value: Any, name: str) -> bool:
     return bool(value)
 
 
+def pair(value: Any, name: str) -> tuple[Any, Any]:
+    """Check a pair (X, y)."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{name} is a {type(value).__name__}; a pair (X, y) is wanted")
+    return value[0], value[1]
+
+
 def held_out(value: Any, name: str) -> tuple[Any, Any, Any]:
     """Check a pair (X, y), or a triple (X, y, sample_weight); without weights the last is None."""
     if not isinstance(value, tuple | list) or len(value) not in (2, 3):
@@ -237,6 +245,37 @@ def held_out(value: Any, name: str) -> tuple[Any, Any, Any]:
             f" is wanted"
         )
     return value[0], value[1], value[2] if len(value) == 3 else None
+
+
+def share(value: Any, name: str, otherwise: str) -> float:
+    """Check a share, above 0 and below 1; the error speaks of what else is taken."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        kind = type(value).__name__
+        raise TypeError(f"{name} is a {kind}; {otherwise} or a share below 1 is wanted")
+    return number(value, name, above=0, below=1)
+
+
+def epochs_or_time(value: Any, name: str) -> tuple[int | None, float | None]:
+    """Check a number of epochs, or a time as in "30s", "10min", "2h", of which one is returned."""
+    if not isinstance(value, str):
+        return integer(value, name, at_least=1), None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", value, re.ASCII)
+    if match is None or not 0 < float(match[1]) < 1e9:
+        raise ValueError(
+            f"{name} is {value!r}; a number of epochs, or a time such as '30s', '10min' or '2h', "
+            f"is wanted"
+        )
+    return None, float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
+
+
+def sequence_of(value: Any, name: str, kind: type) -> tuple[Any, ...]:
+    """Check a list or tuple of instances of a class."""
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{name} is {value!r}; a list of {kind.__name__} objects is wanted")
+    for i, item in enumerate(value):
+        if not isinstance(item, kind):
+            raise TypeError(f"{name}[{i}] is {item!r}; a {kind.__name__} object is wanted")
+    return tuple(value)
 
 
 def number(

@@ -2,10 +2,14 @@
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterator
 from typing import IO
+
+TEMPORARY = re.compile(r"\.fastnn-[0-9a-f]{16}\.tmp")
 
 FilePath = str | os.PathLike[str]
 
@@ -44,18 +48,16 @@ def _replacement(target: str) -> Iterator[IO[bytes]]:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
         mode = stat.S_IMODE(os.stat(target).st_mode)
     folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".fastnn-{os.urandom(8).hex()}.tmp")
+    _remove_leftovers(folder)
+    file, temporary = _new_temporary(folder)
     try:
-        # Mode "x" never opens another's file and, unlike `tempfile`, leaves the mode to the umask.
-        with open(temporary, "xb") as file:
+        with file:
             yield file
             file.flush()
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except FileExistsError:  # another's
-        raise
+            os.replace(temporary, target)  # while the lock holds, or it would look like a leftover
     except BaseException:  # Ctrl-C may fall anywhere
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -67,6 +69,42 @@ def _replacement(target: str) -> Iterator[IO[bytes]]:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _new_temporary(folder: str) -> tuple[IO[bytes], str]:
+    """Create a file that is locked for as long as its writer lives, where there are locks."""
+    while True:
+        path = os.path.join(folder, f".fastnn-{os.urandom(8).hex()}.tmp")
+        # Mode "x" never opens another's file and, unlike `tempfile`, leaves the mode to the umask.
+        file = open(path, "xb")  # noqa: SIM115
+        # Before it was locked, another writer may have taken it for a leftover.
+        with contextlib.suppress(FileNotFoundError):
+            if _lock(file) is not False and os.path.samestat(
+                os.stat(path), os.fstat(file.fileno())
+            ):
+                return file, path
+        file.close()
+
+
+def _lock(file: IO[bytes]) -> bool | None:
+    """Lock a file; False if another has it locked, None if this file system has no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _remove_leftovers(folder: str) -> None:
+    """Remove temporary files whose writer was killed: those that nobody holds a lock on."""
+    with contextlib.suppress(OSError):
+        for name in filter(TEMPORARY.fullmatch, os.listdir(folder)):
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                if _lock(file):
+                    os.unlink(path)
 
 
 def check_destination(path: FilePath) -> None:

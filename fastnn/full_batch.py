@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.model import Model
-from fastnn.optimizers import OptimizerState
+from fastnn.optimizers import OptimizerState, Segments
 
 Array = NDArray[Any]
 
@@ -79,6 +79,27 @@ class FullBatchTrainer:
             if time.monotonic() > deadline:
                 break
         return self.epoch >= until_epoch or self.converged
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
+        done = self.epoch
+        return {
+            "step": self.step, "epoch": done, "position": 0, "converged": self.converged,
+            "losses": self.losses[:done].copy(), "seconds": self.seconds[:done].copy(),
+            **{f"column.{name}": np.array(column) for name, column in self.columns.items()},
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
+        self.step, self.epoch = state["step"], state["epoch"]
+        self.converged = bool(state["converged"])
+        self.losses[: self.epoch], self.seconds[: self.epoch] = state["losses"], state["seconds"]
+        for key, value in state.items():
+            if key.startswith("column."):
+                self.columns[key.removeprefix("column.")] = value.tolist()
+
+    def set_segments(self, segments: Segments) -> None:
+        """Do nothing: how many updates a part has missed means nothing here."""
 
     def iterate(self, n_threads: int) -> float | None:
         """Improve the parameters, and return the loss there; None if they could not be."""

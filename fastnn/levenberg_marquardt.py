@@ -42,6 +42,7 @@ from fastnn.optimizers import OptimizerState
 Array = NDArray[Any]
 
 FIGURES = ("weight_precision", "noise_precision", "effective_parameters", "log_evidence")
+REMEMBERED = ("damping", "growth", "weight_precision", "noise_precision")
 SQUARES = HalfSquaredError("sum").formula()  # ½ rᵀr
 MOST_DAMPING = 1e10  # times the largest entry of JᵀJ's diagonal: such a step moves nothing
 FIRST_NOISE = 1e-3  # share of the first residuals' variance
@@ -132,6 +133,16 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.linearised_at: Array | None = None  # where these are taken
         self.damping, self.growth = 0.0, 2.0  # μ, 0 before the first step
         self.weight_precision, self.noise_precision = 0.0, 1.0  # α and β
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
+        return super().snapshot() | {name: getattr(self, name) for name in REMEMBERED}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
+        super().restore(state)
+        for name in REMEMBERED:
+            setattr(self, name, float(state[name]))
 
     def iterate(self, n_threads: int) -> float | None:
         """Take the first damped step that lowers F."""

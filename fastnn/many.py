@@ -4,6 +4,8 @@
 thread hears Ctrl-C; `training.INTERRUPT` passes it on to the others' fit loops.
 """
 
+import copy
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -21,7 +23,8 @@ BY_ROW = {"sample_weight"}  # arguments of `fit` that have an entry for each row
 
 def fit_many(
     networks: Sequence[Network], X: Any, y: Any, *, optimizer: Any = None, seed: Any = None,
-    rows: Sequence[Any] | None = None, n_threads: int | None = None, **arguments: Any,
+    rows: Sequence[Any] | None = None, callbacks: Sequence[Any] = (), checkpoint: Any = None,
+    n_threads: int | None = None, **arguments: Any,
 ) -> list[History]:  # fmt: skip
     """Train several networks at once, each as `network.fit` alone would: to the same bits.
 
@@ -38,6 +41,10 @@ def fit_many(
     rows : sequence of array_like of int or bool, optional
         For each network the rows of X, y and `sample_weight` that it trains on: the training part
         of a fold, or a bootstrap sample (rows may repeat). By default all.
+    callbacks : sequence of Callback, or sequence of such sequences, optional
+        Of each network a copy, or one's own for each network.
+    checkpoint : sequence of str or PathLike, optional
+        A file for each network.
     n_threads : int, optional
         Of all networks together, by default one a processor; as many networks train at a time.
     **arguments
@@ -64,6 +71,8 @@ def fit_many(
     many = len(networks)
     optimizers = _for_each(optimizer, "optimizer", many)
     seeds = _for_each(seed, "seed", many)
+    callback_lists = _callbacks(callbacks, many)
+    checkpoints = _checkpoints(checkpoint, many)
     parts = None if rows is None else _index_arrays(rows, many, len(_checks.numeric_array(X, "X")))
     threads = _checks.thread_count(n_threads)
     at_once = max(1, min(threads, many))
@@ -84,7 +93,10 @@ def fit_many(
         return (X, y) if parts is None else (np.asarray(X)[parts[i]], np.asarray(y)[parts[i]])
 
     def arguments_of(i: int) -> dict[str, Any]:
-        given = dict(arguments, seed=seeds[i], n_threads=threads // at_once, progress=False)
+        given = dict(
+            arguments, seed=seeds[i], callbacks=callback_lists[i], checkpoint=checkpoints[i],
+            n_threads=threads // at_once, progress=False,
+        )  # fmt: skip
         if optimizers[i] is not None:
             given["optimizer"] = optimizers[i]
         if parts is not None:
@@ -130,6 +142,36 @@ def _for_each(value: Any, name: str, many: int) -> list[Any]:
             f"wanted"
         )
     return list(value)
+
+
+def _callbacks(value: Any, many: int) -> list[Any]:
+    """Return a sequence of callbacks for each network, which share none."""
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"callbacks is {value!r}; a list is wanted")
+    if value and all(isinstance(own, list | tuple) for own in value):
+        lists = _for_each(value, "callbacks", many)
+        callbacks = [callback for own in lists for callback in own]
+        if len({id(callback) for callback in callbacks}) < len(callbacks):
+            raise ValueError("callbacks has one object twice; each network's own are wanted")
+        return lists
+    return [copy.deepcopy(value) for _ in range(many)]
+
+
+def _checkpoints(value: Any, many: int) -> list[Any]:
+    """Return a path for each network, all different, or None for each."""
+    if value is None:
+        return [None] * many
+    if not isinstance(value, list | tuple):
+        raise TypeError(
+            f"checkpoint is {value!r}; a list of paths, one for each network, is wanted"
+        )
+    paths = _for_each(value, "checkpoint", many)
+    for i, path in enumerate(paths):
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"checkpoint[{i}] is {path!r}; the path of a file is wanted")
+    if len({os.path.realpath(path) for path in paths}) < many:
+        raise ValueError(f"checkpoint is {value!r}; a file of its own for each network is wanted")
+    return paths
 
 
 def _index_arrays(rows: Any, many: int, n: int) -> list[NDArray[np.int64]]:

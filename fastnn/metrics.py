@@ -43,10 +43,13 @@ def _mean(values: Array, sample_weight: Array | None) -> float:
     return float(np.average(rows, weights=sample_weight.astype(np.float64)))
 
 
-def r2(outputs: Array, targets: Array) -> float:
+def r2(outputs: Array, targets: Array, sample_weight: Array | None = None) -> float:
     """Return 1 - squared error / variance, over arrays of one shape; NaN for constant targets."""
-    variance = np.var(targets, dtype=np.float64)
-    return float(1 - rmse(outputs, targets) ** 2 / variance) if variance > 0 else float("nan")
+    deviations = targets.astype(np.float64)
+    deviations -= _mean(deviations, sample_weight)
+    variance = _mean(np.square(deviations), sample_weight)
+    error = rmse(outputs, targets, sample_weight) ** 2
+    return 1 - error / variance if variance > 0 else float("nan")
 
 
 def class_report(predicted: Array, labels: Array, names: Sequence[Any]) -> str:

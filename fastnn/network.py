@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _checks, _core, architecture, model_file
+from fastnn.checkpoints import without_fit
 from fastnn.fitting import Fitting
 from fastnn.layers import Layer
 from fastnn.model import Model
@@ -281,7 +282,7 @@ class Network(Fitting):
 
 
 def load(path: "str | os.PathLike[str]") -> Network:
-    """Read a network that `Network.save` wrote.
+    """Read a network that `Network.save` wrote, or a checkpoint of `Network.fit`.
 
     Raises
     ------
@@ -290,7 +291,7 @@ def load(path: "str | os.PathLike[str]") -> Network:
     OSError
         If it cannot be read.
     """
-    description, arrays = model_file.read(path)
+    description, arrays = without_fit(*model_file.read(path))
     try:
         return Network._from_description(description, arrays)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

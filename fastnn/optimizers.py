@@ -348,3 +348,25 @@ class OptimizerState:
         for array in views.values():
             array.flags.writeable = False
         return StateView(self.kind, self.step, views)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of it."""
+        return {
+            "kind": self.kind, "names": list(self.names), "step": self.step,
+            "missed": list(self.missed), "arrays": self.arrays,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` of the same optimizer returned.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If it is another's.
+        """
+        own = (self.kind, list(self.names), self.arrays.shape, len(self.missed))
+        arrays, missed = state["arrays"], [int(n) for n in state["missed"]]
+        if (state["kind"], state["names"], arrays.shape, len(missed)) != own:
+            raise ValueError(f"the optimizer is {state['kind']!r}, {arrays.shape}")
+        self.step, self.missed = int(state["step"]), missed
+        self.arrays[...] = arrays

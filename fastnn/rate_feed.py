@@ -81,12 +81,15 @@ class RateFeed:
         if self.memory is not None:
             self.memory.observe(metrics)
 
-    def state(self) -> dict[str, Any] | None:
-        """Return what it remembers of the epochs so far as plain JSON, None if nothing."""
-        return None if self.memory is None else self.memory.state()
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers of the epochs so far as plain JSON; a part of a checkpoint."""
+        return {} if self.memory is None else self.memory.state()
 
-    def restore(self, state: dict[str, Any] | None, updates: int) -> None:
-        """Go on after that many updates, with what `state` returned then."""
-        self.given = updates
-        if self.memory is not None and state is not None:
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned; `go_to` says after how many updates that was."""
+        if self.memory is not None:
             self.memory.restore(state)
+
+    def go_to(self, updates: int) -> None:
+        """Go on after that many updates of this fit."""
+        self.given = updates

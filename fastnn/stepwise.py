@@ -44,6 +44,10 @@ class StepwiseTrainer:
             return float(self.losses[self.epoch - 1]) if self.epoch else float("nan")
         return self.epoch_loss / self.epoch_weight if self.mean else self.epoch_loss
 
+    def set_segments(self, segments: Segments) -> None:
+        """Set which parameters are trained, as at construction; the same, of another age."""
+        self.segments = segments
+
     def set_rates(self, rates: float | NDArray[np.float64]) -> None:
         """Set the learning rates of the updates ahead: a number for all, or an array (n,)."""
         self.rates = rates
@@ -65,6 +69,33 @@ class StepwiseTrainer:
             if time.monotonic() > deadline:
                 break
         return self.epoch >= until_epoch
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
+        state: dict[str, Any] = {
+            "step": self.step, "epoch": self.epoch, "position": self.position,
+            "epoch_loss": self.epoch_loss, "epoch_weight": self.epoch_weight, "elapsed": 0.0,
+            "losses": self.losses[: self.epoch].copy(),
+            "seconds": self.seconds[: self.epoch].copy(),
+        }  # fmt: skip
+        if self.position:
+            state["elapsed"] = time.monotonic() - self.epoch_start
+            params, constants = self.last_good
+            state |= {"last_good": params.copy(), "last_good_constants": constants.copy()}
+            state["order"] = self.order.copy()
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
+        self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
+        self.epoch_loss, self.epoch_weight = state["epoch_loss"], state["epoch_weight"]
+        self.epoch_start = time.monotonic() - state["elapsed"]
+        self.losses[: self.epoch], self.seconds[: self.epoch] = state["losses"], state["seconds"]
+        self.last_good = (
+            state.get("last_good", self.model.params).copy(),
+            state.get("last_good_constants", self.model.constants).copy(),
+        )
+        self.order = state.get("order", self.order)
 
     def _step(self, rows: NDArray[np.int64], n_threads: int) -> None:
         model, x = self.model, self.x[rows]

@@ -5,8 +5,9 @@ loss written in Python, one of the same face that takes a step at a time. A trai
 slice of time and comes back, so that Ctrl-C, the progress bar and other threads get their turn.
 """
 
+import operator
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Event
@@ -16,13 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn.callbacks import Callback
+from fastnn.checkpoints import Checkpoints
 from fastnn.full_batch import FullBatchOptimizer
 from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState
 from fastnn.rate_feed import RateFeed
 from fastnn.schedules import Schedule
-from fastnn.stepwise import StepwiseTrainer, value_and_grad
+from fastnn.stepwise import StepwiseTrainer
+from fastnn.streaming import Source, StreamingTrainer
+from fastnn.validation import Validation
 
 Array = NDArray[Any]
 
@@ -85,58 +90,75 @@ class History(Mapping[str, list[float]]):
         return f"History({epochs} epochs; last: {last})"
 
 
-@dataclass
-class Validation:
-    """Held-out samples and the figures that each epoch takes from them."""
-
-    x: Array
-    target: Any
-    weights: Array | None
-    loss: Loss | CustomLoss
-
-    def measure(self, model: Model, n_threads: int) -> dict[str, float]:
-        """Return the loss, and the metric of a built-in loss, by their names in the History."""
-        outputs = model.predict(self.x, n_threads)
-        if not is_built_in(self.loss):
-            return {"val_loss": value_and_grad(self.loss, outputs, self.target, self.weights)[0]}
-        return {
-            "val_loss": self.loss.evaluate(outputs, self.target, self.weights)[0],
-            f"val_{self.loss.metric_name}": self.loss.metric(outputs, self.target, self.weights),
-        }
-
-
 def fit(
-    model: Model, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss,
-    optimizer: Optimizer | FullBatchOptimizer, state: OptimizerState, *, epochs: int,
-    batch_size: int, rng: "np.random.Generator | None", validation: Validation | None,
-    progress: bool, n_threads: int, mask_key: int,
+    net: Any, model: Model, x: Array | Source, target: Any, weights: Array | None,
+    loss: Loss | CustomLoss, optimizer: Optimizer | FullBatchOptimizer, state: OptimizerState, *,
+    epochs: int, batch_size: int, rng: "np.random.Generator | None", mask_key: int,
+    validation: Validation | None, callbacks: Sequence[Callback], progress: bool, n_threads: int,
+    checkpoints: Checkpoints | None,
 ) -> History:  # fmt: skip
-    """Train `model` in place, and `state` with it; all arguments are checked already."""
-    rates = RateFeed(optimizer.learning_rate, -(-len(x) // batch_size), epochs)
+    """Train `model` in place, and `state` with it; all arguments are checked already.
+
+    `net` is the network itself, for the callbacks.
+    """
     segments = state.segments()
     trainer: Any
+    n_samples = len(x) if isinstance(x, np.ndarray) else x.n_samples
     if isinstance(optimizer, FullBatchOptimizer):
+        assert isinstance(x, np.ndarray)
         trainer = optimizer.trainer(model, x, target, weights, loss, state, epochs)
     elif is_built_in(loss):
+        source = None
+        if not isinstance(x, np.ndarray):
+            source, x = x, np.empty((0, model.plan.n_in), model.params.dtype)
+            target = np.empty((0, model.plan.n_out), x.dtype)
+        shuffled = rng is not None and source is None
         trainer = _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
             weights, loss.formula(), optimizer.update_rule(), state.arrays, segments, state.step,
-            batch_size, epochs, None if rng is None else rng.bit_generator, n_threads,
+            batch_size, epochs, rng.bit_generator if rng is not None and shuffled else None,
+            n_threads,
         )  # fmt: skip
+        trainer.mask_key = mask_key
+        if source is not None:
+            trainer = StreamingTrainer(
+                trainer, source, loss, rng, batch_size, x.itemsize * model.plan.n_in
+            )
     else:
+        assert isinstance(x, np.ndarray)
         trainer = StepwiseTrainer(
             model, x, target, weights, loss, optimizer.update_rule(), state, segments, batch_size,
             epochs, rng,
         )  # fmt: skip
-    trainer.mask_key = mask_key
-    columns: dict[str, list[float]] = {}
-    show = progress_bar(epochs, len(x)) if progress else None
+        trainer.mask_key = mask_key
+    rates = RateFeed(optimizer.learning_rate, -(-(n_samples or 0) // batch_size), epochs)
+    course = Course(rng)
+    columns = course.columns
+    resumed = False
+    if checkpoints:
+        named = {f"callbacks.{i}": callback for i, callback in enumerate(callbacks)}
+        placed = Placed(trainer, n_samples, epochs, model, state)
+        checkpoints.parts = {
+            "optimizer": state, "trainer": placed, "course": course, "rates": rates, **named,
+        }  # fmt: skip
+        resumed = checkpoints.restore(net)
+        rates.go_to(trainer.epoch * rates.updates_per_epoch + trainer.position // batch_size)
+    show = progress_bar(epochs, n_samples, trainer) if progress else None
     interrupt = INTERRUPT.get()
+    by_epoch = validation is not None or bool(callbacks) or rates.by_epoch
     try:
-        while trainer.epoch < epochs:
+        if not resumed:
+            for callback in callbacks:
+                callback.fit_begin(net)
+        saved_at = trainer.epoch if resumed and not trainer.position else None
+        while trainer.epoch < epochs and not course.stopped:
             stop_if(interrupt)
-            by_epoch = validation is not None or rates.by_epoch
+            if not trainer.position:
+                for callback in callbacks:
+                    callback.epoch_begin(net, trainer.epoch)
             until_epoch = trainer.epoch + 1 if by_epoch else epochs
+            if checkpoints:
+                until_epoch = checkpoints.until(trainer.epoch, until_epoch)
             rates.supply(trainer)
             while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
                 stop_if(interrupt)
@@ -146,6 +168,8 @@ def fit(
                 rates.supply(trainer)
                 if show:
                     show(trainer, columns)
+                if checkpoints and checkpoints.due(None):
+                    checkpoints.write(net)
             if trainer.epoch < until_epoch:
                 break  # converged
             if validation is not None:
@@ -153,17 +177,29 @@ def fit(
                     columns.setdefault(name, []).append(value)
             if rates.by_epoch:
                 measured = {name: column[-1] for name, column in columns.items()}
-                rates.observe({"loss": trainer.losses[trainer.epoch - 1], **measured})
+                rates.observe({"loss": float(trainer.losses[trainer.epoch - 1]), **measured})
             if show:
                 show(trainer, columns)
+            for callback in callbacks:
+                measured = last_epoch(trainer, columns)
+                course.stopped |= bool(callback.epoch_end(net, trainer.epoch - 1, measured))
+            if checkpoints and checkpoints.due(trainer.epoch):
+                checkpoints.write(net)
+                saved_at = trainer.epoch
+        if checkpoints and saved_at != trainer.epoch:
+            checkpoints.write(net)
+        for callback in callbacks:
+            callback.fit_end(net)
     finally:
         state.advance(trainer.step)
         if trainer.diverged:
             state.forget()
+        if isinstance(trainer, StreamingTrainer):
+            trainer.close()
         if show:
             show(None, columns)
     if isinstance(optimizer.learning_rate, Schedule):
-        columns["learning_rate"] = rates.of_epochs(epochs)
+        columns["learning_rate"] = rates.of_epochs(trainer.epoch)
     return history_of(trainer, columns)
 
 
@@ -173,15 +209,102 @@ def stop_if(interrupt: Event | None) -> None:
         raise KeyboardInterrupt
 
 
+class Course:
+    """What the fit loop itself remembers: the epochs' figures, the random stream, whether to stop.
+
+    A part of a checkpoint, as `Placed` is.
+    """
+
+    def __init__(self, rng: "np.random.Generator | None") -> None:
+        self.rng = rng
+        self.columns: dict[str, list[float]] = {}
+        self.stopped = False
+
+    def state(self) -> dict[str, Any]:
+        """Return it as plain values and arrays."""
+        return {
+            "stopped": self.stopped,
+            "rng": None if self.rng is None else self.rng.bit_generator.state,
+            "names": list(self.columns),
+            **{f"column.{i}": np.array(c) for i, c in enumerate(self.columns.values())},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned."""
+        if self.rng is not None:
+            self.rng.bit_generator.state = state["rng"]
+        self.stopped = bool(state["stopped"])
+        for i, name in enumerate(state["names"]):
+            self.columns[name] = state[f"column.{i}"].tolist()
+
+
+@dataclass
+class Placed:
+    """A trainer as a part of a checkpoint, which trusts no file with its place in memory."""
+
+    trainer: Any
+    n_samples: int | None
+    epochs: int
+    model: Model
+    optimizer_state: OptimizerState
+
+    def state(self) -> dict[str, Any]:
+        """Return the trainer's."""
+        state: dict[str, Any] = self.trainer.snapshot()
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Give the trainer what `state` returned, if it can be.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            If it would leave the arrays, or the epochs that are wanted.
+        """
+        epoch, position = operator.index(state["epoch"]), operator.index(state["position"])
+        n = 2**62 if self.n_samples is None else self.n_samples
+        if not (0 <= epoch <= self.epochs and 0 <= position < n):
+            raise ValueError(
+                f"it stands at sample {position} of {self.n_samples}, after {epoch} epochs of "
+                f"{self.epochs}"
+            )
+        order = state.get("order")
+        kept = {"last_good": self.model.params, "last_good_constants": self.model.constants}
+        for name, like in kept.items():
+            good = state[name] if position else state.get(name, like)
+            if (good.shape, good.dtype) != (like.shape, like.dtype):
+                raise ValueError(f"{name} has shape {good.shape} and dtype {good.dtype}")
+        if order is not None and not (
+            order.dtype == np.int64 and np.array_equal(np.sort(order), np.arange(n))
+        ):
+            raise ValueError(f"order is not one of {n} samples")
+        self.trainer.restore(state)
+        self.trainer.set_segments(self.optimizer_state.segments())  # restored before
+
+
+def last_epoch(trainer: Any, columns: dict[str, list[float]]) -> dict[str, float]:
+    """Return what the epoch before measured."""
+    epoch = trainer.epoch - 1
+    measured = {name: column[-1] for name, column in {**own_columns(trainer), **columns}.items()}
+    seconds = float(trainer.seconds[epoch])
+    return {"loss": float(trainer.losses[epoch]), **measured, "seconds": seconds}
+
+
 def history_of(trainer: Any, validation_columns: dict[str, list[float]]) -> History:
     """Gather what has been measured so far."""
     done = trainer.epoch
     return History({
         "loss": trainer.losses[:done].tolist(),
-        **getattr(trainer, "columns", {}),
+        **own_columns(trainer),
         **validation_columns,
         "seconds": trainer.seconds[:done].tolist(),
     })  # fmt: skip
+
+
+def own_columns(trainer: Any) -> dict[str, list[float]]:
+    """Return the figures that only this kind of trainer has."""
+    columns: dict[str, list[float]] = getattr(trainer, "columns", {})
+    return columns
 
 
 def in_terminal() -> bool:
@@ -192,11 +315,15 @@ def in_terminal() -> bool:
         return False
 
 
-def progress_bar(epochs: int, n_samples: int) -> Callable[[Any, dict[str, list[float]]], None]:
+def progress_bar(
+    epochs: int, n_samples: int | None, trainer: Any
+) -> Callable[[Any, dict[str, list[float]]], None]:
     """Make a function that shows a trainer's progress in samples, or closes the bar for None."""
     from tqdm import tqdm
 
-    bar = tqdm(total=epochs * n_samples, unit="sample", unit_scale=True)
+    n = n_samples or 0  # 0 if nobody knows, and then there is no estimate of what is left
+    done = trainer.epoch * n + trainer.position
+    bar = tqdm(total=epochs * n or None, initial=done, unit="sample", unit_scale=True)
 
     def show(trainer: Any, columns: dict[str, list[float]]) -> None:
         if trainer is None:
@@ -205,6 +332,6 @@ def progress_bar(epochs: int, n_samples: int) -> Callable[[Any, dict[str, list[f
         latest = {"loss": trainer.running_loss} | {name: c[-1] for name, c in columns.items()}
         bar.set_description(f"epoch {min(trainer.epoch + 1, epochs)}/{epochs}", refresh=False)
         bar.set_postfix({name: f"{value:.4g}" for name, value in latest.items()}, refresh=False)
-        bar.update(trainer.epoch * n_samples + trainer.position - bar.n)
+        bar.update(max(trainer.epoch * n + trainer.position - bar.n, 0))
 
     return show

@@ -27,12 +27,6 @@ def rng():
     return np.random.default_rng(20240229)
 
 
-def set_running_statistics(layer, description):
-    """Give a BatchNorm the constants that the oracle knows."""
-    if description["kind"] == "batch_norm":
-        layer.running_mean, layer.running_var = reference.running_statistics(description)
-
-
 @pytest.fixture
 def make_network():
     """Make a `fastnn.Network` from a NetworkCase or LayerCase of the table.
@@ -51,7 +45,7 @@ def make_network():
         if params is not None:
             net.params[...] = params
         for layer, described in zip(net.layers[-len(case.layers) :], case.layers, strict=True):
-            set_running_statistics(layer, described)
+            reference.set_running_statistics(layer, described)
         return net
 
     return make

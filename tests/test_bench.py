@@ -12,7 +12,7 @@ from fastnn import _core
 ROOT = Path(__file__).parents[1]
 BENCHES = [
     "step", "xor", "tanh", "threads", "predict", "jacobian", "gram", "kernels", "elementwise",
-    "accuracy", "fit_many", "uci", "startup",
+    "accuracy", "fit_many", "uci", "startup", "features", "out_of_core",
 ]  # fmt: skip
 # What takes a while to import or compile is for those who run the benches in earnest.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import reference
 from cases import LAYER_CASES, sample_inputs, sample_params, special_inputs
-from conftest import set_running_statistics
 
 import fastnn as fn
 from fastnn import _core
@@ -23,7 +22,7 @@ def make_layer(case, params):
             layer.weight = weight
         if bias is not None:
             layer.bias = bias
-    set_running_statistics(layer, case.description)
+    reference.set_running_statistics(layer, case.description)
     return layer
 
 

@@ -75,6 +75,77 @@ def test_options(data):
     assert history["loss"][-1] == pytest.approx(without_penalty, rel=1e-12)
 
 
+class Weighted(Python):
+    def value_and_grad(self, y_pred, y, sample_weight=None):
+        return self.loss.value_and_grad(y_pred, y, sample_weight)
+
+
+@pytest.mark.parametrize("wrap", [lambda loss: loss, Weighted], ids=["engine", "Python"])
+def test_a_weight_is_how_often_a_sample_is_given(dtype, rng, data, wrap):
+    X, y = data
+    weights = rng.integers(3, size=60)
+    rows = np.repeat(np.arange(60), weights)
+    nets = network(dtype), network(dtype)
+    settings = {"loss": wrap(fn.SoftmaxCrossEntropy()), "optimizer": fn.LBFGS(), "epochs": 5}
+    weighted = nets[0].fit(X, y, sample_weight=weights, **settings)
+    repeated = nets[1].fit(X[rows], y[rows], **settings)
+    tolerance = 1e-10 if dtype == "float64" else 1e-3
+    np.testing.assert_allclose(nets[0].params, nets[1].params, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(weighted["loss"], repeated["loss"], rtol=tolerance)
+
+
+def test_frozen_layers_are_no_variables(dtype, data):
+    """The penalty leaves them out too."""
+    X, y = data
+    loss, optimizer = fn.SoftmaxCrossEntropy(), fn.LBFGS(weight_decay=0.1)
+    net, other = network(dtype), network(dtype)
+    net.layers[0].trainable = False
+    frozen = slice(0, net.layers[0].n_params)
+    free = slice(net.layers[0].n_params, None)
+
+    def function(params):
+        other.params[free] = params
+        value, gradient = other.loss_and_grad(X, y, loss)
+        return value + 0.05 * params @ params, gradient[free] + 0.1 * params
+
+    expected = scipy_optimize.minimize(
+        function, net.params[free].astype(float), jac=True, method="L-BFGS-B",
+        options={"maxiter": 8},
+    )  # fmt: skip
+    net.fit(X, y, loss=loss, optimizer=optimizer, epochs=8)
+    assert np.array_equal(net.params[frozen], network(dtype).params[frozen])
+    np.testing.assert_array_equal(net.params[free], expected.x.astype(dtype))
+    net.layers[2].trainable = False
+    assert net.fit(X, y, loss=loss, optimizer=optimizer, epochs=8)["loss"] == []
+
+
+class Scale(fn.Callback):
+    """Halves all parameters after the second epoch."""
+
+    def epoch_end(self, net, epoch, metrics):
+        if epoch == 1:
+            net.params *= 0.5
+
+
+def test_parameters_written_by_a_callback_count(data):
+    """Training goes on from them, as a fit that starts there."""
+    X, y = data
+    net, other = network(), network()
+    history = net.fit(X, y, optimizer=fn.LBFGS(), epochs=5, callbacks=[Scale()])
+    first = other.fit(X, y, optimizer=fn.LBFGS(), epochs=2)
+    other.params *= 0.5
+    second = other.fit(X, y, optimizer=fn.LBFGS(), epochs=3)
+    assert history["loss"] == first["loss"] + second["loss"]
+    assert np.array_equal(net.params, other.params)
+
+
+def test_checkpoints_are_refused(data, tmp_path):
+    net = network()
+    with pytest.raises(ValueError, match=r"checkpoint is .*LBFGS.*SciPy does not give away"):
+        net.fit(*data, optimizer=fn.LBFGS(), checkpoint=tmp_path / "fit")
+    assert not (tmp_path / "fit").exists()
+
+
 def test_a_minimum_is_left_as_it_is(data):
     X, y = data
     net = network()

@@ -223,3 +223,143 @@ def test_other_losses_are_refused():
     with pytest.raises(TypeError, match="LevenbergMarquardt minimises squared errors"):
         net.fit([[1, 2]], [0], loss=fn.SoftmaxCrossEntropy(), optimizer=fn.LevenbergMarquardt())
     assert not net._training_process
+
+
+@pytest.mark.parametrize("bayesian", [False, True])
+def test_a_weight_is_how_often_a_sample_is_given(dtype, rng, bayesian):
+    net, X, y = problem_of_a_teacher(rng, n_out=2, n=40)
+    weights = rng.integers(4, size=40)
+    nets = [small_network(dtype, n_out=2) for _ in range(2)]
+    for one in nets:
+        one.params = net.params
+    settings = {
+        "loss": fn.MeanSquaredError(), "epochs": 4,
+        "optimizer": fn.LevenbergMarquardt(bayesian=bayesian),
+    }  # fmt: skip
+    weighted = nets[0].fit(X, y, sample_weight=weights, **settings)
+    rows = np.repeat(np.arange(40), weights)
+    repeated = nets[1].fit(X[rows], y[rows], **settings)
+    tolerance = 1e-8 if dtype == "float64" else 1e-2
+    np.testing.assert_allclose(nets[0].params, nets[1].params, rtol=tolerance, atol=tolerance / 10)
+    assert set(weighted) == set(repeated)
+    for name in set(weighted) - {"seconds"}:
+        np.testing.assert_allclose(weighted[name], repeated[name], rtol=tolerance)
+
+
+def test_frozen_layers_stay_and_the_others_find_their_minimum(dtype, rng):
+    """With the first layer frozen, that is a linear least squares problem."""
+    net = small_network(dtype, n_out=2)
+    X, y = rng.standard_normal((50, 2)), rng.standard_normal((50, 2))
+    net.layers[0].trainable = False
+    before = [array.tobytes() for array in (net.layers[0].weight, net.layers[0].bias)]
+    optimizer = fn.LevenbergMarquardt(tolerance=1e-14)
+    net.fit(X, y, loss=fn.MeanSquaredError(), optimizer=optimizer, epochs=100)
+    assert [net.layers[0].weight.tobytes(), net.layers[0].bias.tobytes()] == before
+    hidden = np.tanh(X @ np.float64(net.layers[0].weight).T + net.layers[0].bias)
+    expected = np.linalg.lstsq(np.c_[hidden, np.ones(50)], y, rcond=None)[0]
+    found = np.c_[net.layers[2].weight, net.layers[2].bias].T
+    np.testing.assert_allclose(found, expected, atol=1e-3 if dtype == "float32" else 1e-8)
+
+
+def test_frozen_parameters_are_no_part_of_the_evidence(rng):
+    """A linear layer behind a frozen one has the evidence of a linear network."""
+    X, y = rng.standard_normal((40, 2)), rng.standard_normal(40)
+    net = small_network()
+    net.layers[0].trainable = False
+    history = net.fit(
+        X, y, loss=fn.MeanSquaredError(), epochs=200,
+        optimizer=fn.LevenbergMarquardt(tolerance=1e-14, bayesian=True),
+    )  # fmt: skip
+    alpha, beta = history["weight_precision"][-1], history["noise_precision"][-1]
+    Phi = np.c_[np.tanh(X @ net.layers[0].weight.T + net.layers[0].bias), np.ones(40)]
+    assert history["log_evidence"][-1] == pytest.approx(log_evidence(Phi, y, alpha, beta), rel=1e-9)
+
+
+def test_all_layers_frozen(rng):
+    net = small_network()
+    before = net.params.copy()
+    for layer in (net.layers[0], net.layers[2]):
+        layer.trainable = False
+    for optimizer in (fn.LevenbergMarquardt(), fn.LevenbergMarquardt(bayesian=True)):
+        history = net.fit(
+            np.ones((3, 2)), np.ones(3), loss=fn.MeanSquaredError(), optimizer=optimizer
+        )
+        assert history["loss"] == []
+    assert np.array_equal(net.params, before)
+
+
+class BreakOff(fn.Callback):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def epoch_end(self, net, epoch, metrics):
+        assert metrics["log_evidence"] < 0
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_a_fit_broken_off_ends_with_the_same_bits(dtype, rng, tmp_path):
+    _, X, y = problem_of_a_teacher(rng, noise=0.5, n=40)
+    whole, resumed = small_network(dtype), small_network(dtype)
+    settings = {
+        "loss": fn.MeanSquaredError(), "epochs": 9,
+        "optimizer": fn.LevenbergMarquardt(bayesian=True),
+    }  # fmt: skip
+    expected = whole.fit(X, y, callbacks=[BreakOff(-1)], **settings)
+    keep = {"checkpoint": tmp_path / "fit", "checkpoint_every": 2}
+    with pytest.raises(KeyboardInterrupt):
+        small_network(dtype).fit(X, y, callbacks=[BreakOff(6)], **keep, **settings)
+    history = resumed.fit(X, y, callbacks=[BreakOff(-1)], resume=True, **keep, **settings)
+    assert resumed.params.tobytes() == whole.params.tobytes()
+    assert resumed.optimizer_state.step == whole.optimizer_state.step == 9
+    for name in set(expected) - {"seconds"}:
+        assert history[name] == expected[name]
+
+
+def test_a_converged_fit_stays_so(rng, tmp_path):
+    net, X, y = problem_of_a_teacher(rng)
+    settings = {
+        "loss": fn.MeanSquaredError(), "optimizer": fn.LevenbergMarquardt(), "epochs": 1000,
+        "checkpoint": tmp_path / "fit", "checkpoint_every": 100,
+    }  # fmt: skip
+    first = net.fit(X, y, **settings)
+    assert len(first["loss"]) < 1000
+    params = net.params.copy()
+    assert net.fit(X, y, resume=True, **settings)["loss"] == first["loss"]
+    assert np.array_equal(net.params, params)
+
+
+def test_early_stopping_by_the_evidence(rng):
+    X, y = rng.standard_normal((30, 2)), rng.standard_normal(30)
+    net = small_network()
+    stopping = fn.EarlyStopping("log_evidence", patience=1)
+    history = net.fit(
+        X, y, loss=fn.MeanSquaredError(), epochs=30, callbacks=[stopping],
+        optimizer=fn.LevenbergMarquardt(bayesian=True),
+    )  # fmt: skip
+    assert stopping.best == max(history["log_evidence"])
+
+
+@pytest.mark.parametrize("optimizer", [fn.LevenbergMarquardt(), fn.LBFGS()])
+def test_what_has_no_one_loss_is_refused(optimizer):
+    X, y = np.ones((4, 2)), np.ones((4, 1))
+    settings = {"loss": fn.MeanSquaredError(), "optimizer": optimizer}
+    for layer in (fn.Dropout(0.5), fn.BatchNorm(2)):
+        net = fn.Network([fn.Linear(2, 2), layer, fn.Linear(2, 1)], seed=0)
+        with pytest.raises(
+            ValueError, match=rf"{type(optimizer).__name__}.*{type(layer).__name__}"
+        ):
+            net.fit(X, y, **settings)
+    with pytest.raises(ValueError, match="X is an iterable .* takes all samples at once"):
+        small_network().fit([(X, y)], **settings)
+
+
+def test_a_mapped_file_of_another_dtype(rng, tmp_path):
+    """It is read whole, since all samples are looked at at once."""
+    X, y = rng.standard_normal((30, 2)), rng.standard_normal(30)
+    mapped = np.memmap(tmp_path / "X", np.float32, "w+", shape=X.shape)
+    mapped[:] = X
+    nets = [small_network() for _ in range(2)]
+    for net, given in zip(nets, (mapped, np.array(mapped)), strict=True):
+        net.fit(given, y, loss=fn.MeanSquaredError(), optimizer=fn.LevenbergMarquardt(), epochs=3)
+    assert np.array_equal(nets[0].params, nets[1].params)

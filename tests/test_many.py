@@ -78,6 +78,37 @@ def test_rows_as_masks_and_no_networks(data):
     assert fn.fit_many([], X, y) == []
 
 
+class Count(fn.Callback):
+    def __init__(self):
+        self.epochs = 0
+
+    def epoch_end(self, net, epoch, metrics):
+        self.epochs += 1
+        return self.epochs == 3
+
+
+def test_callbacks_are_not_shared(data):
+    shared, own = Count(), [[Count(), fn.EarlyStopping("loss")], [Count()]]
+    settings = {"epochs": 5, "n_threads": 1}
+    histories = fn.fit_many([network(0), network(1)], *data, callbacks=[shared], **settings)
+    assert [len(history["loss"]) for history in histories] == [3, 3]
+    assert shared.epochs == 0
+    fn.fit_many([network(0), network(1)], *data, callbacks=own, **settings)
+    assert [callbacks[0].epochs for callbacks in own] == [3, 3]
+    assert own[0][1].best > 0
+
+
+def test_each_goes_on_from_its_own_checkpoint(data, tmp_path):
+    whole, resumed = ([network(i) for i in range(2)] for _ in range(2))
+    settings = {"seed": [1, 2], "batch_size": 16}
+    fn.fit_many(whole, *data, epochs=4, **settings)
+    paths = [tmp_path / "0", tmp_path / "1"]
+    for epochs in (2, 4):
+        fn.fit_many(resumed, *data, epochs=epochs, checkpoint=paths, resume=True, **settings)
+    for one, other in zip(whole, resumed, strict=True):
+        assert one.params.tobytes() == other.params.tobytes()
+
+
 def test_an_exception_says_whose_it_is(data):
     """Those that have begun are trained to their end, and those that have not are as they were."""
     X, y = data
@@ -136,6 +167,7 @@ def test_ctrl_c_stops_all(data):
 
 
 NETS = [network(0), network(1)]
+SHARED = fn.EarlyStopping()
 
 
 @pytest.mark.parametrize(
@@ -154,6 +186,14 @@ NETS = [network(0), network(1)]
         (NETS, {"rows": [[0], [0.5]]}, r"rows\[1\] has shape \(1,\) and dtype float64"),
         (NETS, {"rows": [[True, False], [0]]}, r"rows\[0\] has shape \(2,\) and dtype bool"),
         (NETS, {"n_threads": 0}, "n_threads is 0"),
+        (NETS, {"checkpoint": "a"}, "checkpoint is 'a'; a list of paths, one for each network"),
+        (NETS, {"checkpoint": ["a"]}, "checkpoint has 1 entries"),
+        (NETS, {"checkpoint": ["a", None]}, r"checkpoint\[1\] is None; the path"),
+        (NETS, {"checkpoint": ["a", "./a"]}, "a file of its own for each"),
+        (NETS, {"callbacks": SHARED}, "callbacks is .*; a list is wanted"),
+        (NETS, {"callbacks": [[SHARED]] * 2}, "callbacks has one object twice"),
+        (NETS, {"callbacks": [[SHARED]] * 3}, "callbacks has 3 entries"),
+        (NETS, {"callbacks": [SHARED, 1]}, r"callbacks\[1\] is 1"),
         (NETS, {"epochs": -1}, "epochs is -1"),
     ],
 )

@@ -1,6 +1,7 @@
 """The model file: round trips, damage, foreign files, and writes that fail half-way."""
 
 import errno
+import fcntl
 import json
 import os
 import stat
@@ -11,6 +12,7 @@ from numpy.testing import assert_array_equal
 from safetensors.numpy import save
 
 from fastnn import model_file
+from fastnn.atomic_file import atomic_file
 from fastnn.model_file import ModelFileError
 
 DESCRIPTION = {
@@ -264,6 +266,49 @@ def test_another_ones_temporary_is_never_touched(path, monkeypatch):
         model_file.write(path, {}, {})
     assert other.read_text() == "precious"
     assert not path.exists()
+
+
+def test_leftovers_of_killed_writers_are_removed(path):
+    """A live writer, here the process itself, holds a lock on its own."""
+    leftover = path.parent / f".fastnn-{'0' * 16}.tmp"
+    leftover.write_text("half a model")
+    others = [path.parent / ".fastnn-mine.tmp", path.parent / f".fastnn-{'g' * 16}.tmp"]
+    for other in others:
+        other.write_text("precious")
+    with atomic_file(path.parent / "slow") as slow:
+        live = set(path.parent.glob(".fastnn-*")) - {*others}
+        assert len(live) == 1
+        model_file.write(path, {}, {})
+        assert live <= set(path.parent.iterdir())
+        slow.write(b"done")
+    assert (path.parent / "slow").read_bytes() == b"done"
+    assert sorted(path.parent.iterdir()) == sorted([*others, path.parent / "slow", path])
+
+
+def test_a_temporary_that_was_taken_for_a_leftover_is_made_again(path, monkeypatch):
+    flock, calls = fcntl.flock, []
+
+    def removed_before_it_is_locked(file, operation):
+        calls.append(file.name)
+        if len(calls) == 1:
+            os.unlink(file.name)
+        flock(file, operation)
+
+    monkeypatch.setattr("fcntl.flock", removed_before_it_is_locked)
+    model_file.write(path, DESCRIPTION, ARRAYS)
+    assert len(set(calls)) == 2
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_file_system_without_locks(path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    leftover = path.parent / f".fastnn-{'0' * 16}.tmp"
+    leftover.write_text("perhaps another's")
+    model_file.write(path, DESCRIPTION, ARRAYS)
+    assert sorted(path.parent.iterdir()) == sorted([leftover, path])
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])

@@ -101,6 +101,18 @@ def test_small_data(capsys):
     assert 10 * spread_0 < spread_1
 
 
+def test_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (example,) = examples("Training")
+    run(example)
+    first = capsys.readouterr().out
+    epochs, accuracy = first.split()
+    assert 10 < int(epochs) < 200
+    assert float(accuracy) > 0.95
+    run(example)  # goes on from the checkpoint, where there is nothing left to do
+    assert capsys.readouterr().out == first
+
+
 def test_the_worked_derivatives(capsys):
     example, _ = examples("Derivatives")
     run(example)

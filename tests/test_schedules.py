@@ -141,7 +141,8 @@ def test_reduce_on_plateau_agrees_with_pytorch(torch_schedulers, settings):
         feed.observe({"loss": 0.0, "val_loss": value})
         saved = json.loads(json.dumps(feed.state()))  # goes on as if nothing had been
         feed = RateFeed(feed.learning_rate, PER_EPOCH, len(FIGURES))
-        feed.restore(saved, len(ours))
+        feed.restore(saved)
+        feed.go_to(len(ours))
     np.testing.assert_allclose(ours, expected, rtol=1e-12)
     assert len(set(expected)) > 2
     np.testing.assert_allclose(feed.of_epochs(len(FIGURES)), expected[::PER_EPOCH], rtol=1e-12)

@@ -22,6 +22,7 @@ cdef class Trainer:
         Overwritten; contiguous, of the network's dtype, as all arrays are.
     constants : ndarray (n_constants,)
     x : ndarray (n, n_in)
+        Of no rows if `feed` is to bring them, in their natural order.
     targets : ndarray (n, n_out), or None where the loss takes labels
     labels : ndarray (n,) of int64, or None where the loss takes targets
     weights : ndarray (n,), not all 0, or None for 1 each
@@ -60,6 +61,7 @@ cdef class Trainer:
     cdef const int64_t *labels
     cdef const void *weights
     cdef void *state
+    cdef object segments_array          # keeps the memory behind the next pointer
     cdef const Segment *segments
     cdef Py_ssize_t n_segments
     cdef const int8_t *frozen           # of each operation, whether it is; NULL where none is
@@ -71,6 +73,9 @@ cdef class Trainer:
     cdef bint rate_holds                # it is that of all updates after the next one, too
     cdef readonly Py_ssize_t rates_left
     cdef Py_ssize_t n_samples
+    cdef bint is_fed
+    cdef Py_ssize_t first               # the sample that x begins with
+    cdef Py_ssize_t end                 # and the one that it ends before
     cdef Py_ssize_t batch_size
     cdef Py_ssize_t chunk
     cdef bitgen_t *random
@@ -107,7 +112,7 @@ cdef class Trainer:
         self.losses = np.empty(n_epochs)
         self.seconds = np.empty(n_epochs)
         self.arrays = (params, grads, constants, x, targets, labels, weights, formula, state,
-                       segments, bit_generator, frozen, self.losses, self.seconds)
+                       bit_generator, frozen, self.losses, self.seconds)
         self.is_float = itemsize == sizeof(float)
         self.params = cnp.PyArray_DATA(params)
         self.grads = cnp.PyArray_DATA(grads)
@@ -121,8 +126,7 @@ cdef class Trainer:
         if weights is not None:
             self.weights = cnp.PyArray_DATA(weights)
         self.state = cnp.PyArray_DATA(state)
-        self.segments = <const Segment *>cnp.PyArray_DATA(segments)
-        self.n_segments = segments.shape[0]
+        self.set_segments(segments)
         if frozen is not None:
             self.frozen = <const int8_t *>cnp.PyArray_DATA(frozen)
         self.loss_of_epoch = <double *>cnp.PyArray_DATA(self.losses)
@@ -131,6 +135,8 @@ cdef class Trainer:
         self.optimizer = optimizer_from(optimizer)
         self.step = step
         self.n_samples = x.shape[0]
+        self.is_fed = self.n_samples == 0
+        self.first, self.end = 0, self.n_samples
         self.batch_size = batch_size
         self.chunk = batch_size
         if plan.has_batch_norm:
@@ -160,6 +166,12 @@ cdef class Trainer:
         if self.position == 0 or self.epoch_weight == 0:
             return self.losses[self.epoch - 1] if self.epoch else float("nan")
         return self.epoch_loss / self.epoch_weight if self.loss.mean else self.epoch_loss
+
+    def set_segments(self, segments):
+        """Set which parameters are trained, as at construction; the same, of another age."""
+        self.segments_array = segments
+        self.segments = <const Segment *>cnp.PyArray_DATA(segments)
+        self.n_segments = segments.shape[0]
 
     def set_rates(self, rates):
         """Set the learning rates of the updates ahead: a number for all, or an array (n,) float64.
@@ -195,6 +207,52 @@ cdef class Trainer:
                 run_slice(self, self.plan, <double *>self.params, until_epoch, seconds)
         return self.epoch >= until_epoch
 
+    def feed(self, x, targets, labels, bint last):
+        """Give the samples that come next in the epoch, of whole minibatches or its last ones."""
+        self.arrays = (*self.arrays[:3], x, targets, labels, *self.arrays[6:])
+        self.x = cnp.PyArray_DATA(x)
+        self.targets = NULL if targets is None else cnp.PyArray_DATA(targets)
+        self.labels = NULL
+        if labels is not None:
+            self.labels = <const int64_t *>cnp.PyArray_DATA(labels)
+        self.first, self.end = self.position, self.position + x.shape[0]
+        self.n_samples = self.end if last else PY_SSIZE_T_MAX
+
+    def snapshot(self):
+        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
+        state = {
+            "step": self.step, "epoch": self.epoch, "position": self.position,
+            "batch_loss": self.batch_loss, "batch_weight": self.batch_weight,
+            "epoch_loss": self.epoch_loss, "epoch_weight": self.epoch_weight, "elapsed": 0.0,
+            "losses": self.losses[:self.epoch].copy(), "seconds": self.seconds[:self.epoch].copy(),
+        }
+        if self.position:
+            state["elapsed"] = now() - self.epoch_start
+            state["last_good"] = np.empty_like(self.arrays[0])
+            memcpy(cnp.PyArray_DATA(state["last_good"]), self.last_good, self.arrays[0].nbytes)
+            state["last_good_constants"] = self.arrays[2].copy()
+            memcpy(cnp.PyArray_DATA(state["last_good_constants"]), self.last_good_running,
+                   self.running_bytes)
+            if self.random != NULL:
+                state["order"] = np.empty(self.n_samples, np.int64)
+                memcpy(cnp.PyArray_DATA(state["order"]), self.order, state["order"].nbytes)
+        return state
+
+    def restore(self, state):
+        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
+        self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
+        self.batch_loss, self.batch_weight = state["batch_loss"], state["batch_weight"]
+        self.epoch_loss, self.epoch_weight = state["epoch_loss"], state["epoch_weight"]
+        self.epoch_start = now() - state["elapsed"]
+        self.losses[:self.epoch] = state["losses"]
+        self.seconds[:self.epoch] = state["seconds"]
+        good = state.get("last_good", self.arrays[0])
+        memcpy(self.last_good, cnp.PyArray_DATA(good), self.arrays[0].nbytes)
+        good = state.get("last_good_constants", self.arrays[2])
+        memcpy(self.last_good_running, cnp.PyArray_DATA(good), self.running_bytes)
+        if "order" in state:
+            memcpy(self.order, cnp.PyArray_DATA(state["order"]), self.n_samples * sizeof(int64_t))
+
 
 cdef void run_slice(
     Trainer t, Plan plan, real *params, Py_ssize_t until_epoch, double seconds,
@@ -203,7 +261,8 @@ cdef void run_slice(
     # the clock is read when about a million flops have passed since the last look
     cdef double row_work = 6.0 * plan.n_params + 20.0 * plan.row_width + 50
     cdef double work = 0
-    while t.epoch < until_epoch and t.rates_left > 0 and not t.diverged:
+    while (t.epoch < until_epoch and t.position < t.end and t.rates_left > 0
+           and not t.diverged):
         if t.position == 0:
             t.epoch_loss = t.epoch_weight = 0
             t.epoch_start = now()
@@ -244,18 +303,18 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
         if weights != NULL and t.random != NULL:
             t.batch_weight = sum_of_weights(weights, order, batch_rows)
         elif weights != NULL:
-            t.batch_weight = sum_of_weights(weights + t.position, NULL, batch_rows)
+            t.batch_weight = sum_of_weights(weights + (t.position - t.first), NULL, batch_rows)
     if t.loss.mean and t.batch_weight > 0:
         scale = 1 / t.batch_weight
 
     if t.random == NULL:
-        x += t.position * plan.n_in
+        x += (t.position - t.first) * plan.n_in
         if labels != NULL:
-            labels += t.position
+            labels += t.position - t.first
         else:
-            targets += t.position * plan.n_out
+            targets += (t.position - t.first) * plan.n_out
         if weights != NULL:
-            weights += t.position
+            weights += t.position - t.first
     else:
         gather_rows(x, order, gathered_x, rows, plan.n_in)
         x = gathered_x
@@ -307,6 +366,8 @@ cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil
     t.seconds_of_epoch[t.epoch] = now() - t.epoch_start
     t.epoch += 1
     t.position = 0
+    if t.is_fed:
+        t.end = 0
 
 
 cdef void diverge(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:

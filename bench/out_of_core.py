@@ -1,0 +1,61 @@
+"""Does training on 4 GB stay in little memory? A file of uint8, and batches that are made anew."""
+
+import os
+import tempfile
+import time
+
+import numpy as np
+
+import fastnn as fn
+from bench.common import Measured, Record
+
+FEATURES, LIMIT_MB = 1_000, 300
+
+
+class Generated:
+    """Batches of (X, y) that are drawn when they are asked for."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __iter__(self):
+        rng = np.random.default_rng(0)
+        for _ in range(0, self.n, 10_000):
+            X = rng.random((10_000, FEATURES), np.float32)
+            yield X, (X[:, 0] > 0.5).astype(np.int64)
+
+
+class Watch(fn.Callback):
+    """Keep the most anonymous memory that the process had at an epoch's end, in MB."""
+
+    used = 0.0
+
+    def epoch_end(self, net, epoch, metrics):
+        self.used = max(self.used, anonymous())
+
+
+def anonymous():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith("RssAnon"))
+
+
+def run(settings):
+    n = 20_000 if settings.quick else 4_000_000
+    with tempfile.TemporaryDirectory() as folder:
+        # a sparse file: it takes no room on the disk, and reads as zeros
+        X = np.memmap(os.path.join(folder, "x.raw"), np.uint8, "w+", shape=(n, FEATURES))
+        y = np.zeros(n, np.int64)
+        batches = Generated(n // 4)  # as float32, 4 GB too
+        for name, given in (("memmap", (X, y)), ("batches", (batches,))):
+            net, watch = fn.Network([fn.Linear(FEATURES, 2)], seed=0), Watch()
+
+            def train(given=given, net=net, watch=watch):
+                net.fit(*given, epochs=1, batch_size=1_000, callbacks=[watch], n_threads=1)
+
+            start = time.perf_counter()
+            train()
+            seconds = time.perf_counter() - start
+            if watch.used > LIMIT_MB:
+                raise SystemExit(f"out_of_core: {watch.used:.0f} MB, more than {LIMIT_MB}")
+            detail = f"{watch.used:.0f} MB RssAnon"
+            yield Record(f"{name}, {detail}", "s an epoch", {"fastnn": Measured(seconds)})

@@ -1,0 +1,218 @@
+"""Checkpoints: a fit under way in a file, from which a later one goes on bit for bit.
+
+The file is a model file, which `load` reads as one, with a further entry "fit" in its description
+and arrays under "fit.": the settings that must be the same again, and the state of each part of the
+fit. A part is anything with `state() -> dict` of arrays and of what JSON holds, and `restore` that
+takes the same back: the trainer (place within the epoch, its order), the optimizer, the callbacks.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import model_file
+from fastnn.model_file import ModelFileError
+
+Array = NDArray[Any]
+State = dict[str, Any]
+
+KEY = "fit"
+
+
+class Part(Protocol):
+    """What a checkpoint keeps and gives back."""
+
+    def state(self) -> State:
+        """Return arrays, and what JSON holds, by names."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Take back what `state` returned."""
+        ...
+
+
+def without_fit(description: State, arrays: Mapping[str, Array]) -> tuple[State, State]:
+    """Return what a checkpoint holds as a plain model file."""
+    description = {name: value for name, value in description.items() if name != KEY}
+    return description, {n: a for n, a in arrays.items() if not n.startswith(f"{KEY}.")}
+
+
+class Checkpoints:
+    """The checkpoint file of one fit: when it is written, and what is in it.
+
+    Parameters
+    ----------
+    path : str or PathLike
+    epochs : int or None
+        Write after each so many epochs.
+    seconds : float or None
+        Write when so much time has passed.
+    """
+
+    def __init__(
+        self, path: "str | os.PathLike[str]", epochs: int | None, seconds: float | None
+    ) -> None:
+        self.path, self.epochs, self.seconds = os.fspath(path), epochs, seconds
+        self.settings: State = {}
+        self.parts: dict[str, Part] = {}
+        self._saved: tuple[State, dict[str, Array]] | None = None
+        self._last = time.monotonic()
+
+    # ------------------------------------------------------------------ reading
+
+    def read(self) -> None:
+        """Read the file if there is one.
+
+        Raises
+        ------
+        ModelFileError
+            If it is truncated, foreign, or no checkpoint.
+        """
+        if not os.path.exists(self.path):
+            return
+        description, arrays = model_file.read(self.path)
+        if not isinstance(description.get(KEY), dict):
+            raise ModelFileError(f"{self.path}: a model, but not a checkpoint of a fit")
+        self._saved = description, arrays
+
+    @property
+    def resumes(self) -> bool:
+        """Whether there is a file to go on from."""
+        return self._saved is not None
+
+    def seed(self, given: int | None) -> int | None:
+        """Return the seed that the file was written with, if no other is given."""
+        if given is None and self._saved is not None:
+            found = self._saved[0][KEY].get("settings", {}).get("seed")
+            if isinstance(found, int):
+                return found
+        return given
+
+    def demand_settings(self, settings: State) -> None:
+        """Keep the settings of this fit, which must be those of the file.
+
+        Raises
+        ------
+        ValueError
+            If one differs; it is named.
+        """
+        self.settings = json.loads(json.dumps(settings))
+        if self._saved is None:
+            return
+        saved = self._saved[0][KEY].get("settings")
+        for name, value in self.settings.items():
+            found = saved.get(name) if isinstance(saved, dict) else None
+            if found != value:
+                raise ValueError(
+                    f"{self.path}: this checkpoint is of a fit with another {name}: {found!r} "
+                    f"there, {value!r} here; give resume=False, or another path, to start afresh"
+                )
+
+    def restore(self, net: Any) -> bool:
+        """Bring the network and all parts to where they were; return whether there was a file.
+
+        Raises
+        ------
+        ModelFileError
+            If the file does not hold what it should; the network stays as it was.
+        """
+        if self._saved is None:
+            return False
+        description, arrays = self._saved
+        self._saved = None
+        model = net._model
+        before = [array.copy() for array in (model.params, model.grads, model.constants)]
+        try:
+            was = type(net)._from_description(*without_fit(description, arrays))._model
+            model.params[...], model.constants[...] = was.params, was.constants
+            model.grads[...] = _of_shape(arrays[f"{KEY}.grads"], model.grads)
+            for name, part in self.parts.items():
+                state = dict(description[KEY]["parts"][name])
+                prefix = f"{KEY}.{name}."
+                state |= {
+                    key.removeprefix(prefix): array
+                    for key, array in arrays.items()
+                    if key.startswith(prefix)
+                }
+                part.restore(state)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            for array, old in zip(
+                (model.params, model.grads, model.constants), before, strict=True
+            ):
+                array[...] = old
+            raise ModelFileError(f"{self.path}: not a valid checkpoint: {error!r}") from error
+        return True
+
+    # ------------------------------------------------------------------ writing
+
+    def until(self, epoch: int, last: int) -> int:
+        """Return the epoch that training may go on to without a stop for a checkpoint."""
+        if self.epochs is None:
+            return last
+        return min(last, (epoch // self.epochs + 1) * self.epochs)
+
+    def due(self, epoch: int | None) -> bool:
+        """Whether it is time to write; `epoch` is None within one, else the number complete."""
+        if self.seconds is not None:
+            return time.monotonic() - self._last >= self.seconds
+        return epoch is not None and epoch % (self.epochs or 1) == 0
+
+    def write(self, net: Any) -> None:
+        """Write the file, at once or not at all.
+
+        Raises
+        ------
+        TypeError
+            If a callback's state is not JSON or arrays.
+        OSError
+            If it cannot be written; the last checkpoint stays.
+        """
+        description, arrays = net._describe()
+        arrays[f"{KEY}.grads"] = net._model.grads
+        parts = {}
+        for name, part in self.parts.items():
+            state = part.state()
+            parts[name] = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
+            _demand_json(parts[name], name)
+            for key, value in state.items():
+                if isinstance(value, np.ndarray):
+                    arrays[f"{KEY}.{name}.{key}"] = value
+        description[KEY] = {"settings": self.settings, "parts": parts}
+        model_file.write(self.path, description, arrays)
+        self._last = time.monotonic()
+
+
+def digest(array: Array | None) -> str | None:
+    """Return a hash of an array's bits, to tell it from another."""
+    return None if array is None else hashlib.sha256(array.tobytes()).hexdigest()
+
+
+def _of_shape(array: Array, like: Array) -> Array:
+    if array.shape != like.shape or array.dtype != like.dtype:
+        raise ValueError(f"an array has shape {array.shape} and dtype {array.dtype}")
+    return array
+
+
+def _demand_json(state: State, name: str) -> None:
+    try:
+        same = json.loads(json.dumps(state))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}.state(): {error}; arrays and what JSON holds are wanted") from None
+    if same.keys() != state.keys():
+        raise TypeError(f"{name}.state() has keys {list(state)}; texts are wanted")
+
+
+def describe(thing: Any) -> str:
+    """Return a text for a loss, metric or callback: what it is with its numbers, if it says so."""
+    if type(thing).__module__.partition(".")[0] == "fastnn" and hasattr(
+        type(thing), "__dataclass_fields__"
+    ):
+        return repr(thing)
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -1,0 +1,138 @@
+"""Held-out samples: how they are chosen, and the figures that each epoch takes from them."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import metrics
+from fastnn.losses import BinaryCrossEntropy, CustomLoss, Loss, is_built_in
+from fastnn.model import Model
+from fastnn.stepwise import value_and_grad
+
+Array = NDArray[Any]
+Metric = Callable[..., float]  # of the outputs and y
+
+NAMED = {"accuracy": metrics.accuracy, "rmse": metrics.rmse, "r2": metrics.r2}
+OF_WEIGHTS = (*NAMED.values(), metrics.binary_accuracy)
+
+
+@dataclass
+class Validation:
+    """Held-out samples and the figures that each epoch takes from them."""
+
+    x: Array
+    target: Any
+    weights: Array | None
+    loss: Loss | CustomLoss
+    metrics: dict[str, Metric] = field(default_factory=dict)
+
+    def measure(self, model: Model, n_threads: int) -> dict[str, float]:
+        """Return the loss, a built-in loss's metric and those asked for, by their History names."""
+        outputs = model.predict(self.x, n_threads)
+        if is_built_in(self.loss):
+            figures = {
+                "val_loss": self.loss.evaluate(outputs, self.target, self.weights)[0],
+                f"val_{self.loss.metric_name}": self.loss.metric(
+                    outputs, self.target, self.weights
+                ),
+            }
+        else:
+            value, _ = value_and_grad(self.loss, outputs, self.target, self.weights)
+            figures = {"val_loss": value}
+        for name, metric in self.metrics.items():
+            weights = {"sample_weight": self.weights} if metric in OF_WEIGHTS else {}
+            found = metric(outputs.copy(), self.target, **weights)
+            figures[f"val_{name}"] = _number(found, name)
+        return figures
+
+
+def _number(value: Any, name: str) -> float:
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "biuf":
+        raise TypeError(f"the metric {name} returned {value!r}; a number is wanted")
+    return float(array)
+
+
+def check_metrics(given: Any, loss: Loss | CustomLoss, validated: bool) -> dict[str, Metric]:
+    """Check what is to be measured on held-out samples, and return the functions by their names.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not a sequence of known names or functions of (outputs, y), a name does not suit
+        the loss or comes twice, or there are no held-out samples to measure.
+    """
+    if isinstance(given, str) or not isinstance(given, tuple | list):
+        raise TypeError(f"metrics is {given!r}; a tuple of names or functions is wanted")
+    if given and not validated:
+        raise ValueError(
+            "metrics are measured on held-out samples; give validation_data too, for example 0.2"
+        )
+    found: dict[str, Metric] = {}
+    for i, metric in enumerate(given):
+        if isinstance(metric, str):
+            name, function = metric, _named(metric, f"metrics[{i}]", loss)
+        elif callable(metric):
+            name, function = getattr(metric, "__name__", type(metric).__name__), metric
+        else:
+            raise TypeError(f"metrics[{i}] is {metric!r}; a name or a function is wanted")
+        if name in found or name == "loss":
+            raise ValueError(f"metrics[{i}]: there is another metric called {name!r}")
+        found[name] = function
+    return found
+
+
+def _named(name: str, argument: str, loss: Loss | CustomLoss) -> Metric:
+    if name not in NAMED:
+        wanted = ", ".join(map(repr, NAMED))
+        raise ValueError(f"{argument} is {name!r}; one of {wanted}, or a function, is wanted")
+    of_classes = is_built_in(loss) and (loss.takes_labels or isinstance(loss, BinaryCrossEntropy))
+    if is_built_in(loss) and (name == "accuracy") != of_classes:
+        raise ValueError(
+            f"{argument} is {name!r}, which {type(loss).__name__} has no use for: its targets are "
+            f"{'classes' if of_classes else 'real numbers'}"
+        )
+    if isinstance(loss, BinaryCrossEntropy):
+        return metrics.binary_accuracy
+    return NAMED[name]
+
+
+def split(
+    share: float, target: Any, loss: Loss | CustomLoss, rng: "np.random.Generator"
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choose a share of the samples to hold out, of each class alike where there are classes.
+
+    A class of one sample goes to training, with a warning.
+
+    Returns
+    -------
+    (ndarray of int64, ndarray of int64)
+        Ascending indices of the training samples and of the held-out ones.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to hold out: one sample, or classes of one sample each.
+    """
+    from fastnn import datasets  # here, since `import fastnn` has no need of the csv module
+
+    name = f"validation_data is {share:g}"
+    stratified = is_built_in(loss) and loss.takes_labels
+    strata = target if stratified else np.zeros(len(target), np.int64)
+    training, held_out = datasets.stratified_split(strata, share, rng)
+    if not held_out.size:
+        what = "a single sample of each class" if stratified else "a single sample"
+        raise ValueError(f"{name}, but there is {what}, and training needs it")
+    if stratified:
+        classes, counts = np.unique(target, return_counts=True)
+        if single := [int(label) for label in classes[counts == 1]]:
+            warnings.warn(
+                f"{name}, but of class {', '.join(map(str, single))} there is a single sample, "
+                f"which goes to training; validation says nothing about it",
+                stacklevel=3,
+            )
+    return training, held_out

@@ -1,0 +1,94 @@
+"""Whatever is part of training, a fit that is broken off often ends with the same bits."""
+
+import numpy as np
+import pytest
+from custom_loss import Python
+
+import fastnn as fn
+from fastnn import model_file, schedules, training
+from fastnn.checkpoints import Checkpoints
+
+BATCH_SIZE = 1_250
+
+
+def frozen_before(net, X, y):
+    """Train some updates without the first layer, whose running means are younger then."""
+    net.layers[0].trainable = False
+    net.fit(X, y, optimizer=fn.Adam(0.01), epochs=1, batch_size=BATCH_SIZE, seed=1)
+    net.layers[0].trainable = True
+
+
+FEATURES = {
+    "AdamW and a cosine schedule": {"optimizer": fn.AdamW(schedules.CosineDecay(0.01))},
+    "RMSprop and a plateau": {
+        "optimizer": fn.RMSprop(
+            schedules.Warmup(schedules.ReduceOnPlateau(0.01, patience=0, min_delta=1.0), updates=3),
+            momentum=0.5, centered=True,
+        ),
+    },
+    "clipping and a penalty": {"optimizer": fn.SGD(0.1, clip_norm=0.5, l1=1e-4)},
+    "weights": {"sample_weight": np.linspace(0, 2, 3_000), "class_weight": "balanced"},
+    "a held-out share": {"validation_data": 0.2, "metrics": ("accuracy",)},
+    "Dropout": {"between": [lambda: fn.Dropout(0.3)]},
+    "LayerNorm": {"between": [lambda: fn.LayerNorm(100)]},
+    "BatchNorm": {"between": [lambda: fn.BatchNorm(100)]},
+    "a layer that was frozen": {"optimizer": fn.Adam(0.01), "before": frozen_before},
+}  # fmt: skip
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.standard_normal((3_000, 5))
+    return X, np.digitize(X[:, 0] * X[:, 1], [-0.3, 0.3])
+
+
+@pytest.mark.parametrize("wrap", [lambda loss: loss, Python], ids=["engine", "stepwise"])
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_fit_that_is_broken_off(isa, dtype, data, tmp_path, monkeypatch, name, wrap):
+    settings = {
+        "optimizer": fn.SGD(0.05, momentum=0.9), "epochs": 3, "batch_size": BATCH_SIZE, "seed": 3,
+    } | FEATURES[name]  # fmt: skip
+    between, before = settings.pop("between", []), settings.pop("before", None)
+    settings["loss"] = wrap(fn.SoftmaxCrossEntropy())
+    if wrap is Python and ("metrics" in settings or "sample_weight" in settings):
+        pytest.skip("of losses that the engine knows")
+
+    def network():
+        layers = [fn.Linear(5, 100), *(make() for make in between), fn.Tanh(), fn.Linear(100, 3)]
+        return fn.Network(layers, dtype, seed=0)
+
+    def result(net, history):
+        columns = {name: column for name, column in history.items() if name != "seconds"}
+        arrays = net.params, net._model.constants, net._optimizer_state.arrays
+        return [array.tobytes() for array in arrays], columns
+
+    whole = network()
+    if before:
+        before(whole, *data)
+    expected = result(whole, whole.fit(*data, **settings))
+
+    write, places, n_breaks = Checkpoints.write, set(), 0
+
+    def write_and_break_off(self, net):
+        write(self, net)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(Checkpoints, "write", write_and_break_off)
+    path = tmp_path / "run.checkpoint"
+    first = network()
+    if before:
+        before(first, *data)
+    for n_breaks in range(1000):
+        net = network() if n_breaks else first
+        try:
+            history = net.fit(
+                *data, checkpoint=path, checkpoint_every="0.000001s", resume=True, **settings
+            )
+            break
+        except KeyboardInterrupt:
+            place = model_file.read(path)[0]["fit"]["parts"]["trainer"]
+            places.add((place["epoch"], place["position"]))
+    assert n_breaks > 3
+    assert len({position for _, position in places}) > 1
+    assert result(net, history) == expected
