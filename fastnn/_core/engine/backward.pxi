@@ -67,6 +67,15 @@ cdef void backward_pass(
         memcpy(dx, cotangent, rows * plan.n_in * sizeof(real))
 
 
+cdef double loss_of_outputs(
+    const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
+    const real *weights, Py_ssize_t rows, Py_ssize_t n_out, double scale, real *cotangent,
+) noexcept nogil:
+    """`loss_and_cotangent` behind a call, since what is inlined stands wherever it is used."""
+    return loss_and_cotangent(
+        loss, y_pred, targets, labels, weights, rows, n_out, scale, cotangent)
+
+
 cdef double chunk_gradient(
     Plan plan, const real *params, const real *constants,
     const real *x, const real *targets, const int64_t *labels, const real *weights,
@@ -84,7 +93,7 @@ cdef double chunk_gradient(
     cdef double total
     forward_pass(plan, params, constants, x, workspace, y_pred, rows, scratch, n_threads,
                  batch)
-    total = loss_and_cotangent(
+    total = loss_of_outputs(
         loss, y_pred, targets, labels, weights, rows, plan.n_out, scale, cotangent)
     backward_pass(plan, params, constants, x, workspace, rows, cotangent,
                   cotangent + plan.max_width * rows, grads, accumulate, <real *>NULL,

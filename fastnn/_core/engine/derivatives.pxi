@@ -297,8 +297,8 @@ def hvp(
             tangent_pass(plan, data(params), data(constants), data(direction), &x[first, 0],
                          <const real *>NULL, activations, tangents, tangents + last, samples,
                          workspace.data, n_threads)
-            loss_and_cotangent(&loss, activations + last, target_data, label_data, weight_data,
-                               samples, plan.n_out, scale, dy)
+            loss_of_outputs(&loss, activations + last, target_data, label_data, weight_data,
+                            samples, plan.n_out, scale, dy)
             loss_curvature(&loss, activations + last, target_data, label_data, weight_data,
                            tangents + last, scale, dy + 2 * room, samples, plan.n_out)
             backward_tangent_pass(

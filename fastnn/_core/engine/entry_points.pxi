@@ -135,8 +135,8 @@ def loss(
         weight_view = weights
         weight_data = &weight_view[0]
     with nogil:
-        value = loss_and_cotangent(&loss, &y_pred[0, 0], target_data, label_data, weight_data,
-                                   y_pred.shape[0], y_pred.shape[1], scale, &dy[0, 0])
+        value = loss_of_outputs(&loss, &y_pred[0, 0], target_data, label_data, weight_data,
+                                y_pred.shape[0], y_pred.shape[1], scale, &dy[0, 0])
     return value
 
 
@@ -150,8 +150,9 @@ def optimizer_step(
     """
     cdef Optimizer optimizer = optimizer_from(rule)
     with nogil:
-        update(&optimizer, rate, writable(params), data(grads), &state[0, 0], params.shape[0],
-               <const Segment *>&segments[0, 0], segments.shape[0], step, 1)
+        update_params(
+            &optimizer, rate, writable(params), data(grads), &state[0, 0], params.shape[0],
+            <const Segment *>&segments[0, 0], segments.shape[0], step, 1)
 
 
 def matmul(
@@ -174,11 +175,10 @@ def matmul(
         start_row = start_view.strides[0] // item if start_view.shape[0] > 1 else 0
     with nogil:
         for _ in range(repeats):
-            gemm(a.shape[0], b.shape[1], a.shape[1],
-                 &a[0, 0], a.strides[0] // item, a.strides[1] // item,
-                 &b[0, 0], b.strides[0] // item, b.strides[1] // item, start_data, start_row,
-                 &out[0, 0], out.strides[0] // item, False, <const real *>NULL,
-                 workspace.data, n_threads)
+            product(a.shape[0], b.shape[1], a.shape[1],
+                    &a[0, 0], a.strides[0] // item, a.strides[1] // item,
+                    &b[0, 0], b.strides[0] // item, b.strides[1] // item, start_data, start_row,
+                    &out[0, 0], out.strides[0] // item, workspace.data, n_threads)
     give_back(workspace)
 
 

@@ -114,7 +114,10 @@ cdef class Plan:
         for i in range(self.n_operations):
             if has_params(&self.operations[i]):
                 place = self.operations[i].weight
-                frozen[i] = not any(first <= place < first + size for first, size, _ in segments)
+                frozen[i] = True
+                for first, size, _ in segments:
+                    if first <= place < first + size:
+                        frozen[i] = False
         return frozen if frozen.any() else None
 
     cdef Py_ssize_t lowest_trained(self, const int8_t *frozen) noexcept nogil:

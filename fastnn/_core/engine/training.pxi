@@ -344,14 +344,23 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
             t.epoch_loss += t.batch_loss
             t.epoch_weight += t.batch_weight
             t.step += 1
-            update(&t.optimizer, t.next_rate[0], params, <const real *>t.grads, <real *>t.state,
-                   plan.n_params, t.segments, t.n_segments, t.step, t.n_threads)
+            update_params(
+                &t.optimizer, t.next_rate[0], params, <const real *>t.grads, <real *>t.state,
+                plan.n_params, t.segments, t.n_segments, t.step, t.n_threads)
             if not t.rate_holds:
                 t.next_rate += 1
                 t.rates_left -= 1
         else:
             diverge(t, plan.n_params, params)
     return rows
+
+
+cdef void update_params(
+    const Optimizer *optimizer, double rate, real *params, const real *grads, real *state,
+    Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step, int n_threads,
+) noexcept nogil:
+    """`update` behind a call, since what is inlined stands wherever it is used."""
+    update(optimizer, rate, params, grads, state, n, segments, n_segments, step, n_threads)
 
 
 cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:
