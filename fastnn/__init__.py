@@ -33,6 +33,8 @@ from fastnn.layers import (
     Standardize,
     Tanh,
 )
+from fastnn.lbfgs import LBFGS
+from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import (
     BinaryCrossEntropy,
     HalfSquaredError,
@@ -53,24 +55,26 @@ from fastnn.training import DivergenceError, History
 
 if TYPE_CHECKING:
     from fastnn.gradient_check import check_gradient
+    from fastnn.many import fit_many
     from fastnn.numerical import numerical_hessian, numerical_jacobian
 
 __version__ = "0.1.0"  # a literal: reading the metadata of the installation takes 20 ms
 
 __all__ = [
-    "ELU", "GELU", "SELU", "SGD", "Abs", "Adam", "AdamW", "BatchNorm", "BinaryCrossEntropy",
-    "Callback", "DivergenceError", "Dropout", "EarlyStopping", "HalfSquaredError", "History",
-    "Huber", "Identity", "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "Loss",
-    "MeanAbsoluteError", "MeanSquaredError", "ModelFileError", "NegativeLogLikelihood", "Network",
-    "Pinball", "Poisson", "RMSprop", "ReLU", "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy",
-    "Softplus", "Standardize", "Tanh", "__version__", "build_info", "check_gradient",
-    "get_num_threads", "initializers", "jacobians", "load", "numerical_hessian",
-    "numerical_jacobian", "schedules", "set_num_threads",
+    "ELU", "GELU", "LBFGS", "SELU", "SGD", "Abs", "Adam", "AdamW", "BatchNorm",
+    "BinaryCrossEntropy", "Callback", "DivergenceError", "Dropout", "EarlyStopping",
+    "HalfSquaredError", "History", "Huber", "Identity", "Layer", "LayerNorm", "LeakyReLU",
+    "LevenbergMarquardt", "Linear", "LogSoftmax", "Loss", "MeanAbsoluteError", "MeanSquaredError",
+    "ModelFileError", "NegativeLogLikelihood", "Network", "Pinball", "Poisson", "RMSprop", "ReLU",
+    "SiLU", "Sigmoid", "Softmax", "SoftmaxCrossEntropy", "Softplus", "Standardize", "Tanh",
+    "__version__", "build_info", "check_gradient", "fit_many", "get_num_threads", "initializers",
+    "jacobians", "load", "numerical_hessian", "numerical_jacobian", "schedules", "set_num_threads",
 ]  # fmt: skip
 
 # imported when they are first used, so that `import fastnn` stays short
 _LATER = {
     "check_gradient": "fastnn.gradient_check",
+    "fit_many": "fastnn.many",
     "numerical_hessian": "fastnn.numerical",
     "numerical_jacobian": "fastnn.numerical",
 }

@@ -176,6 +176,23 @@ def sample_weight(value: Any, name: str, dtype: np.dtype[Any], n_samples: int) -
     return weights
 
 
+def row_indices(value: Any, name: str, n: int) -> NDArray[np.int64]:
+    """Check indices of rows, 0 … n - 1, or a mask (n,) of them; at least one row."""
+    array = numeric_array(value, name)
+    if array.dtype.kind == "b" and array.shape == (n,):
+        array = np.flatnonzero(array)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or array.size == 0:
+        raise ValueError(
+            f"{name} has shape {array.shape} and dtype {array.dtype}; row indices (k,), at least "
+            f"one, or a mask ({n},) are wanted"
+        )
+    if not 0 <= array.min() <= array.max() < n:
+        raise ValueError(
+            f"{name} lies in [{array.min()}, {array.max()}]; row indices 0 to {n - 1} are wanted"
+        )
+    return array.astype(np.int64)
+
+
 def integer(value: Any, name: str, *, at_least: int) -> int:
     """Check a whole number below 2**62; bool is not one."""
     if not isinstance(value, Integral) or isinstance(value, bool):

@@ -11,6 +11,10 @@ from fastnn import _checks, _core, checkpoints, class_weights, streaming, traini
 from fastnn.atomic_file import check_destination
 from fastnn.callbacks import Callback
 from fastnn.checkpoints import Checkpoints
+from fastnn.full_batch import FullBatchOptimizer
+from fastnn.layers import BatchNorm, Dropout
+from fastnn.lbfgs import LBFGS
+from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, check_target, is_built_in
 from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer, OptimizerState
 from fastnn.schedules import Schedule
@@ -36,8 +40,8 @@ class Fitting(SecondDerivatives):
 
     def fit(
         self, X: Any, y: Any = None, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
-        optimizer: Optimizer = SGD(0.1, momentum=0.9), epochs: int = 20,  # noqa: B008
-        batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
+        optimizer: Optimizer | FullBatchOptimizer = SGD(0.1, momentum=0.9),  # noqa: B008
+        epochs: int = 20, batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
         sample_weight: Any = None, class_weight: "Mapping[int, float] | str | None" = None,
         validation_data: tuple[Any, Any] | tuple[Any, Any, Any] | float | None = None,
         metrics: Sequence[str | Metric] = (), callbacks: Sequence[Callback] = (),
@@ -59,8 +63,10 @@ class Fitting(SecondDerivatives):
             one output. None beside an iterable.
         loss : Loss, or an object with `value_and_grad(y_pred, y) -> (float, ndarray)`
             The latter trains step by step, at Python's speed.
-        optimizer : SGD, Adam, AdamW or RMSprop
-            A further `fit` with the same kind continues its momentum.
+        optimizer : SGD, Adam, AdamW, RMSprop, LBFGS or LevenbergMarquardt
+            A further `fit` with the same kind continues its momentum. The last two take one step an
+            epoch, with all samples, start afresh in each `fit`, and end before `epochs` when they
+            have converged.
         epochs : int
             Passes over the data; 0 is none.
         batch_size : int
@@ -133,11 +139,15 @@ class Fitting(SecondDerivatives):
             raise ValueError(
                 "params are read-only, or hold NaN or infinity; they cannot be trained"
             )
+        if type(optimizer) not in (*OPTIMIZERS, LBFGS, LevenbergMarquardt):
+            raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
+        full_batch = isinstance(optimizer, FullBatchOptimizer)
         weighted = sample_weight is not None or class_weight is not None
         streams = y is None and not isinstance(X, np.ndarray)
         mapped = (
             isinstance(X, np.memmap)
             and is_built_in(loss)
+            and not full_batch
             and (X.dtype != self.dtype or isinstance(validation_data, float))
         )  # of the right dtype, the engine reads the file's pages itself
         if (streams or mapped) and weighted:
@@ -145,13 +155,13 @@ class Fitting(SecondDerivatives):
                 "sample_weight and class_weight need X in memory, or a memmap of the network's "
                 "dtype beside validation_data that is not a share"
             )
-        if type(optimizer) not in OPTIMIZERS:
-            raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
         if streams and isinstance(optimizer.learning_rate, Schedule):
             raise ValueError(
                 f"optimizer has the schedule {optimizer.learning_rate!r}, which must know the "
                 f"updates of an epoch; beside an iterable, a number is wanted"
             )
+        if isinstance(optimizer, FullBatchOptimizer):
+            self._demand_one_loss(optimizer, streams, checkpoint)
         x: Any
         weights: Array | None = None
         if streams:
@@ -171,7 +181,9 @@ class Fitting(SecondDerivatives):
             weights = _checks.sample_weight(product, name, self.dtype, len(x))
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = _checks.integer(batch_size, "batch_size", at_least=1)
-        if not streams:
+        if full_batch:
+            batch_size = len(x)
+        elif not streams:
             batch_size = min(batch_size, len(x))
         keeper = self._checkpoints(checkpoint, checkpoint_every, resume)
         seed = _checks.seed(seed)
@@ -252,6 +264,27 @@ class Fitting(SecondDerivatives):
             return 0
         stream = np.random.SeedSequence(entropy, spawn_key=(MASKS,))
         return int(stream.generate_state(1, np.uint64)[0])
+
+    def _demand_one_loss(
+        self, optimizer: FullBatchOptimizer, streams: bool, checkpoint: Any
+    ) -> None:
+        """See that such an optimizer has one loss, of all samples and the same in each pass."""
+        if streams:
+            raise ValueError(
+                f"X is an iterable and optimizer {optimizer!r}, which takes all samples at once; "
+                f"an array is wanted, or SGD(…), Adam(…) or another"
+            )
+        for layer in self._layers:
+            if isinstance(layer, Dropout | BatchNorm):
+                raise ValueError(
+                    f"optimizer is {optimizer!r}, whose loss must be the same in each pass, and "
+                    f"the network has {layer!r}; SGD(…), Adam(…) or another is wanted"
+                )
+        if checkpoint is not None and isinstance(optimizer, LBFGS):
+            raise ValueError(
+                f"checkpoint is {checkpoint!r} and optimizer {optimizer!r}, whose state SciPy does "
+                f"not give away; None is wanted"
+            )
 
     def _refuse_batches_of_one(self, n: int, batch_size: int) -> None:
         if self._model.plan.has_batch_norm and 1 in (batch_size, n % batch_size):

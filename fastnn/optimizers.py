@@ -306,7 +306,7 @@ class OptimizerState:
     missed: list[int] = field(default_factory=list)
 
     def continued_for(
-        self, optimizer: Optimizer, parts: list[tuple[int, bool]], dtype: np.dtype[Any]
+        self, optimizer: Any, parts: list[tuple[int, bool]], dtype: np.dtype[Any]
     ) -> "OptimizerState":
         """Return this state if it is such an optimizer's, or a fresh one, to train the `parts`."""
         kind, names = optimizer.kind, optimizer.state_names

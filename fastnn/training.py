@@ -8,7 +8,9 @@ slice of time and comes back, so that Ctrl-C, the progress bar and other threads
 import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from fastnn import _core
 from fastnn.callbacks import Callback
 from fastnn.checkpoints import Checkpoints
+from fastnn.full_batch import FullBatchOptimizer
 from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState
@@ -29,6 +32,9 @@ from fastnn.validation import Validation
 Array = NDArray[Any]
 
 SLICE_SECONDS = 0.1
+
+# When set, the fit loops in this context stop as on Ctrl-C, which only the main thread hears.
+INTERRUPT: ContextVar[Event | None] = ContextVar("interrupt", default=None)
 
 
 class DivergenceError(ArithmeticError):
@@ -59,10 +65,11 @@ class DivergenceError(ArithmeticError):
 class History(Mapping[str, list[float]]):
     """What `fit` measured: a mapping from names to lists of one number an epoch.
 
-    "loss" is the training loss over the epoch, each sample's taken before the update of its batch;
-    "seconds" the epoch's duration. With validation data, "val_loss" and "val_accuracy",
-    "val_rmse" or "val_coverage_error" are those after the epoch; with a schedule, "learning_rate"
-    is its last update's.
+    "loss" is the training loss over the epoch, each sample's taken before the update of its batch,
+    or with LBFGS and LevenbergMarquardt after the epoch's step; "seconds" the epoch's duration.
+    With validation data, "val_loss" and "val_accuracy", "val_rmse" or "val_coverage_error" are
+    those after the epoch; with a schedule, "learning_rate" is its last update's.
+    LevenbergMarquardt adds figures of its own.
     """
 
     def __init__(self, columns: dict[str, list[float]]) -> None:
@@ -85,8 +92,8 @@ class History(Mapping[str, list[float]]):
 
 def fit(
     net: Any, model: Model, x: Array | Source, target: Any, weights: Array | None,
-    loss: Loss | CustomLoss, optimizer: Optimizer, state: OptimizerState, *, epochs: int,
-    batch_size: int, rng: "np.random.Generator | None", mask_key: int,
+    loss: Loss | CustomLoss, optimizer: Optimizer | FullBatchOptimizer, state: OptimizerState, *,
+    epochs: int, batch_size: int, rng: "np.random.Generator | None", mask_key: int,
     validation: Validation | None, callbacks: Sequence[Callback], progress: bool, n_threads: int,
     checkpoints: Checkpoints | None,
 ) -> History:  # fmt: skip
@@ -94,11 +101,13 @@ def fit(
 
     `net` is the network itself, for the callbacks.
     """
-    rule = optimizer.update_rule()
     segments = state.segments()
     trainer: Any
     n_samples = len(x) if isinstance(x, np.ndarray) else x.n_samples
-    if is_built_in(loss):
+    if isinstance(optimizer, FullBatchOptimizer):
+        assert isinstance(x, np.ndarray)
+        trainer = optimizer.trainer(model, x, target, weights, loss, state, epochs)
+    elif is_built_in(loss):
         source = None
         if not isinstance(x, np.ndarray):
             source, x = x, np.empty((0, model.plan.n_in), model.params.dtype)
@@ -106,8 +115,9 @@ def fit(
         shuffled = rng is not None and source is None
         trainer = _core.engine.Trainer(
             model.plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
-            weights, loss.formula(), rule, state.arrays, segments, state.step, batch_size, epochs,
-            rng.bit_generator if rng is not None and shuffled else None, n_threads,
+            weights, loss.formula(), optimizer.update_rule(), state.arrays, segments, state.step,
+            batch_size, epochs, rng.bit_generator if rng is not None and shuffled else None,
+            n_threads,
         )  # fmt: skip
         trainer.mask_key = mask_key
         if source is not None:
@@ -117,8 +127,9 @@ def fit(
     else:
         assert isinstance(x, np.ndarray)
         trainer = StepwiseTrainer(
-            model, x, target, weights, loss, rule, state, segments, batch_size, epochs, rng
-        )
+            model, x, target, weights, loss, optimizer.update_rule(), state, segments, batch_size,
+            epochs, rng,
+        )  # fmt: skip
         trainer.mask_key = mask_key
     rates = RateFeed(optimizer.learning_rate, -(-(n_samples or 0) // batch_size), epochs)
     course = Course(rng)
@@ -133,6 +144,7 @@ def fit(
         resumed = checkpoints.restore(net)
         rates.go_to(trainer.epoch * rates.updates_per_epoch + trainer.position // batch_size)
     show = progress_bar(epochs, n_samples, trainer) if progress else None
+    interrupt = INTERRUPT.get()
     by_epoch = validation is not None or bool(callbacks) or rates.by_epoch
     try:
         if not resumed:
@@ -140,6 +152,7 @@ def fit(
                 callback.fit_begin(net)
         saved_at = trainer.epoch if resumed and not trainer.position else None
         while trainer.epoch < epochs and not course.stopped:
+            stop_if(interrupt)
             if not trainer.position:
                 for callback in callbacks:
                     callback.epoch_begin(net, trainer.epoch)
@@ -148,6 +161,7 @@ def fit(
                 until_epoch = checkpoints.until(trainer.epoch, until_epoch)
             rates.supply(trainer)
             while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
+                stop_if(interrupt)
                 if trainer.diverged:
                     step = (trainer.position - 1) // batch_size
                     raise DivergenceError(trainer.epoch, step, history_of(trainer, columns))
@@ -156,6 +170,8 @@ def fit(
                     show(trainer, columns)
                 if checkpoints and checkpoints.due(None):
                     checkpoints.write(net)
+            if trainer.epoch < until_epoch:
+                break  # converged
             if validation is not None:
                 for name, value in validation.measure(model, n_threads).items():
                     columns.setdefault(name, []).append(value)
@@ -185,6 +201,12 @@ def fit(
     if isinstance(optimizer.learning_rate, Schedule):
         columns["learning_rate"] = rates.of_epochs(trainer.epoch)
     return history_of(trainer, columns)
+
+
+def stop_if(interrupt: Event | None) -> None:
+    """Raise KeyboardInterrupt if another thread has said so."""
+    if interrupt is not None and interrupt.is_set():
+        raise KeyboardInterrupt
 
 
 class Course:
@@ -263,7 +285,7 @@ class Placed:
 def last_epoch(trainer: Any, columns: dict[str, list[float]]) -> dict[str, float]:
     """Return what the epoch before measured."""
     epoch = trainer.epoch - 1
-    measured = {name: column[-1] for name, column in columns.items()}
+    measured = {name: column[-1] for name, column in {**own_columns(trainer), **columns}.items()}
     seconds = float(trainer.seconds[epoch])
     return {"loss": float(trainer.losses[epoch]), **measured, "seconds": seconds}
 
@@ -273,9 +295,16 @@ def history_of(trainer: Any, validation_columns: dict[str, list[float]]) -> Hist
     done = trainer.epoch
     return History({
         "loss": trainer.losses[:done].tolist(),
+        **own_columns(trainer),
         **validation_columns,
         "seconds": trainer.seconds[:done].tolist(),
     })  # fmt: skip
+
+
+def own_columns(trainer: Any) -> dict[str, list[float]]:
+    """Return the figures that only this kind of trainer has."""
+    columns: dict[str, list[float]] = getattr(trainer, "columns", {})
+    return columns
 
 
 def in_terminal() -> bool:

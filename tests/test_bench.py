@@ -12,7 +12,7 @@ from fastnn import _core
 ROOT = Path(__file__).parents[1]
 BENCHES = [
     "step", "xor", "tanh", "threads", "predict", "jacobian", "gram", "kernels", "elementwise",
-    "accuracy", "two_networks", "startup", "features", "out_of_core", "sklearn_estimators",
+    "accuracy", "fit_many", "uci", "startup", "features", "out_of_core", "sklearn_estimators",
 ]  # fmt: skip
 # What takes a while to import or compile is for those who run the benches in earnest.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
@@ -32,7 +32,9 @@ def test_the_list_names_every_bench():
 
 
 @pytest.mark.parametrize("name", BENCHES)
-def test_a_bench_runs(name, tmp_path):
+def test_a_bench_runs(name, tmp_path, request):
+    if name == "uci":
+        request.getfixturevalue("shared_data")  # skips where it is missing
     ran = bench(name, "--quick", "--peers", LIGHT_PEERS, "--json", str(tmp_path / "results.json"))
     assert ran.returncode == 0, ran.stderr
     assert f"\n{name}: " in ran.stdout
@@ -45,11 +47,18 @@ def test_a_bench_runs(name, tmp_path):
         assert record["detail"] or record["case"] in ran.stdout
 
 
+def test_missing_data_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("FASTNN_BENCH_DATA", str(tmp_path))
+    ran = bench("uci", "--quick")
+    assert ran.returncode != 0
+    assert f"{tmp_path}/uci/yacht.npz is not here; FASTNN_BENCH_DATA may name" in ran.stderr
+
+
 def test_several_benches_and_a_figure(tmp_path):
     figure = tmp_path / "ratios.png"
-    ran = bench("step", "two_networks", "--quick", "--peers", "numpy", "--plot", str(figure))
+    ran = bench("step", "fit_many", "--quick", "--peers", "numpy", "--plot", str(figure))
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.index("\nstep: ") < ran.stdout.index("\ntwo_networks: ")
+    assert ran.stdout.index("\nstep: ") < ran.stdout.index("\nfit_many: ")
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 

@@ -32,6 +32,9 @@ ROOMS = [
         "stepwise",
         "derivatives",
         "second_derivatives",
+        "full_batch",
+        "lbfgs",
+        "levenberg_marquardt",
         "callbacks",
         "checkpoints",
         "validation",
@@ -39,7 +42,7 @@ ROOMS = [
         "training",
         "fitting",
     ],
-    ["network", "gradient_check"],
+    ["network", "many", "gradient_check"],
     ["plots", "sklearn", "cli", "__main__"],
 ]
 PLACE = {

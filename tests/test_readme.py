@@ -90,6 +90,17 @@ def test_the_table_of_losses():
     assert all(eval(call, vars(fn).copy()) == getattr(fn, call.split("(")[0])() for call in calls)
 
 
+def test_small_data(capsys):
+    (example,) = examples("Small data, and how sure a network is")
+    run(example)
+    gamma, noise, sure_0, sure_1, spread_0, spread_1 = numbers(capsys.readouterr().out)
+    assert 6 < gamma < 10
+    assert noise == pytest.approx(0.2, abs=0.05)
+    assert sure_0 == pytest.approx(np.sin(2), abs=0.15)
+    assert np.isfinite(sure_1)
+    assert 10 * spread_0 < spread_1
+
+
 def test_training(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (example,) = examples("Training")
