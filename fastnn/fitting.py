@@ -66,7 +66,7 @@ class Fitting(SecondDerivatives):
         optimizer : SGD, Adam, AdamW, RMSprop, LBFGS or LevenbergMarquardt
             A further `fit` with the same kind continues its momentum. The last two take one step an
             epoch, with all samples, start afresh in each `fit`, and end before `epochs` when they
-            have converged.
+            have converged; they refuse Dropout, BatchNorm and iterables, and LBFGS checkpoints.
         epochs : int
             Passes over the data; 0 is none.
         batch_size : int
