@@ -14,17 +14,19 @@ def forward(
     cdef Py_ssize_t n = x.shape[0]
     cdef Workspace workspace = take_workspace(gemm_workspace(n_threads))
     cdef Batch batch
+    cdef const Batch *mode = no_batch()
     cdef real *out
     if n == 0:
         return
     if training is not None:
+        mode = &batch
         batch.key = batch_key(training[0], training[1], training[2])
         batch.first = 0
         batch.running = <void *>data(constants)
     out = &activations[0] + plan.operations[plan.n_operations - 1].output * n
     with nogil:
         forward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], out, n,
-                     workspace.data, n_threads, &batch if training is not None else no_batch())
+                     workspace.data, n_threads, mode)
     give_back(workspace)
 
 

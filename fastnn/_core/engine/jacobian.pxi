@@ -299,15 +299,16 @@ cdef void params_rows(
     while first < samples:
         for i in range(plan.n_operations):
             operation = &plan.operations[i]
-            if operation.kind == DENSE or operation.kind == SCALE:
-                op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
-                block = <const real *>at_linear[i].rows + first * at_linear[i].stride
+            if not has_params(operation):
+                continue
+            op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
+            block = <const real *>at_linear[i].rows + first * at_linear[i].stride
             if operation.kind == SCALE:
                 scale_params_rows(
                     operation, block, at_linear[i].stride, op_x + first * operation.n_in,
                     jacobian + first * r * plan.n_params, min(most, samples - first), r,
                     plan.n_params)
-            elif operation.kind == DENSE:
+            else:
                 linear_params_rows(
                     block, at_linear[i].stride, op_x + first * operation.n_in, operation.bias >= 0,
                     jacobian + first * r * plan.n_params + operation.weight,

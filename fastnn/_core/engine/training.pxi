@@ -304,8 +304,8 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     cdef const real *weights = <const real *>t.weights
     cdef const int64_t *order = t.order + t.position
     cdef double scale = 1
-    cdef bint in_batch = plan.has_dropout or plan.has_batch_norm
     cdef Batch batch
+    cdef const Batch *mode = no_batch()
     cdef Py_ssize_t i
 
     if within == 0:
@@ -340,15 +340,15 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
             gather_rows(weights, order, gathered_weights, rows, 1)
             weights = gathered_weights
 
-    if in_batch:
+    if plan.has_dropout or plan.has_batch_norm:
+        mode = &batch
         batch.key = batch_key(t.mask_key, t.epoch, t.position - within)
         batch.first = within
         batch.running = t.constants
     t.batch_loss += chunk_gradient(
         plan, params, <const real *>t.constants, x, targets, labels, weights, rows,
         &t.loss, scale, <real *>t.grads, within > 0,
-        t.frozen, activations, t.scratch, t.n_threads,
-        &batch if in_batch else no_batch())
+        t.frozen, activations, t.scratch, t.n_threads, mode)
     t.position += rows
     if within + rows == batch_rows:
         if t.weight_penalty > 0 and t.batch_weight > 0:
