@@ -12,7 +12,8 @@ from fastnn import _core
 ROOT = Path(__file__).parents[1]
 BENCHES = [
     "step", "xor", "tanh", "threads", "predict", "jacobian", "gram", "kernels", "elementwise",
-    "accuracy", "fit_many", "uci", "startup", "features", "out_of_core",
+    "accuracy", "fit_many", "uci", "mnist", "startup", "features", "out_of_core",
+    "sklearn_estimators",
 ]  # fmt: skip
 # What takes a while to import or compile is for those who run the benches in earnest.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
@@ -33,7 +34,7 @@ def test_the_list_names_every_bench():
 
 @pytest.mark.parametrize("name", BENCHES)
 def test_a_bench_runs(name, tmp_path, request):
-    if name == "uci":
+    if name in ("uci", "mnist"):
         request.getfixturevalue("shared_data")  # skips where it is missing
     ran = bench(name, "--quick", "--peers", LIGHT_PEERS, "--json", str(tmp_path / "results.json"))
     assert ran.returncode == 0, ran.stderr
@@ -49,9 +50,10 @@ def test_a_bench_runs(name, tmp_path, request):
 
 def test_missing_data_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("FASTNN_BENCH_DATA", str(tmp_path))
-    ran = bench("uci", "--quick")
-    assert ran.returncode != 0
-    assert f"{tmp_path}/uci/yacht.npz is not here; FASTNN_BENCH_DATA may name" in ran.stderr
+    for name, file in (("uci", "uci/yacht.npz"), ("mnist", "mnist10k.npz")):
+        ran = bench(name, "--quick")
+        assert ran.returncode != 0
+        assert f"{tmp_path}/{file} is not here; FASTNN_BENCH_DATA may name" in ran.stderr
 
 
 def test_several_benches_and_a_figure(tmp_path):

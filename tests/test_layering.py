@@ -43,7 +43,7 @@ ROOMS = [
         "fitting",
     ],
     ["network", "many", "gradient_check"],
-    ["plots", "cli", "__main__"],
+    ["plots", "sklearn", "cli", "__main__"],
 ]
 PLACE = {
     name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)

@@ -103,7 +103,7 @@ def test_small_data(capsys):
 
 def test_training(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (example,) = examples("Training")
+    example, _ = examples("Training")
     run(example)
     first = capsys.readouterr().out
     epochs, accuracy = first.split()
@@ -111,6 +111,15 @@ def test_training(tmp_path, monkeypatch, capsys):
     assert float(accuracy) > 0.95
     run(example)  # goes on from the checkpoint, where there is nothing left to do
     assert capsys.readouterr().out == first
+
+
+def test_the_mnist_digits(shared_data, monkeypatch, capsys):
+    """One epoch of the forty; `python -m bench mnist` trains them all."""
+    monkeypatch.chdir(shared_data)
+    _, example = examples("Training")
+    assert "epochs=40" in example
+    run(example.replace("epochs=40", "epochs=1"))
+    assert float(capsys.readouterr().out) > 0.85
 
 
 def test_the_worked_derivatives(capsys):
@@ -128,6 +137,13 @@ def test_the_picture_of_a_jacobian(tmp_path, monkeypatch):
     _, example = examples("Derivatives")
     run(example)
     assert (tmp_path / "jacobian.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_example_in_place_of_scikit_learns(capsys):
+    pytest.importorskip("sklearn")
+    (example,) = examples("In place of scikit-learn's MLP")
+    run(example)
+    assert float(capsys.readouterr().out) == pytest.approx(0.98, abs=0.01)
 
 
 def test_the_shapes_of_derivatives():

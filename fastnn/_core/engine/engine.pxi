@@ -21,6 +21,7 @@ from fastnn._core.kernels.curvature cimport (
     add_activation_curvature, add_log_softmax_curvature, add_softmax_curvature, loss_curvature,
     loss_rank, loss_root, root_is_shared)
 from fastnn._core.kernels.dense cimport dense_backward_input, dense_backward_params, dense_forward
+from fastnn._core.kernels.dots cimport dot
 from fastnn._core.kernels.dropout cimport dropout_forward, hashed
 from fastnn._core.kernels.dtypes cimport is_finite, real
 from fastnn._core.kernels.elementary cimport (
@@ -79,6 +80,7 @@ include "plan.pxi"
 include "symmetric.pxi"
 include "forward.pxi"
 include "backward.pxi"
+include "updates.pxi"
 include "training.pxi"
 include "inference.pxi"
 include "jacobian.pxi"

@@ -6,6 +6,7 @@
 #    from epoch to epoch on its own.
 # b) Parameters change only in `update`, after a whole minibatch; whenever `run` returns they are
 #    the result of complete steps.
+#    A penalty on the weights (and not the biases) joins a batch's loss and gradient there.
 # c) The learning rates of the updates ahead are handed in, as one number or as an array; the engine
 #    knows no schedule, and `run` comes back when an array is used up.
 # d) At the end of an epoch the parameters are checked and copied. If the loss or the parameters
@@ -29,7 +30,8 @@ cdef class Trainer:
     formula : dict
         As a loss's `formula()` returns it.
     optimizer : dict
-        As an optimizer's `update_rule()` returns it.
+        As an optimizer's `update_rule()` returns it. With "weight_penalty", a number α, a batch's
+        loss has the further term α/2 Σ w² over all weights w of the network, divided as its own.
     state : ndarray (n_states, n_params)
         The optimizer's, overwritten.
     segments : ndarray (n_segments, 3) of int64
@@ -67,6 +69,7 @@ cdef class Trainer:
     cdef const int8_t *frozen           # of each operation, whether it is; NULL where none is
     cdef Loss loss
     cdef Optimizer optimizer
+    cdef double weight_penalty
     cdef double constant_rate
     cdef object rates                   # keeps the memory behind the next pointer
     cdef const double *next_rate        # of the next update
@@ -79,6 +82,7 @@ cdef class Trainer:
     cdef Py_ssize_t batch_size
     cdef Py_ssize_t chunk
     cdef bitgen_t *random
+    cdef bint ordered            # rows come in `order`, else in their own
     cdef int n_threads
     cdef int64_t *order
     cdef void *last_good
@@ -133,6 +137,7 @@ cdef class Trainer:
         self.seconds_of_epoch = <double *>cnp.PyArray_DATA(self.seconds)
         self.loss = loss_from(formula)
         self.optimizer = optimizer_from(optimizer)
+        self.weight_penalty = optimizer.get("weight_penalty", 0)
         self.step = step
         self.n_samples = x.shape[0]
         self.is_fed = self.n_samples == 0
@@ -146,6 +151,7 @@ cdef class Trainer:
         self.random = NULL
         if bit_generator is not None:
             self.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        self.ordered = bit_generator is not None
         self.diverged = False
         self.memory = Workspace(
             scratch_bytes + params_bytes + self.running_bytes + 4 * 64
@@ -187,6 +193,11 @@ cdef class Trainer:
         else:
             self.next_rate = <const double *>cnp.PyArray_DATA(rates)
             self.rates_left = rates.shape[0]
+
+    def take_order(self, const int64_t[::1] order):
+        """Copy the order (n,) of the rows in the epochs to come, for want of a bit generator."""
+        memcpy(self.order, &order[0], self.n_samples * sizeof(int64_t))
+        self.ordered = True
 
     def run(self, Py_ssize_t until_epoch, double seconds, int n_threads):
         """Train until that many epochs are complete, or about that much time has passed.
@@ -300,14 +311,14 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     if within == 0:
         t.batch_loss = 0
         t.batch_weight = batch_rows
-        if weights != NULL and t.random != NULL:
+        if weights != NULL and t.ordered:
             t.batch_weight = sum_of_weights(weights, order, batch_rows)
         elif weights != NULL:
             t.batch_weight = sum_of_weights(weights + (t.position - t.first), NULL, batch_rows)
     if t.loss.mean and t.batch_weight > 0:
         scale = 1 / t.batch_weight
 
-    if t.random == NULL:
+    if not t.ordered:
         x += (t.position - t.first) * plan.n_in
         if labels != NULL:
             labels += t.position - t.first
@@ -340,6 +351,9 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
         &batch if in_batch else no_batch())
     t.position += rows
     if within + rows == batch_rows:
+        if t.weight_penalty > 0 and t.batch_weight > 0:
+            t.batch_loss += penalize_weights(
+                plan, scale * t.weight_penalty, params, <real *>t.grads) / scale
         if isfinite(t.batch_loss):
             t.epoch_loss += t.batch_loss
             t.epoch_weight += t.batch_weight
@@ -353,14 +367,6 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
         else:
             diverge(t, plan.n_params, params)
     return rows
-
-
-cdef void update_params(
-    const Optimizer *optimizer, double rate, real *params, const real *grads, real *state,
-    Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step, int n_threads,
-) noexcept nogil:
-    """`update` behind a call, since what is inlined stands wherever it is used."""
-    update(optimizer, rate, params, grads, state, n, segments, n_segments, step, n_threads)
 
 
 cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:

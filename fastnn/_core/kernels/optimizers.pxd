@@ -9,6 +9,7 @@ first gradient, as PyTorch defines it.
 
 from cython.parallel cimport prange
 from libc cimport math
+from libc.float cimport DBL_MIN, FLT_MIN
 
 from fastnn._core.kernels.dtypes cimport real, sqrt
 
@@ -39,6 +40,7 @@ cdef struct Optimizer:
     double beta2
     double alpha
     double eps
+    bint eps_uncorrected  # Adam's eps is added to √v as it is, not to √v̂
 
 
 cdef struct Segment:
@@ -65,6 +67,7 @@ cdef inline Optimizer optimizer_from(dict rule) except *:
     optimizer.beta2 = rule.get("beta2", 0)
     optimizer.alpha = rule.get("alpha", 0)
     optimizer.eps = rule.get("eps", 0)
+    optimizer.eps_uncorrected = rule.get("eps_uncorrected", False)
     return optimizer
 
 
@@ -220,7 +223,9 @@ cdef inline void adam(
 ) noexcept nogil:
     """m and v are running means of g and g²; Θ ← Θ - ε m̂ / (√v̂ + eps), where the hats divide by
     1 - βᵗ to undo the start at zero (Kingma and Ba 2015). AdamW's decay leaves g alone and shrinks
-    Θ by 1 - ε λ before (Loshchilov and Hutter 2019)."""
+    Θ by 1 - ε λ before (Loshchilov and Hutter 2019). With `eps_uncorrected`, the form at the end of
+    Kingma and Ba's section 2: eps is added to √v before the division, which is eps / √(1 - β₂ᵗ)
+    here."""
     cdef double correction1 = 1 - math.pow(optimizer.beta1, step)
     cdef double correction2 = math.sqrt(1 - math.pow(optimizer.beta2, step))
     cdef bint decoupled = optimizer.kind == ADAMW
@@ -230,16 +235,26 @@ cdef inline void adam(
     cdef real beta2 = optimizer.beta2
     cdef real rest2 = 1 - optimizer.beta2
     cdef real root = correction2
-    cdef real eps = optimizer.eps
+    cdef real eps = optimizer.eps / (correction2 if optimizer.eps_uncorrected else 1)
     cdef real decay = 0 if decoupled else optimizer.weight_decay
     cdef real shrink = 1 - learning_rate * optimizer.weight_decay if decoupled else 1
     cdef real gradient
     cdef Py_ssize_t i
     for i in range(n):
         gradient = grads[i] + decay * params[i]
-        mean[i] = beta1 * mean[i] + rest1 * gradient
+        mean[i] = flushed(beta1 * mean[i] + rest1 * gradient)
         square[i] = beta2 * square[i] + rest2 * gradient * gradient
-        params[i] = shrink * params[i] - rate * mean[i] / (sqrt(square[i]) / root + eps)
+        params[i] = flushed(shrink * params[i] - rate * mean[i] / (sqrt(square[i]) / root + eps))
+
+
+cdef inline real flushed(real x) noexcept nogil:
+    """x, or 0 for a number so small that products with it are subnormal, a hundred times as slow.
+
+    The weights of a feature that is always 0, and their running means, shrink to such numbers under
+    a penalty and would stay there: β times the least of them rounds to itself.
+    """
+    cdef real least = (FLT_MIN if real is float else DBL_MIN) * 1e12
+    return 0 if -least < x and x < least else x
 
 
 cdef inline void rmsprop(

@@ -1,0 +1,52 @@
+"""How many of 10,000 MNIST digits are told apart? README's recipe, on a fifth that is held out.
+
+The fifth holds a fifth of each class. The recipe (width, dropout, smoothing, number of epochs) was
+chosen on other fifths than the three that are measured here. The folder of the data is
+../shared/data, or what the environment's FASTNN_BENCH_DATA says.
+"""
+
+import time
+
+import numpy as np
+
+import fastnn as fn
+from bench.common import Measured, Record, threads
+from bench.uci import FOLDER
+from fastnn.datasets import stratified_split
+
+SPLITS = [10, 11, 12]
+
+
+def network(seed, width):
+    """Return the recipe's network."""
+    return fn.Network(
+        [
+            fn.Dropout(0.2), fn.Linear(784, width), fn.ReLU(),
+            fn.Dropout(0.5), fn.Linear(width, width), fn.ReLU(),
+            fn.Dropout(0.5), fn.Linear(width, 10),
+        ],
+        seed=seed,
+    )  # fmt: skip
+
+
+def run(settings):
+    file = FOLDER / "mnist10k.npz"
+    if not file.is_file():
+        raise SystemExit(f"mnist: {file} is not here; FASTNN_BENCH_DATA may name another folder")
+    with np.load(file) as arrays:
+        X, y = arrays["X"] / 255, arrays["y"]
+    for seed in SPLITS[:1] if settings.quick else SPLITS:
+        training, held_out = stratified_split(y, 0.2, np.random.default_rng(seed))
+        net = network(seed, 32 if settings.quick else 800)
+        start = time.perf_counter()
+        net.fit(
+            X[training], y[training], loss=fn.SoftmaxCrossEntropy(label_smoothing=0.1),
+            optimizer=fn.AdamW(fn.schedules.CosineDecay(0.001)), batch_size=64, seed=seed,
+            epochs=2 if settings.quick else 40, n_threads=threads(),
+        )  # fmt: skip
+        seconds = time.perf_counter() - start
+        wrong = np.mean(net.predict(X[held_out]).argmax(axis=1) != y[held_out])
+        yield Record(
+            f"split {seed}", "% wrong", {"fastnn": Measured(100 * float(wrong))},
+            note=f"{seconds:.0f} s",
+        )  # fmt: skip

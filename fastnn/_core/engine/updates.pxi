@@ -1,0 +1,33 @@
+# What happens to a gradient that is complete: the penalty on weights, and the optimizer's step.
+
+cdef void update_params(
+    const Optimizer *optimizer, double rate, real *params, const real *grads, real *state,
+    Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step, int n_threads,
+) noexcept nogil:
+    """`update` behind a call, since what is inlined stands wherever it is used."""
+    update(optimizer, rate, params, grads, state, n, segments, n_segments, step, n_threads)
+
+
+cdef double penalize_weights(
+    Plan plan, double strength, const real *params, real *grads,
+) noexcept nogil:
+    """Add the gradient of strength/2 Σ w² over the weights, which is returned, and no biases."""
+    cdef double total = 0
+    cdef real zero = 0
+    cdef real squares
+    cdef real factor = <real>strength
+    cdef Operation *operation
+    cdef Py_ssize_t k, i, n
+    cdef const real *weight
+    cdef real *gradient
+    for k in range(plan.n_operations):
+        operation = &plan.operations[k]
+        if operation.kind == DENSE:
+            weight = params + operation.weight
+            gradient = grads + operation.weight
+            n = operation.n_in * operation.n_out
+            dot(1, 1, n, weight, n, weight, n, &zero, 0, &squares, 1, False, NULL)
+            total += squares
+            for i in range(n):
+                gradient[i] += factor * weight[i]
+    return 0.5 * strength * total

@@ -1,0 +1,17 @@
+"""scikit-learn's estimators on fastnn: `from fastnn.sklearn import MLPClassifier, MLPRegressor`.
+
+They take the arguments of the classes of the same names in `sklearn.neural_network`, draw the same
+random numbers in the same order, and take the same steps; what they add is said in their
+docstrings. Names are scikit-learn's in this module, and only here. It needs scikit-learn 1.6 or
+later, the extra `sklearn`.
+
+>>> from fastnn.sklearn import MLPClassifier
+>>> model = MLPClassifier((16,), random_state=0, max_iter=500, learning_rate_init=0.01)
+>>> model.fit([[0, 0], [0, 1], [1, 0], [1, 1]], ["same", "other", "other", "same"]).n_outputs_
+1
+"""
+
+from fastnn.sklearn.classifier import MLPClassifier
+from fastnn.sklearn.regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

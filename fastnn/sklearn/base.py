@@ -1,0 +1,414 @@
+"""What the two estimators share: parameters, fitting, and the fitted attributes."""
+
+import warnings
+from abc import ABC
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from fastnn import _core
+from fastnn.layers import Layer
+from fastnn.network import Network
+from fastnn.sklearn import networks
+from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt
+from fastnn.sklearn.inspection import Inspection
+from fastnn.sklearn.networks import FittedNetwork, ParameterList
+from fastnn.sklearn.objectives import Objective
+from fastnn.sklearn.stochastic import LEAST_RATE, Epochs, StochasticOptimizer
+
+Array = NDArray[Any]
+
+STOCHASTIC = ("sgd", "adam")
+
+
+def _stochastic(estimator: Any) -> bool:
+    if estimator.solver not in STOCHASTIC:
+        raise AttributeError(f"partial_fit needs solver 'sgd' or 'adam'; it is {estimator.solver}")
+    return True
+
+
+def demand_weight(sample_weight: Array) -> None:
+    """Raise if no sample of those to train on, or to score, has a weight."""
+    if not sample_weight.any():
+        raise ValueError("sample_weight, times class_weight, is 0 for all samples")
+
+
+class BaseMLP(Inspection, BaseEstimator, ABC):
+    """What the estimators share; use one of its subclasses."""
+
+    _score_name: ClassVar[str]  # of what callbacks see of the validation
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(networks.ACTIVATIONS)), list, tuple, Layer],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam", "lm"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "network": [list, tuple, callable, None],
+        "callbacks": [list, tuple, None],
+        "n_jobs": [Integral, None],
+    }  # fmt: skip
+
+    # ------------------------------------------------------------------ what was fitted
+
+    @property
+    def coefs_(self) -> ParameterList:
+        """Weights (fan_in, fan_out) of each linear layer; assigning copies into the network."""
+        return ParameterList([layer.weight.T for layer in self._fitted.linear_layers])
+
+    @coefs_.setter
+    def coefs_(self, value: Any) -> None:
+        self.coefs_[:] = value
+
+    @property
+    def intercepts_(self) -> ParameterList:
+        """Biases (fan_out,) of each linear layer that has them; assigning copies likewise."""
+        biases = [layer.bias for layer in self._fitted.linear_layers]
+        return ParameterList([bias for bias in biases if bias is not None])
+
+    @intercepts_.setter
+    def intercepts_(self, value: Any) -> None:
+        self.intercepts_[:] = value
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # ------------------------------------------------------------------ fitting
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:  # fmt: skip
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix (n_samples, n_features)
+            float32 is kept, all else becomes float64. A sparse matrix is made dense.
+        y : array_like (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array_like (n_samples,), optional
+        X_val, y_val, sample_weight_val : array_like, optional
+            Held-out samples, scored after each epoch; with `early_stopping` in place of a share of
+            the training data. For solvers "sgd" and "adam".
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit, or training diverged.
+        """
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together; one of them is None")
+        validation = None if X_val is None else (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation=validation)
+
+    @available_if(_stochastic)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Go through the data once more, continuing the optimizer.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix (n_samples, n_features)
+        y : array_like (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array_like (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, incremental: bool = False,
+        validation: Any = None,
+    ) -> Any:  # fmt: skip
+        hidden = networks.hidden_widths(self.hidden_layer_sizes)
+        first_pass = not hasattr(self, "_fitted") or not (self.warm_start or incremental)
+        X, y = self._validate_data(X, y, incremental, first_pass)
+        x = self._dense(X)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        sample_weight = self._balanced(sample_weight, y)
+        if sample_weight is not None:
+            sample_weight = np.require(sample_weight, x.dtype, ["C", "A"])
+            demand_weight(sample_weight)
+        objective = self._objective(y, sample_weight)
+        target = self._target(objective, y, x.dtype)
+        random_state = check_random_state(self.random_state)
+        if first_pass:
+            self._initialize(x, self._n_units(objective, y), hidden, objective, random_state)
+        network = self._fitted.network
+        found = self._n_units(objective, y), objective.out_activation
+        if found != (network.out_features, self.out_activation_):
+            raise ValueError(
+                f"y and loss ask for {found[0]} outputs and {found[1]!r} after them; the network "
+                f"of the last fit has {network.out_features} and {self.out_activation_!r}"
+            )
+        if validation is not None:
+            weight = validation[2]
+            validation = self._check_validation(*validation[:2])
+            if weight is not None:
+                weight = _check_sample_weight(weight, validation[0], ensure_non_negative=True)
+                demand_weight(weight)
+            validation = (*validation, weight)
+        if self.solver in STOCHASTIC:
+            self._fit_stochastic(
+                x, y, target, sample_weight, objective, random_state, incremental, validation
+            )
+        else:
+            function = PenalisedLoss(
+                network, objective, x, target, sample_weight, self.alpha, self._n_threads()
+            )
+            (fit_lbfgs if self.solver == "lbfgs" else fit_levenberg_marquardt)(self, function)
+        if not _core.engine.all_finite(network.params):
+            raise ValueError("training diverged: parameters are no longer finite")
+        self._finish(objective, x, target, sample_weight)
+        return self
+
+    def _finish(
+        self, objective: Objective, x: Array, target: Array, sample_weight: "Array | None"
+    ) -> None:
+        """Do what remains when the network is fitted."""
+
+    def _balanced(self, sample_weight: "Array | None", y: Array) -> "Array | None":
+        """Return the weights with those of the classes in them."""
+        return sample_weight
+
+    def _dense(self, X: Any) -> Array:
+        X = X.toarray() if hasattr(X, "toarray") else X
+        return np.require(X, X.dtype.newbyteorder("="), ["C", "A"])
+
+    def _n_threads(self) -> int | None:
+        return None if self.n_jobs is None else int(joblib.effective_n_jobs(self.n_jobs))
+
+    def _initialize(
+        self, x: Array, n_out: int, hidden: list[int], objective: Objective, random_state: Any
+    ) -> None:
+        self.out_activation_ = objective.out_activation
+        n_in = x.shape[1]
+        if self.network is None:
+            widths = [n_in, *hidden, n_out]
+            network = networks.perceptron(
+                widths, self.activation, self.dropout, x.dtype, random_state
+            )
+        else:
+            network = networks.custom(self.network, n_in, n_out, x.dtype, random_state)
+        self._adopt(network)
+        self._forget_progress()
+
+    def _forget_progress(self) -> None:
+        self.n_iter_ = 0
+        self.t_ = 0
+        self._best = self._fitted.snapshot()
+        if self.solver in STOCHASTIC:
+            self._begin_curves()
+
+    def _begin_curves(self) -> None:
+        self.loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        scored = self.early_stopping
+        self.validation_scores_: Any = [] if scored else None
+        self.best_validation_score_: Any = -np.inf if scored else None
+        self.best_loss_: Any = None if scored else np.inf
+
+    def _adopt(self, network: Network) -> None:
+        self._fitted = FittedNetwork(network, self.out_activation_)
+        self.n_layers_ = len(self._fitted.linear_layers) + 1
+        self.n_outputs_ = network.out_features
+
+    def _batch_size(self, n_samples: int) -> int:
+        if self.batch_size == "auto":
+            return min(200, n_samples)
+        if self.batch_size > n_samples:
+            warnings.warn(
+                f"Got `batch_size` {self.batch_size}, larger than the sample size; all "
+                f"{n_samples} samples make a batch",
+                stacklevel=2,
+            )
+        return min(int(self.batch_size), n_samples)
+
+    def _fit_stochastic(
+        self, x: Array, y: Array, target: Array, sample_weight: "Array | None",
+        objective: Objective, random_state: Any, incremental: bool, validation: Any,
+    ) -> None:  # fmt: skip
+        network = self._fitted.network
+        if not incremental or not hasattr(self, "_optimizer"):
+            self._optimizer = StochasticOptimizer.of(self, network)
+        if not hasattr(self, "_no_improvement_count"):  # another solver has fitted so far
+            self._begin_curves()
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.early_stopping and validation is None:
+            train, held_out = self._split(y, random_state)
+            weight = None if sample_weight is None else sample_weight[held_out]
+            validation = x[held_out], y[held_out], weight
+            x, target = x[train], target[train]
+            if sample_weight is not None:
+                sample_weight = sample_weight[train]
+                demand_weight(sample_weight)
+        epochs = Epochs(
+            network, objective, self._optimizer, x, target, sample_weight,
+            self._batch_size(len(x)), self.alpha, self._n_threads(), random_state,
+        )  # fmt: skip
+        network._refuse_batches_of_one(len(x), epochs.batch_size)
+        order = np.arange(len(x)) if self.shuffle else None
+        self.n_iter_ = 0
+        for callback in self.callbacks or ():
+            callback.fit_begin(network)
+        with self._interruptible():
+            while self.n_iter_ < (1 if incremental else self.max_iter):
+                for callback in self.callbacks or ():
+                    callback.epoch_begin(network, self.n_iter_)
+                if order is not None:
+                    random_state.shuffle(order)  # on top of the last epoch's
+                self._end_epoch(epochs.run(order), len(x), validation)
+                if not np.isfinite(self.loss_) or self._stopped_by_callbacks() or self._stops():
+                    break
+            else:
+                if not incremental:
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
+                        f"before it converged; a larger max_iter or learning rate may help",
+                        ConvergenceWarning,
+                        stacklevel=2,
+                    )
+        for callback in self.callbacks or ():
+            callback.fit_end(network)
+        if self.early_stopping:
+            self._fitted.restore(self._best)
+        elif self.n_iter_ and not np.isfinite(self.loss_):
+            raise ValueError(
+                f"training diverged in iteration {self.n_iter_}: the loss or a parameter is no "
+                f"longer finite, and those of the iteration before remain. Scaled features or a "
+                f"smaller learning_rate_init usually help"
+            )
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=2)
+
+    def _end_epoch(self, loss: float, n_samples: int, validation: Any) -> None:
+        self.loss_ = loss
+        self.n_iter_ += 1
+        self.t_ += n_samples
+        self.loss_curve_.append(loss)
+        if self.verbose:
+            print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
+        if validation is not None:
+            self._score_validation(*validation)
+        if self.early_stopping:
+            score, best = self.validation_scores_[-1], self.best_validation_score_
+            no_better = score < best + self.tol
+            if score > best:
+                self.best_validation_score_ = score
+                self._best = self._fitted.snapshot()
+        else:
+            no_better = loss > self.best_loss_ - self.tol
+            self.best_loss_ = min(loss, self.best_loss_)
+        self._no_improvement_count = self._no_improvement_count + 1 if no_better else 0
+        if self.solver == "sgd" and self.learning_rate == "invscaling":
+            self._optimizer.change_rate(self.learning_rate_init / (self.t_ + 1) ** self.power_t)
+
+    def _score_validation(self, x: Array, y: Array, sample_weight: "Array | None") -> None:
+        score = float("nan")
+        if np.isfinite(self.loss_):
+            score = self._validation_score(self._activated(x), y, sample_weight)
+        if self.validation_scores_ is None:
+            self.validation_scores_ = []
+        self.validation_scores_.append(score)
+        if self.verbose:
+            print(f"Validation score: {score:f}")
+
+    def _stopped_by_callbacks(self) -> bool:
+        metrics = {"loss": self.loss_}
+        if self.validation_scores_:
+            metrics[f"val_{self._score_name}"] = self.validation_scores_[-1]
+        ended = [
+            callback.epoch_end(self._fitted.network, self.n_iter_ - 1, dict(metrics))
+            for callback in self.callbacks or ()
+        ]
+        return any(ended)
+
+    def _stops(self) -> bool:
+        """Whether training is over for lack of improvement; lowers an adaptive learning rate."""
+        if self._no_improvement_count <= self.n_iter_no_change:
+            return False
+        what = "Validation score" if self.early_stopping else "Training loss"
+        message = (
+            f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
+            f"consecutive epochs."
+        )
+        stops, then = True, "Stopping."
+        if self.solver == "sgd" and self.learning_rate == "adaptive":
+            if self._optimizer.learning_rate <= LEAST_RATE:
+                then = "Learning rate too small. Stopping."
+            else:
+                self._optimizer.change_rate(self._optimizer.learning_rate / 5)
+                self._no_improvement_count = 0
+                stops, then = False, f"Setting learning rate to {self._optimizer.learning_rate:f}"
+        if self.verbose:
+            print(message, then)
+        return stops
+
+    # ------------------------------------------------------------------ predicting
+
+    def _outputs(self, X: Any, activated: bool) -> Array:
+        """The network's outputs, raw or after its out_activation_.
+
+        An array of the fitted dtype and width is taken as it is, if it is finite and has no names
+        to compare; all else goes through scikit-learn's checks.
+        """
+        if "_fitted" not in self.__dict__:
+            check_is_fitted(self)
+        model = self._fitted.activated if activated else self._fitted.raw
+        if type(X) is np.ndarray and X.ndim == 2 and "feature_names_in_" not in self.__dict__:
+            ready = model.predict_ready(X)
+            if ready is not None:
+                return ready
+            n_in = model.plan.n_in
+            ours = X.dtype == model.params.dtype and X.flags.carray and X.shape[1] == n_in
+            if ours and len(X) and _core.engine.all_finite(X.reshape(-1)):
+                return model.predict(X, self._n_threads())
+        return model.predict(self._checked(X), self._n_threads())

@@ -1,0 +1,175 @@
+"""The solvers "lbfgs" and "lm", which see all samples at once.
+
+Levenberg-Marquardt here is the damped Gauss-Newton method for any convex loss of the outputs: an
+iteration looks for the step δ that lowers F(Θ), the mean loss and the penalty, by
+
+    (JᵀHJ + D + μ I) δ = -∇F,
+
+where H is the loss's Hessian by the outputs (for squared errors the identity) and D the penalty's
+diagonal, 0 for biases. The damping μ follows the gain ratio (Nielsen 1999).
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.optimize
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from fastnn import _core
+from fastnn.layers import Linear
+from fastnn.network import Network
+from fastnn.sklearn.objectives import Objective
+
+Array = NDArray[Any]
+
+FIRST_DAMPING = 1e-3  # times the largest entry of the matrix's diagonal
+MOST_DAMPING = 1e10  # likewise: such a step moves nothing
+
+
+@dataclass
+class PenalisedLoss:
+    """An objective over all samples, as a function of the parameters in float64.
+
+    Attributes
+    ----------
+    decay : ndarray (n_params,)
+        The diagonal of the penalty's Hessian.
+    frozen : ndarray (n_params,) of bool
+        Parameters that are not trained; the gradient's entries are 0 there.
+    """
+
+    network: Network
+    objective: Objective
+    x: Array
+    target: Array
+    sample_weight: Array | None
+    alpha: float
+    n_threads: int | None
+
+    def __post_init__(self) -> None:
+        divisor = self.objective.loss.divisor(len(self.x), self.sample_weight)
+        self.decay = self.alpha * weight_mask(self.network) / divisor
+        layers = self.network.layers
+        frozen = [np.full(layer.n_params, not layer.trainable) for layer in layers]
+        self.frozen = np.concatenate(frozen)
+
+    def value_and_grad(self, params: Array) -> tuple[float, Array]:
+        """Return F and its gradient (n_params,); the network keeps these parameters."""
+        self.network.params[...] = params
+        value, gradient = self.network._loss_and_grad(
+            self.x, self.target, self.sample_weight, self.objective.loss,
+            _core.thread_count(self.n_threads),
+        )  # fmt: skip
+        factor, offset = self.objective.factor, self.objective.offset
+        value = value * factor + offset + 0.5 * float(params @ (self.decay * params))
+        gradient = gradient * factor + self.decay * params
+        gradient[self.frozen] = 0
+        return value, gradient
+
+    def matrix(self) -> Array:
+        """Return JᵀHJ + D where the network's parameters are: (n_params, n_params)."""
+        gram, _ = self.network.gram(
+            self.x, self.target, self.objective.loss, sample_weight=self.sample_weight,
+            n_threads=self.n_threads,
+        )  # fmt: skip
+        matrix = gram.astype(np.float64) * self.objective.factor
+        matrix[np.diag_indices_from(matrix)] += self.decay
+        matrix[self.frozen] = matrix[:, self.frozen] = 0
+        return matrix
+
+
+def weight_mask(network: Network) -> NDArray[np.bool_]:
+    """Return which parameters are weights, which alone are penalised: (n_params,)."""
+    parts = [np.zeros(0, bool)]
+    for layer in network.layers:
+        n_weights = 0
+        if isinstance(layer, Linear):
+            n_weights = layer.out_features * layer.in_features
+        parts.append(np.arange(layer.n_params) < n_weights)
+    return np.concatenate(parts)
+
+
+def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
+    """Minimise by SciPy's L-BFGS-B, in float64 whatever the network's dtype."""
+    network = function.network
+    options = {
+        "maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol,
+    }  # fmt: skip
+
+    def report(intermediate_result: Any) -> None:
+        if estimator.verbose:
+            print(f"Loss = {intermediate_result.fun:.8f}")
+
+    start = network.params.astype(np.float64)
+    found = scipy.optimize.minimize(
+        function.value_and_grad, start, method="L-BFGS-B", jac=True, options=options,
+        callback=report,
+    )  # fmt: skip
+    network.params[...] = found.x
+    estimator.n_iter_ = min(int(found.nit), estimator.max_iter)
+    estimator.loss_ = float(found.fun)
+    if found.status:
+        warn(f"lbfgs failed to converge after {estimator.n_iter_} iteration(s) "
+             f"(status={found.status}): {found.message}. A larger max_iter or max_fun, or scaled "
+             f"features, may help")  # fmt: skip
+
+
+def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
+    """Minimise until the gradient's largest entry is at most `tol`, or no step lowers F."""
+    network = function.network
+    estimator.loss_curve_ = []
+    params = network.params.astype(np.float64)
+    value, gradient = function.value_and_grad(params)
+    damping, growth = 0.0, 2.0
+    converged = False
+    estimator.n_iter_ = 0
+    with estimator._interruptible():
+        while not converged and estimator.n_iter_ < estimator.max_iter:
+            matrix = function.matrix()
+            largest = float(matrix.diagonal().max()) or 1.0
+            damping = damping or FIRST_DAMPING * largest
+            gain = 0.0
+            while gain <= 0 and damping <= MOST_DAMPING * largest:
+                step = -damped_solution(matrix, damping, gradient)
+                # the network's dtype rounds the step
+                trial = (params + step).astype(network.dtype).astype(np.float64)
+                trial_value, trial_gradient = function.value_and_grad(trial)
+                gain = value - trial_value if np.isfinite(trial_value) else 0.0
+                if gain <= 0:
+                    damping, growth = damping * growth, 2 * growth
+            if gain > 0:
+                ratio = gain / float(0.5 * step @ (damping * step - gradient))
+                damping *= max(1 / 3, 1 - (2 * min(ratio, 1.0) - 1) ** 3)
+                growth = 2.0
+                params, value, gradient = trial, trial_value, trial_gradient
+            network.params[...] = params
+            estimator.n_iter_ += 1
+            estimator.loss_curve_.append(value)
+            if estimator.verbose:
+                print(f"Iteration {estimator.n_iter_}, loss = {value:.8f}")
+            converged = gain <= 0 or np.abs(gradient).max(initial=0) <= estimator.tol
+    network.params[...] = params
+    estimator.loss_ = value
+    if not converged and estimator.n_iter_ == estimator.max_iter:
+        warn(f"lm failed to converge after {estimator.n_iter_} iteration(s); a larger max_iter or "
+             f"scaled features may help")  # fmt: skip
+
+
+def damped_solution(matrix: Array, damping: float, right: Array) -> Array:
+    """Solve (matrix + damping I) s = right; more damping where rounding made it indefinite."""
+    while True:
+        damped = matrix.copy()
+        damped[np.diag_indices_from(damped)] += damping
+        try:
+            return scipy.linalg.cho_solve(scipy.linalg.cho_factor(damped), right)
+        except np.linalg.LinAlgError:
+            damping *= 10
+
+
+def warn(message: str) -> None:
+    """Warn of a solver that has not converged."""
+    warnings.warn(message, ConvergenceWarning, stacklevel=2)

@@ -1,0 +1,85 @@
+"""What an estimator minimises: a loss of fastnn, by scikit-learn's name or as it is."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import xlogy
+
+from fastnn.losses import (
+    BinaryCrossEntropy,
+    HalfSquaredError,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    Pinball,
+    Poisson,
+    SoftmaxCrossEntropy,
+)
+
+Array = NDArray[Any]
+
+# scikit-learn's names
+REGRESSION = {
+    "squared_error": HalfSquaredError, "absolute_error": MeanAbsoluteError, "huber": Huber,
+    "poisson": Poisson,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss averaged over the samples, beside the penalty.
+
+    Attributes
+    ----------
+    loss : Loss
+        Of the network's raw outputs.
+    out_activation : {"identity", "exp", "logistic", "softmax"}
+        What turns raw outputs into predictions or probabilities.
+    factor : float
+        Multiplies the loss: scikit-learn sums the cross-entropies of several labels, of which
+        BinaryCrossEntropy takes the mean.
+    offset : float
+        Added to the loss, so that a perfect prediction has loss 0 where that depends on the target.
+    """
+
+    loss: Loss
+    out_activation: str
+    factor: float = 1.0
+    offset: float = 0.0
+
+
+def classification(loss: "str | Loss", target_type: str, n_outputs: int) -> Objective:
+    """Return the objective for targets of that scikit-learn type, as the network sees them."""
+    factor = 1.0
+    if isinstance(loss, SoftmaxCrossEntropy) and target_type.startswith("multilabel"):
+        raise ValueError(f"loss is {loss}, for classes of which a sample has one; y has several")
+    if isinstance(loss, BinaryCrossEntropy) and target_type == "multiclass":
+        raise ValueError(f"loss is {loss}, for two classes or several labels; y has more classes")
+    if isinstance(loss, str):
+        multiclass = target_type == "multiclass"
+        loss = SoftmaxCrossEntropy() if multiclass else BinaryCrossEntropy()
+        factor = 1.0 if multiclass else float(n_outputs)
+    return Objective(loss, "softmax" if loss.takes_labels else "logistic", factor)
+
+
+def regression(loss: "str | Loss", y: Array, sample_weight: "Array | None") -> Objective:
+    """Return the objective for targets (n,) or (n, n_outputs)."""
+    chosen = REGRESSION[loss]() if isinstance(loss, str) else loss
+    if not isinstance(chosen, Poisson):
+        return Objective(chosen, "identity")
+    # half the deviance: y ln(y / ŷ) - y + ŷ
+    perfect = xlogy(y, y) - y
+    if perfect.ndim == 2:
+        perfect = perfect.sum(axis=1)
+    mean = chosen.reduction == "mean"
+    offset = np.average(perfect, weights=sample_weight) if mean else 0.0
+    return Objective(chosen, "exp", offset=float(offset))
+
+
+def n_units(loss: Loss, y: Array) -> int:
+    """Return how many outputs a regressor's network needs for targets (n,) or (n, n_outputs)."""
+    if isinstance(loss, Pinball) and isinstance(loss.quantiles, tuple):
+        return len(loss.quantiles)
+    return 1 if y.ndim == 1 else y.shape[1]

@@ -1,0 +1,119 @@
+"""The solvers "sgd" and "adam": epochs in the engine, and stopping rules between them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _core
+from fastnn.network import Network
+from fastnn.optimizers import SGD, Adam, OptimizerState
+from fastnn.sklearn.objectives import Objective
+from fastnn.training import SLICE_SECONDS
+
+Array = NDArray[Any]
+
+TRAINER_EPOCHS = 1000  # that a Trainer has room for before another takes its place
+LEAST_RATE = 1e-6  # at which an adaptive learning rate ends training, as in scikit-learn
+
+
+@dataclass
+class StochasticOptimizer:
+    """An update rule, its state, and its present learning rate.
+
+    Attributes
+    ----------
+    rule : SGD or Adam
+    state : OptimizerState
+    learning_rate : float
+        The velocity v of scikit-learn's SGD carries the learning rate, v ← μ v - ε g, where
+        PyTorch's, which the engine keeps, does not; so it is -v / ε, and another rate rescales it.
+    """
+
+    rule: SGD | Adam
+    state: OptimizerState
+    learning_rate: float
+
+    @classmethod
+    def of(cls, estimator: Any, network: Network) -> "StochasticOptimizer":
+        """Make the one that an estimator's parameters describe, afresh."""
+        rate = float(estimator.learning_rate_init)
+        rule: SGD | Adam
+        if estimator.solver == "sgd":
+            momentum = min(estimator.momentum, np.nextafter(1, 0))  # 1 itself is taken too
+            nesterov = bool(estimator.nesterovs_momentum and momentum)
+            rule = SGD(rate, momentum=momentum, nesterov=nesterov)
+        else:
+            betas = (estimator.beta_1, estimator.beta_2)
+            rule = Adam(rate, betas=betas, eps=max(estimator.epsilon, 1e-37))
+        parts = [(layer.n_params, layer.trainable) for layer in network.layers if layer.n_params]
+        return cls(rule, OptimizerState().continued_for(rule, parts, network.dtype), rate)
+
+    def change_rate(self, rate: float) -> None:
+        """Set the learning rate of the updates to come."""
+        if rate != self.learning_rate and isinstance(self.rule, SGD):
+            self.state.arrays *= self.learning_rate / rate
+        self.learning_rate = rate
+
+
+@dataclass
+class Epochs:
+    """Runs epochs over arrays in the engine, one at a time."""
+
+    network: Network
+    objective: Objective
+    optimizer: StochasticOptimizer
+    x: Array
+    target: Array
+    sample_weight: Array | None
+    batch_size: int
+    alpha: float
+    n_threads: int | None
+    random_state: Any
+    trainer: Any = None
+
+    def run(self, order: "NDArray[np.int64] | None") -> float:
+        """Train for an epoch in that order of the rows; returns its loss, NaN if it diverged.
+
+        The parameters are then those of the last epoch whose loss and parameters were finite.
+        """
+        if self.trainer is None or self.trainer.epoch == TRAINER_EPOCHS:
+            self.trainer = self._trainer()
+        trainer = self.trainer
+        trainer.set_rates(self._rate())
+        if order is not None:
+            trainer.take_order(order)
+        epoch = trainer.epoch
+        try:
+            while not trainer.diverged:
+                if trainer.run(epoch + 1, SLICE_SECONDS, _core.thread_count(self.n_threads)):
+                    loss = float(trainer.losses[epoch])
+                    return loss * self.objective.factor + self.objective.offset
+        finally:
+            self.optimizer.state.advance(trainer.step)
+        return float("nan")
+
+    def _rate(self) -> float:
+        # Adam's steps do not depend on the scale of the loss
+        factor = self.objective.factor if isinstance(self.optimizer.rule, SGD) else 1
+        return self.optimizer.learning_rate * factor
+
+    def _trainer(self) -> Any:
+        # The engine's loss is the objective's over `factor`: so is its gradient, which the other
+        # constants follow, so that the steps are those of the objective.
+        rule = self.optimizer.rule.update_rule()
+        rule |= {"weight_penalty": self.alpha / self.objective.factor}
+        if isinstance(self.optimizer.rule, Adam):
+            rule |= {"eps": rule["eps"] / self.objective.factor, "eps_uncorrected": True}
+        model, loss, state = self.network._model, self.objective.loss, self.optimizer.state
+        trainer = _core.engine.Trainer(
+            model.plan, model.params, model.grads, model.constants, self.x,
+            *loss.engine_target(self.target), self.sample_weight, loss.formula(), rule,
+            state.arrays, state.segments(), state.step, self.batch_size, TRAINER_EPOCHS, None,
+            _core.thread_count(self.n_threads),
+        )  # fmt: skip
+        if model.plan.has_dropout:  # without, the random numbers are scikit-learn's
+            entropy = (int(self.random_state.randint(2**31)), state.step)
+            trainer.mask_key = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
+        return trainer

@@ -1,0 +1,30 @@
+"""scikit-learn's own checks of what an estimator is, on both, with every solver."""
+
+import warnings
+
+import pytest
+
+pytest.importorskip("sklearn", minversion="1.6")
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastnn.sklearn import MLPClassifier, MLPRegressor
+
+ESTIMATORS = [
+    MLPClassifier(),
+    MLPClassifier(solver="sgd", learning_rate="adaptive", learning_rate_init=0.1),
+    # in more iterations probabilities round to 1, which a check takes for a fault
+    MLPClassifier(solver="lbfgs", max_iter=20),
+    MLPClassifier((5,), "tanh", solver="lm", alpha=0.1, max_iter=50),
+    MLPRegressor(),
+    MLPRegressor(solver="sgd", nesterovs_momentum=False),
+    MLPRegressor(solver="lbfgs"),
+    MLPRegressor("squared_error", (5,), "tanh", solver="lm", max_iter=50, store_covariance=True),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_check(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)
