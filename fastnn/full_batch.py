@@ -53,7 +53,7 @@ class FullBatchTrainer:
         self.losses, self.seconds = np.empty(epochs), np.empty(epochs)
         self.figures: dict[str, float] = {}
         self.columns: dict[str, list[float]] = {}
-        self.diverged, self.converged = False, not self.trained.size
+        self.diverged = self.converged = False
 
     @property
     def running_loss(self) -> float:

@@ -42,7 +42,7 @@ from fastnn.optimizers import OptimizerState
 Array = NDArray[Any]
 
 FIGURES = ("weight_precision", "noise_precision", "effective_parameters", "log_evidence")
-REMEMBERED = ("damping", "growth", "weight_precision", "noise_precision")
+REMEMBERED = ("damping", "weight_precision", "noise_precision")
 SQUARES = HalfSquaredError("sum").formula()  # ½ rᵀr
 MOST_DAMPING = 1e10  # times the largest entry of JᵀJ's diagonal: such a step moves nothing
 FIRST_NOISE = 1e-3  # share of the first residuals' variance
@@ -131,7 +131,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.gradient = np.empty(n)  # Jᵀr
         self.squares = 0.0  # rᵀr
         self.linearised_at: Array | None = None  # where these are taken
-        self.damping, self.growth = 0.0, 2.0  # μ, 0 before the first step
+        self.damping = 0.0  # μ, 0 before the first step
         self.weight_precision, self.noise_precision = 0.0, 1.0  # α and β
 
     def snapshot(self) -> dict[str, Any]:
@@ -161,6 +161,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         penalty = self.weight_precision / self.noise_precision
         gradient = self.gradient + penalty * at
         objective = 0.5 * self.squares + 0.5 * penalty * (at @ at)
+        growth = 2.0
         while self.damping <= MOST_DAMPING * largest:
             try:
                 root = self._inverse_root(penalty + self.damping)
@@ -176,7 +177,6 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
             if gain > 0:
                 ratio = gain / (0.5 * step @ (self.damping * step - gradient))
                 self.damping *= max(1 / 3, 1 - (2 * min(float(ratio), 1.0) - 1) ** 3)
-                self.growth = 2.0
                 params[...] = trial
                 self._linearise(squares, n_threads)
                 if self.optimizer.bayesian:
@@ -187,8 +187,8 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
                     gain <= tolerance * objective or np.linalg.norm(step) <= shortest
                 )
                 return self.factor * squares
-            self.damping *= self.growth
-            self.growth *= 2
+            self.damping *= growth
+            growth *= 2
         self.converged = True
         return None
 

@@ -120,17 +120,19 @@ def test_frozen_layers_are_no_variables(dtype, data):
 
 
 class Scale(fn.Callback):
-    """Halves all parameters after the second epoch."""
+    """Halves all parameters, frozen ones too, after the second epoch."""
 
     def epoch_end(self, net, epoch, metrics):
         if epoch == 1:
             net.params *= 0.5
 
 
-def test_parameters_written_by_a_callback_count(data):
+@pytest.mark.parametrize("frozen", [False, True])
+def test_parameters_written_by_a_callback_count(data, frozen):
     """Training goes on from them, as a fit that starts there."""
     X, y = data
     net, other = network(), network()
+    net.layers[0].trainable = other.layers[0].trainable = not frozen
     history = net.fit(X, y, optimizer=fn.LBFGS(), epochs=5, callbacks=[Scale()])
     first = other.fit(X, y, optimizer=fn.LBFGS(), epochs=2)
     other.params *= 0.5

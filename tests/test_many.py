@@ -147,8 +147,10 @@ def test_divergence_arrives_with_its_history(data):
     assert len(caught.value.history["loss"]) == caught.value.epoch
 
 
-def test_ctrl_c_stops_all(data):
+@pytest.mark.parametrize("by_epoch", [False, True])
+def test_ctrl_c_stops_all(data, by_epoch):
     X, y = data
+    callbacks = [fn.Callback()] if by_epoch else []
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     nets = [network(seed) for seed in range(5)]
@@ -156,7 +158,7 @@ def test_ctrl_c_stops_all(data):
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            fn.fit_many(nets, X, y, epochs=10_000_000, n_threads=2)
+            fn.fit_many(nets, X, y, epochs=10_000_000, n_threads=2, callbacks=callbacks)
     finally:
         timer.join()
         signal.signal(signal.SIGINT, before)
