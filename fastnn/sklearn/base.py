@@ -348,8 +348,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             no_better = loss > self.best_loss_ - self.tol
             self.best_loss_ = min(loss, self.best_loss_)
         self._no_improvement_count = self._no_improvement_count + 1 if no_better else 0
-        if self.solver == "sgd" and self.learning_rate == "invscaling":
-            self._optimizer.change_rate(self.learning_rate_init / (self.t_ + 1) ** self.power_t)
+        self._optimizer.end_epoch(self.t_)
 
     def _score_validation(self, x: Array, y: Array, sample_weight: "Array | None") -> None:
         score = float("nan")
@@ -381,7 +380,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             f"consecutive epochs."
         )
         stops, then = True, "Stopping."
-        if self.solver == "sgd" and self.learning_rate == "adaptive":
+        if self._optimizer.schedule == "adaptive":
             if self._optimizer.learning_rate <= LEAST_RATE:
                 then = "Learning rate too small. Stopping."
             else:

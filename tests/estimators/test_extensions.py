@@ -372,7 +372,7 @@ def test_early_stopping_holds_out_a_share_of_each_class():
     counts = {c: int((labels[held_out] == c).sum()) for c in "abcd"}
     assert counts == {"a": 21, "b": 10, "c": 3, "d": 0}
     few, held_out = stratified_split(5, 0.4, np.array(["a", "b", "c", "a", "b"]), None)
-    assert len(few), len(held_out) == (3, 2)
+    assert (len(few), len(held_out)) == (3, 2)
     with pytest.raises(ValueError, match="validation set is too small: 1 of 10"):
         stratified_split(10, 0.1, None, None)
 
