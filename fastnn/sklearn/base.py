@@ -137,6 +137,8 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         """
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; one of them is None")
+        if X_val is None and sample_weight_val is not None:
+            raise ValueError("sample_weight_val is given without X_val and y_val")
         validation = None if X_val is None else (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation=validation)
 
@@ -279,12 +281,13 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.early_stopping and validation is None:
             train, held_out = self._split(y, random_state)
-            weight = None if sample_weight is None else sample_weight[held_out]
+            weight = None
+            if sample_weight is not None:
+                weight, sample_weight = sample_weight[held_out], sample_weight[train]
+                demand_weight(weight)
+                demand_weight(sample_weight)
             validation = x[held_out], y[held_out], weight
             x, target = x[train], target[train]
-            if sample_weight is not None:
-                sample_weight = sample_weight[train]
-                demand_weight(sample_weight)
         epochs = Epochs(
             network, objective, self._optimizer, x, target, sample_weight,
             self._batch_size(len(x)), self.alpha, self._n_threads(), random_state,

@@ -205,6 +205,8 @@ def test_weights_that_are_none():
     for weight in (np.zeros(60), -np.ones(60)):
         with pytest.raises(ValueError, match=r"weight"):
             MLPRegressor().fit(X, Y, sample_weight=weight)
+    with pytest.raises(ValueError, match="no weight may be negative"):
+        MLPClassifier(class_weight={"red": -1, "green": 1, "blue": 1}).fit(X, LABELS)
 
 
 def test_what_does_not_fit_the_network_so_far_is_refused():
@@ -224,6 +226,11 @@ def test_what_does_not_fit_the_network_so_far_is_refused():
         two.set_params(loss=fn.SoftmaxCrossEntropy()).fit(X, LABELS == "red")
     with pytest.raises(ValueError, match="`y` has classes not in"):
         MLPClassifier((4,)).partial_fit(X, LABELS, classes=["red", "green"])
+    three = MLPClassifier((4,), max_iter=2).fit(X, SIGNAL.argmax(axis=1))
+    with pytest.raises(ValueError, match="several labels of a sample"):
+        three.partial_fit(X, SIGNAL > 0)
+    with pytest.raises(ValueError, match="several labels of a sample"):
+        three.fit(X, SIGNAL.argmax(axis=1), X_val=X, y_val=SIGNAL > 0)
 
 
 def test_held_out_samples_are_checked():
@@ -235,12 +242,27 @@ def test_held_out_samples_are_checked():
         ({"X_val": X, "y_val": np.full(60, "violet")}, "`y` has classes not in"),
         ({"X_val": X, "y_val": LABELS, "sample_weight_val": np.zeros(60)}, "(?i)weight"),
         ({"X_val": X, "y_val": LABELS, "sample_weight_val": np.ones(5)}, "sample_weight"),
+        ({"sample_weight_val": np.ones(5)}, "without X_val and y_val"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(X, LABELS, **arguments)
     weight = np.arange(60)
     model.fit(X, LABELS, X_val=X, y_val=LABELS, sample_weight_val=weight)
     assert model.validation_scores_[-1] == model.score(X, LABELS, weight)
+    model.set_params(warm_start=True).fit(X, LABELS, X_val=X[:2], y_val=LABELS[:2])
+    assert model.validation_scores_[-1] == model.score(X[:2], LABELS[:2])
+
+
+def test_the_score_of_a_single_class_is_that_of_its_predictions():
+    one = np.zeros(60, int)
+    model = MLPClassifier((4,), max_iter=3, random_state=0).fit(X, one, X_val=X, y_val=one)
+    assert model.validation_scores_ == [1.0, 1.0, 1.0]
+
+
+def test_samples_held_out_need_a_weight():
+    model = MLPClassifier((4,), early_stopping=True, random_state=0)
+    with pytest.raises(ValueError, match="is 0 for all samples"):
+        model.fit(X, LABELS == "red", sample_weight=np.arange(60) == 0)
 
 
 # ---------------------------------------------------------------------- networks
