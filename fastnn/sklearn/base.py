@@ -252,6 +252,16 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         self.best_validation_score_: Any = -np.inf if scored else None
         self.best_loss_: Any = None if scored else np.inf
 
+    def _begin_comparing(self) -> None:
+        """Have what epochs are compared by, when early_stopping has changed between fits."""
+        if self.early_stopping and self.best_validation_score_ is None:
+            self.best_validation_score_ = -np.inf
+            self._best = self._fitted.snapshot()
+            self._no_improvement_count = 0
+        elif not self.early_stopping and self.best_loss_ is None:
+            self.best_loss_ = np.inf
+            self._no_improvement_count = 0
+
     def _adopt(self, network: Network) -> None:
         self._fitted = FittedNetwork(network, self.out_activation_)
         self.n_layers_ = len(self._fitted.linear_layers) + 1
@@ -279,6 +289,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             self._begin_curves()
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
+        self._begin_comparing()
         if self.early_stopping and validation is None:
             train, held_out = self._split(y, random_state)
             weight = None
@@ -316,9 +327,17 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
                     )
         for callback in self.callbacks or ():
             callback.fit_end(network)
+        diverged = self.n_iter_ and not np.isfinite(self.loss_)
         if self.early_stopping:
             self._fitted.restore(self._best)
-        elif self.n_iter_ and not np.isfinite(self.loss_):
+        if diverged and self.early_stopping and self.best_validation_score_ > -np.inf:
+            warnings.warn(
+                f"training diverged in iteration {self.n_iter_}; the parameters of the best "
+                f"validation score remain",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        elif diverged:
             raise ValueError(
                 f"training diverged in iteration {self.n_iter_}: the loss or a parameter is no "
                 f"longer finite, and those of the iteration before remain. Scaled features or a "

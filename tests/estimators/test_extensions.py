@@ -471,6 +471,31 @@ def test_divergence_is_an_error_that_leaves_finite_parameters():
     assert all(np.isfinite(w).all() for w in model.coefs_)
 
 
+def test_divergence_under_early_stopping_leaves_the_best():
+    model = MLPRegressor(
+        solver="sgd", learning_rate_init=0.7, hidden_layer_sizes=(5,), early_stopping=True,
+        random_state=0, momentum=0.99, activation="identity", tol=0, max_iter=1000,
+        n_iter_no_change=1000,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="diverged in iteration .* best validation score"):
+        model.fit(X, Y)
+    assert model.best_validation_score_ == np.nanmax(model.validation_scores_)
+    with pytest.raises(ValueError, match="training diverged in iteration 1"):
+        model.set_params(learning_rate_init=1e300).fit(1e200 * X, Y)
+    assert all(np.isfinite(w).all() for w in model.coefs_)
+
+
+def test_early_stopping_may_begin_and_end_between_fits():
+    model = MLPClassifier((4,), max_iter=5, warm_start=True, random_state=0).fit(X, LABELS)
+    model.set_params(early_stopping=True).fit(X, LABELS)
+    assert len(model.validation_scores_) == model.n_iter_ == 5
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    model.set_params(early_stopping=False).partial_fit(X, LABELS)
+    fresh = MLPClassifier((4,), max_iter=5, early_stopping=True).fit(X, LABELS)
+    fresh.set_params(early_stopping=False).partial_fit(X, LABELS)
+    assert fresh.best_loss_ == fresh.loss_curve_[-1]
+
+
 # ---------------------------------------------------------------------- fitted attributes
 
 
