@@ -327,7 +327,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         network : Network
-            A copy is taken. Its outputs are logits: one for two classes, or one for each class.
+            A copy is taken. Its outputs are logits: one for two classes, or one for each class; or,
+            with a `loss` of BinaryCrossEntropy and several outputs, one for each label.
         classes : array_like (n_classes,), optional
             In increasing order; by default the network's `class_labels`, or 0, 1, ….
         **parameters
@@ -351,11 +352,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         n_classes = max(network.out_features, 2)
         if classes is None:
             classes = network.class_labels or np.arange(n_classes)
-        model._label_binarizer = LabelBinarizer().fit(classes)
+        labels = isinstance(model.loss, BinaryCrossEntropy) and network.out_features > 1
+        model._label_binarizer = LabelBinarizer().fit(np.eye(n_classes) if labels else classes)
         model.classes_ = model._label_binarizer.classes_
         if not np.array_equal(model.classes_, np.asarray(classes)) or len(classes) != n_classes:
             raise ValueError(f"classes is {classes!r}; {n_classes} in increasing order are wanted")
-        model.out_activation_ = "logistic" if network.out_features == 1 else "softmax"
+        logistic = labels or network.out_features == 1
+        model.out_activation_ = "logistic" if logistic else "softmax"
         return model._take(network)
 
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:

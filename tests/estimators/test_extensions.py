@@ -143,6 +143,13 @@ def test_deviations_need_a_covariance(regressor):
     assert (deviation > 0).all()
 
 
+@pytest.mark.parametrize("loss", ["poisson", fn.Pinball((0.1, 0.9)), fn.BinaryCrossEntropy()])
+def test_deviations_need_a_loss_of_means(loss):
+    model = MLPRegressor(loss, (4,), max_iter=2, store_covariance=True)
+    with pytest.raises(ValueError, match="store_covariance=True takes outputs for means"):
+        model.fit(X, Y[:, 0] ** 2)
+
+
 # ---------------------------------------------------------------------- losses and weights
 
 
@@ -284,6 +291,18 @@ def test_a_network_goes_out_and_comes_back(classifier, regressor):
     assert back.get_params()["alpha"] == 0.5
 
 
+def test_a_network_comes_back_with_its_loss():
+    counts = MLPRegressor("poisson", (4,), max_iter=5, random_state=0).fit(X, Y**2)
+    back = MLPRegressor.from_network(counts.to_network(), loss="poisson")
+    np.testing.assert_array_equal(back.predict(X), counts.predict(X))
+    back.partial_fit(X, Y**2)
+    labels = MLPClassifier((4,), max_iter=5, random_state=0).fit(X, SIGNAL > 0)
+    again = MLPClassifier.from_network(labels.to_network(), loss=fn.BinaryCrossEntropy())
+    np.testing.assert_array_equal(again.predict_proba(X), labels.predict_proba(X))
+    np.testing.assert_array_equal(again.predict(X), labels.predict(X))
+    again.partial_fit(X, SIGNAL > 0)
+
+
 def test_a_network_taken_over_is_trained_further(classifier):
     again = MLPClassifier.from_network(classifier.to_network(), max_iter=1, shuffle=False)
     before = again.coefs_[0].copy()
@@ -355,6 +374,13 @@ def test_early_stopping_restores_running_statistics():
     assert model.score(X[40:], LABELS[40:]) == model.best_validation_score_
     with pytest.raises(ValueError, match="BatchNorm needs two or more"):
         MLPClassifier(network=layers, batch_size=59).fit(X, LABELS)
+
+
+def test_widths_are_whole_numbers():
+    for sizes in ((2.5,), [3.0], (4, "5")):
+        with pytest.raises(TypeError):
+            MLPClassifier(sizes).fit(X, LABELS)
+    assert MLPClassifier(np.array([2, 3]), max_iter=2).fit(X, LABELS).n_layers_ == 4
 
 
 def test_an_activation_for_each_layer():
