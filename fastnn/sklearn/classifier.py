@@ -344,10 +344,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ValueError
             If the network ends in Softmax, Sigmoid or LogSoftmax, or `classes` do not fit.
         """
-        if isinstance(network.layers[-1], Softmax | LogSoftmax | Sigmoid):
-            raise ValueError(
-                f"network ends in {network.layers[-1]!r}; a network that gives logits is wanted"
-            )
         model = cls(network=[copy.deepcopy(layer) for layer in network.layers], **parameters)
         n_classes = max(network.out_features, 2)
         if classes is None:
@@ -360,6 +356,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         logistic = labels or network.out_features == 1
         model.out_activation_ = "logistic" if logistic else "softmax"
         return model._take(network)
+
+    def _adopt(self, network: Network) -> None:
+        if isinstance(network.layers[-1], Softmax | LogSoftmax | Sigmoid):
+            raise ValueError(
+                f"network ends in {network.layers[-1]!r}; a network that gives logits is wanted"
+            )
+        super()._adopt(network)
 
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
         labels = y if y.ndim == 1 else None

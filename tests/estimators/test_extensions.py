@@ -316,6 +316,8 @@ def test_a_network_that_ends_in_softmax_has_no_logits():
     network = fn.Network([fn.Linear(3, 3), fn.Softmax()])
     with pytest.raises(ValueError, match=r"ends in Softmax\(\); a network that gives logits"):
         MLPClassifier.from_network(network)
+    with pytest.raises(ValueError, match=r"ends in Softmax\(\); a network that gives logits"):
+        MLPClassifier(network=network.layers).fit(X, LABELS)
     with pytest.raises(ValueError, match="3 in increasing order are wanted"):
         MLPClassifier.from_network(fn.Network([fn.Linear(3, 3)]), classes=["b", "a", "c"])
 
