@@ -11,7 +11,6 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -21,7 +20,7 @@ from fastnn import _core
 from fastnn.layers import Layer
 from fastnn.network import Network
 from fastnn.sklearn import networks
-from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt
+from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt, warn
 from fastnn.sklearn.inspection import Inspection
 from fastnn.sklearn.networks import FittedNetwork, ParameterList
 from fastnn.sklearn.objectives import Objective
@@ -319,11 +318,9 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
                     break
             else:
                 if not incremental:
-                    warnings.warn(
+                    warn(
                         f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
-                        f"before it converged; a larger max_iter or learning rate may help",
-                        ConvergenceWarning,
-                        stacklevel=2,
+                        f"before it converged; a larger max_iter or learning rate may help"
                     )
         for callback in self.callbacks or ():
             callback.fit_end(network)
@@ -331,11 +328,9 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         if self.early_stopping:
             self._fitted.restore(self._best)
         if diverged and self.early_stopping and self.best_validation_score_ > -np.inf:
-            warnings.warn(
+            warn(
                 f"training diverged in iteration {self.n_iter_}; the parameters of the best "
-                f"validation score remain",
-                ConvergenceWarning,
-                stacklevel=2,
+                f"validation score remain"
             )
         elif diverged:
             raise ValueError(
