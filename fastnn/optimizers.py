@@ -305,6 +305,10 @@ class OptimizerState:
     parts: list[tuple[int, bool]] = field(default_factory=list)
     missed: list[int] = field(default_factory=list)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.arrays = np.require(self.arrays, requirements="W")  # joblib may map a file to read
+
     def continued_for(
         self, optimizer: Any, parts: list[tuple[int, bool]], dtype: np.dtype[Any]
     ) -> "OptimizerState":

@@ -11,7 +11,6 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -21,7 +20,7 @@ from fastnn import _core
 from fastnn.layers import Layer
 from fastnn.network import Network
 from fastnn.sklearn import networks
-from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt
+from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt, warn
 from fastnn.sklearn.inspection import Inspection
 from fastnn.sklearn.networks import FittedNetwork, ParameterList
 from fastnn.sklearn.objectives import Objective
@@ -137,6 +136,8 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         """
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; one of them is None")
+        if X_val is None and sample_weight_val is not None:
+            raise ValueError("sample_weight_val is given without X_val and y_val")
         validation = None if X_val is None else (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation=validation)
 
@@ -250,6 +251,16 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         self.best_validation_score_: Any = -np.inf if scored else None
         self.best_loss_: Any = None if scored else np.inf
 
+    def _begin_comparing(self) -> None:
+        """Have what epochs are compared by, when early_stopping has changed between fits."""
+        if self.early_stopping and self.best_validation_score_ is None:
+            self.best_validation_score_ = -np.inf
+            self._best = self._fitted.snapshot()
+            self._no_improvement_count = 0
+        elif not self.early_stopping and self.best_loss_ is None:
+            self.best_loss_ = np.inf
+            self._no_improvement_count = 0
+
     def _adopt(self, network: Network) -> None:
         self._fitted = FittedNetwork(network, self.out_activation_)
         self.n_layers_ = len(self._fitted.linear_layers) + 1
@@ -277,14 +288,16 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             self._begin_curves()
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
+        self._begin_comparing()
         if self.early_stopping and validation is None:
             train, held_out = self._split(y, random_state)
-            weight = None if sample_weight is None else sample_weight[held_out]
+            weight = None
+            if sample_weight is not None:
+                weight, sample_weight = sample_weight[held_out], sample_weight[train]
+                demand_weight(weight)
+                demand_weight(sample_weight)
             validation = x[held_out], y[held_out], weight
             x, target = x[train], target[train]
-            if sample_weight is not None:
-                sample_weight = sample_weight[train]
-                demand_weight(sample_weight)
         epochs = Epochs(
             network, objective, self._optimizer, x, target, sample_weight,
             self._batch_size(len(x)), self.alpha, self._n_threads(), random_state,
@@ -305,17 +318,21 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
                     break
             else:
                 if not incremental:
-                    warnings.warn(
+                    warn(
                         f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
-                        f"before it converged; a larger max_iter or learning rate may help",
-                        ConvergenceWarning,
-                        stacklevel=2,
+                        f"before it converged; a larger max_iter or learning rate may help"
                     )
         for callback in self.callbacks or ():
             callback.fit_end(network)
+        diverged = self.n_iter_ and not np.isfinite(self.loss_)
         if self.early_stopping:
             self._fitted.restore(self._best)
-        elif self.n_iter_ and not np.isfinite(self.loss_):
+        if diverged and self.early_stopping and self.best_validation_score_ > -np.inf:
+            warn(
+                f"training diverged in iteration {self.n_iter_}; the parameters of the best "
+                f"validation score remain"
+            )
+        elif diverged:
             raise ValueError(
                 f"training diverged in iteration {self.n_iter_}: the loss or a parameter is no "
                 f"longer finite, and those of the iteration before remain. Scaled features or a "
@@ -348,8 +365,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             no_better = loss > self.best_loss_ - self.tol
             self.best_loss_ = min(loss, self.best_loss_)
         self._no_improvement_count = self._no_improvement_count + 1 if no_better else 0
-        if self.solver == "sgd" and self.learning_rate == "invscaling":
-            self._optimizer.change_rate(self.learning_rate_init / (self.t_ + 1) ** self.power_t)
+        self._optimizer.end_epoch(self.t_)
 
     def _score_validation(self, x: Array, y: Array, sample_weight: "Array | None") -> None:
         score = float("nan")
@@ -381,7 +397,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             f"consecutive epochs."
         )
         stops, then = True, "Stopping."
-        if self.solver == "sgd" and self.learning_rate == "adaptive":
+        if self._optimizer.schedule == "adaptive":
             if self._optimizer.learning_rate <= LEAST_RATE:
                 then = "Learning rate too small. Stopping."
             else:

@@ -259,12 +259,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
-            self._check_classes(unique_labels(y))
+            self._check_classes(y, self.warm_start)
         return X, self._encode(y)
 
-    def _check_classes(self, found: Array) -> None:
+    def _check_classes(self, y: Any, all_wanted: bool) -> None:
+        several = type_of_target(y).startswith("multilabel")
+        if several and not self._label_binarizer.y_type_.startswith("multilabel"):
+            raise ValueError("y has several labels of a sample; the last fit had one class of each")
+        found = unique_labels(y)
         unknown = np.setdiff1d(found, self.classes_)
-        if self.warm_start and (len(unknown) or len(found) != len(self.classes_)):
+        if all_wanted and (len(unknown) or len(found) != len(self.classes_)):
             raise ValueError(
                 f"warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit: {self.classes_}; it has {found}"
@@ -298,6 +302,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return sample_weight
         named = y if y.ndim == 2 else self.classes_[y]
         weight = compute_sample_weight(self.class_weight, named)
+        if (weight < 0).any():
+            raise ValueError(f"class_weight is {self.class_weight}; no weight may be negative")
         return weight if sample_weight is None else weight * sample_weight
 
     def _shaped_jacobian(self, jacobian: Array) -> Array:
@@ -321,7 +327,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         network : Network
-            A copy is taken. Its outputs are logits: one for two classes, or one for each class.
+            A copy is taken. Its outputs are logits: one for two classes, or one for each class; or,
+            with a `loss` of BinaryCrossEntropy and several outputs, one for each label.
         classes : array_like (n_classes,), optional
             In increasing order; by default the network's `class_labels`, or 0, 1, ….
         **parameters
@@ -337,20 +344,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ValueError
             If the network ends in Softmax, Sigmoid or LogSoftmax, or `classes` do not fit.
         """
-        if isinstance(network.layers[-1], Softmax | LogSoftmax | Sigmoid):
-            raise ValueError(
-                f"network ends in {network.layers[-1]!r}; a network that gives logits is wanted"
-            )
         model = cls(network=[copy.deepcopy(layer) for layer in network.layers], **parameters)
         n_classes = max(network.out_features, 2)
         if classes is None:
             classes = network.class_labels or np.arange(n_classes)
-        model._label_binarizer = LabelBinarizer().fit(classes)
+        labels = isinstance(model.loss, BinaryCrossEntropy) and network.out_features > 1
+        model._label_binarizer = LabelBinarizer().fit(np.eye(n_classes) if labels else classes)
         model.classes_ = model._label_binarizer.classes_
         if not np.array_equal(model.classes_, np.asarray(classes)) or len(classes) != n_classes:
             raise ValueError(f"classes is {classes!r}; {n_classes} in increasing order are wanted")
-        model.out_activation_ = "logistic" if network.out_features == 1 else "softmax"
+        logistic = labels or network.out_features == 1
+        model.out_activation_ = "logistic" if logistic else "softmax"
         return model._take(network)
+
+    def _adopt(self, network: Network) -> None:
+        if isinstance(network.layers[-1], Softmax | LogSoftmax | Sigmoid):
+            raise ValueError(
+                f"network ends in {network.layers[-1]!r}; a network that gives logits is wanted"
+            )
+        super()._adopt(network)
 
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
         labels = y if y.ndim == 1 else None
@@ -361,15 +373,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=False,
             dtype=self._fitted.network.dtype,
         )  # fmt: skip
-        self._check_classes(unique_labels(y))
+        self._check_classes(y, False)
         return self._dense(X), self._encode(y)
 
     def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:
         """Return the share of samples whose class, or all of whose labels, are right."""
         if y.ndim == 2:
             right = ((outputs > 0.5) == y).all(axis=1)
-        elif outputs.shape[1] == 1:
-            right = (outputs[:, 0] > 0.5) == y
         else:
-            right = outputs.argmax(axis=1) == y
+            one = outputs.shape[1] == 1
+            found = outputs[:, 0] > 0.5 if one else outputs.argmax(axis=1)
+            right = np.minimum(found, len(self.classes_) - 1) == y  # there may be a single class
         return float(np.average(right, weights=sample_weight))

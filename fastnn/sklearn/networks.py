@@ -1,6 +1,7 @@
 """From an estimator's parameters to a network, and the views of it that estimators show."""
 
 import copy
+import operator
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -118,13 +119,15 @@ def hidden_widths(hidden_layer_sizes: Any) -> list[int]:
     ------
     ValueError
         If one is not positive.
+    TypeError
+        If one is no whole number.
     """
     if not isinstance(hidden_layer_sizes, Iterable):
         hidden_layer_sizes = [hidden_layer_sizes]
     widths = list(hidden_layer_sizes)
     if any(width <= 0 for width in widths):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
-    return [int(width) for width in widths]
+    return [operator.index(width) for width in widths]
 
 
 def perceptron(

@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from fastnn.losses import Loss
+from fastnn.losses import BinaryCrossEntropy, Loss, Pinball, Poisson
 from fastnn.network import Network
 from fastnn.sklearn.base import BaseMLP
 from fastnn.sklearn.full_batch import PenalisedLoss
@@ -19,6 +19,8 @@ from fastnn.sklearn.splitting import stratified_split
 from fastnn.sklearn.uncertainty import ParameterCovariance
 
 Array = NDArray[Any]
+
+NOT_OF_MEANS = Poisson, Pinball, BinaryCrossEntropy  # losses of logarithms, quantiles and logits
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -89,7 +91,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         the figures "loss" and "val_r2".
     store_covariance : bool
         Whether `fit` also estimates the covariance of the parameters, a matrix of n_params², which
-        `predict(X, return_std=True)` needs.
+        `predict(X, return_std=True)` needs. Not for counts, quantiles and logits.
     n_jobs : int, optional
         Threads; -1 is one a processor. By default as many as are useful and the process may use.
         Results do not depend on it.
@@ -209,7 +211,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return X, y
 
     def _objective(self, y: Array, sample_weight: "Array | None") -> Objective:
-        return regression(self.loss, y, sample_weight)
+        objective = regression(self.loss, y, sample_weight)
+        if self.store_covariance and isinstance(objective.loss, NOT_OF_MEANS):
+            raise ValueError(
+                f"store_covariance=True takes outputs for means of Gaussian targets; those of "
+                f"{objective.loss} are not"
+            )
+        return objective
 
     def _target(self, objective: Objective, y: Array, dtype: "np.dtype[Any]") -> Array:
         loss = objective.loss
@@ -239,7 +247,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Parameters
         ----------
         network : Network
-            A copy is taken.
+            A copy is taken. With the Poisson loss its outputs are logarithms of predictions.
         **parameters
             Of the estimator. Its `network` is copies of these layers, so that another `fit` begins
             with their values.
@@ -249,7 +257,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MLPRegressor
         """
         model = cls(network=[copy.deepcopy(layer) for layer in network.layers], **parameters)
-        model.out_activation_ = "identity"
+        model.out_activation_ = regression(model.loss, np.zeros(1), None).out_activation
         return model._take(network)
 
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:

@@ -29,11 +29,19 @@ class StochasticOptimizer:
     learning_rate : float
         The velocity v of scikit-learn's SGD carries the learning rate, v ← μ v - ε g, where
         PyTorch's, which the engine keeps, does not; so it is -v / ε, and another rate rescales it.
+    schedule : {"constant", "invscaling", "adaptive"}
+        Of the learning rate; Adam's is constant. Like the rest it stays when the estimator's
+        parameters change, until another `fit`.
+    first_rate, power_t : float
+        Of "invscaling".
     """
 
     rule: SGD | Adam
     state: OptimizerState
     learning_rate: float
+    schedule: str
+    first_rate: float
+    power_t: float
 
     @classmethod
     def of(cls, estimator: Any, network: Network) -> "StochasticOptimizer":
@@ -48,13 +56,20 @@ class StochasticOptimizer:
             betas = (estimator.beta_1, estimator.beta_2)
             rule = Adam(rate, betas=betas, eps=max(estimator.epsilon, 1e-37))
         parts = [(layer.n_params, layer.trainable) for layer in network.layers if layer.n_params]
-        return cls(rule, OptimizerState().continued_for(rule, parts, network.dtype), rate)
+        state = OptimizerState().continued_for(rule, parts, network.dtype)
+        schedule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
+        return cls(rule, state, rate, schedule, rate, estimator.power_t)
 
     def change_rate(self, rate: float) -> None:
         """Set the learning rate of the updates to come."""
         if rate != self.learning_rate and isinstance(self.rule, SGD):
             self.state.arrays *= self.learning_rate / rate
         self.learning_rate = rate
+
+    def end_epoch(self, n_seen: int) -> None:
+        """Follow the schedule after that many samples in all."""
+        if self.schedule == "invscaling":
+            self.change_rate(self.first_rate / (n_seen + 1) ** self.power_t)
 
 
 @dataclass

@@ -103,6 +103,14 @@ def test_parallel_cross_validation_gives_the_same_scores():
     np.testing.assert_array_equal(cross_val_score(model, X, y, cv=3, n_jobs=2), expected)
 
 
+def test_an_estimator_in_a_file_that_is_mapped_to_read_trains_on(tmp_path):
+    model = MLPClassifier((4,), max_iter=3, random_state=0).fit(X, y)
+    joblib.dump(model, tmp_path / "model")
+    again = joblib.load(tmp_path / "model", mmap_mode="r")
+    again.partial_fit(X, y)
+    np.testing.assert_array_equal(again.coefs_[0], model.partial_fit(X, y).coefs_[0])
+
+
 def test_names_of_features():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=["a", "b", "c", "d"])

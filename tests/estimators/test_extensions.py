@@ -143,6 +143,13 @@ def test_deviations_need_a_covariance(regressor):
     assert (deviation > 0).all()
 
 
+@pytest.mark.parametrize("loss", ["poisson", fn.Pinball((0.1, 0.9)), fn.BinaryCrossEntropy()])
+def test_deviations_need_a_loss_of_means(loss):
+    model = MLPRegressor(loss, (4,), max_iter=2, store_covariance=True)
+    with pytest.raises(ValueError, match="store_covariance=True takes outputs for means"):
+        model.fit(X, Y[:, 0] ** 2)
+
+
 # ---------------------------------------------------------------------- losses and weights
 
 
@@ -205,6 +212,8 @@ def test_weights_that_are_none():
     for weight in (np.zeros(60), -np.ones(60)):
         with pytest.raises(ValueError, match=r"weight"):
             MLPRegressor().fit(X, Y, sample_weight=weight)
+    with pytest.raises(ValueError, match="no weight may be negative"):
+        MLPClassifier(class_weight={"red": -1, "green": 1, "blue": 1}).fit(X, LABELS)
 
 
 def test_what_does_not_fit_the_network_so_far_is_refused():
@@ -224,6 +233,11 @@ def test_what_does_not_fit_the_network_so_far_is_refused():
         two.set_params(loss=fn.SoftmaxCrossEntropy()).fit(X, LABELS == "red")
     with pytest.raises(ValueError, match="`y` has classes not in"):
         MLPClassifier((4,)).partial_fit(X, LABELS, classes=["red", "green"])
+    three = MLPClassifier((4,), max_iter=2).fit(X, SIGNAL.argmax(axis=1))
+    with pytest.raises(ValueError, match="several labels of a sample"):
+        three.partial_fit(X, SIGNAL > 0)
+    with pytest.raises(ValueError, match="several labels of a sample"):
+        three.fit(X, SIGNAL.argmax(axis=1), X_val=X, y_val=SIGNAL > 0)
 
 
 def test_held_out_samples_are_checked():
@@ -235,12 +249,27 @@ def test_held_out_samples_are_checked():
         ({"X_val": X, "y_val": np.full(60, "violet")}, "`y` has classes not in"),
         ({"X_val": X, "y_val": LABELS, "sample_weight_val": np.zeros(60)}, "(?i)weight"),
         ({"X_val": X, "y_val": LABELS, "sample_weight_val": np.ones(5)}, "sample_weight"),
+        ({"sample_weight_val": np.ones(5)}, "without X_val and y_val"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(X, LABELS, **arguments)
     weight = np.arange(60)
     model.fit(X, LABELS, X_val=X, y_val=LABELS, sample_weight_val=weight)
     assert model.validation_scores_[-1] == model.score(X, LABELS, weight)
+    model.set_params(warm_start=True).fit(X, LABELS, X_val=X[:2], y_val=LABELS[:2])
+    assert model.validation_scores_[-1] == model.score(X[:2], LABELS[:2])
+
+
+def test_the_score_of_a_single_class_is_that_of_its_predictions():
+    one = np.zeros(60, int)
+    model = MLPClassifier((4,), max_iter=3, random_state=0).fit(X, one, X_val=X, y_val=one)
+    assert model.validation_scores_ == [1.0, 1.0, 1.0]
+
+
+def test_samples_held_out_need_a_weight():
+    model = MLPClassifier((4,), early_stopping=True, random_state=0)
+    with pytest.raises(ValueError, match="is 0 for all samples"):
+        model.fit(X, LABELS == "red", sample_weight=np.arange(60) == 0)
 
 
 # ---------------------------------------------------------------------- networks
@@ -262,6 +291,18 @@ def test_a_network_goes_out_and_comes_back(classifier, regressor):
     assert back.get_params()["alpha"] == 0.5
 
 
+def test_a_network_comes_back_with_its_loss():
+    counts = MLPRegressor("poisson", (4,), max_iter=5, random_state=0).fit(X, Y**2)
+    back = MLPRegressor.from_network(counts.to_network(), loss="poisson")
+    np.testing.assert_array_equal(back.predict(X), counts.predict(X))
+    back.partial_fit(X, Y**2)
+    labels = MLPClassifier((4,), max_iter=5, random_state=0).fit(X, SIGNAL > 0)
+    again = MLPClassifier.from_network(labels.to_network(), loss=fn.BinaryCrossEntropy())
+    np.testing.assert_array_equal(again.predict_proba(X), labels.predict_proba(X))
+    np.testing.assert_array_equal(again.predict(X), labels.predict(X))
+    again.partial_fit(X, SIGNAL > 0)
+
+
 def test_a_network_taken_over_is_trained_further(classifier):
     again = MLPClassifier.from_network(classifier.to_network(), max_iter=1, shuffle=False)
     before = again.coefs_[0].copy()
@@ -275,6 +316,8 @@ def test_a_network_that_ends_in_softmax_has_no_logits():
     network = fn.Network([fn.Linear(3, 3), fn.Softmax()])
     with pytest.raises(ValueError, match=r"ends in Softmax\(\); a network that gives logits"):
         MLPClassifier.from_network(network)
+    with pytest.raises(ValueError, match=r"ends in Softmax\(\); a network that gives logits"):
+        MLPClassifier(network=network.layers).fit(X, LABELS)
     with pytest.raises(ValueError, match="3 in increasing order are wanted"):
         MLPClassifier.from_network(fn.Network([fn.Linear(3, 3)]), classes=["b", "a", "c"])
 
@@ -335,6 +378,13 @@ def test_early_stopping_restores_running_statistics():
         MLPClassifier(network=layers, batch_size=59).fit(X, LABELS)
 
 
+def test_widths_are_whole_numbers():
+    for sizes in ((2.5,), [3.0], (4, "5")):
+        with pytest.raises(TypeError):
+            MLPClassifier(sizes).fit(X, LABELS)
+    assert MLPClassifier(np.array([2, 3]), max_iter=2).fit(X, LABELS).n_layers_ == 4
+
+
 def test_an_activation_for_each_layer():
     model = MLPClassifier((4, 3), ("tanh", fn.LeakyReLU(0.3)), max_iter=2).fit(X, LABELS)
     kinds = [type(layer) for layer in model.to_network().layers]
@@ -372,7 +422,7 @@ def test_early_stopping_holds_out_a_share_of_each_class():
     counts = {c: int((labels[held_out] == c).sum()) for c in "abcd"}
     assert counts == {"a": 21, "b": 10, "c": 3, "d": 0}
     few, held_out = stratified_split(5, 0.4, np.array(["a", "b", "c", "a", "b"]), None)
-    assert len(few), len(held_out) == (3, 2)
+    assert (len(few), len(held_out)) == (3, 2)
     with pytest.raises(ValueError, match="validation set is too small: 1 of 10"):
         stratified_split(10, 0.1, None, None)
 
@@ -447,6 +497,31 @@ def test_divergence_is_an_error_that_leaves_finite_parameters():
     with pytest.raises(ValueError, match="training diverged in iteration"):
         model.fit(1e3 * X, Y)
     assert all(np.isfinite(w).all() for w in model.coefs_)
+
+
+def test_divergence_under_early_stopping_leaves_the_best():
+    model = MLPRegressor(
+        solver="sgd", learning_rate_init=0.7, hidden_layer_sizes=(5,), early_stopping=True,
+        random_state=0, momentum=0.99, activation="identity", tol=0, max_iter=1000,
+        n_iter_no_change=1000,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="diverged in iteration .* best validation score"):
+        model.fit(X, Y)
+    assert model.best_validation_score_ == np.nanmax(model.validation_scores_)
+    with pytest.raises(ValueError, match="training diverged in iteration 1"):
+        model.set_params(learning_rate_init=1e300).fit(1e200 * X, Y)
+    assert all(np.isfinite(w).all() for w in model.coefs_)
+
+
+def test_early_stopping_may_begin_and_end_between_fits():
+    model = MLPClassifier((4,), max_iter=5, warm_start=True, random_state=0).fit(X, LABELS)
+    model.set_params(early_stopping=True).fit(X, LABELS)
+    assert len(model.validation_scores_) == model.n_iter_ == 5
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    model.set_params(early_stopping=False).partial_fit(X, LABELS)
+    fresh = MLPClassifier((4,), max_iter=5, early_stopping=True).fit(X, LABELS)
+    fresh.set_params(early_stopping=False).partial_fit(X, LABELS)
+    assert fresh.best_loss_ == fresh.loss_curve_[-1]
 
 
 # ---------------------------------------------------------------------- fitted attributes

@@ -227,6 +227,21 @@ def test_partial_fit_and_warm_start_continue_alike(target):
     assert len(models[1].loss_curve_) == len(models[0].loss_curve_) == 3 + 4
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_partial_fit_keeps_the_optimizer_whatever_the_parameters_become(solver):
+    X, y = data("regression")
+    models = []
+    for module in (neural_network, ours):
+        model = estimator(module, "regression", solver=solver).partial_fit(X, y)
+        model.set_params(solver="sgd", learning_rate="invscaling", learning_rate_init=1)
+        for _ in range(3):
+            model.partial_fit(X, y)
+        models.append(model.set_params(learning_rate="adaptive", n_iter_no_change=1, tol=10))
+        for _ in range(3):
+            model.partial_fit(X, y)
+    assert_same(*models)
+
+
 @pytest.mark.parametrize("target", ["binary", "multiclass", "multilabel", "regression"])
 def test_lbfgs_agrees(target):
     X, y = data(target)
