@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ class Fitting(SecondDerivatives):
             isinstance(X, np.memmap)
             and is_built_in(loss)
             and not full_batch
-            and (X.dtype != self.dtype or isinstance(validation_data, float))
+            and (X.dtype != self.dtype or isinstance(validation_data, Real))
         )  # of the right dtype, the engine reads the file's pages itself
         if (streams or mapped) and weighted:
             raise ValueError(
@@ -220,6 +221,7 @@ class Fitting(SecondDerivatives):
             batch_size = min(batch_size, len(rows))
         if mapped:
             x = MappedRows(x, target, self.dtype, None)
+        n_samples = len(x) if isinstance(x, np.ndarray) else x.n_samples
         measured = validation.check_metrics(metrics, loss, held_out is not None)
         if held_out is not None:
             held_out.metrics = measured
@@ -241,7 +243,7 @@ class Fitting(SecondDerivatives):
             })  # fmt: skip
         self._refuse_while_training()
         if not streams:
-            self._refuse_batches_of_one(len(target), batch_size)
+            self._refuse_batches_of_one(n_samples, batch_size)
         self._training_process = os.getpid()
         try:
             self._forward = None  # its activations are about to be those of other parameters
@@ -310,7 +312,7 @@ class Fitting(SecondDerivatives):
             raise ValueError(
                 "X is an iterable, whose last batch may be of one sample; BatchNorm needs two"
             )
-        if isinstance(validation_data, float):
+        if isinstance(validation_data, Real):
             raise ValueError("validation_data is a share; beside an iterable, (X, y) is wanted")
         if epochs != 1 and iter(X) is X:
             raise ValueError(

@@ -7,7 +7,7 @@ thread hears Ctrl-C; `training.INTERRUPT` passes it on to the others' fit loops.
 import copy
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -69,6 +69,11 @@ def fit_many(
     """
     networks = _distinct(networks)
     many = len(networks)
+    if many > 1 and isinstance(X, Iterator):
+        raise ValueError(
+            f"X is {X!r}, of whose batches {many} networks would each get some; an object whose "
+            f"iter() starts anew is wanted, such as a list of batches or a class with __iter__"
+        )
     optimizers = _for_each(optimizer, "optimizer", many)
     seeds = _for_each(seed, "seed", many)
     callback_lists = _callbacks(callbacks, many)
