@@ -224,7 +224,7 @@ class Fitting(SecondDerivatives):
         n_samples = len(x) if isinstance(x, np.ndarray) else x.n_samples
         measured = validation.check_metrics(metrics, loss, held_out is not None)
         if held_out is not None:
-            held_out.metrics = measured
+            held_out.take_metrics(measured, self.out_features)
         callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
         if progress is None:
             progress = training.in_terminal()
