@@ -21,7 +21,7 @@ from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer, OptimizerState
 from fastnn.schedules import Schedule
 from fastnn.second_derivatives import SecondDerivatives
 from fastnn.streaming import Batches, MappedRows
-from fastnn.training import History
+from fastnn.training import DivergenceError, History
 from fastnn.validation import Metric, Validation
 
 Array = NDArray[Any]
@@ -245,18 +245,21 @@ class Fitting(SecondDerivatives):
         if not streams:
             self._refuse_batches_of_one(n_samples, batch_size)
         self._training_process = os.getpid()
+        before = self._optimizer_state
         try:
             self._forward = None  # its activations are about to be those of other parameters
             parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
-            self._optimizer_state = self._optimizer_state.continued_for(
-                optimizer, parts, self.dtype
-            )
+            self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
             return training.fit(
-                self, self._model, x, target, weights, loss, optimizer, self._optimizer_state,
-                epochs=epochs, batch_size=batch_size, rng=rng if shuffle else None,
+                self, self._model, x, target, weights, loss, optimizer, state, epochs=epochs,
+                batch_size=batch_size, rng=rng if shuffle else None,
                 mask_key=self._mask_key(entropy), validation=held_out, callbacks=callbacks,
                 progress=progress, n_threads=threads, checkpoints=keeper,
             )  # fmt: skip
+        except BaseException as error:
+            if not self._optimizer_state.step and not isinstance(error, DivergenceError):
+                self._optimizer_state = before  # there was no update, and nothing is forgotten
+            raise
         finally:
             self._training_process = 0
 
