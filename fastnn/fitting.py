@@ -18,6 +18,7 @@ from fastnn.lbfgs import LBFGS
 from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, check_target, is_built_in
 from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer, OptimizerState
+from fastnn.rate_feed import depends_on_epochs
 from fastnn.schedules import Schedule
 from fastnn.second_derivatives import SecondDerivatives
 from fastnn.streaming import Batches, MappedRows
@@ -101,15 +102,18 @@ class Fitting(SecondDerivatives):
             By default one a processor; the results do not depend on it, bit for bit.
         checkpoint : str or PathLike, optional
             A file that keeps the fit as it is under way, replaced at once or not at all; `load`
-            reads the network from it.
+            reads the network from it, with the parameters of the last epoch in it, also where
+            `EarlyStopping` goes back to better ones when training ends.
         checkpoint_every : int or str, optional
             After how many epochs, or how much time, as in "30s", "10min" or "2h", it is written;
             also when training ends.
         resume : bool, optional
             Go on from the checkpoint, if the file exists, to the very bits that an uninterrupted
             fit on the same instruction set ends with. The data, the network's layers and the other
-            arguments must be those of then, but for the number of epochs and threads; what a
-            callback remembers, it says in its `state`.
+            arguments must be those of then, but for the number of threads, and of epochs where no
+            schedule depends on it, as CosineDecay and OneCycle do; what a callback remembers, it
+            says in its `state`. Other numbers in X and y are noticed, but not in a memmap, an
+            iterable or `validation_data`, of which the shape is compared.
 
         Returns
         -------
@@ -234,8 +238,13 @@ class Fitting(SecondDerivatives):
             keeper.demand_settings({
                 "network": self._describe()[0]["layers"], "dtype": str(self.dtype),
                 "data": ["batches" if streams else len(target), self.in_features],
-                "targets": list(np.shape(target)), "weights": checkpoints.digest(weights),
+                "targets": list(np.shape(target)),
+                "X": None if streams or isinstance(X, np.memmap) else checkpoints.digest(x),
+                "y": checkpoints.digest(target), "weights": checkpoints.digest(weights),
                 "loss": checkpoints.describe(loss), "optimizer": repr(optimizer),
+                "epochs": epochs if depends_on_epochs(
+                    optimizer.learning_rate, -(-(n_samples or 0) // batch_size), epochs
+                ) else None,
                 "batch_size": batch_size, "shuffle": shuffle, "seed": entropy,
                 "validation_data": None if held_out is None else list(held_out.x.shape),
                 "metrics": {name: checkpoints.describe(m) for name, m in measured.items()},
