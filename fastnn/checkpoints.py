@@ -6,6 +6,7 @@ fit. A part is anything with `state() -> dict` of arrays and of what JSON holds,
 takes the same back: the trainer (place within the epoch, its order), the optimizer, the callbacks.
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ Array = NDArray[Any]
 State = dict[str, Any]
 
 KEY = "fit"
+INVALID = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # of a file's values
 
 
 class Part(Protocol):
@@ -128,6 +130,7 @@ class Checkpoints:
         self._saved = None
         model = net._model
         before = [array.copy() for array in (model.params, model.grads, model.constants)]
+        optimizer = copy.deepcopy(self.parts["optimizer"].state())
         try:
             was = type(net)._from_description(*without_fit(description, arrays))._model
             model.params[...], model.constants[...] = was.params, was.constants
@@ -141,11 +144,14 @@ class Checkpoints:
                     if key.startswith(prefix)
                 }
                 part.restore(state)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except Exception as error:
             for array, old in zip(
                 (model.params, model.grads, model.constants), before, strict=True
             ):
                 array[...] = old
+            self.parts["optimizer"].restore(optimizer)
+            if not isinstance(error, INVALID):
+                raise  # a callback's own
             raise ModelFileError(f"{self.path}: not a valid checkpoint: {error!r}") from error
         return True
 
@@ -189,8 +195,10 @@ class Checkpoints:
 
 
 def digest(array: Array | None) -> str | None:
-    """Return a hash of an array's bits, to tell it from another."""
-    return None if array is None else hashlib.sha256(array.tobytes()).hexdigest()
+    """Return a hash of an array's bits, to tell it from another; None for one of objects."""
+    if array is None or array.dtype.hasobject:
+        return None
+    return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
 
 
 def _of_shape(array: Array, like: Array) -> Array:

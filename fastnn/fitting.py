@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from fastnn.lbfgs import LBFGS
 from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, check_target, is_built_in
 from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer, OptimizerState
+from fastnn.rate_feed import depends_on_epochs
 from fastnn.schedules import Schedule
 from fastnn.second_derivatives import SecondDerivatives
 from fastnn.streaming import Batches, MappedRows
-from fastnn.training import History
+from fastnn.training import DivergenceError, History
 from fastnn.validation import Metric, Validation
 
 Array = NDArray[Any]
@@ -100,15 +102,18 @@ class Fitting(SecondDerivatives):
             By default one a processor; the results do not depend on it, bit for bit.
         checkpoint : str or PathLike, optional
             A file that keeps the fit as it is under way, replaced at once or not at all; `load`
-            reads the network from it.
+            reads the network from it, with the parameters of the last epoch in it, also where
+            `EarlyStopping` goes back to better ones when training ends.
         checkpoint_every : int or str, optional
             After how many epochs, or how much time, as in "30s", "10min" or "2h", it is written;
             also when training ends.
         resume : bool, optional
             Go on from the checkpoint, if the file exists, to the very bits that an uninterrupted
             fit on the same instruction set ends with. The data, the network's layers and the other
-            arguments must be those of then, but for the number of epochs and threads; what a
-            callback remembers, it says in its `state`.
+            arguments must be those of then, but for the number of threads, and of epochs where no
+            schedule depends on it, as CosineDecay and OneCycle do; what a callback remembers, it
+            says in its `state`. Other numbers in X and y are noticed, but not in a memmap, an
+            iterable or `validation_data`, of which the shape is compared.
 
         Returns
         -------
@@ -148,7 +153,7 @@ class Fitting(SecondDerivatives):
             isinstance(X, np.memmap)
             and is_built_in(loss)
             and not full_batch
-            and (X.dtype != self.dtype or isinstance(validation_data, float))
+            and (X.dtype != self.dtype or isinstance(validation_data, Real))
         )  # of the right dtype, the engine reads the file's pages itself
         if (streams or mapped) and weighted:
             raise ValueError(
@@ -220,9 +225,10 @@ class Fitting(SecondDerivatives):
             batch_size = min(batch_size, len(rows))
         if mapped:
             x = MappedRows(x, target, self.dtype, None)
+        n_samples = len(x) if isinstance(x, np.ndarray) else x.n_samples
         measured = validation.check_metrics(metrics, loss, held_out is not None)
         if held_out is not None:
-            held_out.metrics = measured
+            held_out.take_metrics(measured, self.out_features)
         callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
         if progress is None:
             progress = training.in_terminal()
@@ -232,8 +238,13 @@ class Fitting(SecondDerivatives):
             keeper.demand_settings({
                 "network": self._describe()[0]["layers"], "dtype": str(self.dtype),
                 "data": ["batches" if streams else len(target), self.in_features],
-                "targets": list(np.shape(target)), "weights": checkpoints.digest(weights),
+                "targets": list(np.shape(target)),
+                "X": None if streams or isinstance(X, np.memmap) else checkpoints.digest(x),
+                "y": checkpoints.digest(target), "weights": checkpoints.digest(weights),
                 "loss": checkpoints.describe(loss), "optimizer": repr(optimizer),
+                "epochs": epochs if depends_on_epochs(
+                    optimizer.learning_rate, -(-(n_samples or 0) // batch_size), epochs
+                ) else None,
                 "batch_size": batch_size, "shuffle": shuffle, "seed": entropy,
                 "validation_data": None if held_out is None else list(held_out.x.shape),
                 "metrics": {name: checkpoints.describe(m) for name, m in measured.items()},
@@ -241,20 +252,23 @@ class Fitting(SecondDerivatives):
             })  # fmt: skip
         self._refuse_while_training()
         if not streams:
-            self._refuse_batches_of_one(len(target), batch_size)
+            self._refuse_batches_of_one(n_samples, batch_size)
         self._training_process = os.getpid()
+        before = self._optimizer_state
         try:
             self._forward = None  # its activations are about to be those of other parameters
             parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
-            self._optimizer_state = self._optimizer_state.continued_for(
-                optimizer, parts, self.dtype
-            )
+            self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
             return training.fit(
-                self, self._model, x, target, weights, loss, optimizer, self._optimizer_state,
-                epochs=epochs, batch_size=batch_size, rng=rng if shuffle else None,
+                self, self._model, x, target, weights, loss, optimizer, state, epochs=epochs,
+                batch_size=batch_size, rng=rng if shuffle else None,
                 mask_key=self._mask_key(entropy), validation=held_out, callbacks=callbacks,
                 progress=progress, n_threads=threads, checkpoints=keeper,
             )  # fmt: skip
+        except BaseException as error:
+            if not self._optimizer_state.step and not isinstance(error, DivergenceError):
+                self._optimizer_state = before  # there was no update, and nothing is forgotten
+            raise
         finally:
             self._training_process = 0
 
@@ -310,7 +324,7 @@ class Fitting(SecondDerivatives):
             raise ValueError(
                 "X is an iterable, whose last batch may be of one sample; BatchNorm needs two"
             )
-        if isinstance(validation_data, float):
+        if isinstance(validation_data, Real):
             raise ValueError("validation_data is a share; beside an iterable, (X, y) is wanted")
         if epochs != 1 and iter(X) is X:
             raise ValueError(

@@ -124,6 +124,8 @@ class Objective:
 class LBFGSTrainer(FullBatchTrainer):
     """One iteration of SciPy's an epoch."""
 
+    iterations: "Iterations | None" = None  # here, as the end looks for it whatever went wrong
+
     def __init__(
         self, optimizer: LBFGS, minimize: Callable[..., Any], model: Model, x: Array, target: Any,
         weights: Array | None, loss: Loss | CustomLoss, state: OptimizerState, epochs: int,
@@ -137,7 +139,6 @@ class LBFGSTrainer(FullBatchTrainer):
         self.objective = Objective(
             model, x, target, weights, loss, optimizer.weight_decay, self.trained
         )
-        self.iterations: Iterations | None = None
         self.reached = model.params  # where SciPy believes the parameters to be
 
     def iterate(self, n_threads: int) -> float | None:

@@ -55,7 +55,8 @@ class LevenbergMarquardt(FullBatchOptimizer):
 
     Each epoch is one step with all samples, `fit`'s `batch_size` and `shuffle` meaning nothing, and
     solves a system of n_params equations. Training ends before `epochs` when it has converged.
-    `float64` networks converge best. The history's "loss" is the one after each step.
+    `float64` networks converge best. The history's "loss" is the one after each step. NumPy solves
+    the systems, and the last bits may depend on how many threads its BLAS is allowed.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ thread hears Ctrl-C; `training.INTERRUPT` passes it on to the others' fit loops.
 import copy
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -69,11 +69,23 @@ def fit_many(
     """
     networks = _distinct(networks)
     many = len(networks)
+    if many > 1 and isinstance(X, Iterator):
+        raise ValueError(
+            f"X is {X!r}, of whose batches {many} networks would each get some; an object whose "
+            f"iter() starts anew is wanted, such as a list of batches or a class with __iter__"
+        )
     optimizers = _for_each(optimizer, "optimizer", many)
     seeds = _for_each(seed, "seed", many)
     callback_lists = _callbacks(callbacks, many)
     checkpoints = _checkpoints(checkpoint, many)
-    parts = None if rows is None else _index_arrays(rows, many, len(_checks.numeric_array(X, "X")))
+    parts = None
+    if rows is not None:
+        n = len(_checks.numeric_array(X, "X"))
+        parts = _index_arrays(rows, many, n)
+        _demand_rows(y, "y", n)
+        for name in BY_ROW.intersection(arguments):
+            if arguments[name] is not None:
+                _demand_rows(arguments[name], name, n)
     threads = _checks.thread_count(n_threads)
     at_once = max(1, min(threads, many))
     stop, begin_no_more = threading.Event(), threading.Event()
@@ -172,6 +184,15 @@ def _checkpoints(value: Any, many: int) -> list[Any]:
     if len({os.path.realpath(path) for path in paths}) < many:
         raise ValueError(f"checkpoint is {value!r}; a file of its own for each network is wanted")
     return paths
+
+
+def _demand_rows(value: Any, name: str, n: int) -> None:
+    """See that an argument has an entry for each row of X, of which some are to be taken."""
+    shape = np.shape(value)
+    if shape[:1] != (n,):
+        raise ValueError(
+            f"{name} has shape {shape}; ({n}, …) is wanted, an entry for each row of X"
+        )
 
 
 def _index_arrays(rows: Any, many: int, n: int) -> list[NDArray[np.int64]]:

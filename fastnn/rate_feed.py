@@ -9,6 +9,20 @@ from fastnn.schedules import Rates, Schedule, Updates
 UPDATES_AHEAD = 100_000
 
 
+def depends_on_epochs(learning_rate: float | Schedule, updates_per_epoch: int, epochs: int) -> bool:
+    """Whether the same updates would have other rates in a longer fit, as under CosineDecay."""
+    total = updates_per_epoch * epochs
+    if not isinstance(learning_rate, Schedule) or total == 0:
+        return False
+    updates = np.unique(np.linspace(0, total - 1, min(total, 1000)).astype(np.int64))
+    with np.errstate(over="ignore", under="ignore"):
+        now, longer = (
+            learning_rate.rates(updates.copy(), updates_per_epoch, total_updates)
+            for total_updates in (total, total + updates_per_epoch)
+        )
+    return not np.array_equal(now, longer)
+
+
 class RateFeed:
     """The learning rates of one `fit`, handed to its trainer some updates ahead.
 

@@ -19,6 +19,10 @@ Updates = NDArray[np.int64]
 class Schedule:
     """A learning rate that changes; use one of the subclasses, or derive one with `rates`."""
 
+    def __repr__(self) -> str:
+        # no address, which would be another one when a fit is resumed from its checkpoint
+        return f"{type(self).__module__}.{type(self).__qualname__}()"
+
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
         """Return the learning rate of each of some updates.
 

@@ -73,8 +73,8 @@ class Batches:
             more_x, more_target = more_x[dropped:], more_target[dropped:]
             if not len(more_x):
                 continue
-            if x is None:
-                x, target = more_x, more_target
+            if x is None:  # copied, as the iterable may write its next batch into the same memory
+                x, target = more_x.copy(), more_target.copy()
             else:
                 x, target = np.concatenate([x, more_x]), np.concatenate([target, more_target])
             while len(x) > room:

@@ -30,6 +30,20 @@ class Validation:
     loss: Loss | CustomLoss
     metrics: dict[str, Metric] = field(default_factory=dict)
 
+    def take_metrics(self, metrics: dict[str, Metric], n_outputs: int) -> None:
+        """Measure these too.
+
+        Raises
+        ------
+        ValueError
+            If one that is named cannot compare the outputs (n, n_outputs) with the targets, which
+            a loss of one's own may have in any shape.
+        """
+        for name, metric in metrics.items():
+            if metric in OF_WEIGHTS:
+                _compared(metric, name, self.target, (len(self.x), n_outputs))
+        self.metrics = metrics
+
     def measure(self, model: Model, n_threads: int) -> dict[str, float]:
         """Return the loss, a built-in loss's metric and those asked for, by their History names."""
         outputs = model.predict(self.x, n_threads)
@@ -44,10 +58,26 @@ class Validation:
             value, _ = value_and_grad(self.loss, outputs, self.target, self.weights)
             figures = {"val_loss": value}
         for name, metric in self.metrics.items():
-            weights = {"sample_weight": self.weights} if metric in OF_WEIGHTS else {}
-            found = metric(outputs.copy(), self.target, **weights)
+            target, weights = self.target, {}
+            if metric in OF_WEIGHTS:
+                target = _compared(metric, name, target, outputs.shape)
+                weights = {"sample_weight": self.weights}
+            found = metric(outputs.copy(), target, **weights)
             figures[f"val_{name}"] = _number(found, name)
         return figures
+
+
+def _compared(metric: Metric, name: str, target: Any, outputs: tuple[int, ...]) -> Array:
+    """Return the targets in the shape that a named metric compares with outputs of that shape."""
+    shape = outputs[:1] if metric is metrics.accuracy else outputs
+    found = np.asarray(target)
+    column = (len(found), 1) if found.ndim else ()
+    if found.shape != shape and not {found.shape, shape} <= {column, column[:1]}:
+        raise ValueError(
+            f"metrics has {name!r}, which wants targets of shape {shape}, and those of "
+            f"validation_data have {found.shape}; a function of the outputs and y is wanted"
+        )
+    return found.reshape(shape)
 
 
 def _number(value: Any, name: str) -> float:

@@ -14,7 +14,7 @@ import pytest
 from custom_loss import Python
 
 import fastnn as fn
-from fastnn import model_file, training
+from fastnn import model_file, schedules, training
 from fastnn.checkpoints import Checkpoints
 
 
@@ -198,6 +198,51 @@ def test_more_epochs_than_at_first(path, data):
     assert bits(more, more.fit(*data, checkpoint=path, resume=True, **SETTINGS)) == expected
 
 
+@pytest.mark.parametrize(
+    "rate", [schedules.CosineDecay(0.1), schedules.Warmup(schedules.OneCycle(0.1), epochs=1)]
+)
+def test_a_schedule_of_another_number_of_epochs_is_refused(path, data, rate):
+    """Its rates of the epochs so far would have been others."""
+    settings = SETTINGS | {"optimizer": fn.SGD(rate), "checkpoint": path}
+    network().fit(*data, **settings)
+    with pytest.raises(ValueError, match="another epochs: 9 there, 12 here"):
+        network().fit(*data, resume=True, **settings | {"epochs": 12})
+
+
+class Halved(schedules.Schedule):
+    """A schedule as a user would write one."""
+
+    def rates(self, updates, updates_per_epoch, total_updates):
+        return 0.1 / (1 + updates // updates_per_epoch)
+
+
+@pytest.mark.parametrize("make", [Halved, lambda: schedules.Warmup(Halved(), epochs=2)])
+def test_a_schedule_of_ones_own_goes_on(path, data, make):
+    """In another process it is another object."""
+    whole, first, more = (network() for _ in range(3))
+    settings = [SETTINGS | {"optimizer": fn.SGD(make())} for _ in range(3)]
+    expected = bits(whole, whole.fit(*data, **settings[0]))
+    first.fit(*data, checkpoint=path, **settings[1] | {"epochs": 4})
+    assert bits(more, more.fit(*data, checkpoint=path, resume=True, **settings[2])) == expected
+
+
+@pytest.mark.parametrize(
+    ("raised", "arrives"), [(KeyError("x"), fn.ModelFileError), (IndexError("x"), IndexError)]
+)
+def test_a_callback_that_cannot_be_restored_changes_nothing(path, data, raised, arrives):
+    class Restored(fn.Callback):
+        def restore(self, state):
+            raise raised
+
+    network().fit(*data, callbacks=[Restored()], checkpoint=path, **SETTINGS)
+    net, same = network(), network()
+    for each in (net, same):
+        each.fit(*data, optimizer=fn.Adam(0.01), epochs=1, seed=0)
+    with pytest.raises(arrives):
+        net.fit(*data, callbacks=[Restored()], checkpoint=path, resume=True, **SETTINGS)
+    assert bits(net, {}) == bits(same, {})
+
+
 def test_without_a_seed_the_file_holds_it(path, data):
     settings = SETTINGS | {"seed": None, "validation_data": 0.2}
     first = network().fit(*data, checkpoint=path, **settings | {"epochs": 4})
@@ -232,6 +277,8 @@ OTHERS = {
     "loss": ({"loss": fn.NegativeLogLikelihood()}, "another loss"),
     "validation": ({"validation_data": (X, Y)}, "another validation_data"),
     "rows": ({"X": X[:40], "y": Y[:40]}, r"another data: \[50, 5\] there, \[40, 5\] here"),
+    "X": ({"X": X}, "another X"),
+    "y": ({"y": Y}, "another y"),
     "callbacks": ({"callbacks": []}, "another callbacks"),
     "epochs": ({"epochs": 3}, "after 5 epochs of 3"),
 }

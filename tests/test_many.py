@@ -168,6 +168,29 @@ def test_ctrl_c_stops_all(data, by_epoch):
     fn.fit_many(nets, X, y, epochs=1)
 
 
+@pytest.mark.parametrize("n", [199, 201])
+@pytest.mark.parametrize("name", ["y", "sample_weight"])
+def test_rows_of_arrays_of_another_length(data, n, name):
+    X, y = data
+    given = {"y": y, "sample_weight": np.ones(200), name: np.ones(n)}
+    with pytest.raises(ValueError, match=rf"{name} has shape \({n},\); \(200, …\)"):
+        fn.fit_many([network(0)], X, rows=[range(100)], **given)
+
+
+def test_an_iterator_is_not_shared(data):
+    """Each network would train on the batches that the others have not taken."""
+    X, y = data
+    batches = [(X[:100], y[:100]), (X[100:], y[100:])]
+    with pytest.raises(ValueError, match=r"X is <list_?iterator .*2 networks would each get some"):
+        fn.fit_many([network(0), network(1)], iter(batches), None, epochs=1)
+    nets = [network(0), network(1)]
+    fn.fit_many(nets, batches, None, epochs=1)
+    fn.fit_many([network(2)], iter(batches), None, epochs=1)
+    alone = network(1)
+    alone.fit(batches, epochs=1)
+    assert np.array_equal(alone.params, nets[1].params)
+
+
 NETS = [network(0), network(1)]
 SHARED = fn.EarlyStopping()
 

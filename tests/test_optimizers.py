@@ -135,6 +135,30 @@ def test_settings_that_remember_other_things_start_fresh(rng):
         assert net.optimizer_state.step == 6
 
 
+def test_a_fit_that_is_refused_forgets_nothing(rng, tmp_path):
+    X, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 1))
+    net = fn.Network([fn.Linear(3, 1)], "float64", seed=0)
+    net.fit(X, y, loss=fn.MeanSquaredError(), optimizer=fn.Adam(0.01), epochs=2)
+    kept = [array.copy() for array in net.optimizer_state.arrays.values()]
+    (tmp_path / "foreign").write_bytes(b"no checkpoint")
+
+    class Refused(fn.Callback):
+        def fit_begin(self, net):
+            raise LookupError
+
+    for refused, error in (
+        ({"loss": fn.MeanAbsoluteError(), "optimizer": fn.LevenbergMarquardt()}, TypeError),
+        ({"checkpoint": tmp_path / "foreign", "resume": True}, fn.ModelFileError),
+        ({"callbacks": [Refused()]}, LookupError),
+    ):
+        settings = {"loss": fn.MeanSquaredError(), "optimizer": fn.SGD(0.1)} | refused
+        with pytest.raises(error):
+            net.fit(X, y, **settings)
+        state = net.optimizer_state
+        assert (state.kind, state.step) == ("adam", 2)
+        assert all(map(np.array_equal, state.arrays.values(), kept))
+
+
 def test_the_state_can_be_looked_at_alone(rng):
     net = fn.Network([fn.Linear(3, 1)], seed=0)
     assert net.optimizer_state == ("", 0, {})

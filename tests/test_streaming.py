@@ -79,6 +79,36 @@ def test_an_iterable_of_batches(isa, dtype, data, block):
     assert train(list(Chunks(*data)), None, dtype, validation_data=data) == expected
 
 
+@pytest.mark.parametrize("batch_size", [10, 16])
+def test_batches_that_are_made_in_the_same_memory(data, block, batch_size):
+    X, targets = data[0][:200].copy(), data[0][:200, :3].copy()
+
+    class Reused:
+        def __iter__(self):
+            x, y = np.empty((10, 6)), np.empty((10, 3))
+            for start in range(0, 200, 10):
+                x[...], y[...] = X[start : start + 10], targets[start : start + 10]
+                yield x, y
+
+    settings = {"batch_size": batch_size, "loss": fn.MeanSquaredError()}
+    assert train(Reused(), None, **settings) == train(X, targets, shuffle=False, **settings)
+
+
+@pytest.mark.parametrize("batch_size", [16, 20])
+def test_batch_norm_and_a_share_of_a_memory_mapped_array(data, mapped, batch_size):
+    """What counts is the number of samples that train: 80 of 100, or 81 of 101."""
+
+    def fit(X):
+        net = fn.Network([fn.Linear(6, 8), fn.BatchNorm(8), fn.Linear(8, 3)], "float64", seed=0)
+        net.fit(X, np.zeros(len(X), int), batch_size=batch_size, validation_data=0.2, seed=0)
+        return net.params.tobytes()
+
+    X = data[0].astype("float32")
+    assert fit(mapped(X[:100], "float32")) == fit(X[:100])
+    with pytest.raises(ValueError, match="a batch of one of 81 samples"):
+        fit(mapped(X[:101], "float32"))
+
+
 def test_an_iterable_with_real_targets(data, block):
     X, y = data[0], data[0][:, :3]
     settings = {"loss": fn.MeanSquaredError(), "shuffle": False}
@@ -144,6 +174,7 @@ def test_an_error_in_the_making_of_a_batch_arrives_unchanged(data):
         (3, {}, TypeError, "y is None and X is 3; an iterable"),
         (None, {}, TypeError, "y is None and X is None"),
         ([1], {"validation_data": 0.5}, ValueError, "validation_data is a share"),
+        ([1], {"validation_data": np.float32(0.5)}, ValueError, "validation_data is a share"),
     ],
     ids=str,
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from custom_loss import Python
 
 import fastnn as fn
 
@@ -112,6 +113,47 @@ def test_accuracy_of_one_output(rng):
         X, y, loss=fn.BinaryCrossEntropy(), epochs=30, validation_data=0.5, metrics=["accuracy"]
     )
     assert 0.8 < history["val_accuracy"][-1] <= 1
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_named_metrics_beside_a_loss_of_ones_own(rng, flat):
+    """Its targets may be a column or flat; the figures are those of a loss that knows them."""
+
+    class OfColumns(Python):
+        def value_and_grad(self, y_pred, y):
+            real = isinstance(self.loss, fn.MeanSquaredError)
+            return super().value_and_grad(y_pred, y.reshape(-1, 1) if real else y.ravel())
+
+    X = rng.standard_normal((40, 3))
+    y, labels = rng.standard_normal(40), rng.integers(2, size=40)
+    for loss, target, n_out, names in (
+        (fn.MeanSquaredError(), y, 1, ["rmse", "r2"]),
+        (fn.SoftmaxCrossEntropy(), labels, 2, ["accuracy"]),
+    ):
+        figures = []
+        for own in (False, True):
+            given = target if flat or not own else target[:, np.newaxis]
+            net = fn.Network([fn.Linear(3, n_out)], "float64", seed=0)
+            history = net.fit(
+                X, given, loss=OfColumns(loss) if own else loss, optimizer=fn.SGD(1e-9), epochs=1,
+                validation_data=(X, given), metrics=names,
+            )  # fmt: skip
+            figures.append([history[f"val_{name}"][-1] for name in names])
+        np.testing.assert_allclose(figures[0], figures[1], rtol=1e-7)
+
+
+def test_a_named_metric_of_targets_that_it_cannot_compare(rng):
+    X, y = rng.standard_normal((12, 3)), np.eye(2)[np.arange(12) % 2]
+    net = fn.Network([fn.Linear(3, 2)], seed=0)
+    before = net.params.copy()
+    with pytest.raises(
+        ValueError, match=r"metrics has 'accuracy', which wants .* \(12,\), .* have \(12, 2\)"
+    ):
+        net.fit(
+            X, y, loss=Python(fn.MeanSquaredError()), epochs=1, validation_data=(X, y),
+            metrics=["accuracy"],
+        )  # fmt: skip
+    assert np.array_equal(net.params, before)
 
 
 def test_an_error_in_a_metric_arrives_unchanged(rng):
