@@ -1,5 +1,6 @@
 """Held-out samples: how they are chosen, and the figures that each epoch takes from them."""
 
+import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,11 +59,11 @@ class Validation:
             value, _ = value_and_grad(self.loss, outputs, self.target, self.weights)
             figures = {"val_loss": value}
         for name, metric in self.metrics.items():
-            target, weights = self.target, {}
             if metric in OF_WEIGHTS:
-                target = _compared(metric, name, target, outputs.shape)
-                weights = {"sample_weight": self.weights}
-            found = metric(outputs.copy(), target, **weights)
+                target = _compared(metric, name, self.target, outputs.shape)
+                found = metric(outputs, target, sample_weight=self.weights)
+            else:  # which may write into what it is given
+                found = metric(outputs.copy(), copy.deepcopy(self.target))
             figures[f"val_{name}"] = _number(found, name)
         return figures
 
@@ -108,6 +109,11 @@ def check_metrics(given: Any, loss: Loss | CustomLoss, validated: bool) -> dict[
             name, function = metric, _named(metric, f"metrics[{i}]", loss)
         elif callable(metric):
             name, function = getattr(metric, "__name__", type(metric).__name__), metric
+            if is_built_in(loss) and name == loss.metric_name:
+                raise ValueError(
+                    f"metrics[{i}] is called {name!r}, as {type(loss).__name__}'s own figure is; "
+                    f"another name is wanted"
+                )
         else:
             raise TypeError(f"metrics[{i}] is {metric!r}; a name or a function is wanted")
         if name in found or name == "loss":

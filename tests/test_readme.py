@@ -73,7 +73,8 @@ def test_the_table_of_schedules():
     for call in re.findall(r"`([A-Z].*?)`", " ".join(rows)):
         call = call.replace(", …", "").replace("…", "3")
         made.add(type(eval(call, given)))
-    assert made == set(fn.schedules.Schedule.__subclasses__())
+    own = {s for s in fn.schedules.Schedule.__subclasses__() if s.__module__ == "fastnn.schedules"}
+    assert made == own
 
 
 def test_the_weights_and_quantiles(capsys):

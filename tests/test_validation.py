@@ -156,6 +156,34 @@ def test_a_named_metric_of_targets_that_it_cannot_compare(rng):
     assert np.array_equal(net.params, before)
 
 
+def test_a_metric_that_spoils_what_it_is_given(rng):
+    X, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 1))
+
+    def spoiling(outputs, targets):
+        outputs[...] = targets[...] = 0
+        return 0.0
+
+    def losses(metrics):
+        net = fn.Network([fn.Linear(3, 1)], "float64", seed=0)
+        return net.fit(
+            X, y, loss=fn.MeanSquaredError(), epochs=3, seed=0, validation_data=(X, y),
+            metrics=metrics,
+        )["val_loss"]  # fmt: skip
+
+    assert losses((spoiling, "r2")) == losses(())
+
+
+def test_a_metric_with_the_name_of_the_loss_s_own(rng):
+    def rmse(outputs, targets):
+        return 0.0
+
+    with pytest.raises(ValueError, match=r"metrics\[0\] is called 'rmse', as MeanSquaredError's"):
+        fn.Network([fn.Linear(3, 1)]).fit(
+            np.ones((4, 3)), np.ones(4), loss=fn.MeanSquaredError(), validation_data=0.5,
+            metrics=(rmse,),
+        )  # fmt: skip
+
+
 def test_an_error_in_a_metric_arrives_unchanged(rng):
     def broken(outputs, y):
         raise LookupError("mine")
