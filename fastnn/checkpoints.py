@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import model_file
+from fastnn import _checks, model_file
+from fastnn.atomic_file import check_destination
 from fastnn.model_file import ModelFileError
 
 Array = NDArray[Any]
@@ -65,6 +66,29 @@ class Checkpoints:
         self.parts: dict[str, Part] = {}
         self._saved: tuple[State, dict[str, Array]] | None = None
         self._last = time.monotonic()
+
+    @classmethod
+    def at(cls, path: Any, every: Any, resume: Any) -> "Checkpoints | None":
+        """Check these arguments of `fit`; without a path there are no checkpoints.
+
+        Raises
+        ------
+        ValueError, TypeError, OSError, ModelFileError
+            If one is not what it should be, or the file cannot be written or gone on from.
+        """
+        epochs, seconds = _checks.epochs_or_time(every, "checkpoint_every")
+        resume = _checks.boolean(resume, "resume")
+        if path is None:
+            if resume:
+                raise ValueError("resume is True and checkpoint None; the path of a file is wanted")
+            return None
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"checkpoint is {path!r}; the path of a file is wanted")
+        check_destination(path)
+        checkpoints = cls(path, epochs, seconds)
+        if resume:
+            checkpoints.read()
+        return checkpoints
 
     # ------------------------------------------------------------------ reading
 

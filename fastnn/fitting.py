@@ -2,34 +2,29 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core, checkpoints, class_weights, streaming, training, validation
-from fastnn.atomic_file import check_destination
+from fastnn import _checks, _core, checkpoints, training, validation
 from fastnn.callbacks import Callback
 from fastnn.checkpoints import Checkpoints
 from fastnn.full_batch import FullBatchOptimizer
 from fastnn.layers import BatchNorm, Dropout
 from fastnn.lbfgs import LBFGS
 from fastnn.levenberg_marquardt import LevenbergMarquardt
-from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, check_target, is_built_in
+from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer, OptimizerState
 from fastnn.rate_feed import depends_on_epochs
-from fastnn.schedules import Schedule
 from fastnn.second_derivatives import SecondDerivatives
-from fastnn.streaming import Batches, MappedRows
 from fastnn.training import DivergenceError, History
-from fastnn.validation import Metric, Validation
+from fastnn.training_data import hold_out, training_data
+from fastnn.validation import Metric
 
 Array = NDArray[Any]
 
-# the streams of the seed, beside that of the epochs' orders
-MASKS = 0  # of dropout
-SPLIT = 1  # which chooses held-out samples
+MASKS = 0  # the stream of the seed that dropout's masks come from
 
 
 class Fitting(SecondDerivatives):
@@ -139,120 +134,42 @@ class Fitting(SecondDerivatives):
         Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates; the
         parameters stay usable.
         """
-        params = self._model.params
-        if not (params.flags.writeable and _core.engine.all_finite(params)):
-            raise ValueError(
-                "params are read-only, or hold NaN or infinity; they cannot be trained"
-            )
-        if type(optimizer) not in (*OPTIMIZERS, LBFGS, LevenbergMarquardt):
-            raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
-        full_batch = isinstance(optimizer, FullBatchOptimizer)
-        weighted = sample_weight is not None or class_weight is not None
-        streams = y is None and not isinstance(X, np.ndarray)
-        mapped = (
-            isinstance(X, np.memmap)
-            and is_built_in(loss)
-            and not full_batch
-            and (X.dtype != self.dtype or isinstance(validation_data, Real))
-        )  # of the right dtype, the engine reads the file's pages itself
-        if (streams or mapped) and weighted:
-            raise ValueError(
-                "sample_weight and class_weight need X in memory, or a memmap of the network's "
-                "dtype beside validation_data that is not a share"
-            )
-        if streams and isinstance(optimizer.learning_rate, Schedule):
-            raise ValueError(
-                f"optimizer has the schedule {optimizer.learning_rate!r}, which must know the "
-                f"updates of an epoch; beside an iterable, a number is wanted"
-            )
-        if isinstance(optimizer, FullBatchOptimizer):
-            self._demand_one_loss(optimizer, streams, checkpoint)
-        x: Any
-        weights: Array | None = None
-        if streams:
-            x, target = self._batches(X, loss, epochs, validation_data), np.empty(0)
-            shuffle = False if shuffle is True else shuffle  # the iterable has its own order
-        elif mapped:
-            streaming.check_mapped(X, "X", self.dtype, self.in_features)
-            x, target = X, check_target(loss, y, (len(X), self.out_features), self.dtype, "y")
-        else:
-            x = _checks.samples(X, "X", self.dtype, self.in_features)
-            target = self._target(loss, x, y, "y")
-            weights = self._weights(loss, x, sample_weight, "sample_weight")
-        if class_weight is not None:
-            by_class = class_weights.sample_weights(class_weight, loss, target, self.out_features)
-            product = by_class if weights is None else weights * by_class
-            name = "sample_weight times class_weight"
-            weights = _checks.sample_weight(product, name, self.dtype, len(x))
+        self._demand_finite_params()
+        self._demand_optimizer(optimizer, checkpoint)
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         batch_size = _checks.integer(batch_size, "batch_size", at_least=1)
-        if full_batch:
-            batch_size = len(x)
-        elif not streams:
-            batch_size = min(batch_size, len(x))
-        keeper = self._checkpoints(checkpoint, checkpoint_every, resume)
+        data = training_data(
+            self, X, y, sample_weight, class_weight, loss, optimizer, epochs, validation_data
+        )
+        has_own_order = data.n_samples is None  # an iterable
+        shuffle = _checks.boolean(shuffle, "shuffle") and not has_own_order
+        keeper = Checkpoints.at(checkpoint, checkpoint_every, resume)
         seed = _checks.seed(seed)
-        if keeper:
-            seed = keeper.seed(seed)
-        entropy = np.random.SeedSequence(seed).entropy
-        rng = np.random.default_rng(entropy)
-        shuffle = _checks.boolean(shuffle, "shuffle")
-        held_out = None
-        if isinstance(validation_data, tuple | list):
-            name = "validation_data"
-            X_held_out, y_held_out, w_held_out = _checks.held_out(validation_data, name)
-            x_held_out = _checks.samples(X_held_out, f"{name}[0]", self.dtype, self.in_features)
-            target_held_out = self._target(loss, x_held_out, y_held_out, f"{name}[1]")
-            weights_held_out = self._weights(loss, x_held_out, w_held_out, f"{name}[2]")
-            held_out = Validation(x_held_out, target_held_out, weights_held_out, loss)
-        elif validation_data is not None:
-            share = _checks.share(validation_data, "validation_data", "a pair (X, y)")
-            # a stream of its own, so that the epochs' orders stay those of the samples that train
-            own = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(SPLIT,)))
-            rows, rows_held_out = validation.split(share, target, loss, own)
-            x_held_out = np.require(x[rows_held_out], self.dtype, ["C", "A"])
-            weights_held_out = None
-            if sample_weight is not None:
-                given = self._weights(loss, x, sample_weight, "sample_weight")
-                assert given is not None
-                weights_held_out = self._part(given, rows_held_out, "held out")
-            held_out = Validation(x_held_out, target[rows_held_out], weights_held_out, loss)
-            if mapped:
-                x, mapped = MappedRows(x, target, self.dtype, rows), False
-            else:
-                x, target = x[rows], target[rows]
-                weights = None if weights is None else self._part(weights, rows, "trained on")
-            batch_size = min(batch_size, len(rows))
-        if mapped:
-            x = MappedRows(x, target, self.dtype, None)
-        n_samples = len(x) if isinstance(x, np.ndarray) else x.n_samples
+        entropy = np.random.SeedSequence(keeper.seed(seed) if keeper else seed).entropy
+        data, held_out = hold_out(self, data, validation_data, loss, entropy)
         measured = validation.check_metrics(metrics, loss, held_out is not None)
         if held_out is not None:
             held_out.take_metrics(measured, self.out_features)
+        batch_size = self._batch_size_for(data.n_samples, batch_size, optimizer)
         callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
-        if progress is None:
-            progress = training.in_terminal()
-        progress = _checks.boolean(progress, "progress")
+        progress = _checks.boolean(
+            training.in_terminal() if progress is None else progress, "progress"
+        )
         threads = _checks.thread_count(n_threads)
         if keeper:
+            updates = -(-(data.n_samples or 0) // batch_size)  # of an epoch
+            epochs_matter = depends_on_epochs(optimizer.learning_rate, updates, epochs)
             keeper.demand_settings({
                 "network": self._describe()[0]["layers"], "dtype": str(self.dtype),
-                "data": ["batches" if streams else len(target), self.in_features],
-                "targets": list(np.shape(target)),
-                "X": None if streams or isinstance(X, np.memmap) else checkpoints.digest(x),
-                "y": checkpoints.digest(target), "weights": checkpoints.digest(weights),
+                **data.fingerprint(self.in_features),
                 "loss": checkpoints.describe(loss), "optimizer": repr(optimizer),
-                "epochs": epochs if depends_on_epochs(
-                    optimizer.learning_rate, -(-(n_samples or 0) // batch_size), epochs
-                ) else None,
+                "epochs": epochs if epochs_matter else None,
                 "batch_size": batch_size, "shuffle": shuffle, "seed": entropy,
                 "validation_data": None if held_out is None else list(held_out.x.shape),
                 "metrics": {name: checkpoints.describe(m) for name, m in measured.items()},
                 "callbacks": [checkpoints.describe(callback) for callback in callbacks],
             })  # fmt: skip
         self._refuse_while_training()
-        if not streams:
-            self._refuse_batches_of_one(n_samples, batch_size)
         self._training_process = os.getpid()
         before = self._optimizer_state
         try:
@@ -260,8 +177,9 @@ class Fitting(SecondDerivatives):
             parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
             self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
             return training.fit(
-                self, self._model, x, target, weights, loss, optimizer, state, epochs=epochs,
-                batch_size=batch_size, rng=rng if shuffle else None,
+                self, self._model, data.x, data.target, data.weights, loss, optimizer, state,
+                epochs=epochs, batch_size=batch_size,
+                rng=np.random.default_rng(entropy) if shuffle else None,
                 mask_key=self._mask_key(entropy), validation=held_out, callbacks=callbacks,
                 progress=progress, n_threads=threads, checkpoints=keeper,
             )  # fmt: skip
@@ -271,89 +189,6 @@ class Fitting(SecondDerivatives):
             raise
         finally:
             self._training_process = 0
-
-    def _mask_key(self, entropy: Any) -> int:
-        """Draw the key of a fit's dropout masks; its own stream leaves the epochs' orders alone."""
-        if not self._model.plan.has_dropout:
-            return 0
-        stream = np.random.SeedSequence(entropy, spawn_key=(MASKS,))
-        return int(stream.generate_state(1, np.uint64)[0])
-
-    def _demand_one_loss(
-        self, optimizer: FullBatchOptimizer, streams: bool, checkpoint: Any
-    ) -> None:
-        """See that such an optimizer has one loss, of all samples and the same in each pass."""
-        if streams:
-            raise ValueError(
-                f"X is an iterable and optimizer {optimizer!r}, which takes all samples at once; "
-                f"an array is wanted, or SGD(…), Adam(…) or another"
-            )
-        for layer in self._layers:
-            if isinstance(layer, Dropout | BatchNorm):
-                raise ValueError(
-                    f"optimizer is {optimizer!r}, whose loss must be the same in each pass, and "
-                    f"the network has {layer!r}; SGD(…), Adam(…) or another is wanted"
-                )
-        if checkpoint is not None and isinstance(optimizer, LBFGS):
-            raise ValueError(
-                f"checkpoint is {checkpoint!r} and optimizer {optimizer!r}, whose state SciPy does "
-                f"not give away; None is wanted"
-            )
-
-    def _refuse_batches_of_one(self, n: int, batch_size: int) -> None:
-        if self._model.plan.has_batch_norm and 1 in (batch_size, n % batch_size):
-            raise ValueError(
-                f"batch_size is {batch_size}, which leaves a batch of one of {n} samples; "
-                f"BatchNorm needs two or more"
-            )
-
-    def _part(self, weights: Array, rows: NDArray[np.int64], what: str) -> Array:
-        part = weights[rows]
-        if not part.any():
-            raise ValueError(f"sample_weight is 0 for all samples that are {what}")
-        return part
-
-    def _batches(self, X: Any, loss: Any, epochs: Any, validation_data: Any) -> Batches:
-        if not hasattr(X, "__iter__") or isinstance(X, str):
-            raise TypeError(f"y is None and X is {X!r}; an iterable of pairs (X, y) is wanted")
-        if not is_built_in(loss):
-            raise TypeError(
-                f"loss is {loss!r}; with an iterable of batches a loss of fastnn is wanted"
-            )
-        if self._model.plan.has_batch_norm:
-            raise ValueError(
-                "X is an iterable, whose last batch may be of one sample; BatchNorm needs two"
-            )
-        if isinstance(validation_data, Real):
-            raise ValueError("validation_data is a share; beside an iterable, (X, y) is wanted")
-        if epochs != 1 and iter(X) is X:
-            raise ValueError(
-                f"X is {X!r}, which is exhausted after one epoch; an object whose iter() starts "
-                f"anew is wanted, such as a list of batches or a class with __iter__"
-            )
-
-        def check(batch: Any, name: str) -> tuple[Any, Any]:
-            given_x, given_y = _checks.pair(batch, name)
-            x = _checks.samples(given_x, f"{name}[0]", self.dtype, self.in_features)
-            shape = (len(x), self.out_features)
-            return x, check_target(loss, given_y, shape, self.dtype, f"{name}[1]")
-
-        return Batches(X, check)
-
-    def _checkpoints(self, path: Any, every: Any, resume: Any) -> Checkpoints | None:
-        epochs, seconds = _checks.epochs_or_time(every, "checkpoint_every")
-        resume = _checks.boolean(resume, "resume")
-        if path is None:
-            if resume:
-                raise ValueError("resume is True and checkpoint None; the path of a file is wanted")
-            return None
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"checkpoint is {path!r}; the path of a file is wanted")
-        check_destination(path)
-        keeper = Checkpoints(path, epochs, seconds)
-        if resume:
-            keeper.read()
-        return keeper
 
     def partial_fit(self, X: Any, y: Any, **settings: Any) -> History:
         """Train one pass over a chunk of the data, from where parameters and optimizer are.
@@ -378,6 +213,53 @@ class Fitting(SecondDerivatives):
         """
         return self.fit(X, y, epochs=1, **{"progress": False, **settings})
 
+    def _demand_finite_params(self) -> None:
+        params = self._model.params
+        if not (params.flags.writeable and _core.engine.all_finite(params)):
+            raise ValueError(
+                "params are read-only, or hold NaN or infinity; they cannot be trained"
+            )
+
+    def _demand_optimizer(self, optimizer: Any, checkpoint: Any) -> None:
+        """See that it is one, and of those with all samples that the loss stays the same."""
+        if type(optimizer) not in (*OPTIMIZERS, LBFGS, LevenbergMarquardt):
+            raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
+        if not isinstance(optimizer, FullBatchOptimizer):
+            return
+        for layer in self._layers:
+            if isinstance(layer, Dropout | BatchNorm):
+                raise ValueError(
+                    f"optimizer is {optimizer!r}, whose loss must be the same in each pass, and "
+                    f"the network has {layer!r}; SGD(…), Adam(…) or another is wanted"
+                )
+        if checkpoint is not None and isinstance(optimizer, LBFGS):
+            raise ValueError(
+                f"checkpoint is {checkpoint!r} and optimizer {optimizer!r}, whose state SciPy does "
+                f"not give away; None is wanted"
+            )
+
+    def _batch_size_for(self, n: int | None, batch_size: int, optimizer: Any) -> int:
+        """Return how many of n samples go into an update, of an iterable of batches as given."""
+        if n is None:
+            return batch_size
+        batch_size = n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
+        self._refuse_batches_of_one(n, batch_size)
+        return batch_size
+
+    def _refuse_batches_of_one(self, n: int, batch_size: int) -> None:
+        if self._model.plan.has_batch_norm and 1 in (batch_size, n % batch_size):
+            raise ValueError(
+                f"batch_size is {batch_size}, which leaves a batch of one of {n} samples; "
+                f"BatchNorm needs two or more"
+            )
+
     def _refuse_while_training(self) -> None:
         if self._training_process == os.getpid():
             raise RuntimeError("this network is being trained by another call of fit")
+
+    def _mask_key(self, entropy: Any) -> int:
+        """Draw the key of a fit's dropout masks; its own stream leaves the epochs' orders alone."""
+        if not self._model.plan.has_dropout:
+            return 0
+        stream = np.random.SeedSequence(entropy, spawn_key=(MASKS,))
+        return int(stream.generate_state(1, np.uint64)[0])

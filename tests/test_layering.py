@@ -39,6 +39,7 @@ ROOMS = [
         "checkpoints",
         "validation",
         "streaming",
+        "training_data",
         "training",
         "fitting",
     ],
