@@ -119,7 +119,7 @@ class Fitting(SecondDerivatives):
         ------
         DivergenceError
             If the loss or a parameter becomes NaN or infinite; the parameters of the last finite
-            epoch remain.
+            epoch remain, with what callbacks have written since.
         RuntimeError
             If another thread is training this network.
         ValueError, TypeError

@@ -40,7 +40,8 @@ INTERRUPT: ContextVar[Event | None] = ContextVar("interrupt", default=None)
 class DivergenceError(ArithmeticError):
     """Training stopped because the loss or the parameters were no longer finite.
 
-    The network's parameters are those after its last finite epoch, and its optimizer starts afresh.
+    The network's parameters are those after its last finite epoch, with what callbacks have written
+    since, and its optimizer starts afresh.
 
     Attributes
     ----------
@@ -135,9 +136,9 @@ def fit(
     course = Course(rng)
     columns = course.columns
     resumed = False
+    placed = Placed(trainer, n_samples, epochs, model, state)
     if checkpoints:
         named = {f"callbacks.{i}": callback for i, callback in enumerate(callbacks)}
-        placed = Placed(trainer, n_samples, epochs, model, state)
         checkpoints.parts = {
             "optimizer": state, "trainer": placed, "course": course, "rates": rates, **named,
         }  # fmt: skip
@@ -156,6 +157,8 @@ def fit(
             if not trainer.position:
                 for callback in callbacks:
                     callback.epoch_begin(net, trainer.epoch)
+                if callbacks:
+                    placed.keep_arrays()
             until_epoch = trainer.epoch + 1 if by_epoch else epochs
             if checkpoints:
                 until_epoch = checkpoints.until(trainer.epoch, until_epoch)
@@ -163,8 +166,9 @@ def fit(
             while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
                 stop_if(interrupt)
                 if trainer.diverged:
+                    placed.go_back()
                     step = (trainer.position - 1) // batch_size
-                    raise DivergenceError(trainer.epoch, step, history_of(trainer, columns))
+                    raise DivergenceError(trainer.epoch, step, history_of(trainer, columns, rates))
                 rates.supply(trainer)
                 if show:
                     show(trainer, columns)
@@ -198,9 +202,7 @@ def fit(
             trainer.close()
         if show:
             show(None, columns)
-    if isinstance(optimizer.learning_rate, Schedule):
-        columns["learning_rate"] = rates.of_epochs(trainer.epoch)
-    return history_of(trainer, columns)
+    return history_of(trainer, columns, rates)
 
 
 def stop_if(interrupt: Event | None) -> None:
@@ -240,17 +242,38 @@ class Course:
 
 @dataclass
 class Placed:
-    """A trainer as a part of a checkpoint, which trusts no file with its place in memory."""
+    """A trainer as a part of a checkpoint, which trusts no file with its place in memory.
+
+    Attributes
+    ----------
+    kept : (ndarray, ndarray), or None
+        Parameters and constants as the callbacks left them before this epoch, for which a trainer
+        has no eye: it goes back to those of its own last epoch, which are right where this is None.
+    """
 
     trainer: Any
     n_samples: int | None
     epochs: int
     model: Model
     optimizer_state: OptimizerState
+    kept: tuple[Array, Array] | None = None
+
+    def keep_arrays(self) -> None:
+        """Keep parameters and constants, if they are finite, to go back to from this epoch."""
+        arrays = self.model.params, self.model.constants
+        finite = all(_core.engine.all_finite(array) for array in arrays)
+        self.kept = (arrays[0].copy(), arrays[1].copy()) if finite else None
+
+    def go_back(self) -> None:
+        """Bring back what was kept."""
+        if self.kept is not None:
+            self.model.params[...], self.model.constants[...] = self.kept
 
     def state(self) -> dict[str, Any]:
         """Return the trainer's."""
         state: dict[str, Any] = self.trainer.snapshot()
+        if self.kept is not None and "last_good" in state:
+            state["last_good"], state["last_good_constants"] = self.kept
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -290,13 +313,17 @@ def last_epoch(trainer: Any, columns: dict[str, list[float]]) -> dict[str, float
     return {"loss": float(trainer.losses[epoch]), **measured, "seconds": seconds}
 
 
-def history_of(trainer: Any, validation_columns: dict[str, list[float]]) -> History:
+def history_of(
+    trainer: Any, validation_columns: dict[str, list[float]], rates: RateFeed
+) -> History:
     """Gather what has been measured so far."""
     done = trainer.epoch
+    scheduled = isinstance(rates.learning_rate, Schedule)
     return History({
         "loss": trainer.losses[:done].tolist(),
         **own_columns(trainer),
         **validation_columns,
+        **({"learning_rate": rates.of_epochs(done)} if scheduled else {}),
         "seconds": trainer.seconds[:done].tolist(),
     })  # fmt: skip
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from custom_loss import Python
 
 import fastnn as fn
+from fastnn import schedules
 
 
 @pytest.fixture
@@ -91,6 +93,43 @@ def test_a_callback_may_use_and_change_the_network(problem, tmp_path):
         assert np.array_equal(fn.load(tmp_path / f"{epoch}.safetensors").params, by_hand.params)
         by_hand.params *= 0.5
     assert np.array_equal(net.params, by_hand.params)
+
+
+@pytest.mark.parametrize("wrap", [lambda loss: loss, Python], ids=["engine", "stepwise"])
+@pytest.mark.parametrize(
+    ("moment", "epoch"), [("fit_begin", None), ("epoch_begin", 2), ("epoch_end", 1)]
+)
+def test_what_a_callback_writes_outlives_divergence(isa, dtype, problem, wrap, moment, epoch):
+    def write(net, now=None, metrics=None):
+        if now == epoch:
+            net.params[...] = 0.25
+            net.layers[1].running_mean = np.full(16, 0.5)
+
+    X, y, _ = problem
+    net = fn.Network([fn.Linear(8, 16), fn.BatchNorm(16), fn.Linear(16, 1)], dtype, seed=0)
+    callback = fn.Callback()
+    setattr(callback, moment, write)
+    rate = schedules.StepDecay(1e-3, every=2, factor=1e250) if epoch else 1e250
+    settings = SETTINGS | {"optimizer": fn.SGD(rate), "loss": wrap(fn.MeanSquaredError())}
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(fn.DivergenceError) as info:
+        net.fit(X, y, epochs=4, batch_size=4, callbacks=[callback], **settings)
+    assert info.value.epoch == (2 if epoch else 0)
+    assert (net.params == 0.25).all()
+    assert (net.layers[1].running_mean == 0.5).all()
+
+
+def test_what_a_callback_writes_that_is_not_finite_does_not_stay(problem):
+    class Spoil(fn.Callback):
+        def epoch_end(self, net, epoch, metrics):
+            if epoch == 1:
+                net.params[0] = np.nan
+
+    X, y, _ = problem
+    net, same = network(), network()
+    with pytest.raises(fn.DivergenceError):
+        net.fit(X, y, epochs=4, callbacks=[Spoil()], **SETTINGS)
+    same.fit(X, y, epochs=2, **SETTINGS)
+    assert np.array_equal(net.params, same.params)
 
 
 @pytest.mark.parametrize("moment", ["fit_begin", "epoch_begin", "epoch_end", "fit_end"])

@@ -129,6 +129,49 @@ def test_a_fit_broken_off_within_an_epoch(isa, dtype, path, rng, monkeypatch, wr
     assert bits(resumed, history) == expected
 
 
+class HugeFrom(schedules.Schedule):
+    """Lets training diverge from an update on."""
+
+    def __init__(self, update):
+        self.update = update
+
+    def rates(self, updates, updates_per_epoch, total_updates):
+        return np.where(updates < self.update, 1e-3, 1e250)
+
+
+def test_what_a_callback_wrote_before_it_was_broken_off(isa, dtype, path, rng, monkeypatch):
+    """The fit that goes on within the epoch and diverges there ends with it."""
+
+    class Write(fn.Callback):
+        def epoch_begin(self, net, epoch):
+            net.params[...] = 0.25 * epoch
+
+    X, y = rng.standard_normal((3_000, 5)), rng.standard_normal((3_000, 3))
+    settings = {
+        "loss": fn.MeanSquaredError(), "optimizer": fn.SGD(HugeFrom(4)), "epochs": 3,
+        "batch_size": 1_000, "seed": 3,
+    }  # fmt: skip
+    keep = {"checkpoint": path, "checkpoint_every": "0.000001s", "callbacks": [Write()]}
+    monkeypatch.setattr(training, "SLICE_SECONDS", 0.0)
+
+    def write_and_break_off(self, net):
+        write(self, net)
+        place = model_file.read(path)[0]["fit"]["parts"]["trainer"]
+        if place["epoch"] == 1 and place["position"]:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        write = Checkpoints.write
+        patch.setattr(Checkpoints, "write", write_and_break_off)
+        with pytest.raises(KeyboardInterrupt):
+            network(dtype).fit(X, y, **keep, **settings)
+    net = network(dtype)
+    with pytest.raises(fn.DivergenceError) as info:
+        net.fit(X, y, resume=True, **keep, **settings)
+    assert info.value.epoch == 1
+    assert (net.params == 0.25).all()
+
+
 class Counting(fn.Callback):
     """Remembers a number, an array and when it was called."""
 

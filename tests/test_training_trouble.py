@@ -46,6 +46,16 @@ def test_divergence(isa, dtype, rng, wrap, batch_size):
     assert np.isfinite(net.params).all()
 
 
+def test_divergence_tells_the_rates_of_the_epochs_before(rng):
+    net = fn.Network([fn.Linear(3, 1)], seed=0)
+    X, y = rng.standard_normal((10, 3)), rng.standard_normal(10)
+    optimizer = fn.SGD(fn.schedules.StepDecay(1e-3, every=2, factor=1e200))
+    with pytest.raises(fn.DivergenceError) as info:
+        net.fit(X, y, loss=fn.MeanSquaredError(), optimizer=optimizer, epochs=4)
+    assert info.value.history["learning_rate"] == [1e-3] * 2
+    assert list(info.value.history) == ["loss", "learning_rate", "seconds"]
+
+
 def test_divergence_crosses_processes():
     error = fn.DivergenceError(3, 7, fn.History({"loss": [1.0, 2.0, 3.0], "seconds": [0.1] * 3}))
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
