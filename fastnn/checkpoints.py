@@ -7,6 +7,7 @@ takes the same back: the trainer (place within the epoch, its order), the optimi
 """
 
 import copy
+import errno
 import hashlib
 import json
 import os
@@ -82,8 +83,14 @@ class Checkpoints:
             if resume:
                 raise ValueError("resume is True and checkpoint None; the path of a file is wanted")
             return None
-        if not isinstance(path, str | os.PathLike):
+        text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+        if not isinstance(text, str):
             raise TypeError(f"checkpoint is {path!r}; the path of a file is wanted")
+        if not text or "\0" in text:
+            raise ValueError(f"checkpoint is {path!r}; the path of a file is wanted")
+        if os.path.isdir(text):
+            message = "checkpoint is a folder; the path of a file is wanted"
+            raise IsADirectoryError(errno.EISDIR, message, text)
         check_destination(path)
         checkpoints = cls(path, epochs, seconds)
         if resume:
@@ -139,6 +146,25 @@ class Checkpoints:
                     f"{self.path}: this checkpoint is of a fit with another {name}: {found!r} "
                     f"there, {value!r} here; give resume=False, or another path, to start afresh"
                 )
+
+    def demand_epochs(self, epochs: int) -> None:
+        """See that so many are not less than the file's fit has trained.
+
+        Raises
+        ------
+        ValueError
+            If they are.
+        """
+        try:
+            trainer = self._saved[0][KEY]["parts"]["trainer"] if self._saved else {}
+            done, within = int(trainer.get("epoch", 0)), bool(trainer.get("position", 0))
+        except INVALID:
+            return  # `restore` will say so
+        if epochs < done + within:
+            raise ValueError(
+                f"epochs is {epochs}, and {self.path} is of a fit that has trained {done}"
+                f"{' and a part' if within else ''} already; {done + within} or more are wanted"
+            )
 
     def restore(self, net: Any) -> bool:
         """Bring the network and all parts to where they were; return whether there was a file.

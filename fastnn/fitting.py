@@ -169,6 +169,7 @@ class Fitting(SecondDerivatives):
                 "metrics": {name: checkpoints.describe(m) for name, m in measured.items()},
                 "callbacks": [checkpoints.describe(callback) for callback in callbacks],
             })  # fmt: skip
+            keeper.demand_epochs(epochs)
         self._refuse_while_training()
         self._training_process = os.getpid()
         before = self._optimizer_state
@@ -211,6 +212,12 @@ class Fitting(SecondDerivatives):
         ValueError, TypeError, DivergenceError
             As `fit`.
         """
+        if "epochs" in settings:
+            given = settings["epochs"]
+            raise TypeError(
+                f"epochs is {given!r} in partial_fit, which trains one and takes the other "
+                f"settings of fit; for more there is fit(X, y, epochs={given!r})"
+            )
         return self.fit(X, y, epochs=1, **{"progress": False, **settings})
 
     def _demand_finite_params(self) -> None:

@@ -242,5 +242,5 @@ def test_partial_fit_goes_on_with_the_optimizer(problem):
         assert len(history["loss"]) == 1
     whole.fit(X, y, epochs=1, **settings)
     assert np.array_equal(net.params, whole.params)
-    with pytest.raises(TypeError, match="epochs"):
+    with pytest.raises(TypeError, match=r"^epochs is 2 in partial_fit.*fit\(X, y, epochs=2\)"):
         net.partial_fit(X, y, epochs=2)

@@ -323,7 +323,10 @@ OTHERS = {
     "X": ({"X": X}, "another X"),
     "y": ({"y": Y}, "another y"),
     "callbacks": ({"callbacks": []}, "another callbacks"),
-    "epochs": ({"epochs": 3}, "after 5 epochs of 3"),
+    "epochs": (
+        {"epochs": 3},
+        r"^epochs is 3, .*run\.checkpoint.* of a fit that has trained 5 .*; 5 or more are wanted",
+    ),
 }
 
 
@@ -343,6 +346,34 @@ def test_a_checkpoint_of_another_fit_is_refused(started, data, name):
     assert np.array_equal(net.params, before)
     assert started.read_bytes() == content
     net.fit(*data, epochs=1)
+
+
+def test_fewer_epochs_than_the_one_it_was_broken_off_in(path, rng, monkeypatch):
+    """Parameters from within the second epoch are not those after the first."""
+    X, y = rng.standard_normal((3_000, 5)), rng.integers(3, size=3_000)
+    write = Checkpoints.write
+
+    def write_and_break_off(self, net):
+        write(self, net)
+        place = model_file.read(path)[0]["fit"]["parts"]["trainer"]
+        if place["epoch"] == 1 and place["position"]:
+            raise KeyboardInterrupt
+
+    settings = SETTINGS | {"batch_size": 1_000, "checkpoint": path}
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "SLICE_SECONDS", 0.0)
+        patch.setattr(Checkpoints, "write", write_and_break_off)
+        with pytest.raises(KeyboardInterrupt):
+            network().fit(X, y, checkpoint_every="0.000001s", **settings)
+    net = network()
+    before = net.params.copy()
+    with pytest.raises(ValueError, match=r"epochs is 1, .*1 and a part already; 2 or more"):
+        net.fit(X, y, resume=True, **settings | {"epochs": 1})
+    assert np.array_equal(net.params, before)
+    whole = network()
+    history = net.fit(X, y, resume=True, **settings | {"epochs": 2})
+    expected = bits(whole, whole.fit(X, y, **settings | {"epochs": 2, "checkpoint": None}))
+    assert bits(net, history) == expected
 
 
 def test_a_network_of_another_dtype_is_refused(started, data):
@@ -399,6 +430,9 @@ def test_a_hostile_file(started, data, damage):
     ("settings", "error", "message"),
     [
         ({"checkpoint": 3}, TypeError, "checkpoint is 3"),
+        ({"checkpoint": ""}, ValueError, "checkpoint is ''; the path of a file is wanted"),
+        ({"checkpoint": Path()}, IsADirectoryError, r"checkpoint is a folder.*: '\.'"),
+        ({"checkpoint": "a\0b"}, ValueError, r"checkpoint is 'a\\x00b'; the path of a file"),
         ({"checkpoint": "no/such/folder/file"}, FileNotFoundError, "no/such/folder"),
         ({"resume": True}, ValueError, "resume is True and checkpoint None"),
         ({"resume": 1}, TypeError, "resume is 1"),
