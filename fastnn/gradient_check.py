@@ -110,7 +110,7 @@ class GradientReport:
 
 def check_gradient(
     f: Network | Callable[[Any], Any], x: Any, y: Any = None, loss: Loss | CustomLoss | None = None,
-    *, derivative: Any = None, wrt: str = "params", tolerance: float | None = None,
+    *, derivative: Any = None, wrt: str | None = None, tolerance: float | None = None,
 ) -> GradientReport:  # fmt: skip
     """Hold a gradient against finite differences.
 
@@ -129,8 +129,8 @@ def check_gradient(
         The derivative of f, or its value at x. Of a scalar f it is the gradient, in the shape of x;
         of any other f the Jacobian, in the numerator layout of `numerical_jacobian`. A
         `fastnn.jacobians.Jacobian` will do.
-    wrt : {"params", "input"}
-        For a network, whether to check the gradient by its parameters or by x.
+    wrt : {"params", "input"}, optional
+        For a network, whether to check the gradient by its parameters or by x; by default "params".
     tolerance : float, optional
         Of the relative error; by default 1e-6, or 1e-3 where the gradient or f is in float32.
 
@@ -152,15 +152,15 @@ def check_gradient(
     """
     if tolerance is not None:
         tolerance = _checks.number(tolerance, "tolerance", above=0)
-    wrt = _checks.choice(wrt, "wrt", ("params", "input"))
     if derivative is None:
         if not isinstance(f, Network):
             raise TypeError(f"f is {f!r}; a Network, or a function and its derivative=, is wanted")
         if loss is None:
             raise TypeError("loss is None; check_gradient(net, X, y, loss) is wanted")
-        return _Stepper(f, x, y, loss, wrt).report(tolerance)
-    if y is not None or loss is not None:
-        raise TypeError("y and loss go with a network's own gradient, not with derivative=")
+        by = _checks.choice("params" if wrt is None else wrt, "wrt", ("params", "input"))
+        return _Stepper(f, x, y, loss, by).report(tolerance)
+    if not (y is None and loss is None and wrt is None):
+        raise TypeError("y, loss and wrt go with a network's own gradient, not with derivative=")
     return _of_function(f, x, derivative, tolerance)
 
 

@@ -241,13 +241,18 @@ X, Y, HALF = np.ones((3, 2)), np.zeros((3, 2)), fn.HalfSquaredError()
         (lambda: check_gradient(network(), X, Y[:2], HALF), ValueError, r"y has shape \(2, 2\)"),
         (lambda: check_gradient(network(), X, Y, HALF, wrt="X"), ValueError, "wrt is 'X'"),
         (lambda: check_gradient(network(), X, Y, HALF, tolerance=0), ValueError, "tolerance is 0"),
-        (lambda: check_gradient(np.sin, 1, Y, derivative=np.cos), TypeError, "y and loss go with"),
+        (lambda: check_gradient(np.sin, 1, Y, derivative=np.cos), TypeError,
+         "y, loss and wrt go with"),
+        (lambda: check_gradient(np.sin, 1, derivative=np.cos, wrt="params"), TypeError,
+         "y, loss and wrt go with"),
+        (lambda: check_gradient(np.sin, 1, derivative=np.cos, wrt="input"), TypeError,
+         "y, loss and wrt go with"),
         (lambda: check_gradient(lambda x: x @ x, [1, 2], derivative=[[2, 4]]), ValueError,
          r"derivative has shape \(1, 2\); \(2,\) is wanted"),
         (lambda: check_gradient(np.sin, 1, derivative=np.nan), ValueError, "derivative is nan"),
         (lambda: check_gradient(np.sin, [1, np.inf], derivative=0), ValueError, r"x\[1\] is inf"),
     ],
-    ids=range(13),
+    ids=range(15),
 )  # fmt: skip
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
