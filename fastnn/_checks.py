@@ -199,8 +199,22 @@ def integer(value: Any, name: str, *, at_least: int) -> int:
         raise TypeError(f"{name} is {value!r}; an integer is wanted")
     found = int(value)
     if not at_least <= found < 2**62:
-        raise ValueError(f"{name} is {found}; an integer of at least {at_least} is wanted")
+        # of thousands of digits, Python refuses to print it
+        sign, power = "-" if found < 0 else "", found.bit_length()
+        shown = f"about {sign}2**{power}" if power > 256 else found
+        limit = " and below 2**62" if found >= 2**62 else ""
+        raise ValueError(f"{name} is {shown}; an integer of at least {at_least}{limit} is wanted")
     return found
+
+
+def demand_memory(n_numbers: int, value: int, name: str) -> None:
+    """See that an argument does not ask for more float64 numbers than could be had."""
+    try:
+        np.empty(n_numbers)
+    except (MemoryError, ValueError, OverflowError):
+        raise ValueError(
+            f"{name} is {value}; fewer are wanted: there is no memory for {n_numbers:.2g} numbers"
+        ) from None
 
 
 def thread_count(n_threads: Any) -> int:

@@ -137,6 +137,7 @@ class Fitting(SecondDerivatives):
         self._demand_finite_params()
         self._demand_optimizer(optimizer, checkpoint)
         epochs = _checks.integer(epochs, "epochs", at_least=0)
+        _checks.demand_memory(2 * epochs, epochs, "epochs")  # for the History
         batch_size = _checks.integer(batch_size, "batch_size", at_least=1)
         data = training_data(
             self, X, y, sample_weight, class_weight, loss, optimizer, epochs, validation_data

@@ -131,6 +131,8 @@ class LBFGSTrainer(FullBatchTrainer):
         weights: Array | None, loss: Loss | CustomLoss, state: OptimizerState, epochs: int,
     ) -> None:  # fmt: skip
         super().__init__(model, x, state, epochs)
+        m, n = optimizer.history_size, self.trained.size
+        _checks.demand_memory(2 * m * n + 11 * m * m, m, "history_size")  # SciPy's workspace
         self.minimize = minimize
         self.options = {
             "maxcor": optimizer.history_size, "gtol": optimizer.tolerance_grad, "maxiter": epochs,

@@ -251,6 +251,22 @@ def test_bad_settings_of_fit(settings, error, message):
     net.fit(X, Y, epochs=1)
 
 
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "seed", "n_threads", "checkpoint_every"])
+def test_integers_beyond_the_engines(name):
+    fit = network().fit
+    for huge in (2**62, 2**100):
+        refused(ValueError, f"{name} is {huge} … below 2**62 is wanted", fit, X, Y, **{name: huge})
+    for sign in ("", "-"):  # Python does not print it
+        refused(ValueError, f"{name} is about {sign}2**16610 … is wanted", fit, X, Y,
+                **{name: int(f"{sign}1") * 10**5000})  # fmt: skip
+
+
+@pytest.mark.parametrize("epochs", [10**15, 2**62 - 1])
+def test_more_epochs_than_a_history_holds(epochs):
+    refused(ValueError, f"epochs is {epochs}; fewer are wanted … memory", network().fit, X, Y,
+            epochs=epochs)  # fmt: skip
+
+
 def test_a_large_batch_is_the_whole_set():
     many, all_of_them = network(), network()
     many.fit(X, Y, batch_size=10**18, epochs=2, seed=0)

@@ -211,6 +211,12 @@ def test_ctrl_c_ends_its_thread(rng):
         assert not thread.is_alive()
 
 
+def test_a_history_beyond_memory(data):
+    for size in (10**9, 2**62 - 1):
+        with pytest.raises(ValueError, match=f"history_size is {size}; fewer are wanted.*memory"):
+            network().fit(*data, optimizer=fn.LBFGS(size))
+
+
 def test_without_scipy(data, monkeypatch):
     there = builtins.__import__
 
