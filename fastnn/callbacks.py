@@ -24,7 +24,10 @@ class Callback:
         """Hear that training begins; not that it is resumed from a checkpoint."""
 
     def epoch_begin(self, net: Any, epoch: int) -> None:
-        """Hear that an epoch, counted from 0, begins."""
+        """Hear that an epoch, counted from 0, begins.
+
+        It has no end if LBFGS or LevenbergMarquardt then find nothing to improve.
+        """
 
     def epoch_end(self, net: Any, epoch: int, metrics: dict[str, float]) -> bool | None:
         """Hear what an epoch measured, by the names in the History; return True to stop."""

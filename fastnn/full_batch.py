@@ -36,9 +36,8 @@ class FullBatchTrainer:
     ----------
     trained : ndarray (n_trained,) of int
         Which parameters are not frozen.
-    converged : bool
-        Set by an iteration that found nothing to improve; `run` then says that it is done, with
-        fewer epochs than it was asked for.
+    ended : bool
+        Set by an iteration that found nothing to improve, or after which there is nothing.
     figures : dict of str to float
         What else an iteration wants to be in the history.
     """
@@ -53,7 +52,12 @@ class FullBatchTrainer:
         self.losses, self.seconds = np.empty(epochs), np.empty(epochs)
         self.figures: dict[str, float] = {}
         self.columns: dict[str, list[float]] = {}
-        self.diverged = self.converged = False
+        self.diverged = self.ended = False
+
+    @property
+    def converged(self) -> bool:
+        """Whether no epoch is to follow; `run` then says that it is done, maybe with fewer."""
+        return self.ended
 
     @property
     def running_loss(self) -> float:
@@ -92,7 +96,7 @@ class FullBatchTrainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `snapshot` returned, with the parameters of then; trusted."""
         self.step, self.epoch = state["step"], state["epoch"]
-        self.converged = bool(state["converged"])
+        self.ended = bool(state["converged"])
         self.losses[: self.epoch], self.seconds[: self.epoch] = state["losses"], state["seconds"]
         for key, value in state.items():
             if key.startswith("column."):

@@ -2,7 +2,8 @@
 
 SciPy's minimize keeps control until it has ended, and so does the fit loop, which wants to measure,
 call back and hear Ctrl-C after each iteration. So minimize runs in a thread of its own, and waits
-in its callback until the fit loop asks for the next iteration: the two never run at once.
+until the fit loop asks for the next iteration: the two never run at once. It waits where it first
+wants to evaluate the loss again, or at its end, as it then knows whether there is a next iteration.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,16 +153,21 @@ class LBFGSTrainer(FullBatchTrainer):
             self.iterations = iterations = self._begin()
             if self.diverged:
                 return None
-        result = iterations.next()
-        if result is None:
-            self.converged = True
+        iterate = iterations.next()
+        if iterate is None:
+            self.ended = True
             return None
-        if not np.isfinite(result.fun):
+        if not np.isfinite(iterate.value):
             self.diverged = True
             return None
-        params[self.trained] = result.x
-        self.reached = params.copy()
-        return float(result.fun) - self.objective.penalty(result.x)
+        params[self.trained] = iterate.params
+        self.reached, self.ended = params.copy(), iterate.is_last
+        return float(iterate.value - self.objective.penalty(iterate.params))
+
+    @property
+    def converged(self) -> bool:
+        """Whether no epoch is to follow; one does from elsewhere, if a callback has gone there."""
+        return self.ended and np.array_equal(self.model.params, self.reached)
 
     def _begin(self) -> "Iterations":
         """Let SciPy start where the parameters are."""
@@ -171,11 +177,20 @@ class LBFGSTrainer(FullBatchTrainer):
         start = self.reached[self.trained].astype(float)
         self.diverged = not np.isfinite(objective(start)[0])
 
-        def work(report: Callable[[Any], None]) -> None:  # holds no trainer, which could not end
-            minimize(
-                objective, start, jac=True, method="L-BFGS-B", options=options,
-                callback=lambda intermediate_result: report(intermediate_result),
-            )  # fmt: skip
+        def work(report: Callable[[Iterate], None]) -> None:  # holds no trainer: it could not end
+            reached: list[tuple[Array, float]] = []
+
+            def evaluate(params: Array) -> tuple[float, Array]:
+                if reached:  # SciPy goes on from there
+                    report(Iterate(*reached.pop(), is_last=False))
+                return objective(params)
+
+            def note(intermediate_result: Any) -> None:
+                reached.append((intermediate_result.x.copy(), float(intermediate_result.fun)))
+
+            minimize(evaluate, start, jac=True, method="L-BFGS-B", options=options, callback=note)
+            if reached:
+                report(Iterate(*reached.pop(), is_last=True))
 
         return Iterations(work)
 
@@ -187,8 +202,16 @@ class LBFGSTrainer(FullBatchTrainer):
         self._end()
 
 
+class Iterate(NamedTuple):
+    """Where an iteration of SciPy's has come to, the objective there, and whether it ends there."""
+
+    params: Array
+    value: float
+    is_last: bool
+
+
 class Iterations:
-    """What a function reports through its callback, one report at a time.
+    """What a function reports, one report at a time.
 
     The function runs in a thread while `next` waits for it, and waits itself otherwise.
     """
@@ -228,4 +251,4 @@ class Iterations:
     def _report(self, report: Any) -> None:
         self.reports.put((report, None))
         if not self.go_on.get():
-            raise StopIteration  # which SciPy takes for an end
+            raise StopIteration  # through SciPy, to the end of `_run`

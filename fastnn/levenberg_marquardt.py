@@ -184,13 +184,11 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
                     self._weigh_evidence()
                 tolerance = self.optimizer.tolerance
                 shortest = tolerance * (np.linalg.norm(at) + tolerance)
-                self.converged = bool(
-                    gain <= tolerance * objective or np.linalg.norm(step) <= shortest
-                )
+                self.ended = bool(gain <= tolerance * objective or np.linalg.norm(step) <= shortest)
                 return self.factor * squares
             self.damping *= growth
             growth *= 2
-        self.converged = True
+        self.ended = True
         return None
 
     def _squares(self, params: Array, n_threads: int) -> float:

@@ -152,7 +152,7 @@ def fit(
             for callback in callbacks:
                 callback.fit_begin(net)
         saved_at = trainer.epoch if resumed and not trainer.position else None
-        while trainer.epoch < epochs and not course.stopped:
+        while trainer.epoch < epochs and not (course.stopped or has_converged(trainer)):
             stop_if(interrupt)
             if not trainer.position:
                 for callback in callbacks:
@@ -175,7 +175,7 @@ def fit(
                 if checkpoints and checkpoints.due(None):
                     checkpoints.write(net)
             if trainer.epoch < until_epoch:
-                break  # converged
+                break  # it found nothing to improve
             if validation is not None:
                 for name, value in validation.measure(model, n_threads).items():
                     columns.setdefault(name, []).append(value)
@@ -332,6 +332,12 @@ def own_columns(trainer: Any) -> dict[str, list[float]]:
     """Return the figures that only this kind of trainer has."""
     columns: dict[str, list[float]] = getattr(trainer, "columns", {})
     return columns
+
+
+def has_converged(trainer: Any) -> bool:
+    """Whether it is of a kind that knows when there is nothing left to improve, and that is so."""
+    converged: bool = getattr(trainer, "converged", False)
+    return converged
 
 
 def in_terminal() -> bool:

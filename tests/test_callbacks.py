@@ -62,6 +62,22 @@ def test_a_callback_hears_each_epoch(isa, dtype, problem):
     assert np.array_equal(watched.params, unwatched.params)
 
 
+@pytest.mark.parametrize("optimizer", [fn.LBFGS(), fn.LevenbergMarquardt()], ids=lambda o: o.kind)
+def test_an_epoch_after_convergence_does_not_begin(rng, optimizer):
+    if isinstance(optimizer, fn.LBFGS):
+        pytest.importorskip("scipy")
+    X = rng.standard_normal((60, 8))
+    recorder, net = Recorder(), fn.Network([fn.Linear(8, 1)], "float64", seed=0)
+    history = net.fit(
+        X, X[:, 0] - 1, loss=fn.MeanSquaredError(), optimizer=optimizer, epochs=500,
+        callbacks=[recorder],
+    )  # fmt: skip
+    assert 1 < len(history["loss"]) < 100
+    assert [call[:2] for call in recorder.calls[1:-1]] == [
+        (kind, epoch) for epoch in range(len(history["loss"])) for kind in ("begin", "end")
+    ]
+
+
 @pytest.mark.parametrize("answer", [True, np.True_])
 def test_a_callback_stops_training(problem, answer):
     class Stop(fn.Callback):

@@ -141,6 +141,21 @@ def test_parameters_written_by_a_callback_count(data, frozen):
     assert np.array_equal(net.params, other.params)
 
 
+def test_a_callback_that_leaves_the_minimum_lets_training_go_on(data):
+    class Leave(fn.Callback):
+        def epoch_end(self, net, epoch, metrics):
+            if epoch == last:
+                net.params[...] = start
+
+    settings = {"loss": fn.MeanSquaredError(), "optimizer": fn.LBFGS(), "epochs": 200}
+    net = fn.Network([fn.Linear(3, 1)], "float64", seed=0)
+    start, y = net.params.copy(), data[0][:, 0]
+    once = net.fit(data[0], y, **settings)["loss"]
+    last = len(once) - 1
+    net.params = start
+    assert net.fit(data[0], y, callbacks=[Leave()], **settings)["loss"] == 2 * once
+
+
 def test_checkpoints_are_refused(data, tmp_path):
     net = network()
     with pytest.raises(ValueError, match=r"checkpoint is .*LBFGS.*SciPy does not give away"):
