@@ -6,6 +6,7 @@ v with no difference taken, so exact to rounding: h can be so small that its squ
 
 import numpy as np
 import reference
+import reference_training
 
 STEP = 1e-30
 
@@ -13,7 +14,7 @@ STEP = 1e-30
 def gradient(layers, params, X, y, loss, reduction="mean", weights=None):
     """Return the gradient of a loss of a batch by the flat parameters."""
     Y = reference.forward(layers, params, X)
-    _, dY = reference.loss_value_and_grad(loss, Y, y, reduction, weights)
+    _, dY = reference_training.loss_value_and_grad(loss, Y, y, reduction, weights)
     return reference.backward(layers, params, X, dY)[0]
 
 
@@ -75,4 +76,4 @@ def gauss_newton(J, hessians, reduction="mean", weights=None):
     """Return Σ_n w Jᵀ H J, or its mean, for J (n, out, n_params) and H (n, out, out)."""
     weights = np.ones(len(J)) if weights is None else weights
     total = sum(w * j.T @ h @ j for w, j, h in zip(weights, J, hessians, strict=True))
-    return total / reference.divisor(reduction, weights)
+    return total / reference_training.divisor(reduction, weights)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from cases import LOSS_CASES, NETWORK_CASES, sample_inputs, sample_params, smooth_inputs
+from case_inputs import sample_inputs, sample_params, smooth_inputs
+from cases import LOSS_CASES, NETWORK_CASES
 
 import fastnn as fn
 from fastnn import check_gradient, numerical_jacobian

@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 import reference
-from cases import LAYER_CASES, NETWORK_CASES, sample_inputs, sample_params
+from case_inputs import sample_inputs, sample_params
+from cases import LAYER_CASES, NETWORK_CASES
 
 import fastnn as fn
 from fastnn.jacobians import (

@@ -3,6 +3,7 @@
 from functools import cache
 from itertools import pairwise
 
+import case_inputs
 import cases
 import mpmath as mp
 import numpy as np
@@ -34,8 +35,8 @@ def random_network(name, depth):
     if activation not in cases.ROW_CASES and depth > 1:
         layers.pop()
     case = cases.NetworkCase(f"{name}_{depth}", layers)
-    params = cases.sample_params(case, rng, float)
-    return case, params, cases.smooth_inputs(case, params, rng, float, n=1)
+    params = case_inputs.sample_params(case, rng, float)
+    return case, params, case_inputs.smooth_inputs(case, params, rng, float, n=1)
 
 
 @cache

@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 import reference
-from cases import LAYER_CASES, sample_inputs, sample_params, special_inputs
+from case_inputs import sample_inputs, sample_params, special_inputs
+from cases import LAYER_CASES
 
 import fastnn as fn
 from fastnn import _core

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+import reference_training
 from cases import LOSS_CASES
 
 import fastnn as fn
@@ -25,7 +26,7 @@ def test_value_and_gradient(case, dtype, rng, reduction, shape):
     y_pred = case.make_y_pred(rng, *shape, dtype)
     y = case.make_y(rng, *shape, dtype)
     value, gradient = made(case, reduction).value_and_grad(y_pred, y)
-    expected = reference.loss_value_and_grad(
+    expected = reference_training.loss_value_and_grad(
         case.description,
         y_pred.astype(float),
         y if case.target == "labels" else y.astype(float),
@@ -112,7 +113,7 @@ def test_a_quantile_for_each_output(dtype, rng):
     loss = fn.Pinball(list(quantiles))
     assert loss == fn.Pinball(quantiles) == fn.Pinball(np.array(quantiles))
     found, same = loss.value_and_grad(y_pred, y), np.repeat(y[:, None], 3, axis=1)
-    expected = reference.loss_value_and_grad(
+    expected = reference_training.loss_value_and_grad(
         {"kind": "pinball", "quantiles": np.array(quantiles)}, y_pred.astype(float), same
     )
     assert found[0] == pytest.approx(expected[0], rel=1e-6)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import reference
-from cases import ACTIVATION_CASES, sample_inputs
+from case_inputs import sample_inputs
+from cases import ACTIVATION_CASES
 
 import fastnn as fn
 from fastnn import numerical_jacobian

@@ -9,7 +9,9 @@ import cases
 import numpy as np
 import pytest
 import reference
-from cases import NETWORK_CASES, sample_params, smooth_inputs
+import reference_training
+from case_inputs import sample_params, smooth_inputs
+from cases import NETWORK_CASES
 
 import fastnn as fn
 
@@ -126,7 +128,7 @@ def test_loss_and_grad(isa, dtype, rng, make_network, loss_name, reduction, n):
     assert (net.grads == 3).all()  # a fresh array is returned, this one is kept
     params, X = params.astype(float), X.astype(float)
     y = y if y.dtype.kind == "i" else y.astype(float)
-    expected, dY = reference.loss_value_and_grad(
+    expected, dY = reference_training.loss_value_and_grad(
         LOSSES[loss_name].description, reference.forward(case.layers, params, X), y, reduction
     )
     rtol = 200 * float(np.finfo(dtype).eps)

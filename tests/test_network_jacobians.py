@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 import reference
 import reference_derivatives as derivatives
-from cases import (
-    ACTIVATION_CASES,
-    LAYER_CASES,
-    NETWORK_CASES,
-    sample_params,
-    smooth_inputs,
-    special_inputs,
-)
+from case_inputs import sample_params, smooth_inputs, special_inputs
+from cases import ACTIVATION_CASES, LAYER_CASES, NETWORK_CASES
 
 import fastnn as fn
 

@@ -1,21 +1,18 @@
 """The oracle itself, against worked numbers, finite differences, the complex step and PyTorch."""
 
+import case_inputs
 import cases
 import mpmath as mp
 import numpy as np
 import pytest
 import reference as ref
 import reference_optimizers
+import reference_training
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
-
-try:
-    import torch
-except ImportError:
-    torch = None
+from torch_counterparts import leaf, needs_torch, torch, torch_loss, torch_network
 
 LINEAR = {"linear", "identity", "standardize", "batch_norm", "dropout"}
-needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
 DTYPES = [np.float32, np.float64]
 NETWORKS = cases.LAYER_CASES + cases.NETWORK_CASES  # a layer is a network of one layer
 
@@ -46,87 +43,6 @@ def complex_step(f, x, dy, step=1e-30):
 
 
 VJPS = ref.numerical_vjp, complex_step
-
-
-# What PyTorch calls it ---------------------------------------------------------------------------
-
-
-def torch_function(kind, x, **hyper):
-    """Apply a layer without parameters."""
-    match kind:
-        case "identity":
-            return x
-        case "abs" | "sigmoid" | "tanh":
-            return getattr(torch, kind)(x)
-        case "softplus":
-            hyper["threshold"] = 60  # above its threshold PyTorch cuts log1p off
-        case "softmax" | "log_softmax":
-            hyper["dim"] = 1
-        case "standardize":
-            return (x - torch.tensor(hyper["mean"])) / torch.tensor(hyper["scale"])
-    return getattr(torch.nn.functional, kind)(x, **hyper)
-
-
-def torch_network(layers, params, x):
-    """Apply a network; `params` is the flat parameter tensor."""
-    for layer in layers:
-        if layer["kind"] == "linear":
-            rows, columns = layer["out_features"], layer["in_features"]
-            sizes = [rows * columns, rows * layer["bias"]]
-            weight, bias, params = params.split([*sizes, len(params) - sum(sizes)])
-            weight = weight.reshape(rows, columns)
-            x = torch.nn.functional.linear(x, weight, bias if layer["bias"] else None)
-        elif layer["kind"] == "layer_norm":
-            n = layer["features"]
-            weight, bias, params = params.split([n, n, len(params) - 2 * n])
-            x = torch.nn.functional.layer_norm(x, (n,), weight, bias, layer["eps"])
-        elif layer["kind"] == "batch_norm":
-            n = layer["features"]
-            weight, bias, params = params.split([n, n, len(params) - 2 * n])
-            running = (torch.tensor(a) for a in ref.running_statistics(layer))
-            x = torch.nn.functional.batch_norm(x, *running, weight, bias, eps=layer["eps"])
-        elif layer["kind"] == "dropout":
-            continue
-        else:
-            x = torch_function(layer["kind"], x, **ref.hyperparameters(layer))
-    return x
-
-
-def torch_loss(loss, y_pred, y, reduction, weights=None):
-    """Apply a loss, described as for the oracle."""
-    F, hyper = torch.nn.functional, ref.hyperparameters(loss)
-    kind, n_outputs = loss["kind"], y_pred.shape[1]
-    smoothing = hyper.pop("label_smoothing", 0.0)
-    if kind == "negative_log_likelihood":
-        y_pred = torch.log(y_pred)
-    if kind == "binary_cross_entropy":
-        y = (1 - smoothing) * y + smoothing / 2
-    if kind == "pinball":  # as |e| and e: PyTorch has none
-        tau, e = torch.tensor(hyper["quantiles"], dtype=y.dtype), y - y_pred
-        each = (e.abs() / 2 + (tau - 0.5) * e) / n_outputs
-    else:
-        function, factor = {
-            "half_squared_error": (F.mse_loss, 1 / 2),
-            "mean_squared_error": (F.mse_loss, 1 / n_outputs),
-            "mean_absolute_error": (F.l1_loss, 1 / n_outputs),
-            "huber": (F.huber_loss, 1 / n_outputs),
-            "poisson": (F.poisson_nll_loss, 1),
-            "negative_log_likelihood": (F.nll_loss, 1),
-            "softmax_cross_entropy": (F.cross_entropy, 1),
-            "binary_cross_entropy": (F.binary_cross_entropy_with_logits, 1 / n_outputs),
-        }[kind]
-        if kind == "softmax_cross_entropy":
-            hyper["label_smoothing"] = smoothing
-        each = factor * function(y_pred, y, reduction="none", **hyper)
-    each = each.reshape(len(y_pred), -1).sum(dim=1)
-    weights = torch.ones_like(each) if weights is None else weights
-    total = (weights * each).sum()
-    return total / weights.sum() if reduction == "mean" else total
-
-
-def leaf(array):
-    """Return a tensor with the values of `array`, to differentiate by."""
-    return torch.tensor(array, requires_grad=True)
 
 
 # Layers and networks ---------------------------------------------------------------------------
@@ -172,8 +88,8 @@ def test_standardize_by_the_columns_own_mean_and_deviation():
 @over(NETWORKS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_forward_keeps_dtype_and_hands_nan_on(case, dtype):
-    params = cases.sample_params(case, rng(), dtype)
-    X = cases.sample_inputs(case, rng(), dtype, n=3)
+    params = case_inputs.sample_params(case, rng(), dtype)
+    X = case_inputs.sample_inputs(case, rng(), dtype, n=3)
     X[1, -1] = np.nan
     Y = ref.forward(case.layers, params, X)
     grads, dX = ref.backward(case.layers, params, X, np.ones_like(Y))
@@ -186,8 +102,8 @@ def test_forward_keeps_dtype_and_hands_nan_on(case, dtype):
 @over(NETWORKS)
 def test_backward_is_the_vjp(case):
     generator = rng()
-    params = cases.sample_params(case, generator, float)
-    X = cases.smooth_inputs(case, params, generator, float, n=3)
+    params = case_inputs.sample_params(case, generator, float)
+    X = case_inputs.smooth_inputs(case, params, generator, float, n=3)
     Y = ref.forward(case.layers, params, X)
     dY = generator.standard_normal(Y.shape)
     grads, dX = ref.backward(case.layers, params, X, dY)
@@ -202,8 +118,8 @@ def test_backward_is_the_vjp(case):
 
 @over(cases.NETWORK_CASES[:5])
 def test_complex_step_through_backward_is_a_hessian_vector_product(case):
-    params = cases.sample_params(case, rng(), float)
-    X, v = cases.smooth_inputs(case, params, rng(), float, n=2), params[::-1] + 1
+    params = case_inputs.sample_params(case, rng(), float)
+    X, v = case_inputs.smooth_inputs(case, params, rng(), float, n=2), params[::-1] + 1
     dY = np.ones_like(ref.forward(case.layers, params, X))
     products = (f(lambda p: ref.backward(case.layers, p, X, dY)[0], params, v) for f in VJPS)
     assert_close(*products, 1e-7)
@@ -213,9 +129,9 @@ def test_complex_step_through_backward_is_a_hessian_vector_product(case):
 @needs_torch
 def test_network_agrees_with_torch(case):
     generator = rng()
-    params = cases.sample_params(case, generator, float)
-    ordinary = cases.sample_inputs(case, generator, float)
-    X = np.concatenate([ordinary, cases.special_inputs(case, float)])
+    params = case_inputs.sample_params(case, generator, float)
+    ordinary = case_inputs.sample_inputs(case, generator, float)
+    X = np.concatenate([ordinary, case_inputs.special_inputs(case, float)])
     params_torch, X_torch = leaf(params), leaf(X)
     Y_torch = torch_network(case.layers, params_torch, X_torch)
     dY = generator.standard_normal(Y_torch.shape)
@@ -229,7 +145,10 @@ def test_network_agrees_with_torch(case):
 @over(NETWORKS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_network_is_finite_and_silent_at_special_inputs(case, dtype):
-    params, X = cases.sample_params(case, rng(), dtype), cases.special_inputs(case, dtype)
+    params, X = (
+        case_inputs.sample_params(case, rng(), dtype),
+        case_inputs.special_inputs(case, dtype),
+    )
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         Y = ref.forward(case.layers, params, X)
         grads, dX = ref.backward(case.layers, params, X, np.ones_like(Y))
@@ -255,7 +174,9 @@ def test_wrong_use_raises():
     with pytest.raises(ValueError, match="flat parameters"):
         ref.forward([cases.linear(3, 2)], np.zeros(9), np.zeros((1, 3)))
     with pytest.raises(ValueError, match="do not fit"):
-        ref.loss_value_and_grad("half_squared_error", np.zeros((4, 2)), np.zeros((4, 1)))
+        reference_training.loss_value_and_grad(
+            "half_squared_error", np.zeros((4, 2)), np.zeros((4, 1))
+        )
 
 
 # Losses, optimizers and training -----------------------------------------------------------------
@@ -270,9 +191,9 @@ def test_loss_gradient_is_the_derivative_of_its_value(case, reduction, n_outputs
     y = case.make_y(generator, 5, n_outputs, float)
 
     def value(p):
-        return ref.loss_value_and_grad(case.description, p, y, reduction)[0]
+        return reference_training.loss_value_and_grad(case.description, p, y, reduction)[0]
 
-    _, grad = ref.loss_value_and_grad(case.description, y_pred, y, reduction)
+    _, grad = reference_training.loss_value_and_grad(case.description, y_pred, y, reduction)
     assert_close(grad, complex_step(value, y_pred, 1.0), 1e-14)
     assert_close(grad, ref.numerical_vjp(value, y_pred, 1.0), 1e-7)
 
@@ -292,20 +213,24 @@ def test_loss_agrees_with_torch(case, reduction, size):
     y_pred_torch = leaf(y_pred)
     value_torch = torch_loss(case.description, y_pred_torch, torch.tensor(y), reduction)
     value_torch.backward()
-    value, grad = ref.loss_value_and_grad(case.description, y_pred, y, reduction)
+    value, grad = reference_training.loss_value_and_grad(case.description, y_pred, y, reduction)
     assert_close(value, value_torch.item())
     assert_close(grad, y_pred_torch.grad)
 
 
 def test_loss_values_by_hand():
     y_pred, y = [[1.0, 2.0], [3.0, 5.0]], [[0.0, 0.0], [3.0, 1.0]]
-    half, _ = ref.loss_value_and_grad("half_squared_error", y_pred, y, "sum")
+    half, _ = reference_training.loss_value_and_grad("half_squared_error", y_pred, y, "sum")
     assert half == 10.5
-    mean, _ = ref.loss_value_and_grad("mean_squared_error", y_pred, y)
+    mean, _ = reference_training.loss_value_and_grad("mean_squared_error", y_pred, y)
     assert mean == 5.25
-    nll, _ = ref.loss_value_and_grad("negative_log_likelihood", [[0.5, 0.5], [0.25, 0.75]], [1, 0])
+    nll, _ = reference_training.loss_value_and_grad(
+        "negative_log_likelihood", [[0.5, 0.5], [0.25, 0.75]], [1, 0]
+    )
     assert nll == pytest.approx(np.log(8) / 2)
-    bce, _ = ref.loss_value_and_grad("binary_cross_entropy", [[np.log(3), 0.0]], [[1.0, 0.5]])
+    bce, _ = reference_training.loss_value_and_grad(
+        "binary_cross_entropy", [[np.log(3), 0.0]], [[1.0, 0.5]]
+    )
     assert bce == pytest.approx((np.log(4 / 3) + np.log(2)) / 2)
 
 
@@ -334,8 +259,8 @@ def test_optimizer_agrees_with_torch_over_50_steps(case):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_training_agrees_with_torch(reduction):
     generator, case = rng(), cases.NetworkCase("", cases.NETWORK_CASES[1].layers[:-1])
-    params = cases.sample_params(case, generator, float)
-    X, y = cases.sample_inputs(case, generator, float, n=11), generator.integers(4, size=11)
+    params = case_inputs.sample_params(case, generator, float)
+    X, y = case_inputs.sample_inputs(case, generator, float, n=11), generator.integers(4, size=11)
     params_torch, history_torch, orders = leaf(params), [], np.random.default_rng(3)
     momentum = torch.optim.SGD([params_torch], lr=0.1, momentum=0.9)
     for _ in range(5):
@@ -350,7 +275,7 @@ def test_training_agrees_with_torch(reduction):
             momentum.step()
             total += loss.item() * (len(rows) / 11 if reduction == "mean" else 1)
         history_torch.append(total)
-    trained, history = ref.train(
+    trained, history = reference_training.train(
         case.layers, params, X, y, loss="softmax_cross_entropy", reduction=reduction, epochs=5,
         optimizer=reference_optimizers.SGD(0.1, momentum=0.9), batch_size=4,
         rng=np.random.default_rng(3),
@@ -362,7 +287,7 @@ def test_training_agrees_with_torch(reduction):
 def test_training_by_hand():
     # y = w x on (1, 1), (2, 0), (1, 2) from w = 0, in natural order, batches of two and one:
     # losses 1/2 and 0, gradient -1, w = 1/4; then loss (7/4)²/2, gradient -7/4, w = 11/16.
-    trained, history = ref.train(
+    trained, history = reference_training.train(
         [cases.linear(1, 1, bias=False)], [0.0], [[1], [2], [1]], [1, 0, 2], epochs=1,
         loss="half_squared_error", optimizer=reference_optimizers.SGD(0.25), batch_size=2,
         reduction="sum",
@@ -413,7 +338,7 @@ def test_softmax_network():
     quarter = np.array([[1, -1], [-1, 1]]) / 4
     assert_array_equal(ref.jacobian(layers[-1:], theta[:0], [[1, 1]]), [quarter])
     assert_array_equal(ref.jacobian(layers, theta, E, wrt="params"), [[row, -row]])
-    value, dS = ref.loss_value_and_grad("negative_log_likelihood", values[-1], [0])
+    value, dS = reference_training.loss_value_and_grad("negative_log_likelihood", values[-1], [0])
     assert value == pytest.approx(np.log(2))
     gradient = [-3 / 2, 3 / 2, 3, -3, 0, 0, -1, -1 / 2, 0, 1, 1 / 2, 0]
     assert_array_equal(ref.backward(layers, theta, E, dS)[0], gradient)
@@ -430,12 +355,12 @@ def test_numerical_vjp_of_a_linear_map():
 @over(cases.LAYER_CASES)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_inputs_of_the_table(case, dtype):
-    X = cases.sample_inputs(case, rng(), dtype)
+    X = case_inputs.sample_inputs(case, rng(), dtype)
     assert X.dtype == dtype
     assert (X.max(axis=0) > 0).all()
     assert (X.min(axis=0) < 0).all()
     for kink in case.kinks:
-        assert abs(X - kink).min() >= cases.KINK_MARGIN
-    special = cases.special_inputs(case, dtype)
+        assert abs(X - kink).min() >= case_inputs.KINK_MARGIN
+    special = case_inputs.special_inputs(case, dtype)
     for value in 0, np.finfo(dtype).smallest_subnormal, -np.finfo(dtype).tiny, 50, -1e4:
         assert (special == dtype(value)).any(axis=0).all()

@@ -1,10 +1,12 @@
 """The oracle's further derivatives, against finite differences and each other."""
 
+import case_inputs
 import cases
 import numpy as np
 import pytest
 import reference
 import reference_derivatives as derivatives
+import reference_training
 
 with_each_loss = pytest.mark.parametrize(
     "loss", cases.SMOOTH_LOSS_CASES, ids=lambda case: case.name
@@ -17,7 +19,7 @@ def test_the_losses_hessians_differentiate_their_gradients(rng, loss):
     found = derivatives.loss_hessians(loss.description, y_pred, y)
     for k, unit in enumerate(np.eye(4)):
         moved = y_pred + 1j * derivatives.STEP * unit
-        column = reference.sample_losses_and_grads(loss.description, moved, y)[1]
+        column = reference_training.sample_losses_and_grads(loss.description, moved, y)[1]
         column = column.imag / derivatives.STEP
         np.testing.assert_allclose(found[:, :, k], column, rtol=1e-13, atol=1e-14)
 
@@ -27,7 +29,7 @@ def test_the_losses_hessians_differentiate_their_gradients(rng, loss):
 def test_hvp_is_the_derivative_of_the_gradient(rng, loss, reduction):
     ends = [{"kind": "softmax"}] if loss.name == "negative_log_likelihood" else []
     layers = [cases.linear(3, 4), {"kind": "tanh"}, cases.linear(4, 3), *ends]
-    params = cases.sample_params(cases.NetworkCase("net", layers), rng, float)
+    params = case_inputs.sample_params(cases.NetworkCase("net", layers), rng, float)
     X, y, v = rng.standard_normal((5, 3)), loss.make_y(rng, 5, 3, float), rng.standard_normal(31)
 
     def gradient(step):
@@ -44,8 +46,8 @@ def test_hvp_is_the_derivative_of_the_gradient(rng, loss, reduction):
 @pytest.mark.parametrize("wrt", ["input", "params"])
 @pytest.mark.parametrize("case", cases.NETWORK_CASES, ids=lambda case: case.name)
 def test_the_complex_step_agrees_with_the_chain_rule(rng, case, wrt):
-    params = cases.sample_params(case, rng, float)
-    X = cases.smooth_inputs(case, params, rng, float, n=2)
+    params = case_inputs.sample_params(case, rng, float)
+    X = case_inputs.smooth_inputs(case, params, rng, float, n=2)
     found = derivatives.complex_jacobian(case.layers, params, X, wrt)
     expected = reference.jacobian(case.layers, params, X, wrt)
     np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)

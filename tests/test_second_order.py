@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import reference
 import reference_derivatives as derivatives
-from cases import LOSS_CASES, NETWORK_CASES, SMOOTH_LOSS_CASES, sample_params, smooth_inputs
+from case_inputs import sample_params, smooth_inputs
+from cases import LOSS_CASES, NETWORK_CASES, SMOOTH_LOSS_CASES
 from test_network_jacobians import assert_close
 
 import fastnn as fn

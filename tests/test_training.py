@@ -3,9 +3,9 @@
 import cases
 import numpy as np
 import pytest
-import reference
 import reference_optimizers
-from cases import sample_params
+import reference_training
+from case_inputs import sample_params
 from custom_loss import Python
 
 import fastnn as fn
@@ -60,7 +60,7 @@ def test_two_hundred_steps_agree_with_the_oracle(isa, rng, loss, optimizer, make
         X, y, loss=made(loss), optimizer=getattr(fn, optimizer.cls)(**optimizer.args),
         epochs=40, batch_size=5, seed=11,
     )  # fmt: skip
-    expected, losses = reference.train(
+    expected, losses = reference_training.train(
         case.layers, params, X, y, loss=loss.description, epochs=40, batch_size=5,
         optimizer=getattr(reference_optimizers, optimizer.cls)(**optimizer.args),
         rng=np.random.default_rng(11),
@@ -77,7 +77,7 @@ def test_summed_minibatch_gradients(isa, problem, make_network):
         X, y, loss=made(loss, "sum"), optimizer=fn.SGD(0.01), epochs=10,
         batch_size=5, shuffle=False,
     )  # fmt: skip
-    expected, losses = reference.train(
+    expected, losses = reference_training.train(
         case.layers, params, X, y, loss=loss.description, epochs=10, batch_size=5,
         optimizer=reference_optimizers.SGD(0.01), reduction="sum",
     )  # fmt: skip

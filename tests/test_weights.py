@@ -6,7 +6,9 @@ import pytest
 import reference
 import reference_derivatives as derivatives
 import reference_optimizers
-from cases import LOSS_CASES, SMOOTH_LOSS_CASES, sample_params
+import reference_training
+from case_inputs import sample_params
+from cases import LOSS_CASES, SMOOTH_LOSS_CASES
 
 import fastnn as fn
 
@@ -57,7 +59,7 @@ def test_value_and_gradient(isa, case, dtype, rng, reduction):
     w = sample_weights(rng, 11, dtype)
     value, gradient = made(case, reduction).value_and_grad(y_pred, y, w)
     exact_y = y if case.target == "labels" else y.astype(float)
-    expected = reference.loss_value_and_grad(
+    expected = reference_training.loss_value_and_grad(
         case.description, y_pred.astype(float), exact_y, reduction, w.astype(float)
     )
     rtol = tolerance(dtype, 30)
@@ -163,7 +165,7 @@ def test_training_agrees_with_the_oracle(isa, problem, case, reduction, shuffle)
         X, y, loss=made(case, reduction), optimizer=fn.SGD(0.01, momentum=0.9), epochs=4,
         batch_size=5, seed=4, shuffle=shuffle, sample_weight=w,
     )  # fmt: skip
-    expected, losses = reference.train(
+    expected, losses = reference_training.train(
         layers, params, X, y, loss=description, epochs=4, batch_size=5,
         optimizer=reference_optimizers.SGD(0.01, momentum=0.9),
         rng=np.random.default_rng(4) if shuffle else None, reduction=reduction, weights=w,
