@@ -7,7 +7,7 @@ slice of time and comes back, so that Ctrl-C, the progress bar and other threads
 
 import operator
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Event
@@ -63,8 +63,8 @@ class DivergenceError(ArithmeticError):
         return type(self), (self.epoch, self.step, self.history)
 
 
-class History(Mapping[str, list[float]]):
-    """What `fit` measured: a mapping from names to lists of one number an epoch.
+class History(dict[str, list[float]]):
+    """What `fit` measured: a dict from names to lists of one number an epoch.
 
     "loss" is the training loss over the epoch, each sample's taken before the update of its batch,
     or with LBFGS and LevenbergMarquardt after the epoch's step; "seconds" the epoch's duration.
@@ -73,21 +73,9 @@ class History(Mapping[str, list[float]]):
     LevenbergMarquardt adds figures of its own.
     """
 
-    def __init__(self, columns: dict[str, list[float]]) -> None:
-        self._columns = columns
-
-    def __getitem__(self, name: str) -> list[float]:
-        return self._columns[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
-
-    def __len__(self) -> int:
-        return len(self._columns)
-
     def __repr__(self) -> str:
-        epochs = len(self._columns["seconds"])
-        last = ", ".join(f"{name}={c[-1]:.6g}" for name, c in self._columns.items() if c)
+        epochs = len(self["seconds"])
+        last = ", ".join(f"{name}={c[-1]:.6g}" for name, c in self.items() if c)
         return f"History({epochs} epochs; last: {last})"
 
 

@@ -210,10 +210,11 @@ def test_a_history_becomes_a_data_frame(rng):
     assert len(frame) == 3
 
 
-def test_a_history_is_a_mapping_of_columns(rng):
-    """What pandas asks of one: to be a dict of lists of one length."""
+def test_a_history_is_a_dict_of_columns(rng):
+    """What pandas asks of one, of lists of one length; another mapping will not do."""
     X, y = rng.standard_normal((10, 3)), np.zeros(10, int)
     history = fn.Network([fn.Linear(3, 2)], seed=0).fit(X, y, epochs=3, validation_data=0.2)
-    assert {name: len(column) for name, column in dict(history).items()} == dict.fromkeys(
+    assert isinstance(history, dict)
+    assert {name: len(column) for name, column in history.items()} == dict.fromkeys(
         ("loss", "val_loss", "val_accuracy", "seconds"), 3
     )
