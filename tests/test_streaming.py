@@ -115,6 +115,12 @@ def test_an_iterable_with_real_targets(data, block):
     assert train(Chunks(X, y), None, **settings) == train(X, y, **settings)
 
 
+def test_an_iterable_keeps_its_order_whatever_shuffle_is(data):
+    expected = train(*data, epochs=1, shuffle=False)
+    for shuffle in (True, np.True_, np.False_):
+        assert train(Chunks(*data), None, epochs=1, shuffle=shuffle) == expected
+
+
 def test_a_generator_is_good_for_one_epoch(data):
     expected = train(*data, epochs=1, shuffle=False)
     assert train(iter(Chunks(*data)), None, epochs=1) == expected
