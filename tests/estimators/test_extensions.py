@@ -117,6 +117,17 @@ def test_deviations_of_a_linear_network_are_those_of_least_squares():
     np.testing.assert_allclose(deviation, np.sqrt(variance * (1 + leverage)), rtol=1e-6)
 
 
+def test_intervals_cover_new_targets():
+    """Of the linear network, for which the assumptions hold, whose noise is known."""
+    X, y = linear_data(200)
+    new, targets = linear_data(20_000, seed=2)
+    model = MLPRegressor(hidden_layer_sizes=(), solver="lm", alpha=0, store_covariance=True)
+    predicted, deviation = model.fit(X, y).predict(new, return_std=True)
+    assert deviation.mean() == pytest.approx(0.7, rel=0.1)
+    covered = np.abs(targets - predicted) <= 1.645 * deviation
+    assert covered.mean() == pytest.approx(0.9, abs=0.02)
+
+
 def test_a_penalty_leaves_fewer_parameters_to_the_data():
     """Against ridge regression, worked out by hand."""
     X, y = linear_data(40)
