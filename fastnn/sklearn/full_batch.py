@@ -10,6 +10,8 @@ diagonal, 0 for biases. The damping μ follows the gain ratio (Nielsen 1999).
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +129,7 @@ def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
     damping, growth = 0.0, 2.0
     converged = False
     estimator.n_iter_ = 0
-    with estimator._interruptible():
+    with interruptible():
         while not converged and estimator.n_iter_ < estimator.max_iter:
             matrix = function.matrix()
             largest = float(matrix.diagonal().max()) or 1.0
@@ -173,3 +175,12 @@ def damped_solution(matrix: Array, damping: float, right: Array) -> Array:
 def warn(message: str) -> None:
     """Warn of a solver that has not converged."""
     warnings.warn(message, ConvergenceWarning, stacklevel=2)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Take Ctrl-C for the end of training."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
