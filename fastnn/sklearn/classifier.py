@@ -112,8 +112,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     classes_ : ndarray (n_classes,)
     """
 
-    _score_name = "accuracy"
-
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"log_loss"}), SoftmaxCrossEntropy, BinaryCrossEntropy],
@@ -375,6 +373,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )  # fmt: skip
         self._check_classes(y, False)
         return self._dense(X), self._encode(y)
+
+    @property
+    def _score_name(self) -> str:
+        return "accuracy"
 
     def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:
         """Return the share of samples whose class, or all of whose labels, are right."""

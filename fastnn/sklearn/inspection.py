@@ -73,7 +73,8 @@ class Inspection:
         -------
         Network
             Its outputs are raw: logits for a classifier, whose `class_labels` it knows where they
-            are numbers or text, logarithms for a regressor with the Poisson loss, else predictions.
+            are numbers or text, logarithms for a regressor with the Poisson loss, logits with
+            BinaryCrossEntropy, else predictions.
         """
         check_is_fitted(self)
         network = copy.deepcopy(self._fitted.network)

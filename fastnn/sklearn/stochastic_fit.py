@@ -1,7 +1,7 @@
 """How the estimators train by "sgd" and "adam": epochs, held-out samples, and when to stop."""
 
 import warnings
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ Array = NDArray[Any]
 class StochasticFit(BaseEstimator):
     """The part of an estimator that trains in epochs and keeps what they measured."""
 
-    _score_name: ClassVar[str]  # of what callbacks see of the validation
     _fitted: FittedNetwork
 
     def _batch_size(self, n_samples: int) -> int:
@@ -179,6 +178,10 @@ class StochasticFit(BaseEstimator):
         raise NotImplementedError
 
     def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:
+        raise NotImplementedError
+
+    @property
+    def _score_name(self) -> str:  # of what callbacks see of the validation
         raise NotImplementedError
 
     def _activated(self, x: Array) -> Array:

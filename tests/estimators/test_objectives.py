@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", minversion="1.6")
-from problems import LABELS, SIGNAL, X
+from problems import LABELS, SIGNAL, X, Y
 from sklearn.base import clone
 
 import fastnn as fn
@@ -33,6 +33,76 @@ def test_losses_of_fastnn():
         assert low < model.intercepts_[0][0] < high
     with pytest.raises(ValueError, match="at least 0"):
         MLPRegressor("poisson").fit(features, -y)
+
+
+QUANTILES = fn.Pinball((0.1, 0.9))
+
+
+@pytest.mark.parametrize("loss", [QUANTILES, fn.Pinball(0.8)], ids=["two", "one"])
+def test_the_score_of_quantiles_is_the_share_of_their_loss_explained(loss):
+    y, weight = Y[:, 0], np.arange(60)
+    model = MLPRegressor(loss, (5,), max_iter=40, random_state=0, learning_rate_init=0.02)
+    predicted = model.fit(X, y).predict(X).reshape(60, -1)
+    shares = []
+    for tau, quantile in zip(np.atleast_1d(loss.quantiles), predicted.T, strict=True):
+        losses = [
+            np.average(np.maximum(tau * error, (tau - 1) * error), weights=weight)
+            for error in (y - quantile, *(y - constant for constant in y))
+        ]
+        shares.append(1 - losses[0] / min(losses[1:]))  # the best constant is one of the targets
+    assert model.score(X, y, weight) == pytest.approx(np.mean(shares), rel=1e-9)
+    assert model.score(X, y.reshape(60, 1).tolist()) == model.score(X, y)
+    assert 0.1 < model.score(X, y) < 1
+    with pytest.raises(ValueError, match=r"y has shape \(60, 3\)"):
+        model.score(X, Y)
+
+
+def test_quantiles_stop_early_by_their_score():
+    seen = []
+
+    class Recorder(fn.Callback):
+        def epoch_end(self, net, epoch, metrics):
+            seen.append(metrics["val_d2"])
+
+    model = MLPRegressor(
+        QUANTILES, (5,), early_stopping=True, random_state=0, callbacks=[Recorder()],
+        learning_rate_init=0.02, n_iter_no_change=5,
+    )  # fmt: skip
+    model.fit(X[:40], Y[:40, 0], X_val=X[40:], y_val=Y[40:, 0])
+    assert seen == model.validation_scores_
+    assert model.best_validation_score_ == max(seen)
+    assert model.score(X[40:], Y[40:, 0]) == pytest.approx(max(seen), rel=1e-12)
+    model.set_params(callbacks=None).fit(X, Y[:, 0])  # a share held out
+    # a callback that stops early looks for the largest
+    stopping = fn.EarlyStopping("val_d2", patience=2)
+    model.set_params(callbacks=[stopping], early_stopping=False, max_iter=30)
+    model.fit(X[:40], Y[:40, 0], X_val=X[40:], y_val=Y[40:, 0])
+    assert model.score(X[40:], Y[40:, 0]) == pytest.approx(max(model.validation_scores_), rel=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lm"])
+def test_shares_are_predicted_as_shares(solver):
+    share = 1 / (1 + np.exp(-2 * SIGNAL[:, 0]))
+    model = MLPRegressor(
+        fn.BinaryCrossEntropy(), (), solver=solver, max_iter=2000, alpha=0, random_state=0,
+        learning_rate_init=0.02, tol=1e-9,
+    )  # fmt: skip
+    predicted = model.fit(X, share).predict(X)
+    assert model.out_activation_ == "logistic"
+    np.testing.assert_allclose(predicted, share, atol=1e-3)
+    assert model.score(X, share) == pytest.approx(1, abs=1e-4)
+    logits = model.to_network().predict(X)[:, 0]
+    np.testing.assert_allclose(predicted, 1 / (1 + np.exp(-logits)), rtol=1e-12)
+    slope = (predicted * (1 - predicted))[:, np.newaxis] * model.coefs_[0].T
+    np.testing.assert_allclose(model.jacobian(X), slope, rtol=1e-9)
+    again = MLPRegressor.from_network(model.to_network(), loss=fn.BinaryCrossEntropy())
+    np.testing.assert_array_equal(again.predict(X), predicted)
+
+
+@pytest.mark.parametrize("loss", [fn.SoftmaxCrossEntropy(), fn.NegativeLogLikelihood()])
+def test_a_regressor_refuses_losses_of_classes(loss):
+    with pytest.raises(ValueError, match="loss is .*, for classes; MLPRegressor wants a loss of"):
+        MLPRegressor(loss).fit(X, Y)
 
 
 def test_losses_of_classes():
