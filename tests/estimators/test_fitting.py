@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, r2_score
 import fastnn as fn
 from fastnn import _core
 from fastnn.sklearn import MLPClassifier, MLPRegressor
+from fastnn.sklearn.full_batch import PenalisedLoss
 from fastnn.sklearn.splitting import stratified_split
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -126,6 +127,56 @@ def test_divergence_is_an_error_that_leaves_finite_parameters():
     with pytest.raises(ValueError, match="training diverged in iteration"):
         model.fit(1e3 * X, Y)
     assert all(np.isfinite(w).all() for w in model.coefs_)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", ["lbfgs", "lm", "adam", "sgd"])
+def test_data_that_overflow_are_an_error_that_leaves_finite_parameters(solver, dtype):
+    model = MLPRegressor(hidden_layer_sizes=(5,), solver=solver, max_iter=5, random_state=0)
+    with np.errstate(all="raise"):
+        huge = X.astype(dtype) * dtype(np.finfo(dtype).max / 10)
+    with pytest.raises(ValueError, match="training diverged in iteration 1: the loss or a"):
+        model.fit(huge, Y)
+    assert all(np.isfinite(w).all() for w in model.coefs_ + model.intercepts_)
+    # parameters from before stay
+    model.set_params(warm_start=True).fit(X.astype(dtype), Y)
+    before = model.to_network().params
+    with pytest.raises(ValueError, match="training diverged in iteration 1"):
+        model.fit(huge, Y)
+    np.testing.assert_array_equal(model.to_network().params, before)
+    if dtype is np.float64:  # losses are summed in double precision
+        with pytest.raises(ValueError, match="training diverged in iteration 1"):
+            model.fit(X, huge)
+        np.testing.assert_array_equal(model.to_network().params, before)
+
+
+def test_curvature_that_overflows_is_an_error():
+    layer = fn.Linear(3, 1)
+    layer.weight = np.zeros((1, 3))
+    model = MLPRegressor(network=[layer], solver="lm")
+    with pytest.raises(ValueError, match="training diverged in iteration 1"):
+        model.fit(1e160 * X, Y[:, 0])  # loss and gradient are finite
+
+
+@pytest.mark.parametrize("nothing", [np.nan, np.inf])
+def test_lbfgs_that_meets_no_number_midway_keeps_its_last_iterate(nothing, monkeypatch):
+    """A loss that is finite for the evaluations of three iterations, and then nowhere."""
+    evaluations, most = [], np.inf
+    value_and_grad = PenalisedLoss.value_and_grad
+
+    def limited(self, params):
+        evaluations.append(params)
+        value, gradient = value_and_grad(self, params)
+        return (value if len(evaluations) <= most else nothing), gradient
+
+    monkeypatch.setattr(PenalisedLoss, "value_and_grad", limited)
+    model = MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", random_state=0)
+    expected = clone(model).set_params(max_iter=3).fit(X, Y)
+    most = len(evaluations)
+    evaluations.clear()
+    with pytest.raises(ValueError, match="training diverged in iteration 4: the loss or a deriv"):
+        model.fit(X, Y)
+    np.testing.assert_array_equal(model.to_network().params, expected.to_network().params)
 
 
 def test_divergence_under_early_stopping_leaves_the_best():
