@@ -13,7 +13,8 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastnn import _core
+from fastnn import _checks, _core
+from fastnn.callbacks import Callback
 from fastnn.layers import Layer
 from fastnn.network import Network
 from fastnn.sklearn import networks
@@ -79,6 +80,7 @@ class BaseMLP(Inspection, StochasticFit, ABC):
 
     @coefs_.setter
     def coefs_(self, value: Any) -> None:
+        check_is_fitted(self)
         self.coefs_[:] = value
 
     @property
@@ -89,6 +91,7 @@ class BaseMLP(Inspection, StochasticFit, ABC):
 
     @intercepts_.setter
     def intercepts_(self, value: Any) -> None:
+        check_is_fitted(self)
         self.intercepts_[:] = value
 
     def __sklearn_tags__(self) -> Any:
@@ -113,7 +116,7 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         sample_weight : array_like (n_samples,), optional
         X_val, y_val, sample_weight_val : array_like, optional
             Held-out samples, scored after each epoch; with `early_stopping` in place of a share of
-            the training data. For solvers "sgd" and "adam".
+            the training data. For solvers "sgd" and "adam"; others refuse them.
 
         Returns
         -------
@@ -122,7 +125,8 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         Raises
         ------
         ValueError
-            If the data do not fit, or training diverged.
+            If the data do not fit, or training diverged; or with `warm_start`, if parameters that
+            make the network are not those of the last fit.
         """
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; one of them is None")
@@ -153,17 +157,29 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         validation: Any = None,
     ) -> Any:  # fmt: skip
         hidden = networks.hidden_widths(self.hidden_layer_sizes)
+        _checks.sequence_of(self.callbacks or (), "callbacks", Callback)
+        self._demand_stochastic(
+            dropout=self.dropout, callbacks=self.callbacks, X_val=validation is not None
+        )
         first_pass = not hasattr(self, "_fitted") or not (self.warm_start or incremental)
+        if not first_pass:
+            self._demand_architecture()
         X, y = self._validate_data(X, y, incremental, first_pass)
         x = self._dense(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         sample_weight = self._balanced(sample_weight, y)
         if sample_weight is not None:
-            sample_weight = np.require(sample_weight, x.dtype, ["C", "A"])
+            sample_weight = _checks.real_array(sample_weight, "sample_weight", x.dtype)
             demand_weight(sample_weight)
         objective = self._objective(y, sample_weight)
         target = self._target(objective, y, x.dtype)
+        if validation is not None:
+            n_out = self._n_units(objective, y)
+            try:
+                validation = self._checked_validation(objective, n_out, x.dtype, *validation)
+            except ValueError as error:
+                raise ValueError(f"X_val, y_val or sample_weight_val: {error}") from error
         random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize(x, self._n_units(objective, y), hidden, objective, random_state)
@@ -174,13 +190,6 @@ class BaseMLP(Inspection, StochasticFit, ABC):
                 f"y and loss ask for {found[0]} outputs and {found[1]!r} after them; the network "
                 f"of the last fit has {network.out_features} and {self.out_activation_!r}"
             )
-        if validation is not None:
-            weight = validation[2]
-            validation = self._check_validation(*validation[:2])
-            if weight is not None:
-                weight = _check_sample_weight(weight, validation[0], ensure_non_negative=True)
-                demand_weight(weight)
-            validation = (*validation, weight)
         if self.solver in STOCHASTIC:
             self._fit_stochastic(
                 x, y, target, sample_weight, objective, random_state, incremental, validation
@@ -194,6 +203,44 @@ class BaseMLP(Inspection, StochasticFit, ABC):
             raise ValueError("training diverged: parameters are no longer finite")
         self._finish(objective, x, target, sample_weight)
         return self
+
+    def _demand_stochastic(self, **given: Any) -> None:
+        """Raise if anything is given that only "sgd" and "adam" heed."""
+        for name, value in given.items():
+            if value and self.solver not in STOCHASTIC:
+                raise ValueError(
+                    f"{name} is for solvers 'sgd' and 'adam'; solver is {self.solver!r}"
+                )
+
+    def _architecture(self) -> dict[str, Any]:
+        """Return the parameters that a network is made by."""
+        if self.network is not None:
+            return {"network": self.network}
+        hidden = networks.hidden_widths(self.hidden_layer_sizes)
+        return {
+            "hidden_layer_sizes": hidden, "activation": self.activation, "dropout": self.dropout,
+        }  # fmt: skip
+
+    def _demand_architecture(self) -> None:
+        """Raise if the network that training is to go on with was made by other parameters."""
+        now = self._architecture()
+        for name in now | self._made_by:
+            if now.get(name) != self._made_by.get(name):
+                raise ValueError(
+                    f"{name} is {now.get(name)}; the network of the last fit, with which "
+                    f"warm_start and partial_fit go on, was made by {self._made_by.get(name)}"
+                )
+
+    def _checked_validation(
+        self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any,
+        sample_weight: Any,
+    ) -> tuple[Array, Array, "Array | None"]:  # fmt: skip
+        """Check held-out samples, for a network of so many outputs."""
+        X, y = self._check_validation(objective, n_out, dtype, X, y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            demand_weight(sample_weight)
+        return X, y, sample_weight
 
     def _finish(
         self, objective: Objective, x: Array, target: Array, sample_weight: "Array | None"
@@ -214,7 +261,6 @@ class BaseMLP(Inspection, StochasticFit, ABC):
     def _initialize(
         self, x: Array, n_out: int, hidden: list[int], objective: Objective, random_state: Any
     ) -> None:
-        self.out_activation_ = objective.out_activation
         n_in = x.shape[1]
         if self.network is None:
             widths = [n_in, *hidden, n_out]
@@ -223,6 +269,8 @@ class BaseMLP(Inspection, StochasticFit, ABC):
             )
         else:
             network = networks.custom(self.network, n_in, n_out, x.dtype, random_state)
+        self._demand_stochastic(Dropout=network._model.plan.has_dropout)
+        self.out_activation_ = objective.out_activation
         self._adopt(network)
         self._forget_progress()
 
@@ -235,6 +283,7 @@ class BaseMLP(Inspection, StochasticFit, ABC):
 
     def _adopt(self, network: Network) -> None:
         self._fitted = FittedNetwork(network, self.out_activation_)
+        self._made_by = self._architecture()
         self.n_layers_ = len(self._fitted.linear_layers) + 1
         self.n_outputs_ = network.out_features
 

@@ -286,11 +286,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
         return stratified_split(len(y), self.validation_fraction, None, random_state)
 
-    def _check_validation(self, X: Any, y: Any) -> tuple[Array, Array]:
+    def _check_validation(
+        self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any
+    ) -> tuple[Array, Array]:
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
-            dtype=self._fitted.network.dtype, reset=False,
+            dtype=dtype, reset=False,
         )  # fmt: skip
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        objective.loss.check_target(y, (len(y), n_out), dtype, "y_val")
         return self._dense(X), y
 
     def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:

@@ -41,6 +41,13 @@ def test_a_network_comes_back_with_its_loss():
     again.partial_fit(X, SIGNAL > 0)
 
 
+def test_classes_that_a_network_cannot_name_stay_behind():
+    labels = MLPClassifier((4,), max_iter=2).fit(X, SIGNAL > 0).to_network()
+    assert labels.class_labels is None  # the largest output is not the one that is right
+    days = np.array(["2020-01-01", "2021-01-01"], "M8[D]")[(SIGNAL[:, 0] > 0).astype(int)]
+    assert MLPClassifier((4,), max_iter=2).fit(X, days).to_network().class_labels is None
+
+
 def test_a_network_taken_over_is_trained_further(classifier):
     again = MLPClassifier.from_network(classifier.to_network(), max_iter=1, shuffle=False)
     before = again.coefs_[0].copy()
