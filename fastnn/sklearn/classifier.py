@@ -61,12 +61,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     verbose : bool
         Whether to print what each iteration measured.
     warm_start : bool
-        Whether `fit` begins with what the last one found.
+        Whether `fit` begins with what the last one found, for which what makes the network
+        (`hidden_layer_sizes`, `activation`, `dropout`, `network`) must be the same.
     momentum, nesterovs_momentum : float, bool
         Of "sgd".
     early_stopping : bool
-        Whether to score held-out samples after each epoch, end by their score, and restore the
-        parameters of the best.
+        Whether "adam" and "sgd" score held-out samples after each epoch, end by their score, and
+        restore the parameters of the best; "lbfgs" and "lm" pass it over, as scikit-learn does.
     validation_fraction : float
         Share of the samples that is then held out, of each class alike.
     beta_1, beta_2, epsilon : float
