@@ -94,6 +94,9 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         check_is_fitted(self)
         self.intercepts_[:] = value
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_fitted" in self.__dict__  # other attributes a fit that failed may have left
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

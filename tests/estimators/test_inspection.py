@@ -85,6 +85,17 @@ def test_coefs_and_intercepts_are_views_that_can_be_written(classifier):
     assert type(pickle.loads(pickle.dumps(model.coefs_))) is list
 
 
+def test_a_fit_that_was_refused_is_none():
+    model = MLPClassifier((4,))
+    with pytest.raises(ValueError, match="activation has 1 elements"):
+        model.set_params(activation=["tanh"], hidden_layer_sizes=(4, 3)).fit(X, LABELS)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    with pytest.raises(NotFittedError):
+        model.coefs_ = [np.ones((3, 3))]
+    assert not hasattr(model, "coefs_")
+
+
 def test_before_fit_there_is_nothing():
     model = MLPClassifier()
     assert not hasattr(model, "coefs_")
