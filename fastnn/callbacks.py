@@ -10,7 +10,7 @@ from fastnn import _checks
 
 Array = NDArray[Any]
 
-LARGER_IS_BETTER = ("accuracy", "r2", "log_evidence")
+LARGER_IS_BETTER = ("accuracy", "r2", "d2", "log_evidence")
 
 
 class Callback:
@@ -56,8 +56,8 @@ class EarlyStopping(Callback):
     min_delta : float
         By how much a figure must be better than the best to count as an improvement.
     mode : {"auto", "min", "max"}
-        Whether smaller or larger is better; by default larger for accuracy, R² and the evidence,
-        else smaller.
+        Whether smaller or larger is better; by default larger for accuracy, R², D² and the
+        evidence, else smaller.
     restore_best : bool
         Whether the network ends with the parameters of its best epoch, also when the epochs run out
         before the patience.

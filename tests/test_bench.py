@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 BENCHES = [
     "step", "xor", "tanh", "threads", "predict", "jacobian", "gram", "kernels", "elementwise",
     "accuracy", "fit_many", "uci", "mnist", "startup", "features", "out_of_core",
-    "sklearn_estimators",
+    "sklearn_estimators", "coverage",
 ]  # fmt: skip
 # What takes a while to import or compile is for those who run the benches in earnest.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
@@ -34,7 +34,7 @@ def test_the_list_names_every_bench():
 
 @pytest.mark.parametrize("name", BENCHES)
 def test_a_bench_runs(name, tmp_path, request):
-    if name in ("uci", "mnist"):
+    if name in ("uci", "mnist", "coverage"):
         request.getfixturevalue("shared_data")  # skips where it is missing
     ran = bench(name, "--quick", "--peers", LIGHT_PEERS, "--json", str(tmp_path / "results.json"))
     assert ran.returncode == 0, ran.stderr

@@ -1,30 +1,29 @@
 """What the two estimators share: parameters, fitting, and the fitted attributes."""
 
-import warnings
 from abc import ABC
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastnn import _core
+from fastnn import _checks, _core
+from fastnn.callbacks import Callback
 from fastnn.layers import Layer
 from fastnn.network import Network
 from fastnn.sklearn import networks
-from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt, warn
+from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt
 from fastnn.sklearn.inspection import Inspection
 from fastnn.sklearn.networks import FittedNetwork, ParameterList
 from fastnn.sklearn.objectives import Objective
-from fastnn.sklearn.stochastic import LEAST_RATE, Epochs, StochasticOptimizer
+from fastnn.sklearn.splitting import demand_weight
+from fastnn.sklearn.stochastic_fit import StochasticFit
 
 Array = NDArray[Any]
 
@@ -37,16 +36,8 @@ def _stochastic(estimator: Any) -> bool:
     return True
 
 
-def demand_weight(sample_weight: Array) -> None:
-    """Raise if no sample of those to train on, or to score, has a weight."""
-    if not sample_weight.any():
-        raise ValueError("sample_weight, times class_weight, is 0 for all samples")
-
-
-class BaseMLP(Inspection, BaseEstimator, ABC):
+class BaseMLP(Inspection, StochasticFit, ABC):
     """What the estimators share; use one of its subclasses."""
-
-    _score_name: ClassVar[str]  # of what callbacks see of the validation
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -89,6 +80,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
 
     @coefs_.setter
     def coefs_(self, value: Any) -> None:
+        check_is_fitted(self)
         self.coefs_[:] = value
 
     @property
@@ -99,7 +91,11 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
 
     @intercepts_.setter
     def intercepts_(self, value: Any) -> None:
+        check_is_fitted(self)
         self.intercepts_[:] = value
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_fitted" in self.__dict__  # other attributes a fit that failed may have left
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -123,7 +119,7 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         sample_weight : array_like (n_samples,), optional
         X_val, y_val, sample_weight_val : array_like, optional
             Held-out samples, scored after each epoch; with `early_stopping` in place of a share of
-            the training data. For solvers "sgd" and "adam".
+            the training data. For solvers "sgd" and "adam"; others refuse them.
 
         Returns
         -------
@@ -132,7 +128,8 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            If the data do not fit, or training diverged.
+            If the data do not fit, or training diverged; or with `warm_start`, if parameters that
+            make the network are not those of the last fit.
         """
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; one of them is None")
@@ -163,17 +160,29 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         validation: Any = None,
     ) -> Any:  # fmt: skip
         hidden = networks.hidden_widths(self.hidden_layer_sizes)
+        _checks.sequence_of(self.callbacks or (), "callbacks", Callback)
+        self._demand_stochastic(
+            dropout=self.dropout, callbacks=self.callbacks, X_val=validation is not None
+        )
         first_pass = not hasattr(self, "_fitted") or not (self.warm_start or incremental)
+        if not first_pass:
+            self._demand_architecture()
         X, y = self._validate_data(X, y, incremental, first_pass)
         x = self._dense(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         sample_weight = self._balanced(sample_weight, y)
         if sample_weight is not None:
-            sample_weight = np.require(sample_weight, x.dtype, ["C", "A"])
+            sample_weight = _checks.real_array(sample_weight, "sample_weight", x.dtype)
             demand_weight(sample_weight)
         objective = self._objective(y, sample_weight)
         target = self._target(objective, y, x.dtype)
+        if validation is not None:
+            n_out = self._n_units(objective, y)
+            try:
+                validation = self._checked_validation(objective, n_out, x.dtype, *validation)
+            except ValueError as error:
+                raise ValueError(f"X_val, y_val or sample_weight_val: {error}") from error
         random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize(x, self._n_units(objective, y), hidden, objective, random_state)
@@ -184,13 +193,6 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
                 f"y and loss ask for {found[0]} outputs and {found[1]!r} after them; the network "
                 f"of the last fit has {network.out_features} and {self.out_activation_!r}"
             )
-        if validation is not None:
-            weight = validation[2]
-            validation = self._check_validation(*validation[:2])
-            if weight is not None:
-                weight = _check_sample_weight(weight, validation[0], ensure_non_negative=True)
-                demand_weight(weight)
-            validation = (*validation, weight)
         if self.solver in STOCHASTIC:
             self._fit_stochastic(
                 x, y, target, sample_weight, objective, random_state, incremental, validation
@@ -204,6 +206,44 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             raise ValueError("training diverged: parameters are no longer finite")
         self._finish(objective, x, target, sample_weight)
         return self
+
+    def _demand_stochastic(self, **given: Any) -> None:
+        """Raise if anything is given that only "sgd" and "adam" heed."""
+        for name, value in given.items():
+            if value and self.solver not in STOCHASTIC:
+                raise ValueError(
+                    f"{name} is for solvers 'sgd' and 'adam'; solver is {self.solver!r}"
+                )
+
+    def _architecture(self) -> dict[str, Any]:
+        """Return the parameters that a network is made by."""
+        if self.network is not None:
+            return {"network": self.network}
+        hidden = networks.hidden_widths(self.hidden_layer_sizes)
+        return {
+            "hidden_layer_sizes": hidden, "activation": self.activation, "dropout": self.dropout,
+        }  # fmt: skip
+
+    def _demand_architecture(self) -> None:
+        """Raise if the network that training is to go on with was made by other parameters."""
+        now = self._architecture()
+        for name in now | self._made_by:
+            if now.get(name) != self._made_by.get(name):
+                raise ValueError(
+                    f"{name} is {now.get(name)}; the network of the last fit, with which "
+                    f"warm_start and partial_fit go on, was made by {self._made_by.get(name)}"
+                )
+
+    def _checked_validation(
+        self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any,
+        sample_weight: Any,
+    ) -> tuple[Array, Array, "Array | None"]:  # fmt: skip
+        """Check held-out samples, for a network of so many outputs."""
+        X, y = self._check_validation(objective, n_out, dtype, X, y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            demand_weight(sample_weight)
+        return X, y, sample_weight
 
     def _finish(
         self, objective: Objective, x: Array, target: Array, sample_weight: "Array | None"
@@ -224,7 +264,6 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
     def _initialize(
         self, x: Array, n_out: int, hidden: list[int], objective: Objective, random_state: Any
     ) -> None:
-        self.out_activation_ = objective.out_activation
         n_in = x.shape[1]
         if self.network is None:
             widths = [n_in, *hidden, n_out]
@@ -233,6 +272,8 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
             )
         else:
             network = networks.custom(self.network, n_in, n_out, x.dtype, random_state)
+        self._demand_stochastic(Dropout=network._model.plan.has_dropout)
+        self.out_activation_ = objective.out_activation
         self._adopt(network)
         self._forget_progress()
 
@@ -243,170 +284,11 @@ class BaseMLP(Inspection, BaseEstimator, ABC):
         if self.solver in STOCHASTIC:
             self._begin_curves()
 
-    def _begin_curves(self) -> None:
-        self.loss_curve_: list[float] = []
-        self._no_improvement_count = 0
-        scored = self.early_stopping
-        self.validation_scores_: Any = [] if scored else None
-        self.best_validation_score_: Any = -np.inf if scored else None
-        self.best_loss_: Any = None if scored else np.inf
-
-    def _begin_comparing(self) -> None:
-        """Have what epochs are compared by, when early_stopping has changed between fits."""
-        if self.early_stopping and self.best_validation_score_ is None:
-            self.best_validation_score_ = -np.inf
-            self._best = self._fitted.snapshot()
-            self._no_improvement_count = 0
-        elif not self.early_stopping and self.best_loss_ is None:
-            self.best_loss_ = np.inf
-            self._no_improvement_count = 0
-
     def _adopt(self, network: Network) -> None:
         self._fitted = FittedNetwork(network, self.out_activation_)
+        self._made_by = self._architecture()
         self.n_layers_ = len(self._fitted.linear_layers) + 1
         self.n_outputs_ = network.out_features
-
-    def _batch_size(self, n_samples: int) -> int:
-        if self.batch_size == "auto":
-            return min(200, n_samples)
-        if self.batch_size > n_samples:
-            warnings.warn(
-                f"Got `batch_size` {self.batch_size}, larger than the sample size; all "
-                f"{n_samples} samples make a batch",
-                stacklevel=2,
-            )
-        return min(int(self.batch_size), n_samples)
-
-    def _fit_stochastic(
-        self, x: Array, y: Array, target: Array, sample_weight: "Array | None",
-        objective: Objective, random_state: Any, incremental: bool, validation: Any,
-    ) -> None:  # fmt: skip
-        network = self._fitted.network
-        if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = StochasticOptimizer.of(self, network)
-        if not hasattr(self, "_no_improvement_count"):  # another solver has fitted so far
-            self._begin_curves()
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        self._begin_comparing()
-        if self.early_stopping and validation is None:
-            train, held_out = self._split(y, random_state)
-            weight = None
-            if sample_weight is not None:
-                weight, sample_weight = sample_weight[held_out], sample_weight[train]
-                demand_weight(weight)
-                demand_weight(sample_weight)
-            validation = x[held_out], y[held_out], weight
-            x, target = x[train], target[train]
-        epochs = Epochs(
-            network, objective, self._optimizer, x, target, sample_weight,
-            self._batch_size(len(x)), self.alpha, self._n_threads(), random_state,
-        )  # fmt: skip
-        network._refuse_batches_of_one(len(x), epochs.batch_size)
-        order = np.arange(len(x)) if self.shuffle else None
-        self.n_iter_ = 0
-        for callback in self.callbacks or ():
-            callback.fit_begin(network)
-        with self._interruptible():
-            while self.n_iter_ < (1 if incremental else self.max_iter):
-                for callback in self.callbacks or ():
-                    callback.epoch_begin(network, self.n_iter_)
-                if order is not None:
-                    random_state.shuffle(order)  # on top of the last epoch's
-                self._end_epoch(epochs.run(order), len(x), validation)
-                if not np.isfinite(self.loss_) or self._stopped_by_callbacks() or self._stops():
-                    break
-            else:
-                if not incremental:
-                    warn(
-                        f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
-                        f"before it converged; a larger max_iter or learning rate may help"
-                    )
-        for callback in self.callbacks or ():
-            callback.fit_end(network)
-        diverged = self.n_iter_ and not np.isfinite(self.loss_)
-        if self.early_stopping:
-            self._fitted.restore(self._best)
-        if diverged and self.early_stopping and self.best_validation_score_ > -np.inf:
-            warn(
-                f"training diverged in iteration {self.n_iter_}; the parameters of the best "
-                f"validation score remain"
-            )
-        elif diverged:
-            raise ValueError(
-                f"training diverged in iteration {self.n_iter_}: the loss or a parameter is no "
-                f"longer finite, and those of the iteration before remain. Scaled features or a "
-                f"smaller learning_rate_init usually help"
-            )
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        try:
-            yield
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=2)
-
-    def _end_epoch(self, loss: float, n_samples: int, validation: Any) -> None:
-        self.loss_ = loss
-        self.n_iter_ += 1
-        self.t_ += n_samples
-        self.loss_curve_.append(loss)
-        if self.verbose:
-            print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
-        if validation is not None:
-            self._score_validation(*validation)
-        if self.early_stopping:
-            score, best = self.validation_scores_[-1], self.best_validation_score_
-            no_better = score < best + self.tol
-            if score > best:
-                self.best_validation_score_ = score
-                self._best = self._fitted.snapshot()
-        else:
-            no_better = loss > self.best_loss_ - self.tol
-            self.best_loss_ = min(loss, self.best_loss_)
-        self._no_improvement_count = self._no_improvement_count + 1 if no_better else 0
-        self._optimizer.end_epoch(self.t_)
-
-    def _score_validation(self, x: Array, y: Array, sample_weight: "Array | None") -> None:
-        score = float("nan")
-        if np.isfinite(self.loss_):
-            score = self._validation_score(self._activated(x), y, sample_weight)
-        if self.validation_scores_ is None:
-            self.validation_scores_ = []
-        self.validation_scores_.append(score)
-        if self.verbose:
-            print(f"Validation score: {score:f}")
-
-    def _stopped_by_callbacks(self) -> bool:
-        metrics = {"loss": self.loss_}
-        if self.validation_scores_:
-            metrics[f"val_{self._score_name}"] = self.validation_scores_[-1]
-        ended = [
-            callback.epoch_end(self._fitted.network, self.n_iter_ - 1, dict(metrics))
-            for callback in self.callbacks or ()
-        ]
-        return any(ended)
-
-    def _stops(self) -> bool:
-        """Whether training is over for lack of improvement; lowers an adaptive learning rate."""
-        if self._no_improvement_count <= self.n_iter_no_change:
-            return False
-        what = "Validation score" if self.early_stopping else "Training loss"
-        message = (
-            f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
-            f"consecutive epochs."
-        )
-        stops, then = True, "Stopping."
-        if self._optimizer.schedule == "adaptive":
-            if self._optimizer.learning_rate <= LEAST_RATE:
-                then = "Learning rate too small. Stopping."
-            else:
-                self._optimizer.change_rate(self._optimizer.learning_rate / 5)
-                self._no_improvement_count = 0
-                stops, then = False, f"Setting learning rate to {self._optimizer.learning_rate:f}"
-        if self.verbose:
-            print(message, then)
-        return stops
 
     # ------------------------------------------------------------------ predicting
 

@@ -61,12 +61,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     verbose : bool
         Whether to print what each iteration measured.
     warm_start : bool
-        Whether `fit` begins with what the last one found.
+        Whether `fit` begins with what the last one found, for which what makes the network
+        (`hidden_layer_sizes`, `activation`, `dropout`, `network`) must be the same.
     momentum, nesterovs_momentum : float, bool
         Of "sgd".
     early_stopping : bool
-        Whether to score held-out samples after each epoch, end by their score, and restore the
-        parameters of the best.
+        Whether "adam" and "sgd" score held-out samples after each epoch, end by their score, and
+        restore the parameters of the best; "lbfgs" and "lm" pass it over, as scikit-learn does.
     validation_fraction : float
         Share of the samples that is then held out, of each class alike.
     beta_1, beta_2, epsilon : float
@@ -111,8 +112,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     feature_names_in_ : ndarray of str, where X had names
     classes_ : ndarray (n_classes,)
     """
-
-    _score_name = "accuracy"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
@@ -264,8 +263,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _check_classes(self, y: Any, all_wanted: bool) -> None:
         several = type_of_target(y).startswith("multilabel")
-        if several and not self._label_binarizer.y_type_.startswith("multilabel"):
-            raise ValueError("y has several labels of a sample; the last fit had one class of each")
+        counts = "one class of each sample", "several labels of a sample"
+        if several != self._label_binarizer.y_type_.startswith("multilabel"):
+            raise ValueError(f"y has {counts[several]}; the classes have {counts[not several]}")
+        if several and y.shape[1] != len(self.classes_):
+            raise ValueError(f"y has {y.shape[1]} labels; {len(self.classes_)} are wanted")
         found = unique_labels(y)
         unknown = np.setdiff1d(found, self.classes_)
         if all_wanted and (len(unknown) or len(found) != len(self.classes_)):
@@ -302,8 +304,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return sample_weight
         named = y if y.ndim == 2 else self.classes_[y]
         weight = compute_sample_weight(self.class_weight, named)
-        if (weight < 0).any():
-            raise ValueError(f"class_weight is {self.class_weight}; no weight may be negative")
+        if not (np.isfinite(weight).all() and (weight >= 0).all()):
+            raise ValueError(
+                f"class_weight is {self.class_weight}; no weight may be negative, infinite or NaN"
+            )
         return weight if sample_weight is None else weight * sample_weight
 
     def _shaped_jacobian(self, jacobian: Array) -> Array:
@@ -314,7 +318,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def to_network(self) -> Network:  # noqa: D102  (as in the base)
         network = super().to_network()
         labels = self.classes_.tolist()
-        if len(labels) == max(network.out_features, 2):
+        several = self._label_binarizer.y_type_.startswith("multilabel")
+        named = all(isinstance(label, str | int | float) for label in labels)
+        if named and not several and len(labels) == max(network.out_features, 2):
             network.class_labels = labels
         return network
 
@@ -327,8 +333,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         network : Network
-            A copy is taken. Its outputs are logits: one for two classes, or one for each class; or,
-            with a `loss` of BinaryCrossEntropy and several outputs, one for each label.
+            A copy is taken. Its outputs are logits: one for two classes, or one for each class. For
+            several labels of a sample, one for each, say `loss=BinaryCrossEntropy()`: nothing in a
+            network tells labels from classes.
         classes : array_like (n_classes,), optional
             In increasing order; by default the network's `class_labels`, or 0, 1, ….
         **parameters
@@ -368,13 +375,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         labels = y if y.ndim == 1 else None
         return stratified_split(len(y), self.validation_fraction, labels, random_state)
 
-    def _check_validation(self, X: Any, y: Any) -> tuple[Array, Array]:
+    def _check_validation(
+        self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any
+    ) -> tuple[Array, Array]:
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=False,
-            dtype=self._fitted.network.dtype,
+            dtype=dtype,
         )  # fmt: skip
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         self._check_classes(y, False)
         return self._dense(X), self._encode(y)
+
+    @property
+    def _score_name(self) -> str:
+        return "accuracy"
 
     def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:
         """Return the share of samples whose class, or all of whose labels, are right."""

@@ -10,6 +10,8 @@ diagonal, 0 for biases. The damping μ follows the gain ratio (Nielsen 1999).
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,21 +96,40 @@ def weight_mask(network: Network) -> NDArray[np.bool_]:
 
 
 def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
-    """Minimise by SciPy's L-BFGS-B, in float64 whatever the network's dtype."""
+    """Minimise by SciPy's L-BFGS-B, in float64 whatever the network's dtype.
+
+    Raises
+    ------
+    ValueError
+        If it diverged; the network keeps the last finite parameters.
+    """
     network = function.network
     options = {
         "maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol,
     }  # fmt: skip
 
+    reached = network.params.astype(np.float64)
+    estimator.n_iter_ = 0
+
+    def value_and_grad(params: Array) -> tuple[float, Array]:
+        value, gradient = function.value_and_grad(params)
+        if not finite(value, gradient):  # SciPy may take it for a minimum, or wander off
+            network.params[...] = reached
+            estimator.loss_ = value
+            raise diverged(estimator.n_iter_ + 1)
+        return value, gradient
+
     def report(intermediate_result: Any) -> None:
+        reached[...] = intermediate_result.x
+        estimator.n_iter_ += 1
         if estimator.verbose:
             print(f"Loss = {intermediate_result.fun:.8f}")
 
-    start = network.params.astype(np.float64)
-    found = scipy.optimize.minimize(
-        function.value_and_grad, start, method="L-BFGS-B", jac=True, options=options,
-        callback=report,
-    )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):  # a step may be too long for any number
+        found = scipy.optimize.minimize(
+            value_and_grad, reached.copy(), method="L-BFGS-B", jac=True, options=options,
+            callback=report,
+        )  # fmt: skip
     network.params[...] = found.x
     estimator.n_iter_ = min(int(found.nit), estimator.max_iter)
     estimator.loss_ = float(found.fun)
@@ -119,17 +140,28 @@ def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
 
 
 def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
-    """Minimise until the gradient's largest entry is at most `tol`, or no step lowers F."""
+    """Minimise until the gradient's largest entry is at most `tol`, or no step lowers F.
+
+    Raises
+    ------
+    ValueError
+        If it diverged; the network keeps the last finite parameters.
+    """
     network = function.network
     estimator.loss_curve_ = []
     params = network.params.astype(np.float64)
-    value, gradient = function.value_and_grad(params)
     damping, growth = 0.0, 2.0
     converged = False
     estimator.n_iter_ = 0
-    with estimator._interruptible():
+    with interruptible(), np.errstate(over="ignore", invalid="ignore"):
+        value, gradient = function.value_and_grad(params)
+        estimator.loss_ = value
+        if not finite(value, gradient):
+            raise diverged(1)
         while not converged and estimator.n_iter_ < estimator.max_iter:
             matrix = function.matrix()
+            if not finite(MOST_DAMPING * np.abs(matrix).max(initial=0)):
+                raise diverged(estimator.n_iter_ + 1)
             largest = float(matrix.diagonal().max()) or 1.0
             damping = damping or FIRST_DAMPING * largest
             gain = 0.0
@@ -138,7 +170,7 @@ def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
                 # the network's dtype rounds the step
                 trial = (params + step).astype(network.dtype).astype(np.float64)
                 trial_value, trial_gradient = function.value_and_grad(trial)
-                gain = value - trial_value if np.isfinite(trial_value) else 0.0
+                gain = value - trial_value if finite(trial_value, trial_gradient) else 0.0
                 if gain <= 0:
                     damping, growth = damping * growth, 2 * growth
             if gain > 0:
@@ -152,8 +184,8 @@ def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
             if estimator.verbose:
                 print(f"Iteration {estimator.n_iter_}, loss = {value:.8f}")
             converged = gain <= 0 or np.abs(gradient).max(initial=0) <= estimator.tol
+            estimator.loss_ = value
     network.params[...] = params
-    estimator.loss_ = value
     if not converged and estimator.n_iter_ == estimator.max_iter:
         warn(f"lm failed to converge after {estimator.n_iter_} iteration(s); a larger max_iter or "
              f"scaled features may help")  # fmt: skip
@@ -170,6 +202,28 @@ def damped_solution(matrix: Array, damping: float, right: Array) -> Array:
             damping *= 10
 
 
+def finite(*values: Any) -> bool:
+    """Return whether all numbers of all of these are finite."""
+    return all(bool(np.isfinite(value).all()) for value in values)
+
+
+def diverged(iteration: int) -> ValueError:
+    """Return the error of a solver that has met numbers beyond its range."""
+    return ValueError(
+        f"training diverged in iteration {iteration}: the loss or a derivative of it is no longer "
+        f"finite, and the parameters of the iteration before remain. Scaled features usually help"
+    )
+
+
 def warn(message: str) -> None:
     """Warn of a solver that has not converged."""
     warnings.warn(message, ConvergenceWarning, stacklevel=2)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Take Ctrl-C for the end of training."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)

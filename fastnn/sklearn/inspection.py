@@ -72,8 +72,9 @@ class Inspection:
         Returns
         -------
         Network
-            Its outputs are raw: logits for a classifier, whose `class_labels` it knows where they
-            are numbers or text, logarithms for a regressor with the Poisson loss, else predictions.
+            Its outputs are raw: logits for a classifier, whose classes, if they are numbers or text
+            and a sample has one of them, are its `class_labels`; logarithms for a regressor with
+            the Poisson loss, logits with BinaryCrossEntropy, else predictions.
         """
         check_is_fitted(self)
         network = copy.deepcopy(self._fitted.network)

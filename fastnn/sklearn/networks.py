@@ -124,10 +124,15 @@ def hidden_widths(hidden_layer_sizes: Any) -> list[int]:
     """
     if not isinstance(hidden_layer_sizes, Iterable):
         hidden_layer_sizes = [hidden_layer_sizes]
-    widths = list(hidden_layer_sizes)
+    try:
+        widths = [operator.index(width) for width in hidden_layer_sizes]
+    except TypeError:
+        raise TypeError(
+            f"hidden_layer_sizes is {hidden_layer_sizes}; whole numbers are wanted"
+        ) from None
     if any(width <= 0 for width in widths):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
-    return [operator.index(width) for width in widths]
+    return widths
 
 
 def perceptron(
@@ -165,7 +170,11 @@ def custom(
     ------
     ValueError
         If its widths are not those of the data.
+    TypeError
+        If it is a Network.
     """
+    if isinstance(layers, Network):
+        raise TypeError("network is a Network; a list of layers is wanted, or `from_network`")
     if callable(layers):
         layers = layers(n_features, n_outputs)
     seed = int(random_state.randint(2**31))

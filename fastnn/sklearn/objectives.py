@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
+from sklearn.metrics import d2_pinball_score
 
 from fastnn.losses import (
     BinaryCrossEntropy,
@@ -67,6 +68,10 @@ def classification(loss: "str | Loss", target_type: str, n_outputs: int) -> Obje
 def regression(loss: "str | Loss", y: Array, sample_weight: "Array | None") -> Objective:
     """Return the objective for targets (n,) or (n, n_outputs)."""
     chosen = REGRESSION[loss]() if isinstance(loss, str) else loss
+    if chosen.takes_labels:
+        raise ValueError(f"loss is {chosen}, for classes; MLPRegressor wants a loss of numbers")
+    if isinstance(chosen, BinaryCrossEntropy):
+        return Objective(chosen, "logistic")
     if not isinstance(chosen, Poisson):
         return Objective(chosen, "identity")
     # half the deviance: y ln(y / ŷ) - y + ŷ
@@ -76,6 +81,23 @@ def regression(loss: "str | Loss", y: Array, sample_weight: "Array | None") -> O
     mean = chosen.reduction == "mean"
     offset = np.average(perfect, weights=sample_weight) if mean else 0.0
     return Objective(chosen, "exp", offset=float(offset))
+
+
+def d2_pinball(loss: Pinball, y: Any, predicted: Array, sample_weight: "Array | None") -> float:
+    """Return 1 less the pinball loss over that of the best constants, the mean over outputs.
+
+    It is to quantiles what R² is to means (Koenker and Machado 1999). `y` is (n,), or has the shape
+    of the predictions (n, n_outputs).
+    """
+    if np.ndim(y) == 2 and np.shape(y)[1] == 1:
+        y = np.ravel(y)
+    target = loss.check_target(y, predicted.shape, np.dtype(np.float64), "y")
+    quantiles = np.broadcast_to(loss.quantiles, predicted.shape[1])
+    scores = [
+        d2_pinball_score(target[:, i], predicted[:, i], sample_weight=sample_weight, alpha=quantile)
+        for i, quantile in enumerate(quantiles)
+    ]
+    return float(np.mean(scores))
 
 
 def n_units(loss: Loss, y: Array) -> int:

@@ -14,7 +14,7 @@ from fastnn.losses import BinaryCrossEntropy, Loss, Pinball, Poisson
 from fastnn.network import Network
 from fastnn.sklearn.base import BaseMLP
 from fastnn.sklearn.full_batch import PenalisedLoss
-from fastnn.sklearn.objectives import REGRESSION, Objective, n_units, regression
+from fastnn.sklearn.objectives import REGRESSION, Objective, d2_pinball, n_units, regression
 from fastnn.sklearn.splitting import stratified_split
 from fastnn.sklearn.uncertainty import ParameterCovariance
 
@@ -33,8 +33,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     loss : {"squared_error", "absolute_error", "huber", "poisson"} or Loss
         "squared_error" is ½ Σ (ŷ - y)² over the outputs (scikit-learn reports their mean, and
         follows the sum's gradient), "poisson" half the deviance for predictions e^z, the others
-        means over the outputs; or any loss of fastnn, such as `Pinball((0.1, 0.9))` for quantiles,
-        an output each.
+        means over the outputs; or a loss of fastnn, such as `Pinball((0.1, 0.9))` for quantiles, an
+        output each. With `BinaryCrossEntropy()` targets are shares from 0 to 1, and so are
+        predictions, whose logits the network computes; for classes there is MLPClassifier.
     hidden_layer_sizes : int or sequence of int
     activation : str, Layer, or a sequence of them, one for each hidden layer
         "identity", "logistic", "tanh" and "relu", or one of fastnn's further activations by its
@@ -65,12 +66,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     verbose : bool
         Whether to print what each iteration measured.
     warm_start : bool
-        Whether `fit` begins with what the last one found.
+        Whether `fit` begins with what the last one found, for which what makes the network
+        (`hidden_layer_sizes`, `activation`, `dropout`, `network`) must be the same.
     momentum, nesterovs_momentum : float, bool
         Of "sgd".
     early_stopping : bool
-        Whether to score held-out samples after each epoch, end by their score, and restore the
-        parameters of the best.
+        Whether "adam" and "sgd" score held-out samples after each epoch, end by their score, and
+        restore the parameters of the best; "lbfgs" and "lm" pass it over, as scikit-learn does.
     validation_fraction : float
         Share of the samples that is then held out.
     beta_1, beta_2, epsilon : float
@@ -88,7 +90,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         rules.
     callbacks : list of Callback, optional
         Called around a fit of "adam" or "sgd" and around each of its epochs, with the network and
-        the figures "loss" and "val_r2".
+        the figures "loss" and "val_r2", or "val_d2" where `score` is D².
     store_covariance : bool
         Whether `fit` also estimates the covariance of the parameters, a matrix of n_params², which
         `predict(X, return_std=True)` needs. Not for counts, quantiles and logits.
@@ -113,8 +115,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     n_layers_, n_outputs_, n_features_in_ : int
     feature_names_in_ : ndarray of str, where X had names
     """
-
-    _score_name = "r2"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
@@ -174,7 +174,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             Whether to return the prediction's standard deviation too, of noise and parameters
             together. It needs `store_covariance=True` when fitting, takes the network for linear
             in its parameters near those fitted, and the residuals for independent, Gaussian and of
-            one variance (the delta method); far from the data it says too little.
+            one variance (the delta method); far from the data it says too little, and so it does
+            where too small an `alpha` let the network fit the noise. Of the test rows of four UCI
+            sets, the prediction ± 1.645 standard deviations, nominally 90 %, covered 88 to 92 %
+            with an `alpha` chosen by held-out error; with the default, 73 to 94 %.
 
         Returns
         -------
@@ -193,6 +196,26 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             raise ValueError("return_std=True needs a fit with store_covariance=True")
         x = self._checked(X)
         return outputs, self._shaped(covariance.deviations(self._fitted.raw, x, self._n_threads()))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R², the share of the targets' variance that predictions explain.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix (n_samples, n_features)
+        y : array_like (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array_like (n_samples,), optional
+
+        Returns
+        -------
+        float
+            With a `loss` of Pinball not R² but D², the mean over the quantiles of 1 less the loss
+            over that of the targets' own quantile. Both are 1 at best, and 0 for constants.
+        """
+        if isinstance(self.loss, Pinball):
+            predicted = self._final(self._outputs(X, activated=True))
+            return d2_pinball(self.loss, y, predicted, sample_weight)
+        return float(super().score(X, y, sample_weight))
 
     def _final(self, outputs: Array) -> Array:
         return np.exp(outputs) if self.out_activation_ == "exp" else outputs
@@ -247,7 +270,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Parameters
         ----------
         network : Network
-            A copy is taken. With the Poisson loss its outputs are logarithms of predictions.
+            A copy is taken. With the Poisson loss its outputs are logarithms of predictions, with
+            BinaryCrossEntropy their logits.
         **parameters
             Of the estimator. Its `network` is copies of these layers, so that another `fit` begins
             with their values.
@@ -263,14 +287,24 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
         return stratified_split(len(y), self.validation_fraction, None, random_state)
 
-    def _check_validation(self, X: Any, y: Any) -> tuple[Array, Array]:
+    def _check_validation(
+        self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any
+    ) -> tuple[Array, Array]:
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
-            dtype=self._fitted.network.dtype, reset=False,
+            dtype=dtype, reset=False,
         )  # fmt: skip
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        objective.loss.check_target(y, (len(y), n_out), dtype, "y_val")
         return self._dense(X), y
 
     def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:
         if not np.isfinite(outputs).all():
             return float("nan")
+        if isinstance(self.loss, Pinball):
+            return d2_pinball(self.loss, y, outputs, sample_weight)
         return float(r2_score(y, self._shaped(outputs), sample_weight=sample_weight))
+
+    @property
+    def _score_name(self) -> str:
+        return "d2" if isinstance(self.loss, Pinball) else "r2"

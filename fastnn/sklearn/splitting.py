@@ -1,4 +1,4 @@
-"""The samples that early stopping holds out."""
+"""The samples that early stopping holds out, and the weight that each part needs."""
 
 from typing import Any
 
@@ -45,3 +45,9 @@ def stratified_split(
             f"'validation_fraction' or the size of your dataset."
         )
     return np.concatenate([train, alone]), held_out
+
+
+def demand_weight(sample_weight: NDArray[Any]) -> None:
+    """Raise if no sample of those to train on, or to score, has a weight."""
+    if not sample_weight.any():
+        raise ValueError("sample_weight, times class_weight, is 0 for all samples")

@@ -109,16 +109,3 @@ def test_an_estimator_in_a_file_that_is_mapped_to_read_trains_on(tmp_path):
     again = joblib.load(tmp_path / "model", mmap_mode="r")
     again.partial_fit(X, y)
     np.testing.assert_array_equal(again.coefs_[0], model.partial_fit(X, y).coefs_[0])
-
-
-def test_names_of_features():
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(X, columns=["a", "b", "c", "d"])
-    model = classifier().fit(frame, pandas.Series(y, name="kind"))
-    assert model.feature_names_in_.tolist() == ["a", "b", "c", "d"]
-    assert model.to_network().feature_names == ["a", "b", "c", "d"]
-    np.testing.assert_array_equal(model.predict(frame), classifier().fit(X, y).predict(X))
-    with pytest.warns(UserWarning, match="does not have valid feature names"):
-        model.predict(X)
-    with pytest.raises(ValueError, match="feature names should match"):
-        model.predict(frame[["b", "a", "c", "d"]])
