@@ -80,7 +80,9 @@ SHAPES = [
     (15, 33, 255), (28, 64, 256), (29, 65, 257), (2, 100, 513), (100, 3, 50), (61, 10, 128),
     # few columns, long sums, and operands of more than one block: every form of the product
     (40, 3, 64), (256, 2, 8), (30, 12, 9), (7, 200, 100), (32, 512, 130), (520, 1060, 530),
-    (530, 20, 1030), (1, 4, 303), (1, 10, 64),
+    (530, 20, 1030), (1, 4, 303), (1, 10, 64), (20, 1100, 300), (17, 37, 200), (1, 150, 21),
+    (1, 40, 11), (70, 24, 1), (2100, 2, 1), (700, 7, 1), (5, 37, 2), (19, 90, 4), (37, 2, 20),
+    (150, 4, 20), (1, 21, 40), (20, 11, 130), (200, 9, 300),
 ]  # fmt: skip
 
 
@@ -101,6 +103,7 @@ def test_matrix_product(isa, dtype, rng, shape, start):
         }[start]
         exact = a.astype(float) @ b.astype(float) + (0 if added is None else added)
         scale = np.abs(a).astype(float) @ np.abs(b).astype(float) + 1
+        scale += 0 if added is None else np.abs(added)
         _core.engine.matmul(a, b, added, out, 1)
         assert np.max(np.abs(out - exact) / scale) < 2 * np.sqrt(k) * np.finfo(dtype).eps
 

@@ -50,9 +50,9 @@ PLACE = {
     name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)
 }
 KERNELS = [
-    "dtypes", "elementary", "packing", "tiles", "dots", "active", "gemm", "dense", "activations",
-    "softmax", "standardize", "normalization", "batch_normalization", "dropout",
-    "losses", "curvature", "jacobians", "optimizers", "sampling",
+    "dtypes", "elementary", "packing", "tiles", "dots", "active", "rows", "outer",
+    "rearranged", "gemm", "dense", "activations", "softmax", "standardize", "normalization",
+    "batch_normalization", "dropout", "losses", "curvature", "jacobians", "optimizers", "sampling",
 ]  # fmt: skip
 
 

@@ -28,15 +28,15 @@ from fastnn._core.kernels.elementary cimport (
     erf, exp, expm1_of_negative, log, log1p_of_unit, normal_cdf, sigmoid, tanh)
 from fastnn._core.kernels.gemm cimport gemm, gemm_workspace
 from fastnn._core.kernels.jacobians cimport (
-    copy_blocks, diagonal_times, identity_block, linear_params_rows, log_softmax_times, outer,
-    push_log_softmax, softmax_times, times_diagonal, times_softmax, transpose_blocks,
-    weighted_sums)
+    copy_blocks, diagonal_times, identity_block, linear_params_rows, log_softmax_times,
+    push_log_softmax, softmax_times, times_diagonal, times_softmax, transpose_blocks)
 from fastnn._core.kernels.losses cimport (
     Loss, loss_and_cotangent, loss_from, sum_of_weights)
 from fastnn._core.kernels.normalization cimport (
     add_normalize_curvature, add_products, add_rows, normalize_forward, normalize_times,
     scale_forward, scale_rows)
 from fastnn._core.kernels.optimizers cimport Optimizer, Segment, optimizer_from, update
+from fastnn._core.kernels.outer cimport outer, weighted_sums
 from fastnn._core.kernels.packing cimport VECTOR_BYTES, transpose
 from fastnn._core.kernels.sampling cimport bitgen_t, gather_rows, permutation
 from fastnn._core.kernels.softmax cimport (

@@ -170,6 +170,7 @@ def matmul(
     cdef const real *start_data = NULL
     cdef Py_ssize_t start_row = 0
     cdef Py_ssize_t item = sizeof(real)
+    cdef const real *no_gate = NULL
     cdef Workspace workspace = take_workspace(gemm_workspace(n_threads))
     if start is not None:
         start_view = np.atleast_2d(start)
@@ -177,10 +178,10 @@ def matmul(
         start_row = start_view.strides[0] // item if start_view.shape[0] > 1 else 0
     with nogil:
         for _ in range(repeats):
-            product(a.shape[0], b.shape[1], a.shape[1],
-                    &a[0, 0], a.strides[0] // item, a.strides[1] // item,
-                    &b[0, 0], b.strides[0] // item, b.strides[1] // item, start_data, start_row,
-                    &out[0, 0], out.strides[0] // item, workspace.data, n_threads)
+            gemm(a.shape[0], b.shape[1], a.shape[1],
+                 &a[0, 0], a.strides[0] // item, a.strides[1] // item,
+                 &b[0, 0], b.strides[0] // item, b.strides[1] // item, start_data, start_row,
+                 &out[0, 0], out.strides[0] // item, False, no_gate, workspace.data, n_threads)
     give_back(workspace)
 
 

@@ -8,9 +8,11 @@ cdef struct Batch:            # rows that go forward in training mode
 
 cdef extern from *:
     """
-    /* NULL; a constant that the compiler sees would have it make a copy of the whole pass. */
-    static inline void *hidden_null(void) { void *p = 0; __asm__("" : "+r"(p)); return p; }
+    /* A constant that the compiler sees would have it make a copy of the whole function called. */
+    static inline ptrdiff_t hidden(ptrdiff_t n) { __asm__("" : "+r"(n)); return n; }
+    static inline void *hidden_null(void) { return (void *)hidden(0); }
     """
+    Py_ssize_t hidden(Py_ssize_t n) nogil
     void *hidden_null() nogil
 
 

@@ -59,8 +59,8 @@ cdef void add_gram(
     cdef Py_ssize_t i, number, thread
     if plan.has_scales:
         params_rows(plan, x, activations, samples, r, at_linear, rows)
-        product(plan.n_params, plan.n_params, samples * r, rows, <Py_ssize_t>1, plan.n_params,
-                rows, plan.n_params, <Py_ssize_t>1, matrix if accumulate else <real *>NULL,
+        product(plan.n_params, plan.n_params, samples * r, rows, hidden(1), plan.n_params,
+                rows, plan.n_params, hidden(1), matrix if accumulate else <real *>NULL,
                 plan.n_params, matrix, plan.n_params, scratch, n_threads)
         return
     if r == 1:

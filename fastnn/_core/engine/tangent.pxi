@@ -6,7 +6,8 @@
 # of its cotangent, which is that of `backward_pass` plus a term for the layer's own curvature.
 #
 # Here a product and a slope are calls of one function each: inline, as in the passes that train,
-# their many uses made a sixth of the engine's code.
+# their many uses made a sixth of the engine's code. `hidden` keeps the compiler from making a copy
+# of `product` for each set of constants.
 
 cdef void product(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
@@ -49,14 +50,14 @@ cdef void linear_tangent(
         if operation.kind == SCALE:
             scale_forward(x, direction + operation.weight, bias, y_tangent, rows, n_out)
         else:
-            product(rows, n_out, n_in, x, n_in, <Py_ssize_t>1, direction + operation.weight,
-                    <Py_ssize_t>1, n_in, bias, <Py_ssize_t>0, y_tangent, n_out, scratch, n_threads)
+            product(rows, n_out, n_in, x, n_in, hidden(1), direction + operation.weight,
+                    hidden(1), n_in, bias, <Py_ssize_t>0, y_tangent, n_out, scratch, n_threads)
     if x_tangent == NULL:
         return
     if operation.kind == SCALE:
         scale_rows(weight, x_tangent, start != NULL, y_tangent, rows, n_out)
     else:
-        product(rows, n_out, n_in, x_tangent, n_in, <Py_ssize_t>1, weight, <Py_ssize_t>1, n_in,
+        product(rows, n_out, n_in, x_tangent, n_in, hidden(1), weight, hidden(1), n_in,
                 start, n_out, y_tangent, n_out, scratch, n_threads)
 
 
@@ -69,8 +70,8 @@ cdef void linear_pull(
     if operation.kind == SCALE:
         scale_rows(weight, dy, accumulate, dx, rows, operation.n_out)
     else:
-        product(rows, operation.n_in, operation.n_out, dy, operation.n_out, <Py_ssize_t>1,
-                weight, operation.n_in, <Py_ssize_t>1, dx if accumulate else <real *>NULL,
+        product(rows, operation.n_in, operation.n_out, dy, operation.n_out, hidden(1),
+                weight, operation.n_in, hidden(1), dx if accumulate else <real *>NULL,
                 operation.n_in, dx, operation.n_in, scratch, n_threads)
 
 
@@ -79,15 +80,16 @@ cdef void add_params_gradient(
     Py_ssize_t rows, char *scratch, int n_threads,
 ) noexcept nogil:
     """dW += dyᵀ x, and db += Σ dy."""
+    cdef Py_ssize_t n_in = operation.n_in
+    cdef Py_ssize_t n_out = operation.n_out
+    cdef real *dweight = grads + operation.weight
     if operation.kind == SCALE:
-        add_products(x, dy, grads + operation.weight, rows, operation.n_out)
-        if with_bias:
-            add_rows(dy, grads + operation.bias, rows, operation.n_out)
+        add_products(x, dy, dweight, rows, n_out)
     else:
-        dense_backward_params(
-            x, dy, grads + operation.weight,
-            grads + operation.bias if with_bias and operation.bias >= 0 else <real *>NULL, True,
-            rows, operation.n_in, operation.n_out, scratch, n_threads)
+        product(n_out, n_in, rows, dy, hidden(1), n_out, x, n_in, hidden(1), dweight, n_in,
+                dweight, n_in, scratch, n_threads)
+    if with_bias and operation.bias >= 0:
+        add_rows(dy, grads + operation.bias, rows, n_out)
 
 
 cdef bint tangent_pass(

@@ -8,6 +8,7 @@ or its derivative, to each tile before storing it.
 
 from fastnn._core.kernels.dtypes cimport real
 from fastnn._core.kernels.gemm cimport gemm
+from fastnn._core.kernels.rows cimport product_of_row
 
 
 cdef enum:
@@ -44,11 +45,11 @@ cdef inline void dense_backward_params(
     gemm(n_out, n_in, rows, dz, 1, n_out, x, n_in, 1, dweight if accumulate else NULL, n_in,
          dweight, n_in, False, <const real *>NULL, scratch, n_threads)
     if dbias != NULL:
-        column_sums(dz, dbias, accumulate, rows, n_out, scratch)
+        column_sums(dz, dbias, accumulate, rows, n_out)
 
 
 cdef inline void column_sums(
-    const real *dz, real *dbias, bint accumulate, Py_ssize_t rows, Py_ssize_t n_out, char *scratch,
+    const real *dz, real *dbias, bint accumulate, Py_ssize_t rows, Py_ssize_t n_out,
 ) noexcept nogil:
     """db = Σ dz, or added to what stands there.
 
@@ -60,11 +61,11 @@ cdef inline void column_sums(
     cdef Py_ssize_t quarters = rows // 4
     cdef Py_ssize_t i, j
     if n_out > NARROW or quarters < 8:
-        gemm(1, n_out, rows, &one, 0, 0, dz, n_out, 1, dbias if accumulate else NULL, 0,
-             dbias, n_out, False, <const real *>NULL, scratch, 1)
+        product_of_row(n_out, rows, &one, <Py_ssize_t>0, dz, n_out, dbias if accumulate else NULL,
+                       dbias, False, <const real *>NULL)
         return
-    gemm(1, 4 * n_out, quarters, &one, 0, 0, dz, 4 * n_out, 1, <const real *>NULL, 0,
-         sums, 4 * n_out, False, <const real *>NULL, scratch, 1)
+    product_of_row(4 * n_out, quarters, &one, <Py_ssize_t>0, dz, 4 * n_out, <const real *>NULL,
+                   sums, False, <const real *>NULL)
     for i in range(4 * quarters, rows):
         for j in range(n_out):
             sums[j] += dz[i * n_out + j]

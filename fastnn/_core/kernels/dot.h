@@ -14,32 +14,39 @@
 #define PRODUCTS_2(i) PRODUCTS_1(i) d##i += x * b1;
 #define PRODUCTS_3(i) PRODUCTS_2(i) e##i += x * b2;
 #define PRODUCTS_4(i) PRODUCTS_3(i) f##i += x * b3;
+#define PRODUCTS_8(i) PRODUCTS_4(i) g##i += x * b4; h##i += x * b5; u##i += x * b6; v##i += x * b7;
 #define COLUMNS_1(F) F(0)
 #define COLUMNS_2(F) F(0) F(1)
 #define COLUMNS_3(F) F(0) F(1) F(2)
 #define COLUMNS_4(F) F(0) F(1) F(2) F(3)
+#define COLUMNS_8(F) COLUMNS_4(F) F(4) F(5) F(6) F(7)
 #define ZERO_1(i) vector c##i = {0};
 #define ZERO_2(i) ZERO_1(i) vector d##i = {0};
 #define ZERO_3(i) ZERO_2(i) vector e##i = {0};
 #define ZERO_4(i) ZERO_3(i) vector f##i = {0};
+#define ZERO_8(i) ZERO_4(i) vector g##i = {0}, h##i = {0}, u##i = {0}, v##i = {0};
 #define DECLARE_COLUMN(j) const scalar *q##j = b + j * b_col;
 #define STEP_COLUMN(j) q##j += LANES; __asm__("" : "+r"(q##j));
 #define STEP_ROWS(i) p##i += LANES; __asm__("" : "+r"(p##i));
-#define WHOLE_COLUMN(j) vector b##j = LOAD(q##j); KEEP_VECTOR(b##j);
+#define FETCH_COLUMN(j) __builtin_prefetch(q##j + WIDTH * b_col);
+#define WHOLE_COLUMN(j) vector b##j = LOAD(q##j); if (WIDTH < 8) { KEEP_VECTOR(b##j); }
 #define WHOLE_1(i) { const vector x = LOAD(&A_##i); PRODUCTS_1(i) }
 #define WHOLE_2(i) { const vector x = LOAD(&A_##i); PRODUCTS_2(i) }
 #define WHOLE_3(i) { const vector x = LOAD(&A_##i); PRODUCTS_3(i) }
 #define WHOLE_4(i) { const vector x = LOAD(&A_##i); PRODUCTS_4(i) }
+#define WHOLE_8(i) { const vector x = LOAD(&A_##i); PRODUCTS_8(i) }
 #define REST_COLUMN_f32(j) const vector b##j = f32_load_some(q##j, mask);
 #define REST_COLUMN_f64(j) const vector b##j = f64_load_some(q##j, mask);
 #define REST_1_f32(i) { const vector x = f32_load_some(&A_##i, mask); PRODUCTS_1(i) }
 #define REST_2_f32(i) { const vector x = f32_load_some(&A_##i, mask); PRODUCTS_2(i) }
 #define REST_3_f32(i) { const vector x = f32_load_some(&A_##i, mask); PRODUCTS_3(i) }
 #define REST_4_f32(i) { const vector x = f32_load_some(&A_##i, mask); PRODUCTS_4(i) }
+#define REST_8_f32(i) { const vector x = f32_load_some(&A_##i, mask); PRODUCTS_8(i) }
 #define REST_1_f64(i) { const vector x = f64_load_some(&A_##i, mask); PRODUCTS_1(i) }
 #define REST_2_f64(i) { const vector x = f64_load_some(&A_##i, mask); PRODUCTS_2(i) }
 #define REST_3_f64(i) { const vector x = f64_load_some(&A_##i, mask); PRODUCTS_3(i) }
 #define REST_4_f64(i) { const vector x = f64_load_some(&A_##i, mask); PRODUCTS_4(i) }
+#define REST_8_f64(i) { const vector x = f64_load_some(&A_##i, mask); PRODUCTS_8(i) }
 
 /* The sums over the lanes of four vectors. Interleaved halves are added until each lane holds a
  * part of one sum; then halves are folded until four lanes are left. */
@@ -82,14 +89,11 @@ SUMS_BY_SHUFFLE(f32, float, 4)
 SUMS_IN_ORDER(f64, double)
 #endif
 
-#define SUM_1_f32(i) f32_sums(c##i, zero, zero, zero, sums[i]);
-#define SUM_2_f32(i) f32_sums(c##i, d##i, zero, zero, sums[i]);
-#define SUM_3_f32(i) f32_sums(c##i, d##i, e##i, zero, sums[i]);
-#define SUM_4_f32(i) f32_sums(c##i, d##i, e##i, f##i, sums[i]);
-#define SUM_1_f64(i) f64_sums(c##i, zero, zero, zero, sums[i]);
-#define SUM_2_f64(i) f64_sums(c##i, d##i, zero, zero, sums[i]);
-#define SUM_3_f64(i) f64_sums(c##i, d##i, e##i, zero, sums[i]);
-#define SUM_4_f64(i) f64_sums(c##i, d##i, e##i, f##i, sums[i]);
+#define LIST_1(i) c##i,
+#define LIST_2(i) LIST_1(i) d##i,
+#define LIST_3(i) LIST_2(i) e##i,
+#define LIST_4(i) LIST_3(i) f##i,
+#define LIST_8(i) LIST_4(i) g##i, h##i, u##i, v##i,
 
 #define DOT_ARGUMENTS(SCALAR) \
     ptrdiff_t k, const SCALAR *a, ptrdiff_t s, const SCALAR *b, ptrdiff_t b_col, \
@@ -102,13 +106,14 @@ static void T##_dot_##R##x##J(DOT_ARGUMENTS(SCALAR)) \
     typedef SCALAR scalar; \
     typedef T##_vector vector; \
     typedef T##_unaligned unaligned __attribute__((unused)); \
+    enum { WIDTH = J }; \
     const vector zero = {0}; \
-    scalar sums[R][4]; \
-    (void)zero; \
+    scalar sums[R * J + 3]; \
     POINTERS_##R(DECLARE_POINTER) \
     COLUMNS_##J(DECLARE_COLUMN) \
     ROWS_##R(ZERO_##J) \
     for (; k >= LANES; k -= LANES) { \
+        if (R <= 4) { COLUMNS_##J(FETCH_COLUMN) } /* few rows wait for the columns after these */ \
         COLUMNS_##J(WHOLE_COLUMN) \
         ROWS_##R(WHOLE_##J) \
         COLUMNS_##J(STEP_COLUMN) \
@@ -119,14 +124,17 @@ static void T##_dot_##R##x##J(DOT_ARGUMENTS(SCALAR)) \
         COLUMNS_##J(REST_COLUMN_##T) \
         ROWS_##R(REST_##J##_##T) \
     } \
-    ROWS_##R(SUM_##J##_##T) \
-    for (int i = 0; i < R; i++, start += start_row, c += c_row) { \
-        for (int j = 0; j < J; j++) sums[i][j] += start[j]; \
-        if (relu) for (int j = 0; j < J; j++) sums[i][j] = sums[i][j] <= 0 ? 0 : sums[i][j]; \
+    const vector products[R * J + 3] = {ROWS_##R(LIST_##J) zero, zero, zero}; \
+    _Pragma("GCC unroll 6") \
+    for (int i = 0; i < R * J; i += 4) \
+        T##_sums(products[i], products[i + 1], products[i + 2], products[i + 3], sums + i); \
+    scalar *s_i = sums; \
+    for (int i = 0; i < R; i++, s_i += J, start += start_row, c += c_row) { \
+        for (int j = 0; j < J; j++) s_i[j] += start[j]; \
+        if (relu) for (int j = 0; j < J; j++) s_i[j] = s_i[j] <= 0 ? 0 : s_i[j]; \
         if (gate != NULL) \
-            for (int j = 0; j < J; j++) \
-                sums[i][j] = gate[i * c_row + j] <= 0 ? 0 : sums[i][j]; \
-        for (int j = 0; j < J; j++) c[j] = sums[i][j]; \
+            for (int j = 0; j < J; j++) s_i[j] = gate[i * c_row + j] <= 0 ? 0 : s_i[j]; \
+        for (int j = 0; j < J; j++) c[j] = s_i[j]; \
     } \
 }
 
@@ -139,10 +147,12 @@ typedef void (*f64_dot)(DOT_ARGUMENTS(double));
     FOR_LOW_HEIGHTS(DOT, T, SCALAR, 2) \
     FOR_LOW_HEIGHTS(DOT, T, SCALAR, 3) \
     FOR_LOW_HEIGHTS(DOT, T, SCALAR, 4) \
-    /* T_dots[columns - 1][rows - 1] */ \
-    static const T##_dot T##_dots[4][WIDE_TILE_ROWS] = { \
+    DOT(T, SCALAR, 1, 8) /* a single row has too few sums in flight otherwise */ \
+    /* T_dots[columns - 1][rows - 1], with that of eight columns as the fifth */ \
+    static const T##_dot T##_dots[5][WIDE_TILE_ROWS] = { \
         {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 1)}, {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 2)}, \
-        {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 3)}, {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 4)}};
+        {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 3)}, {FOR_LOW_HEIGHTS(DOT_ENTRY, T, SCALAR, 4)}, \
+        {T##_dot_1x8}};
 
 DOTS(f32, float)
 DOTS(f64, double)

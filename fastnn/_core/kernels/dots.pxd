@@ -14,8 +14,8 @@ cdef extern from "dot.h" nogil:
     ctypedef void (*f64_dot)(
         ptrdiff_t, const double *, ptrdiff_t, const double *, ptrdiff_t,
         const double *, ptrdiff_t, double *, ptrdiff_t, int, const double *) noexcept
-    f32_dot f32_dots[4][6]  # the header's table has WIDE_TILE_ROWS entries a row
-    f64_dot f64_dots[4][6]
+    f32_dot f32_dots[5][6]  # the header's table has WIDE_TILE_ROWS entries a row
+    f64_dot f64_dots[5][6]
 
 
 cdef inline void product_by_dots(
@@ -24,12 +24,34 @@ cdef inline void product_by_dots(
     const real *start, Py_ssize_t start_row,
     real *c, Py_ssize_t c_row, bint relu, const real *gate,
 ) noexcept nogil:
-    """Rows of A and columns of B lie in memory without gaps."""
+    """Rows of A and columns of B lie in memory without gaps.
+
+    A few columns of B stay in a cache while all rows pass, or all columns while a few rows do.
+    """
+    cdef Py_ssize_t row, rows
+    if n <= 4 or m <= n:
+        dots_of_rows(m, n, k, a, a_row, b, b_col, start, start_row, c, c_row, relu, gate)
+        return
+    row = 0
+    while row < m:
+        rows = min(<Py_ssize_t>WIDE_TILE_ROWS, m - row)
+        dots_of_rows(rows, n, k, a + row * a_row, a_row, b, b_col,
+                     start + row * start_row if start != NULL else start, start_row,
+                     c + row * c_row, c_row, relu, gate + row * c_row if gate != NULL else gate)
+        row += rows
+
+
+cdef inline void dots_of_rows(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const real *a, Py_ssize_t a_row, const real *b, Py_ssize_t b_col,
+    const real *start, Py_ssize_t start_row,
+    real *c, Py_ssize_t c_row, bint relu, const real *gate,
+) noexcept nogil:
     cdef Py_ssize_t blocks = (m + WIDE_TILE_ROWS - 1) // WIDE_TILE_ROWS
     cdef Py_ssize_t j0 = 0
     cdef Py_ssize_t block, row, rows, columns
     while j0 < n:
-        columns = min(<Py_ssize_t>4, n - j0)
+        columns = 8 if m == 1 and n - j0 >= 8 else min(<Py_ssize_t>4, n - j0)
         row = 0
         for block in range(blocks):
             rows = m // blocks + (block < m % blocks)
@@ -46,9 +68,11 @@ cdef inline void dot(
     const real *start, Py_ssize_t start_row, real *c, Py_ssize_t c_row,
     bint relu, const real *gate,
 ) noexcept nogil:
+    """One block; of one to four columns, or one row's eight."""
+    cdef Py_ssize_t kind = min(columns, <Py_ssize_t>5) - 1
     if real is float:
-        f32_dots[columns - 1][rows - 1](
+        f32_dots[kind][rows - 1](
             k, a, a_row, b, b_col, start, start_row, c, c_row, relu, gate)
     else:
-        f64_dots[columns - 1][rows - 1](
+        f64_dots[kind][rows - 1](
             k, a, a_row, b, b_col, start, start_row, c, c_row, relu, gate)

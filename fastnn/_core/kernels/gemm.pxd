@@ -10,33 +10,38 @@ b) Threads get whole panels of columns, or rows where there are more of those. N
 """
 
 from cython.parallel cimport prange
+from libc.stdint cimport int32_t
 
 from fastnn._core.kernels.dots cimport product_by_dots
 from fastnn._core.kernels.dtypes cimport real
+from fastnn._core.kernels.outer cimport outer
 from fastnn._core.kernels.packing cimport VECTOR_BYTES, pack
+from fastnn._core.kernels.rearranged cimport (
+    FOLDS, REARRANGED_BYTES, product_by_strips, product_folded, product_transposed)
+from fastnn._core.kernels.rows cimport product_of_row
 from fastnn._core.kernels.tiles cimport (
-    SWEEP_DEPTH, TILE_ROWS, TILES_SCRATCH_BYTES, product_by_panels, product_by_sweeps)
+    FAR_BYTES, SWEEP_DEPTH, TILE_ROWS, TILES_SCRATCH_BYTES, product_by_panels, product_by_sweeps)
 
 
 cdef enum:
     THREAD_FLOPS = 8_000_000
-    TRANSPOSED_ROWS = 128
-    TRANSPOSED_BYTES = 12 * TRANSPOSED_ROWS * 8
-    FOLDS = 4
 
 
 cdef enum Form:
-    PANELS
-    SWEEPS
-    DOTS
+    PANELS           # of B, along which blocks of rows pass
+    SWEEPS           # along the rows, for few of them or few steps of k
+    DOTS             # of rows of A and columns of B, for few of either
     DOTS_OF_PACKED   # B is first transposed, into the scratch memory
-    TRANSPOSED       # of the two factors, exchanged; the result is copied into its place
-    FOLDED           # one row, few columns: several steps of k at a time
+    ROW              # one row of A
+    OUTER            # one step of k
+    TRANSPOSED       # C^T for few columns
+    STRIPS           # C^T for a transposed B that is larger than A and C
+    FOLDED           # one row, few columns
 
 
 cdef inline Py_ssize_t gemm_workspace(Py_ssize_t n_threads) noexcept nogil:
     """Bytes of scratch memory that `gemm` needs; the same for every shape."""
-    return n_threads * (TILES_SCRATCH_BYTES + TRANSPOSED_BYTES)
+    return n_threads * (TILES_SCRATCH_BYTES + REARRANGED_BYTES)
 
 
 cdef inline void gemm(
@@ -59,56 +64,69 @@ cdef inline void gemm(
     cdef Py_ssize_t blocks = (m + TILE_ROWS - 1) // TILE_ROWS
     cdef Py_ssize_t worth = <Py_ssize_t>(2.0 * m * n * k / THREAD_FLOPS)
     cdef Py_ssize_t parts = min(min(<Py_ssize_t>n_threads, max(panels, blocks)), worth)
-    cdef Py_ssize_t share, first, part
-    cdef Form form = choose(
-        m, n, k, a_row, a_col, b_row, b_col, relu or gate != NULL, <Py_ssize_t>sizeof(real))
+    cdef bint by_columns = panels >= blocks
+    cdef Py_ssize_t share, part, row, column, rows, columns
+    cdef Form form
     if start == NULL:
         start_row = 0
-    if parts <= 1:
+    form = choose(m, n, k, a_row, a_col, b_row, b_col, start != NULL, start_row, c_row, relu,
+                  gate != NULL, <Py_ssize_t>sizeof(real))
+    if parts <= 1 or form == OUTER:
         gemm_serial(form, m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row,
                     relu, gate, scratch)
-    elif panels >= blocks:
+        return
+    if by_columns:
         share = (panels + parts - 1) // parts * width
-        for part in prange(parts, num_threads=parts, schedule="static"):
-            first = part * share
-            if first < n:
-                gemm_serial(
-                    form, m, min(share, n - first), k, a, a_row, a_col,
-                    b + first * b_col, b_row, b_col,
-                    start + first if start != NULL else start, start_row, c + first, c_row,
-                    relu, gate + first if gate != NULL else gate, scratch + gemm_workspace(part))
     else:
         share = (m + parts - 1) // parts
-        for part in prange(parts, num_threads=parts, schedule="static"):
-            first = part * share
-            if first < m:
-                gemm_serial(
-                    form, min(share, m - first), n, k, a + first * a_row, a_row, a_col,
-                    b, b_row, b_col,
-                    start + first * start_row if start != NULL else start, start_row,
-                    c + first * c_row, c_row,
-                    relu, gate + first * c_row if gate != NULL else gate,
-                    scratch + gemm_workspace(part))
+    for part in prange(parts, num_threads=parts, schedule="static"):
+        row = 0 if by_columns else part * share
+        column = part * share if by_columns else 0
+        rows = m if by_columns else min(share, m - row)
+        columns = min(share, n - column) if by_columns else n
+        if rows > 0 and columns > 0:
+            gemm_serial(
+                form, rows, columns, k, a + row * a_row, a_row, a_col, b + column * b_col, b_row,
+                b_col, start + row * start_row + column if start != NULL else start, start_row,
+                c + row * c_row + column, c_row,
+                relu, gate + row * c_row + column if gate != NULL else gate,
+                scratch + gemm_workspace(part))
 
 
 cdef inline Form choose(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
     Py_ssize_t a_row, Py_ssize_t a_col, Py_ssize_t b_row, Py_ssize_t b_col,
-    bint finished, Py_ssize_t itemsize,
+    bint started, Py_ssize_t start_row, Py_ssize_t c_row, bint relu, bint gated,
+    Py_ssize_t itemsize,
 ) noexcept nogil:
     """The form that measured fastest, from the sizes and strides of the whole product."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // itemsize
-    if a_col == 1 and b_row == 1 and (
-            (m <= 4 and (k >= lanes or (m == 1 and k > 4)))
-            or (n <= 4 and k >= lanes)
-            or (m <= 16 and 16 * m <= k)):
-        return DOTS
+    # of the elements that have to be moved into place, those of a transposed C count twice
+    cdef bint far = m > 3 * TILE_ROWS and n >= 8 * lanes and a_row * itemsize >= FAR_BYTES
+    cdef Py_ssize_t moved_by_panels = n * k + (m * k if far else 0)
+    cdef Py_ssize_t moved_by_strips = m * k + 2 * m * n
+    if a_col == 1 and b_row == 1:
+        if ((m <= 4 and (k >= lanes or (m == 1 and k > 4)))
+                or (n <= 4 and k >= lanes)
+                or (n <= 12 and m <= 2 * lanes and k >= 4 * max(m, lanes))
+                or (n <= 12 and lanes > 8 and k >= 16 * lanes)):
+            return DOTS
+        if (m >= lanes and k > SWEEP_DEPTH and moved_by_strips < moved_by_panels
+                and start_row == 0 and not gated):
+            return STRIPS
+        if m <= 16 and 16 * m <= k:
+            return DOTS
     if a_col == 1 and b_col == 1 and n <= 4 and k >= 2 * lanes and m >= 4 and n * k <= 8192:
         return DOTS_OF_PACKED
-    if a_row == 1 and a_col >= m and n <= 12 and m >= lanes and not finished:
+    if m == 1 and b_col == 1 and (n > 4 * lanes or (n > lanes and k <= SWEEP_DEPTH)):
+        return ROW
+    if (k == 1 and a_row == 1 and b_col == 1 and n < 16 * lanes and (n >= lanes or m * n >= 4096)
+            and c_row == n and not started and not relu and not gated):
+        return OUTER
+    if a_row == 1 and a_col >= m and n <= 12 and m >= lanes and not relu and not gated:
         return TRANSPOSED
     if (m == 1 and FOLDS * n <= 3 * lanes and b_col == 1 and b_row == n and k >= 8 * FOLDS
-            and not finished):
+            and not relu and not gated):
         return FOLDED
     if k <= SWEEP_DEPTH or (m <= TILE_ROWS and b_col == 1 and n > 2 * lanes):
         return SWEEPS
@@ -132,6 +150,13 @@ cdef inline void gemm_serial(
                         gate)
     elif form == TRANSPOSED:
         product_transposed(m, n, k, a, a_col, b, b_row, b_col, start, start_row, c, c_row, scratch)
+    elif form == STRIPS:
+        product_by_strips(m, n, k, a, a_row, b, b_col, start, c, c_row, relu, scratch)
+    elif form == ROW:
+        product_of_row(n, k, a, a_col, b, b_row, start, c, relu, gate)
+    elif form == OUTER:
+        outer(<Py_ssize_t>1, <const int32_t *>NULL, <Py_ssize_t>1, m, n, a, <Py_ssize_t>0,
+              <Py_ssize_t>0, b, <Py_ssize_t>0, c, <Py_ssize_t>0, <Py_ssize_t>0)
     elif form == FOLDED:
         product_folded(n, k, a, a_col, b, start, c, scratch)
     elif form == SWEEPS:
@@ -140,52 +165,3 @@ cdef inline void gemm_serial(
     else:
         product_by_panels(m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row,
                           relu, gate, scratch)
-
-
-cdef inline void product_transposed(
-    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-    const real *a, Py_ssize_t a_col, const real *b, Py_ssize_t b_row, Py_ssize_t b_col,
-    const real *start, Py_ssize_t start_row,
-    real *c, Py_ssize_t c_row, char *scratch,
-) noexcept nogil:
-    """C^T = B^T A^T for few columns: the vectors then run along the many rows."""
-    cdef real *result = <real *>(scratch + TILES_SCRATCH_BYTES)
-    cdef Py_ssize_t row, rows, i, j
-    row = 0
-    while row < m:
-        rows = min(<Py_ssize_t>TRANSPOSED_ROWS, m - row)
-        product_by_sweeps(n, rows, k, b, b_col, b_row, a + row, a_col, 1, <const real *>NULL, 0,
-                          result, TRANSPOSED_ROWS, False, <const real *>NULL, scratch)
-        if start == NULL and c_row == n:
-            pack(rows, n, n, result, 1, <Py_ssize_t>TRANSPOSED_ROWS, c + row * n)
-        else:
-            for i in range(rows):
-                for j in range(n):
-                    c[(row + i) * c_row + j] = result[j * TRANSPOSED_ROWS + i] + (
-                        0 if start == NULL else start[(row + i) * start_row + j])
-        row += rows
-
-
-cdef inline void product_folded(
-    Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_col, const real *b, const real *start,
-    real *c, char *scratch,
-) noexcept nogil:
-    """One row times a B of few columns and no gaps: FOLDS rows of B are read as one.
-
-    Every FOLDS-th element of `a` makes a row of its own, and in its product with that wide B the
-    part that belongs to the element's rows of B is wanted. The rest is waste, but a single row's
-    sum would be one chain in which each addition waits for the one before.
-    """
-    cdef real *result = <real *>(scratch + TILES_SCRATCH_BYTES)
-    cdef Py_ssize_t width = FOLDS * n
-    cdef Py_ssize_t fold, j, p
-    product_by_panels(<Py_ssize_t>FOLDS, width, k // FOLDS, a, a_col, FOLDS * a_col, b, width, 1,
-                      <const real *>NULL, 0, result, width, False, <const real *>NULL, scratch)
-    for fold in range(1, FOLDS):
-        for j in range(n):
-            result[j] += result[fold * width + fold * n + j]
-    for p in range(k // FOLDS * FOLDS, k):
-        for j in range(n):
-            result[j] += a[p * a_col] * b[p * n + j]
-    for j in range(n):
-        c[j] = result[j] + (0 if start == NULL else start[j])

@@ -16,6 +16,14 @@ cdef extern from "vector.h" nogil:
                        float *, ptrdiff_t) noexcept
     void f64_transpose(ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t,
                        double *, ptrdiff_t) noexcept
+    void f32_to_2_columns(ptrdiff_t, const float *, ptrdiff_t, float *) noexcept
+    void f64_to_2_columns(ptrdiff_t, const double *, ptrdiff_t, double *) noexcept
+    void f32_to_4_columns(ptrdiff_t, const float *, ptrdiff_t, float *) noexcept
+    void f64_to_4_columns(ptrdiff_t, const double *, ptrdiff_t, double *) noexcept
+    void f32_from_2_columns(ptrdiff_t, const float *, float *, ptrdiff_t) noexcept
+    void f64_from_2_columns(ptrdiff_t, const double *, double *, ptrdiff_t) noexcept
+    void f32_from_4_columns(ptrdiff_t, const float *, float *, ptrdiff_t) noexcept
+    void f64_from_4_columns(ptrdiff_t, const double *, double *, ptrdiff_t) noexcept
 
 
 cdef inline void pack(
@@ -37,6 +45,12 @@ cdef inline void pack(
                           b + p + j * b_col, b_col, panel + p * width + j, width)
                 j += lanes
             p += lanes
+        return
+    if b_row == 1 and width == columns and (columns == 2 or columns == 4):
+        to_columns(columns, depth, b, b_col, panel)
+        return
+    if b_row == 1 and b_col == depth and (depth == 2 or depth == 4):
+        from_columns(depth, columns, b, panel, width)
         return
     if b_col == 1:
         copy_rows(depth, columns, b, b_row, panel, width)
@@ -68,3 +82,33 @@ cdef inline void transpose(
         f32_transpose(rows, columns, lanes, b, b_stride, c, c_stride)
     else:
         f64_transpose(rows, columns, lanes, b, b_stride, c, c_stride)
+
+
+cdef inline void to_columns(
+    Py_ssize_t n, Py_ssize_t rows, const real *b, Py_ssize_t stride, real *c,
+) noexcept nogil:
+    """c[i, j] = b[j, i] for a c without gaps of two or four columns."""
+    if real is float:
+        if n == 2:
+            f32_to_2_columns(rows, b, stride, c)
+        else:
+            f32_to_4_columns(rows, b, stride, c)
+    elif n == 2:
+        f64_to_2_columns(rows, b, stride, c)
+    else:
+        f64_to_4_columns(rows, b, stride, c)
+
+
+cdef inline void from_columns(
+    Py_ssize_t n, Py_ssize_t rows, const real *b, real *c, Py_ssize_t stride,
+) noexcept nogil:
+    """c[j, i] = b[i, j] for a b without gaps of two or four columns."""
+    if real is float:
+        if n == 2:
+            f32_from_2_columns(rows, b, c, stride)
+        else:
+            f32_from_4_columns(rows, b, c, stride)
+    elif n == 2:
+        f64_from_2_columns(rows, b, c, stride)
+    else:
+        f64_from_4_columns(rows, b, c, stride)

@@ -40,6 +40,7 @@ cdef enum:
     # a page apart on they share a cache set, and it pays from the third
     NEAR_BYTES = 1536
     PAGE_BYTES = 4096
+    FAR_BYTES = 2048                 # rows of A that are so far apart are copied together
     A_BLOCK_BYTES = 14 * 37 * K_BLOCK * 4     # half of the second-level cache
     B_BLOCK_BYTES = 1024 * K_BLOCK * 4
     TILES_SCRATCH_BYTES = A_BLOCK_BYTES + B_BLOCK_BYTES + 64
@@ -67,7 +68,7 @@ cdef inline void product_by_panels(
         blocks <= 2 or b_bytes < NEAR_BYTES or (blocks <= 6 and b_bytes < PAGE_BYTES))
     cdef bint far = blocks >= 4 and n >= 8 * lanes and (
         a_col * <Py_ssize_t>sizeof(real) >= 1024
-        or a_row * <Py_ssize_t>sizeof(real) >= 2048)
+        or a_row * <Py_ssize_t>sizeof(real) >= FAR_BYTES)
     cdef bint done
     cdef const real *panel
     cdef const real *a_tile
@@ -143,12 +144,16 @@ cdef inline void product_by_sweeps(
     """A few rows of C at a time are read and written from left to right, for a few steps of k."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef real *packed = <real *>(scratch + B_BLOCK_BYTES)
-    cdef bint wide = n > 2 * lanes and (m <= WIDE_TILE_ROWS or m > TILE_ROWS)
+    # wider tiles are less high; they pay for many rows, for few, and where all else is little
+    cdef bint wide = n > 2 * lanes and (
+        m <= WIDE_TILE_ROWS or m > TILE_ROWS or k <= 4
+        or (m <= 2 * WIDE_TILE_ROWS and k <= SWEEP_DEPTH
+            and n * <Py_ssize_t>sizeof(real) <= PAGE_BYTES))
     cdef Py_ssize_t height = WIDE_TILE_ROWS if wide else TILE_ROWS
     cdef Py_ssize_t most_vectors = 4 if wide else 2
     cdef Py_ssize_t blocks = (m + height - 1) // height
     cdef Py_ssize_t most_depth = min(256, max(
-        <Py_ssize_t>(8 if m == 1 else SWEEP_DEPTH if blocks > 1 else 4 * SWEEP_DEPTH),
+        <Py_ssize_t>(SWEEP_DEPTH if blocks > 1 else 4 * SWEEP_DEPTH),
         SWEEP_BYTES // (n * <Py_ssize_t>sizeof(real))))
     cdef bint in_place = b_col == 1 and (HAVE_MASKS or n % lanes == 0)
     cdef bint done

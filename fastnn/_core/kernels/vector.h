@@ -30,6 +30,13 @@
 #define KEEP_VECTOR(v)
 #endif
 
+/* for a function whose uses would make a copy each, with constants built in that gain nothing */
+#if defined(__clang__)
+#define ONE_COPY __attribute__((noinline))
+#else
+#define ONE_COPY __attribute__((noinline, noclone))
+#endif
+
 typedef float f32_vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef double f64_vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef float f32_unaligned __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
@@ -118,33 +125,79 @@ COPY_ROWS(f64, double)
 #define HAVE_SHUFFLE 0
 #endif
 
-/* A block of up to L x L transposed in registers: `rows` of b, b_stride apart, of `columns` each,
- * become columns of c. Of every row of c the first `lanes` are written, zeros after the block's
- * own. log2(L) times, row i is interleaved with row i + L / 2. */
+/* Row i of n vectors is interleaved with row i + n / 2, several times: log2(L) times transpose an
+ * L x L block. L rows of two or four columns without gaps become two or four rows of L after
+ * log2(L) times, and the other way round after log2(n). */
+#define LOG_2 1
+#define LOG_4 2
+#define LOG_8 3
+#define LOG_16 4
 #if HAVE_SHUFFLE
-#define TRANSPOSE(T, SCALAR, L) \
-static inline void T##_interleave(T##_vector *v) \
+#define INTERLEAVE_ROWS(L, a, b, to) { (to)[0] = LOW_##L(a, b); (to)[1] = HIGH_##L(a, b); }
+#else
+#define INTERLEAVE_ROWS(L, a, b, to) \
+    for (int l = 0; l < 2 * L; l++) (to)[l / L][l % L] = l % 2 ? (b)[l / 2] : (a)[l / 2];
+#endif
+#define INTERLEAVE(T, SCALAR, L) \
+static inline __attribute__((always_inline)) void T##_interleave(T##_vector *v, int n, int times) \
 { \
-    T##_vector w[L]; \
+    T##_vector w[L < 4 ? 4 : L]; \
     _Pragma("GCC unroll 4") \
-    for (int n = L; n > 1; n /= 2) { \
+    for (; times > 0; times--) { \
         _Pragma("GCC unroll 8") \
-        for (int i = 0; i < L / 2; i++) { \
-            w[2 * i] = LOW_##L(v[i], v[i + L / 2]); \
-            w[2 * i + 1] = HIGH_##L(v[i], v[i + L / 2]); \
-        } \
+        for (int i = 0; i < n / 2; i++) INTERLEAVE_ROWS(L, v[i], v[i + n / 2], w + 2 * i) \
         _Pragma("GCC unroll 16") \
-        for (int i = 0; i < L; i++) v[i] = w[i]; \
+        for (int i = 0; i < n; i++) v[i] = w[i]; \
+    } \
+}
+
+/* c (rows, N) without gaps = the transpose of b (N, rows), rows of which are `stride` apart; and
+ * the other way round, where rows of c end with zeros up to a whole vector or to the stride. */
+#define NARROW(T, SCALAR, L, N) \
+static void T##_to_##N##_columns(ptrdiff_t rows, const SCALAR *b, ptrdiff_t stride, SCALAR *c) \
+{ \
+    T##_vector v[N]; \
+    for (ptrdiff_t left = rows; left > 0; left -= L, b += L, c += L * N) { \
+        const T##_mask read = T##_first(left < L ? left : L); \
+        _Pragma("GCC unroll 4") \
+        for (int j = 0; j < N; j++) v[j] = T##_load_some(b + j * stride, read); \
+        T##_interleave(v, N, LOG_##N); \
+        _Pragma("GCC unroll 4") \
+        for (int j = 0; j < N; j++) { \
+            const ptrdiff_t lanes = left * N - j * L; \
+            if (lanes > 0) T##_store_some(c + j * L, T##_first(lanes < L ? lanes : L), v[j]); \
+        } \
     } \
 } \
-static void T##_transpose(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t lanes, \
+static void T##_from_##N##_columns(ptrdiff_t rows, const SCALAR *b, SCALAR *c, ptrdiff_t stride) \
+{ \
+    T##_vector v[N]; \
+    for (ptrdiff_t i = 0; i < rows; i += L, b += L * N, c += L) { \
+        const T##_mask written = T##_first(stride - i < L ? stride - i : L); \
+        _Pragma("GCC unroll 4") \
+        for (int j = 0; j < N; j++) { \
+            const ptrdiff_t lanes = (rows - i) * N - j * L; \
+            v[j] = (T##_vector){0}; \
+            if (lanes > 0) v[j] = T##_load_some(b + j * L, T##_first(lanes < L ? lanes : L)); \
+        } \
+        T##_interleave(v, N, LOG_##L); \
+        _Pragma("GCC unroll 4") \
+        for (int j = 0; j < N; j++) T##_store_some(c + j * stride, written, v[j]); \
+    } \
+}
+
+/* A block of up to L x L transposed in registers: `rows` of b, b_stride apart, of `columns` each,
+ * become columns of c. Of every row of c the first `lanes` are written, zeros after the block's
+ * own. */
+#define TRANSPOSE(T, SCALAR, L) \
+static ONE_COPY void T##_transpose(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t lanes, \
                           const SCALAR *b, ptrdiff_t b_stride, SCALAR *c, ptrdiff_t c_stride) \
 { \
     T##_vector v[L]; \
     if (rows == L && columns == L && lanes >= L) { \
         _Pragma("GCC unroll 16") \
         for (int i = 0; i < L; i++) v[i] = *(const T##_unaligned *)(b + i * b_stride); \
-        T##_interleave(v); \
+        T##_interleave(v, L, LOG_##L); \
         _Pragma("GCC unroll 16") \
         for (int i = 0; i < L; i++) *(T##_unaligned *)(c + i * c_stride) = v[i]; \
     } else { \
@@ -153,32 +206,28 @@ static void T##_transpose(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t lanes, \
         _Pragma("GCC unroll 16") \
         for (int i = 0; i < L; i++) \
             v[i] = i < rows ? T##_load_some(b + i * b_stride, read) : (T##_vector){0}; \
-        T##_interleave(v); \
+        T##_interleave(v, L, LOG_##L); \
         _Pragma("GCC unroll 16") \
         for (int i = 0; i < L; i++) \
             if (i < columns) T##_store_some(c + i * c_stride, written, v[i]); \
     } \
 }
-#else
-#define TRANSPOSE(T, SCALAR, L) \
-static void T##_transpose(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t lanes, \
-                          const SCALAR *b, ptrdiff_t b_stride, SCALAR *c, ptrdiff_t c_stride) \
-{ \
-    for (int j = 0; j < columns; j++) \
-        for (int i = 0; i < L && i < lanes; i++) \
-            c[j * c_stride + i] = i < rows ? b[i * b_stride + j] : 0; \
-}
-#endif
+
+#define TRANSPOSES(T, SCALAR, L) \
+INTERLEAVE(T, SCALAR, L) \
+NARROW(T, SCALAR, L, 2) \
+NARROW(T, SCALAR, L, 4) \
+TRANSPOSE(T, SCALAR, L)
 
 #if VECTOR_BYTES == 64
-TRANSPOSE(f32, float, 16)
-TRANSPOSE(f64, double, 8)
+TRANSPOSES(f32, float, 16)
+TRANSPOSES(f64, double, 8)
 #elif VECTOR_BYTES == 32
-TRANSPOSE(f32, float, 8)
-TRANSPOSE(f64, double, 4)
+TRANSPOSES(f32, float, 8)
+TRANSPOSES(f64, double, 4)
 #else
-TRANSPOSE(f32, float, 4)
-TRANSPOSE(f64, double, 2)
+TRANSPOSES(f32, float, 4)
+TRANSPOSES(f64, double, 2)
 #endif
 
 #endif

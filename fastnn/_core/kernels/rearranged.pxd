@@ -1,0 +1,107 @@
+"""Products made by way of another product, on one thread: C is computed transposed, or one row as
+several. The result lies in the scratch memory until it is copied into its place.
+"""
+
+from fastnn._core.kernels.dtypes cimport real
+from fastnn._core.kernels.packing cimport VECTOR_BYTES, pack, transpose
+from fastnn._core.kernels.tiles cimport (
+    TILES_SCRATCH_BYTES, product_by_panels, product_by_sweeps)
+
+
+cdef enum:
+    TRANSPOSED_ROWS = 128
+    STRIP_COLUMNS = 1024
+    REARRANGED_BYTES = STRIP_COLUMNS * 2 * VECTOR_BYTES   # a strip, which is the largest result
+    FOLDS = 4
+
+
+cdef inline void product_transposed(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const real *a, Py_ssize_t a_col, const real *b, Py_ssize_t b_row, Py_ssize_t b_col,
+    const real *start, Py_ssize_t start_row,
+    real *c, Py_ssize_t c_row, char *scratch,
+) noexcept nogil:
+    """C^T = B^T A^T for few columns: the vectors then run along the many rows."""
+    cdef real *result = <real *>(scratch + TILES_SCRATCH_BYTES)
+    cdef Py_ssize_t row, rows, i, j
+    row = 0
+    while row < m:
+        rows = min(<Py_ssize_t>TRANSPOSED_ROWS, m - row)
+        product_by_sweeps(n, rows, k, b, b_col, b_row, a + row, a_col, 1, <const real *>NULL, 0,
+                          result, TRANSPOSED_ROWS, False, <const real *>NULL, scratch)
+        if start == NULL and c_row == n:
+            pack(rows, n, n, result, 1, <Py_ssize_t>TRANSPOSED_ROWS, c + row * n)
+        else:
+            for i in range(rows):
+                for j in range(n):
+                    c[(row + i) * c_row + j] = result[j * TRANSPOSED_ROWS + i] + (
+                        0 if start == NULL else start[(row + i) * start_row + j])
+        row += rows
+
+
+cdef inline void product_by_strips(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const real *a, Py_ssize_t a_row, const real *b, Py_ssize_t b_col, const real *start,
+    real *c, Py_ssize_t c_row, bint relu, char *scratch,
+) noexcept nogil:
+    """C^T = B^T A^T for a transposed B that is larger than A and C: these are transposed instead.
+
+    `start` is one row, or NULL.
+    """
+    cdef real *result = <real *>(scratch + TILES_SCRATCH_BYTES)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t row = 0
+    cdef Py_ssize_t rows, columns, column, i, j
+    cdef real *c_strip
+    while row < m:
+        rows = min(2 * lanes, m - row)
+        column = 0
+        while column < n:
+            columns = min(<Py_ssize_t>STRIP_COLUMNS, n - column)
+            product_by_panels(
+                columns, rows, k, b + column * b_col, b_col, 1, a + row * a_row, 1, a_row,
+                <const real *>NULL, 0, result, 2 * lanes, False, <const real *>NULL, scratch)
+            i = 0
+            while i < rows:
+                j = 0
+                while j < columns:
+                    transpose(min(lanes, columns - j), min(lanes, rows - i), columns - j,
+                              result + j * 2 * lanes + i, 2 * lanes,
+                              c + (row + i) * c_row + column + j, c_row)
+                    j += lanes
+                i += lanes
+            for i in range(rows):
+                c_strip = c + (row + i) * c_row + column
+                if start != NULL:
+                    for j in range(columns):
+                        c_strip[j] += start[column + j]
+                if relu:
+                    for j in range(columns):
+                        c_strip[j] = 0 if c_strip[j] <= 0 else c_strip[j]
+            column += columns
+        row += rows
+
+
+cdef inline void product_folded(
+    Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_col, const real *b, const real *start,
+    real *c, char *scratch,
+) noexcept nogil:
+    """One row times a B of few columns and no gaps: FOLDS rows of B are read as one.
+
+    Every FOLDS-th element of `a` makes a row of its own, and in its product with that wide B the
+    part that belongs to the element's rows of B is wanted. The rest is waste, but a single row's
+    sum would be one chain in which each addition waits for the one before.
+    """
+    cdef real *result = <real *>(scratch + TILES_SCRATCH_BYTES)
+    cdef Py_ssize_t width = FOLDS * n
+    cdef Py_ssize_t fold, j, p
+    product_by_panels(<Py_ssize_t>FOLDS, width, k // FOLDS, a, a_col, FOLDS * a_col, b, width, 1,
+                      <const real *>NULL, 0, result, width, False, <const real *>NULL, scratch)
+    for fold in range(1, FOLDS):
+        for j in range(n):
+            result[j] += result[fold * width + fold * n + j]
+    for p in range(k // FOLDS * FOLDS, k):
+        for j in range(n):
+            result[j] += a[p * a_col] * b[p * n + j]
+    for j in range(n):
+        c[j] = result[j] + (0 if start == NULL else start[j])
