@@ -15,8 +15,12 @@ from libc.string cimport memset
 
 from fastnn._core.kernels.activations cimport softplus
 from fastnn._core.kernels.dtypes cimport fabs, real
-from fastnn._core.kernels.elementary cimport exp, log, sigmoid
+from fastnn._core.kernels.elementary cimport by_sign, exp, log, sigmoid
 from fastnn._core.kernels.softmax cimport exp_of_shifted_rows, row_maximum
+
+
+cdef enum:
+    BLOCK = 64    # elements
 
 
 cdef enum LossKind:
@@ -217,16 +221,22 @@ cdef inline double binary_cross_entropy(
     cdef real slope = <real>factor * scale
     cdef real rest = <real>(1 - smoothing)
     cdef real half = <real>(0.5 * smoothing)
-    cdef real target
-    cdef Py_ssize_t i
-    for i in range(n):
-        target = rest * targets[i] + half
-        # ln(1 + e^z) - y z = ln(1 + e^-z) + (1 - y) z: take the form without a large difference
-        if logits[i] > 0:
-            total += softplus(-logits[i]) + (<real>1 - target) * logits[i]
-        else:
-            total += softplus(logits[i]) - target * logits[i]
-        dy[i] = slope * (sigmoid(logits[i]) - target)
+    cdef real[BLOCK] terms
+    cdef real z, target
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t count, i
+    # a block of terms at a time: the compiler makes vectors of them, but not of a sum in order
+    while first < n:
+        count = min(<Py_ssize_t>BLOCK, n - first)
+        for i in range(count):
+            z = logits[first + i]
+            target = rest * targets[first + i] + half
+            # ln(1 + e^z) - y z = ln(1 + e^-z) + (1 - y) z: take the form without a large difference
+            terms[i] = softplus(-fabs(z)) + by_sign(z, -target, <real>1 - target) * z
+            dy[first + i] = slope * (sigmoid(z) - target)
+        for i in range(count):
+            total += terms[i]
+        first += count
     return factor * total
 
 
