@@ -123,7 +123,9 @@ cdef inline Form choose(
     if (k == 1 and a_row == 1 and b_col == 1 and n < 16 * lanes and (n >= lanes or m * n >= 4096)
             and c_row == n and not started and not relu and not gated):
         return OUTER
-    if a_row == 1 and a_col >= m and n <= 12 and m >= lanes and not relu and not gated:
+    if a_row == 1 and a_col >= m and m >= lanes and not relu and not gated and (
+            n <= 12 or (n < 2 * lanes and n % lanes != 0 and k > SWEEP_DEPTH and not started
+                        and m >= 4 * lanes and filled(n, lanes) * 6 < filled(m, lanes) * 5)):
         return TRANSPOSED
     if (m == 1 and FOLDS * n <= 3 * lanes and b_col == 1 and b_row == n and k >= 8 * FOLDS
             and not relu and not gated):
@@ -131,6 +133,11 @@ cdef inline Form choose(
     if k <= SWEEP_DEPTH or (m <= TILE_ROWS and b_col == 1 and n > 2 * lanes):
         return SWEEPS
     return PANELS
+
+
+cdef inline double filled(Py_ssize_t n, Py_ssize_t lanes) noexcept nogil:
+    """Which part of the lanes of its vectors n elements fill."""
+    return <double>n / ((n + lanes - 1) // lanes * lanes)
 
 
 cdef inline void gemm_serial(
