@@ -8,7 +8,6 @@ takes the same back: the trainer (place within the epoch, its order), the optimi
 
 import copy
 import errno
-import hashlib
 import json
 import os
 import time
@@ -246,6 +245,8 @@ class Checkpoints:
 
 def digest(array: Array | None) -> str | None:
     """Return a hash of an array's bits, to tell it from another; None for one of objects."""
+    import hashlib  # loads OpenSSL, which would be a tenth of the time of `import fastnn`
+
     if array is None or array.dtype.hasobject:
         return None
     return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
