@@ -26,7 +26,7 @@ cdef double penalize_weights(
             weight = params + operation.weight
             gradient = grads + operation.weight
             n = operation.n_in * operation.n_out
-            dot(1, 1, n, weight, n, weight, n, &zero, 0, &squares, 1, False, NULL)
+            dot(1, 1, n, weight, n, weight, n, 0, &zero, 0, &squares, 1, False, NULL)
             total += squares
             for i in range(n):
                 gradient[i] += factor * weight[i]

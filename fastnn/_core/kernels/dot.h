@@ -28,7 +28,7 @@
 #define DECLARE_COLUMN(j) const scalar *q##j = b + j * b_col;
 #define STEP_COLUMN(j) q##j += LANES; __asm__("" : "+r"(q##j));
 #define STEP_ROWS(i) p##i += LANES; __asm__("" : "+r"(p##i));
-#define FETCH_COLUMN(j) __builtin_prefetch(q##j + WIDTH * b_col);
+#define FETCH_COLUMN(j) __builtin_prefetch(q##j + ahead);
 #define WHOLE_COLUMN(j) vector b##j = LOAD(q##j); if (WIDTH < 8) { KEEP_VECTOR(b##j); }
 #define WHOLE_1(i) { const vector x = LOAD(&A_##i); PRODUCTS_1(i) }
 #define WHOLE_2(i) { const vector x = LOAD(&A_##i); PRODUCTS_2(i) }
@@ -96,7 +96,7 @@ SUMS_IN_ORDER(f64, double)
 #define LIST_8(i) LIST_4(i) g##i, h##i, u##i, v##i,
 
 #define DOT_ARGUMENTS(SCALAR) \
-    ptrdiff_t k, const SCALAR *a, ptrdiff_t s, const SCALAR *b, ptrdiff_t b_col, \
+    ptrdiff_t k, const SCALAR *a, ptrdiff_t s, const SCALAR *b, ptrdiff_t b_col, ptrdiff_t ahead, \
     const SCALAR *start, ptrdiff_t start_row, SCALAR *c, ptrdiff_t c_row, \
     int relu, const SCALAR *gate
 
@@ -113,7 +113,7 @@ static void T##_dot_##R##x##J(DOT_ARGUMENTS(SCALAR)) \
     COLUMNS_##J(DECLARE_COLUMN) \
     ROWS_##R(ZERO_##J) \
     for (; k >= LANES; k -= LANES) { \
-        if (R <= 4) { COLUMNS_##J(FETCH_COLUMN) } /* few rows wait for the columns after these */ \
+        if (R <= 4) { COLUMNS_##J(FETCH_COLUMN) } /* few rows wait for the next columns */ \
         COLUMNS_##J(WHOLE_COLUMN) \
         ROWS_##R(WHOLE_##J) \
         COLUMNS_##J(STEP_COLUMN) \
