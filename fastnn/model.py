@@ -35,13 +35,29 @@ class Model:
 
     def predict(self, x: Array, n_threads: int | None) -> Array:
         """Return the outputs (n, n_out), computed a block of rows at a time."""
+        return self._outputs(x, n_threads)[0]
+
+    def predict_as_is(self, X: Any, n_threads: int | None) -> Array | None:
+        """Return the outputs if X is a finite array as the engine wants it, else None."""
+        wanted = (
+            type(X) is np.ndarray and X.ndim == 2 and len(X) and X.dtype == self.params.dtype
+            and X.flags.carray and X.shape[1] == self.plan.n_in
+        )  # fmt: skip
+        if not wanted:
+            return None
+        out, finite = self._outputs(X, n_threads)
+        return out if finite else None
+
+    def _outputs(self, x: Array, n_threads: int | None) -> tuple[Array, bool]:
+        """Return the outputs, and whether x is finite, which costs less here than by itself."""
         out: Array = np.empty((len(x), self.plan.n_out), x.dtype)
         threads = _core.thread_count(n_threads)
+        finite = True
         for part in self.parts(len(x), 1):
-            _core.engine.predict(
+            finite &= _core.engine.predict(
                 self.plan, self.params, self.constants, x[part], out[part], threads
             )
-        return out
+        return out, finite
 
     def parts(self, n_samples: int, work: int, at_least: int = 256) -> Iterator[slice]:
         """Yield the samples in parts, for a call of the engine each.

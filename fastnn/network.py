@@ -231,8 +231,12 @@ class Network(Fitting):
             ready = self._model.predict_ready(X)
             if ready is not None:
                 return ready
+        threads = _checks.thread_count(n_threads)
+        ready = self._model.predict_as_is(X, threads)
+        if ready is not None:
+            return ready
         x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
-        outputs = self._model.predict(x, _checks.thread_count(n_threads))
+        outputs = self._model.predict(x, threads)
         return outputs[0] if single else outputs
 
     # ------------------------------------------------------------------ keeping

@@ -348,3 +348,13 @@ def test_the_weight_gradient_of_a_wide_layer(isa, dtype, rng, rows):
     np.testing.assert_allclose(
         net.layers[0].bias_grad, dz.sum(axis=0), rtol=tolerance, atol=tolerance * np.sqrt(rows)
     )
+
+
+def test_predict_looks_at_every_sample_of_a_large_array(isa, dtype, rng):
+    net = fn.Network([fn.Linear(8, 300), fn.ReLU(), fn.Linear(300, 2)], dtype, 0)
+    X = rng.standard_normal((3000, 8)).astype(dtype)
+    assert np.array_equal(net.predict(X), net.predict(X.tolist()))
+    for bad in (np.nan, np.inf):
+        X[2999, 7] = bad
+        with pytest.raises(ValueError, match=rf"X\[2999, 7\] is {bad}"):
+            net.predict(X)

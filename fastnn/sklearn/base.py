@@ -305,8 +305,7 @@ class BaseMLP(Inspection, StochasticFit, ABC):
             ready = model.predict_ready(X)
             if ready is not None:
                 return ready
-            n_in = model.plan.n_in
-            ours = X.dtype == model.params.dtype and X.flags.carray and X.shape[1] == n_in
-            if ours and len(X) and _core.engine.all_finite(X.reshape(-1)):
-                return model.predict(X, self._n_threads())
+            ready = model.predict_as_is(X, self._n_threads())
+            if ready is not None:
+                return ready
         return model.predict(self._checked(X), self._n_threads())

@@ -9,16 +9,18 @@ def predict(
     Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
     real[:, ::1] out, int n_threads,
 ):
-    """Overwrite `out` (n, n_out) with the network's outputs."""
+    """Overwrite `out` (n, n_out) with the network's outputs; returns whether `x` is finite."""
+    cdef bint finite = True
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t block = plan.predict_rows(n, sizeof(real))
     cdef Workspace workspace = take_workspace(
         gemm_workspace(n_threads) + block * plan.row_width * sizeof(real))
     if n:
         with nogil:
-            predict_blocks(plan, data(params), data(constants), &x[0, 0], &out[0, 0], n, block,
-                           workspace.data, n_threads)
+            finite = predict_blocks(plan, data(params), data(constants), &x[0, 0], &out[0, 0], n,
+                                    block, workspace.data, n_threads)
     give_back(workspace)
+    return finite
 
 
 cdef Py_ssize_t ready_samples(Plan plan, x, int kind):
@@ -78,26 +80,27 @@ cdef bint predict_arrays(
 ) noexcept nogil:
     """Dispatch by NumPy's number of the dtype; returns whether all of `x` was finite."""
     if kind == cnp.NPY_FLOAT:
-        if not is_finite(<const float *>x, n * plan.n_in):
-            return False
-        predict_blocks(plan, <const float *>params, <const float *>constants, <const float *>x,
-                       <float *>out, n, block, workspace, 1)
-    else:
-        if not is_finite(<const double *>x, n * plan.n_in):
-            return False
-        predict_blocks(plan, <const double *>params, <const double *>constants, <const double *>x,
-                       <double *>out, n, block, workspace, 1)
-    return True
+        return predict_blocks(
+            plan, <const float *>params, <const float *>constants, <const float *>x, <float *>out,
+            n, block, workspace, 1)
+    return predict_blocks(
+        plan, <const double *>params, <const double *>constants, <const double *>x, <double *>out,
+        n, block, workspace, 1)
 
 
-cdef void predict_blocks(
+cdef bint predict_blocks(
     Plan plan, const real *params, const real *constants, const real *x, real *out,
     Py_ssize_t n, Py_ssize_t block, char *workspace, int n_threads,
 ) noexcept nogil:
+    """Overwrite `out`; returns whether `x` is finite, which is seen block by block, in cache."""
     cdef real *activations = <real *>(workspace + gemm_workspace(n_threads))
     cdef Py_ssize_t first = 0
+    cdef Py_ssize_t rows
+    cdef bint finite = True
     while first < n:
+        rows = min(block, n - first)
+        finite = is_finite(x + first * plan.n_in, rows * plan.n_in) and finite
         forward_pass(plan, params, constants, x + first * plan.n_in, activations,
-                     out + first * plan.n_out, min(block, n - first), workspace, n_threads,
-                     no_batch())
-        first += block
+                     out + first * plan.n_out, rows, workspace, n_threads, no_batch())
+        first += rows
+    return finite
