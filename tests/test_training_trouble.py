@@ -101,7 +101,7 @@ def test_prediction_comes_back_to_hear_ctrl_c(rng, monkeypatch):
 
     def predict(plan, params, constants, x, *rest):
         rows.append(len(x))
-        engine_predict(plan, params, constants, x, *rest)
+        return engine_predict(plan, params, constants, x, *rest)
 
     monkeypatch.setattr(_core.engine, "predict", predict)
     assert np.array_equal(net.predict(X), expected)
