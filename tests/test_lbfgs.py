@@ -197,7 +197,7 @@ def test_an_exception_of_the_loss_arrives(data):
     net, threads = network(), threading.active_count()
     with pytest.raises(OSError, match="the disk is full"):
         net.fit(*data, loss=Failing(fn.SoftmaxCrossEntropy()), optimizer=fn.LBFGS())
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # an earlier test's may end meanwhile
     assert np.isfinite(net.params).all()
     net.fit(*data, optimizer=fn.LBFGS(), epochs=1)
 
