@@ -83,6 +83,8 @@ SHAPES = [
     (530, 20, 1030), (1, 4, 303), (1, 10, 64), (20, 1100, 300), (17, 37, 200), (1, 150, 21),
     (1, 40, 11), (70, 24, 1), (2100, 2, 1), (700, 7, 1), (5, 37, 2), (19, 90, 4), (37, 2, 20),
     (150, 4, 20), (1, 21, 40), (20, 11, 130), (200, 9, 300), (66, 17, 50), (70, 9, 21),
+    (50, 3, 1), (33, 7, 2), (20, 16, 3), (41, 10, 4), (35, 15, 8), (9, 5, 2), (150, 2, 3),
+    (64, 8, 8),
 ]  # fmt: skip
 
 
@@ -94,7 +96,10 @@ def test_matrix_product(isa, dtype, rng, shape, start):
         a = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
         b = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
         a, b = a.T if transpose_a else a, b.T if transpose_b else b
-        out = rng.standard_normal((m, n)).astype(dtype)  # overwritten, but for "itself"
+        # overwritten, but for "itself"; nothing before or behind it is
+        guarded = rng.standard_normal(m * n + 128).astype(dtype)
+        guards = guarded[:64].copy(), guarded[64 + m * n :].copy()
+        out = guarded[64 : 64 + m * n].reshape(m, n)
         added = {
             "none": None,
             "row": rng.standard_normal(n).astype(dtype),
@@ -106,6 +111,8 @@ def test_matrix_product(isa, dtype, rng, shape, start):
         scale += 0 if added is None else np.abs(added)
         _core.engine.matmul(a, b, added, out, 1)
         assert np.max(np.abs(out - exact) / scale) < 2 * np.sqrt(k) * np.finfo(dtype).eps
+        assert np.array_equal(guarded[:64], guards[0])
+        assert np.array_equal(guarded[64 + m * n :], guards[1])
 
 
 def test_a_row_of_a_product_has_the_same_bits_wherever_it_stands(isa, dtype, rng):

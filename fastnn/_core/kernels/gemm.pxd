@@ -19,12 +19,14 @@ from fastnn._core.kernels.packing cimport VECTOR_BYTES, pack
 from fastnn._core.kernels.rearranged cimport (
     FOLDS, REARRANGED_BYTES, product_by_strips, product_folded, product_transposed)
 from fastnn._core.kernels.rows cimport product_of_row
+from fastnn._core.kernels.shallow cimport is_shallow, product_of_steps
 from fastnn._core.kernels.tiles cimport (
     FAR_BYTES, SWEEP_DEPTH, TILE_ROWS, TILES_SCRATCH_BYTES, product_by_panels, product_by_sweeps)
 
 
 cdef enum:
     THREAD_FLOPS = 8_000_000
+    SHALLOW_BYTES = 64     # columns: a vector of AVX-512, or as many as still fit into registers
 
 
 cdef enum Form:
@@ -33,6 +35,8 @@ cdef enum Form:
     DOTS             # of rows of A and columns of B, for few of either
     DOTS_OF_PACKED   # B is first transposed, into the scratch memory
     ROW              # one row of A
+    SHALLOW          # few steps of k and few columns, which stay in registers
+    SHALLOW_OF_PACKED    # a transposed B, likewise
     OUTER            # one step of k
     TRANSPOSED       # C^T for few columns
     STRIPS           # C^T for a transposed B that is larger than A and C
@@ -71,7 +75,8 @@ cdef inline void gemm(
         start_row = 0
     form = choose(m, n, k, a_row, a_col, b_row, b_col, start != NULL, start_row, c_row, relu,
                   gate != NULL, <Py_ssize_t>sizeof(real))
-    if parts <= 1 or form == OUTER:
+    # what writes past a row, or in runs of several, is left to one thread; it never takes long
+    if parts <= 1 or form == OUTER or form == SHALLOW or form == SHALLOW_OF_PACKED:
         gemm_serial(form, m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row,
                     relu, gate, scratch)
         return
@@ -105,6 +110,14 @@ cdef inline Form choose(
     cdef bint far = m > 3 * TILE_ROWS and n >= 8 * lanes and a_row * itemsize >= FAR_BYTES
     cdef Py_ssize_t moved_by_panels = n * k + (m * k if far else 0)
     cdef Py_ssize_t moved_by_strips = m * k + 2 * m * n
+    if (k == 1 and a_row == 1 and b_col == 1 and n < 16 * lanes and (n >= lanes or m * n >= 4096)
+            and c_row == n and not started and not relu and not gated):
+        return OUTER
+    if (is_shallow(k) and n * itemsize <= SHALLOW_BYTES and c_row == n and start_row == 0
+            and m >= (4 if b_col == 1 and k <= 4 else 2 * k)
+            and (k > 1 or n < lanes) and (k <= 4 or n <= 2 * lanes)
+            and not (a_row == 1 and k > 1 and n <= 4 and m >= lanes)):  # TRANSPOSED is better
+        return SHALLOW if b_col == 1 else SHALLOW_OF_PACKED
     if a_col == 1 and b_row == 1:
         if ((m <= 4 and (k >= lanes or (m == 1 and k > 4)))
                 or (n <= 4 and k >= lanes)
@@ -120,9 +133,6 @@ cdef inline Form choose(
         return DOTS_OF_PACKED
     if m == 1 and b_col == 1 and (n > 4 * lanes or (n > lanes and k <= SWEEP_DEPTH)):
         return ROW
-    if (k == 1 and a_row == 1 and b_col == 1 and n < 16 * lanes and (n >= lanes or m * n >= 4096)
-            and c_row == n and not started and not relu and not gated):
-        return OUTER
     if a_row == 1 and a_col >= m and m >= lanes and not relu and not gated and (
             n <= 12 or (n < 2 * lanes and n % lanes != 0 and k > SWEEP_DEPTH and not started
                         and m >= 4 * lanes and filled(n, lanes) * 6 < filled(m, lanes) * 5)):
@@ -130,7 +140,7 @@ cdef inline Form choose(
     if (m == 1 and FOLDS * n <= 3 * lanes and b_col == 1 and b_row == n and k >= 8 * FOLDS
             and not relu and not gated):
         return FOLDED
-    if k <= SWEEP_DEPTH or (m <= TILE_ROWS and b_col == 1 and n > 2 * lanes):
+    if k <= SWEEP_DEPTH or (m <= TILE_ROWS and b_col == 1):
         return SWEEPS
     return PANELS
 
@@ -161,6 +171,11 @@ cdef inline void gemm_serial(
         product_by_strips(m, n, k, a, a_row, b, b_col, start, c, c_row, relu, scratch)
     elif form == ROW:
         product_of_row(n, k, a, a_col, b, b_row, start, c, relu, gate)
+    elif form == SHALLOW:
+        product_of_steps(m, n, k, a, a_row, a_col, b, b_row, start, c, relu, gate)
+    elif form == SHALLOW_OF_PACKED:
+        pack(k, n, n, b, b_row, b_col, <real *>scratch)
+        product_of_steps(m, n, k, a, a_row, a_col, <real *>scratch, n, start, c, relu, gate)
     elif form == OUTER:
         outer(<Py_ssize_t>1, <const int32_t *>NULL, <Py_ssize_t>1, m, n, a, <Py_ssize_t>0,
               <Py_ssize_t>0, b, <Py_ssize_t>0, c, <Py_ssize_t>0, <Py_ssize_t>0)

@@ -95,7 +95,7 @@ cdef inline void product_folded(
     cdef real *result = <real *>(scratch + TILES_SCRATCH_BYTES)
     cdef Py_ssize_t width = FOLDS * n
     cdef Py_ssize_t fold, j, p
-    product_by_panels(<Py_ssize_t>FOLDS, width, k // FOLDS, a, a_col, FOLDS * a_col, b, width, 1,
+    product_by_sweeps(<Py_ssize_t>FOLDS, width, k // FOLDS, a, a_col, FOLDS * a_col, b, width, 1,
                       <const real *>NULL, 0, result, width, False, <const real *>NULL, scratch)
     for fold in range(1, FOLDS):
         for j in range(n):

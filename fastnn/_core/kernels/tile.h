@@ -75,7 +75,7 @@
 #define A_13 p12[s]
 
 /* what a tile begins with when there is no `start`: as wide as the widest tile, in either dtype */
-static const double zeros[4 * VECTOR_BYTES / sizeof(double)] = {0};
+static const double zeros[4 * VECTOR_BYTES / sizeof(double)] __attribute__((aligned(64))) = {0};
 
 #define DECLARE_POINTER(i) const scalar *p##i = a + i * s;
 #define STEP_POINTER(i) p##i += a_col; __asm__("" : "+r"(p##i));

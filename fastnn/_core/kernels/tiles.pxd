@@ -31,6 +31,28 @@ cdef extern from "tile.h" nogil:
     f64_tile f64_tiles[3][14]
 
 
+cdef extern from *:
+    """
+    /* A function as the compiler cannot see it, which keeps one copy of it and calls that. */
+    static inline void *apart(void *function)
+    {
+        __asm__("" : "+r"(function));
+        return function;
+    }
+    """
+    void *apart(void *) nogil
+
+
+ctypedef void (*f32_product)(
+    Py_ssize_t, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
+    const float *, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, float *, Py_ssize_t, bint,
+    const float *, char *) noexcept nogil
+ctypedef void (*f64_product)(
+    Py_ssize_t, Py_ssize_t, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
+    const double *, Py_ssize_t, Py_ssize_t, const double *, Py_ssize_t, double *, Py_ssize_t, bint,
+    const double *, char *) noexcept nogil
+
+
 cdef enum:
     K_BLOCK = 512                    # steps of k: a packed panel of AVX-512 has 64 KB
     SWEEP_DEPTH = 16
@@ -47,6 +69,25 @@ cdef enum:
 
 
 cdef inline void product_by_panels(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
+    const real *b, Py_ssize_t b_row, Py_ssize_t b_col,
+    const real *start, Py_ssize_t start_row,
+    real *c, Py_ssize_t c_row, bint relu, const real *gate,
+    char *scratch,
+) noexcept nogil:
+    """`by_panels`, of which all uses share one copy: inlined it would make most of the wheel."""
+    if real is float:
+        (<f32_product>apart(<void *>by_panels[float]))(
+            m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row, relu, gate,
+            scratch)
+    else:
+        (<f64_product>apart(<void *>by_panels[double]))(
+            m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row, relu, gate,
+            scratch)
+
+
+cdef inline void by_panels(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
     const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
     const real *b, Py_ssize_t b_row, Py_ssize_t b_col,
