@@ -26,7 +26,7 @@ from fastnn._core.kernels.tiles cimport (
 
 cdef enum:
     THREAD_FLOPS = 8_000_000
-    SHALLOW_BYTES = 64     # columns: a vector of AVX-512, or as many as still fit into registers
+    SHALLOW_BYTES = 80     # of a row of C: one vector of AVX-512 or two, and up to five of SSE2
 
 
 cdef enum Form:
@@ -110,7 +110,8 @@ cdef inline Form choose(
     cdef bint far = m > 3 * TILE_ROWS and n >= 8 * lanes and a_row * itemsize >= FAR_BYTES
     cdef Py_ssize_t moved_by_panels = n * k + (m * k if far else 0)
     cdef Py_ssize_t moved_by_strips = m * k + 2 * m * n
-    if (k == 1 and a_row == 1 and b_col == 1 and n < 16 * lanes and (n >= lanes or m * n >= 4096)
+    if (k == 1 and a_row == 1 and b_col == 1 and (n < 16 * lanes or VECTOR_BYTES < 64)
+            and (n >= lanes or m * n >= 4096)
             and c_row == n and not started and not relu and not gated):
         return OUTER
     if (is_shallow(k) and n * itemsize <= SHALLOW_BYTES and c_row == n and start_row == 0

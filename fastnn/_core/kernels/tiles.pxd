@@ -186,7 +186,7 @@ cdef inline void product_by_sweeps(
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef real *packed = <real *>(scratch + B_BLOCK_BYTES)
     # wider tiles are less high; they pay for many rows, for few, and where all else is little
-    cdef bint wide = n > 2 * lanes and (
+    cdef bint wide = n > 3 * lanes and (
         m <= WIDE_TILE_ROWS or m > TILE_ROWS or k <= 4
         or (m <= 2 * WIDE_TILE_ROWS and k <= SWEEP_DEPTH
             and n * <Py_ssize_t>sizeof(real) <= PAGE_BYTES))
