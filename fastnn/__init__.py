@@ -10,7 +10,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _core, initializers, jacobians, schedules
+from fastnn import _core, initializers, jacobians
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.layers import (
     ELU,
@@ -54,6 +54,7 @@ from fastnn.threads import get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
 if TYPE_CHECKING:
+    from fastnn import schedules
     from fastnn.gradient_check import check_gradient
     from fastnn.many import fit_many
     from fastnn.numerical import numerical_hessian, numerical_jacobian
@@ -81,6 +82,8 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "schedules":
+        return importlib.import_module("fastnn.schedules")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks, _core
-from fastnn.schedules import Schedule
+from fastnn.schedule import Schedule
 
 Array = NDArray[Any]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.schedules import Rates, Schedule, Updates
+from fastnn.schedule import Rates, Schedule, Updates
 
 UPDATES_AHEAD = 100_000
 

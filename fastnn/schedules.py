@@ -1,8 +1,4 @@
-"""Learning rates that change during a `fit`, as frozen descriptions.
-
-A schedule is a function of the update's number, evaluated for many at once before they run. One
-that reacts to what training measures keeps that in a memory of its own, a factor for each epoch.
-"""
+"""The schedules to choose from, as frozen descriptions; `schedule` says what one is."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -11,38 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks
+from fastnn.schedule import Memory, Rates, Schedule, Updates
 
-Rates = NDArray[np.float64]
-Updates = NDArray[np.int64]
-
-
-class Schedule:
-    """A learning rate that changes; use one of the subclasses, or derive one with `rates`."""
-
-    def __repr__(self) -> str:
-        # no address, which would be another one when a fit is resumed from its checkpoint
-        return f"{type(self).__module__}.{type(self).__qualname__}()"
-
-    def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rate of each of some updates.
-
-        Parameters
-        ----------
-        updates : ndarray (n,) of int64
-            Their numbers, counted from 0 within this `fit`.
-        updates_per_epoch, total_updates : int
-            Of this `fit`.
-
-        Returns
-        -------
-        ndarray (n,) of float64
-            Finite, at least 0.
-        """
-        raise NotImplementedError
-
-    def memory(self, updates_per_epoch: int) -> "PlateauMemory | None":
-        """Return a fresh memory of what training measures, for a schedule that reacts to it."""
-        return None
+__all__ = [
+    "Constant", "CosineDecay", "ExponentialDecay", "InverseScaling", "OneCycle", "ReduceOnPlateau",
+    "Schedule", "StepDecay", "Warmup",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -184,7 +154,7 @@ class Warmup(Schedule):
         rates = self.then.rates(after, updates_per_epoch, max(total_updates - length, 1))
         return np.where(rising, (updates + 1) / (length + 1), 1.0) * rates
 
-    def memory(self, updates_per_epoch: int) -> "PlateauMemory | None":
+    def memory(self, updates_per_epoch: int) -> Memory | None:
         """Return the memory of the schedule that follows, which the epochs of the rise pass by."""
         memory = self.then.memory(updates_per_epoch)
         if memory is not None:

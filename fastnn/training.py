@@ -24,7 +24,7 @@ from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState
 from fastnn.rate_feed import RateFeed
-from fastnn.schedules import Schedule
+from fastnn.schedule import Schedule
 from fastnn.stepwise import StepwiseTrainer
 from fastnn.streaming import Source, StreamingTrainer
 from fastnn.validation import Validation

@@ -17,7 +17,7 @@ from fastnn.derivatives import Derivatives
 from fastnn.full_batch import FullBatchOptimizer
 from fastnn.losses import CustomLoss, Loss, check_target, is_built_in
 from fastnn.optimizers import Optimizer
-from fastnn.schedules import Schedule
+from fastnn.schedule import Schedule
 from fastnn.streaming import Batches, MappedRows
 from fastnn.validation import Validation
 

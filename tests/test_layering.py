@@ -19,6 +19,7 @@ ROOMS = [
         "atomic_file",
         "model_file",
         "initializers",
+        "schedule",
         "schedules",
         "rate_feed",
         "optimizers",
