@@ -17,10 +17,11 @@ from fastnn._core.kernels.activations cimport softplus
 from fastnn._core.kernels.dtypes cimport fabs, real
 from fastnn._core.kernels.elementary cimport by_sign, exp, log, sigmoid
 from fastnn._core.kernels.softmax cimport exp_of_shifted_rows, row_maximum
+from fastnn._core.kernels.sums cimport sum_of, sum_of_squares
 
 
 cdef enum:
-    BLOCK = 64    # elements
+    BLOCK = 64    # terms that are made, as vectors, before they are added up
 
 
 cdef enum LossKind:
@@ -141,14 +142,14 @@ cdef inline double squared_error(
     const real *y_pred, const real *targets, Py_ssize_t n, double factor, real scale, real *dy,
 ) noexcept nogil:
     """factor Σ (ŷ - y)², of slope 2 factor (ŷ - y)."""
-    cdef double total = 0
+    cdef double total
     cdef real slope = <real>(2 * factor) * scale
-    cdef real error
     cdef Py_ssize_t i
     for i in range(n):
-        error = y_pred[i] - targets[i]
-        total += <double>error * error
-        dy[i] = slope * error
+        dy[i] = y_pred[i] - targets[i]
+    total = sum_of_squares(dy, n)
+    for i in range(n):
+        dy[i] *= slope
     return factor * total
 
 
@@ -183,17 +184,20 @@ cdef inline double huber(
 ) noexcept nogil:
     """factor Σ of ½ e² where |e| < δ and δ (|e| - ½ δ) beyond, e = ŷ - y; of slope e, cut at ±δ."""
     cdef double total = 0
-    cdef double error
+    cdef double error, cut
     cdef real slope = <real>factor * scale
-    cdef Py_ssize_t i
-    for i in range(n):
-        error = y_pred[i] - targets[i]
-        if fabs(error) < delta:
-            total += 0.5 * error * error
-        else:
-            total += delta * (fabs(error) - 0.5 * delta)
-            error = delta if error > 0 else -delta
-        dy[i] = slope * <real>error
+    cdef double[BLOCK] terms
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t count, i
+    while first < n:
+        count = min(<Py_ssize_t>BLOCK, n - first)
+        for i in range(count):
+            error = y_pred[first + i] - targets[first + i]
+            cut = delta if error > delta else (-delta if error < -delta else error)
+            terms[i] = cut * (error - 0.5 * cut)
+            dy[first + i] = slope * <real>cut
+        total += sum_of(terms, count)
+        first += count
     return factor * total
 
 
@@ -203,11 +207,17 @@ cdef inline double poisson(
     """Σ e^z - y z, of slope e^z - y: the likelihood of counts y but for their ln y!."""
     cdef double total = 0
     cdef real rate
-    cdef Py_ssize_t i
-    for i in range(n):
-        rate = exp(log_rates[i])
-        total += <double>rate - <double>targets[i] * log_rates[i]
-        dy[i] = scale * (rate - targets[i])
+    cdef double[BLOCK] terms
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t count, i
+    while first < n:
+        count = min(<Py_ssize_t>BLOCK, n - first)
+        for i in range(count):
+            rate = exp(log_rates[first + i])
+            terms[i] = <double>rate - <double>targets[first + i] * log_rates[first + i]
+            dy[first + i] = scale * (rate - targets[first + i])
+        total += sum_of(terms, count)
+        first += count
     return total
 
 
@@ -225,7 +235,6 @@ cdef inline double binary_cross_entropy(
     cdef real z, target
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t count, i
-    # a block of terms at a time: the compiler makes vectors of them, but not of a sum in order
     while first < n:
         count = min(<Py_ssize_t>BLOCK, n - first)
         for i in range(count):
@@ -234,8 +243,7 @@ cdef inline double binary_cross_entropy(
             # ln(1 + e^z) - y z = ln(1 + e^-z) + (1 - y) z: take the form without a large difference
             terms[i] = softplus(-fabs(z)) + by_sign(z, -target, <real>1 - target) * z
             dy[first + i] = slope * (sigmoid(z) - target)
-        for i in range(count):
-            total += terms[i]
+        total += sum_of(terms, count)
         first += count
     return factor * total
 

@@ -12,6 +12,7 @@ from libc cimport math
 from libc.float cimport DBL_MIN, FLT_MIN
 
 from fastnn._core.kernels.dtypes cimport real, sqrt
+from fastnn._core.kernels.sums cimport sum_of_squares
 
 
 cdef enum:
@@ -108,23 +109,6 @@ cdef inline double clipping(
     for i in range(n_segments):
         total += sum_of_squares(grads + segments[i].first, segments[i].size)
     return min(most / (math.sqrt(total) + 1e-6), 1.0)
-
-
-cdef inline double sum_of_squares(const real *x, Py_ssize_t n) noexcept nogil:
-    """Added up in double, in an order that depends on n alone, and side by side for speed."""
-    cdef double sums[16]
-    cdef double total = 0
-    cdef Py_ssize_t i, j
-    for j in range(16):
-        sums[j] = 0
-    for i in range(n // 16):
-        for j in range(16):
-            sums[j] += <double>x[16 * i + j] * <double>x[16 * i + j]
-    for j in range(16):
-        total += sums[j]
-    for i in range(n // 16 * 16, n):
-        total += <double>x[i] * <double>x[i]
-    return total
 
 
 cdef inline void update_some(
