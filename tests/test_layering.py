@@ -51,9 +51,10 @@ PLACE = {
     name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)
 }
 KERNELS = [
-    "dtypes", "sums", "elementary", "packing", "tiles", "dots", "active", "rows", "outer", "shallow",
-    "rearranged", "gemm", "dense", "activations", "softmax", "standardize", "normalization",
-    "batch_normalization", "dropout", "losses", "curvature", "jacobians", "optimizers", "sampling",
+    "dtypes", "sums", "elementary", "packing", "tiles", "dots", "active", "rows", "outer",
+    "shallow", "rearranged", "gemm", "dense", "activations", "softmax", "standardize",
+    "normalization", "batch_normalization", "dropout", "losses", "curvature", "jacobians",
+    "optimizers", "sampling",
 ]  # fmt: skip
 
 
