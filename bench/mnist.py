@@ -1,8 +1,9 @@
 """How many of 10,000 MNIST digits are told apart? README's recipe, on a fifth that is held out.
 
 The fifth holds a fifth of each class. The recipe (width, dropout, smoothing, number of epochs) was
-chosen on other fifths than the three that are measured here. The folder of the data is
-../shared/data, or what the environment's FASTNN_BENCH_DATA says.
+chosen on other fifths than the three that are measured here. The environment variable
+FASTNN_BENCH_DATA names the folder of the data, by default ../shared/data; README says how to make
+the file.
 """
 
 import time
@@ -32,7 +33,10 @@ def network(seed, width):
 def run(settings):
     file = FOLDER / "mnist10k.npz"
     if not file.is_file():
-        raise SystemExit(f"mnist: {file} is not here; FASTNN_BENCH_DATA may name another folder")
+        raise SystemExit(
+            f"{file} does not exist. FASTNN_BENCH_DATA may name another folder, and README.md says "
+            f"how to make the file"
+        )
     with np.load(file) as arrays:
         X, y = arrays["X"] / 255, arrays["y"]
     for seed in SPLITS[:1] if settings.quick else SPLITS:

