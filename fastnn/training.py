@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn.advice import after_divergence
 from fastnn.callbacks import Callback
 from fastnn.checkpoints import Checkpoints
 from fastnn.full_batch import FullBatchOptimizer
@@ -49,18 +50,22 @@ class DivergenceError(ArithmeticError):
         The epoch, from 0, and the minibatch in it, from 0, where it was noticed.
     history : History
         Of the epochs before.
+    advice : str
+        What to try, from the data and the optimizer.
     """
 
-    def __init__(self, epoch: int, step: int, history: "History") -> None:
+    def __init__(
+        self, epoch: int, step: int, history: "History",
+        advice: str = "A smaller learning rate or standardised data usually help",
+    ) -> None:  # fmt: skip
         super().__init__(
             f"the loss became NaN or infinite in epoch {epoch}, step {step} (both from 0); the "
-            f"parameters of the last finite epoch remain. A smaller learning rate or standardised "
-            f"features usually help"
+            f"parameters of the last finite epoch remain. {advice}"
         )
-        self.epoch, self.step, self.history = epoch, step, history
+        self.epoch, self.step, self.history, self.advice = epoch, step, history, advice
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.epoch, self.step, self.history)
+        return type(self), (self.epoch, self.step, self.history, self.advice)
 
 
 class History(dict[str, list[float]]):
@@ -156,7 +161,9 @@ def fit(
                 if trainer.diverged:
                     placed.go_back()
                     step = (trainer.position - 1) // batch_size
-                    raise DivergenceError(trainer.epoch, step, history_of(trainer, columns, rates))
+                    history = history_of(trainer, columns, rates)
+                    advice = after_divergence(x, target, optimizer)
+                    raise DivergenceError(trainer.epoch, step, history, advice)
                 rates.supply(trainer)
                 if show:
                     show(trainer, columns)

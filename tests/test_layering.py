@@ -34,6 +34,7 @@ ROOMS = [
         "derivatives",
         "second_derivatives",
         "full_batch",
+        "advice",
         "lbfgs",
         "levenberg_marquardt",
         "callbacks",

@@ -56,6 +56,44 @@ def test_divergence_tells_the_rates_of_the_epochs_before(rng):
     assert list(info.value.history) == ["loss", "learning_rate", "seconds"]
 
 
+SCALED = "(y - y.mean()) / y.std()"
+ADVICE = {  # what is wrong, in the features, the targets and the optimizer: what is said
+    "features": (
+        1e6,
+        1,
+        fn.SGD(0.01),
+        ["features X reach 3", "column 1", "Standardize."],
+    ),
+    "targets": (
+        1,
+        1e9,
+        fn.SGD(0.5),
+        ["targets y reach", SCALED, "0.5: try 0.05"],
+    ),
+    "rate": (1, 1, fn.SGD(100.0), ["The learning rate is 100: try 10", "Adam"]),
+    "schedule": (1, 1, fn.SGD(fn.schedules.Constant(100.0)), ["Constant(rate=100.0)", "a tenth"]),
+    "adam": (1, 1, fn.Adam(1e35), ["1e+35: try 1e+34", "clip_norm=1.0"]),
+}
+
+
+@pytest.mark.parametrize("case", ADVICE)
+@pytest.mark.parametrize("wrap", [lambda loss: loss, Python], ids=["engine", "stepwise"])
+def test_divergence_says_what_to_try(wrap, case):
+    features, targets, optimizer, said = ADVICE[case]
+    X = np.random.default_rng(0).standard_normal((100, 2))
+    y = targets * (X[:, 0] - 1)
+    X[7, 1] = 3.5
+    net = fn.Network([fn.Linear(2, 16), fn.ReLU(), fn.Linear(16, 1)], seed=0)
+    with np.errstate(all="ignore"), pytest.raises(fn.DivergenceError) as info:
+        net.fit(
+            X * features, y, loss=wrap(fn.MeanSquaredError()), optimizer=optimizer, epochs=500,
+            seed=0,
+        )  # fmt: skip
+    assert all(words in str(info.value) for words in said)
+    assert ("features X" in str(info.value)) == (case == "features")
+    assert ("targets y" in str(info.value)) == (case == "targets")
+
+
 def test_divergence_crosses_processes():
     error = fn.DivergenceError(3, 7, fn.History({"loss": [1.0, 2.0, 3.0], "seconds": [0.1] * 3}))
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
