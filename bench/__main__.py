@@ -8,7 +8,7 @@ from bench.environment import ISAS, PROCESSORS, configure
 BENCHES = [
     "step", "xor", "tanh", "threads", "predict", "jacobian", "gram", "kernels", "elementwise",
     "accuracy", "fit_many", "uci", "mnist", "startup", "features", "out_of_core",
-    "sklearn_estimators", "coverage",
+    "sklearn_estimators", "coverage", "defaults",
 ]  # fmt: skip
 PEERS = ["numpy", "openblas", "mkl", "scipy", "sklearn", "torch", "jax", "onnxruntime"]
 

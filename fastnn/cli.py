@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastnn as fn
-from fastnn import datasets, metrics, plots
+from fastnn import _checks, datasets, defaults, metrics, plots
 from fastnn.atomic_file import atomic_file, check_destination
 from fastnn.layers import LAYERS, Activation
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except fn.DivergenceError as error:
         print(
             f"fastnn: error: training diverged in epoch {error.epoch + 1}, and no model was "
-            f"written; try a smaller --learning-rate",
+            f"written. {error.advice}; the option is --learning-rate",
             file=sys.stderr,
         )
         return 2
@@ -106,11 +106,23 @@ def _parser() -> argparse.ArgumentParser:
         help="widths of the hidden layers (default: 128; none for a linear model)",
     )  # fmt: skip
     add("--activation", choices=ACTIVATIONS, default="relu", help="default: relu")
-    add("--optimizer", choices=["sgd", "adam"], default="adam", help="default: adam")
-    add("--learning-rate", type=float, help="default: 0.001 for adam, 0.01 for sgd")
+    add(
+        "--optimizer", choices=["adamw", "adam", "sgd"], default="adamw",
+        help="default: adamw, whose rate falls along a cosine",
+    )  # fmt: skip
+    add(
+        "--learning-rate", type=float,
+        help=f"default: {defaults.RATE} for adamw, 0.001 for adam, 0.01 for sgd",
+    )  # fmt: skip
     add("--momentum", type=float, help="of sgd (default: 0.9)")
-    add("--weight-decay", type=float, default=0.0, help="default: 0")
-    add("--epochs", type=int, default=50, help="default: 50")
+    add(
+        "--weight-decay", type=float,
+        help=f"default: {defaults.WEIGHT_DECAY} for adamw, 0 for the others",
+    )  # fmt: skip
+    add(
+        "--epochs", type=int,
+        help=f"default: as many as make {defaults.UPDATES} updates, at least {defaults.EPOCHS}",
+    )  # fmt: skip
     add("--batch-size", type=int, default=32, help="default: 32")
     add(
         "--validation-fraction", type=float, default=0.2,
@@ -154,7 +166,7 @@ def _train(args: argparse.Namespace) -> None:
             raise ValueError(f"--plot {args.plot}: expected a {', '.join(PLOT_FORMATS)} file")
         axes = plots.new_axes()
     optimizer = _optimizer(args)
-    if args.epochs < 1:
+    if args.epochs is not None and args.epochs < 1:
         raise ValueError(f"--epochs is {args.epochs}; at least 1 is wanted")
 
     table = _table(args.data, args.target or _default_target(args.data, None))
@@ -210,6 +222,7 @@ def _train(args: argparse.Namespace) -> None:
         n_threads=args.threads,
     )
     seconds = time.perf_counter() - start
+    epochs = len(history["loss"])
     if not labels:
         _unstandardise_output(net.layers[-1], mean, scale)
 
@@ -221,8 +234,8 @@ def _train(args: argparse.Namespace) -> None:
     if validation.size:
         say(f"validation: {_format(_scores(net.predict(X[validation]), y[validation], labels))}")
     say(
-        f"throughput: {training.size * args.epochs / seconds:,.0f} samples/s "
-        f"({args.epochs} epochs in {seconds:.2f} s)"
+        f"throughput: {training.size * epochs / seconds:,.0f} samples/s "
+        f"({epochs} epochs in {seconds:.2f} s)"
     )
     say(f"model: {output}")
     if args.plot:
@@ -298,14 +311,21 @@ def _default_target(data: str, net: fn.Network | None) -> str:
 
 
 def _optimizer(args: argparse.Namespace) -> fn.optimizers.Optimizer:
+    rate, decay, momentum = args.learning_rate, args.weight_decay, args.momentum
+    if momentum is not None and args.optimizer != "sgd":
+        raise ValueError("--momentum needs --optimizer sgd")
+    if rate is not None:
+        _checks.number(rate, "learning_rate", above=0)
+    if args.optimizer == "adamw":
+        rate = fn.schedules.CosineDecay(defaults.RATE if rate is None else rate)
+        return fn.AdamW(rate, weight_decay=defaults.WEIGHT_DECAY if decay is None else decay)
+    decay = 0.0 if decay is None else decay
     if args.optimizer == "adam":
-        if args.momentum is not None:
-            raise ValueError("--momentum needs --optimizer sgd")
-        rate = 0.001 if args.learning_rate is None else args.learning_rate
-        return fn.Adam(rate, weight_decay=args.weight_decay)
-    rate = 0.01 if args.learning_rate is None else args.learning_rate
-    momentum = 0.9 if args.momentum is None else args.momentum
-    return fn.SGD(rate, momentum=momentum, weight_decay=args.weight_decay)
+        return fn.Adam(0.001 if rate is None else rate, weight_decay=decay)
+    return fn.SGD(
+        0.01 if rate is None else rate, momentum=0.9 if momentum is None else momentum,
+        weight_decay=decay,
+    )  # fmt: skip
 
 
 def _network(X: NDArray[Any], n_outputs: int, args: argparse.Namespace) -> fn.Network:

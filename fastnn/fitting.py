@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core, checkpoints, training, validation
+from fastnn import _checks, _core, checkpoints, defaults, training, validation
 from fastnn.callbacks import Callback
 from fastnn.checkpoints import Checkpoints
 from fastnn.full_batch import FullBatchOptimizer
@@ -15,7 +15,7 @@ from fastnn.layers import BatchNorm, Dropout
 from fastnn.lbfgs import LBFGS
 from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
-from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer, OptimizerState
+from fastnn.optimizers import OPTIMIZERS, Optimizer, OptimizerState
 from fastnn.rate_feed import depends_on_epochs
 from fastnn.second_derivatives import SecondDerivatives
 from fastnn.training import DivergenceError, History
@@ -37,9 +37,10 @@ class Fitting(SecondDerivatives):
 
     def fit(
         self, X: Any, y: Any = None, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
-        optimizer: Optimizer | FullBatchOptimizer = SGD(0.1, momentum=0.9),  # noqa: B008
-        epochs: int = 20, batch_size: int = 32, shuffle: bool = True, seed: int | None = None,
-        sample_weight: Any = None, class_weight: "Mapping[int, float] | str | None" = None,
+        optimizer: Optimizer | FullBatchOptimizer | None = None,
+        epochs: int | None = None, batch_size: int = 32, shuffle: bool = True,
+        seed: int | None = None, sample_weight: Any = None,
+        class_weight: "Mapping[int, float] | str | None" = None,
         validation_data: tuple[Any, Any] | tuple[Any, Any, Any] | float | None = None,
         metrics: Sequence[str | Metric] = (), callbacks: Sequence[Callback] = (),
         progress: bool | None = None, n_threads: int | None = None,
@@ -60,12 +61,15 @@ class Fitting(SecondDerivatives):
             one output. None beside an iterable.
         loss : Loss, or an object with `value_and_grad(y_pred, y) -> (float, ndarray)`
             The latter trains step by step, at Python's speed.
-        optimizer : SGD, Adam, AdamW, RMSprop, LBFGS or LevenbergMarquardt
-            A further `fit` with the same kind continues its momentum. The last two take one step an
-            epoch, with all samples, start afresh in each `fit`, and end before `epochs` when they
-            have converged; they refuse Dropout, BatchNorm and iterables, and LBFGS checkpoints.
-        epochs : int
-            Passes over the data; 0 is none.
+        optimizer : SGD, Adam, AdamW, RMSprop, LBFGS or LevenbergMarquardt, optional
+            By default `AdamW(CosineDecay(0.02), weight_decay=0.1)`, which trains with every loss of
+            fastnn; beside an iterable `AdamW(0.002, weight_decay=0.1)`. A further `fit` with the
+            same kind continues its momentum. The last two take one step an epoch, with all samples,
+            start afresh in each `fit`, and end before `epochs` when they have converged; they
+            refuse Dropout, BatchNorm and iterables, and LBFGS checkpoints.
+        epochs : int, optional
+            Passes over the data; 0 is none. By default as many as make 3,000 updates, at least 20;
+            beside an iterable 20, and with LBFGS and LevenbergMarquardt at most 200.
         batch_size : int
             Samples an update; the last batch of an epoch may be short, and more than n means all.
         shuffle : bool
@@ -135,9 +139,13 @@ class Fitting(SecondDerivatives):
         parameters stay usable.
         """
         self._demand_finite_params()
+        if optimizer is None:
+            streams = y is None and not isinstance(X, np.ndarray)
+            optimizer = defaults.steady_optimizer() if streams else defaults.optimizer()
         self._demand_optimizer(optimizer, checkpoint)
-        epochs = _checks.integer(epochs, "epochs", at_least=0)
-        _checks.demand_memory(2 * epochs, epochs, "epochs")  # for the History
+        if epochs is not None:
+            epochs = _checks.integer(epochs, "epochs", at_least=0)
+            _checks.demand_memory(2 * epochs, epochs, "epochs")  # for the History
         batch_size = _checks.integer(batch_size, "batch_size", at_least=1)
         data = training_data(
             self, X, y, sample_weight, class_weight, loss, optimizer, epochs, validation_data
@@ -152,6 +160,8 @@ class Fitting(SecondDerivatives):
         if held_out is not None:
             held_out.take_metrics(measured, self.out_features)
         batch_size = self._batch_size_for(data.n_samples, batch_size, optimizer)
+        if epochs is None:
+            epochs = defaults.epochs(data.n_samples, batch_size, optimizer)
         callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
         progress = _checks.boolean(
             training.in_terminal() if progress is None else progress, "progress"
@@ -201,7 +211,8 @@ class Fitting(SecondDerivatives):
         y : array_like
             What the loss takes.
         **settings
-            Those of `fit`, but `epochs`.
+            Those of `fit`, but `epochs`. The optimizer is by default
+            `AdamW(0.002, weight_decay=0.1)`, whose rate is the same in each call.
 
         Returns
         -------
@@ -219,7 +230,8 @@ class Fitting(SecondDerivatives):
                 f"epochs is {given!r} in partial_fit, which trains one and takes the other "
                 f"settings of fit; for more there is fit(X, y, epochs={given!r})"
             )
-        return self.fit(X, y, epochs=1, **{"progress": False, **settings})
+        given = {"optimizer": defaults.steady_optimizer(), "progress": False, **settings}
+        return self.fit(X, y, epochs=1, **given)
 
     def _demand_finite_params(self) -> None:
         params = self._model.params

@@ -81,8 +81,8 @@ class TrainingData:
 
 def training_data(
     net: Derivatives, X: Any, y: Any, sample_weight: Any, class_weight: Any,
-    loss: Loss | CustomLoss, optimizer: Optimizer | FullBatchOptimizer, epochs: int,
-    validation_data: Any,
+    loss: Loss | CustomLoss, optimizer: Optimizer | FullBatchOptimizer,
+    epochs: int | None, validation_data: Any,
 ) -> TrainingData:  # fmt: skip
     """Check X, y and their weights.
 
@@ -119,7 +119,7 @@ def training_data(
 
 def _of_batches(
     net: Derivatives, X: Any, loss: Loss | CustomLoss, optimizer: Optimizer | FullBatchOptimizer,
-    epochs: int, validation_data: Any,
+    epochs: int | None, validation_data: Any,
 ) -> TrainingData:  # fmt: skip
     if isinstance(optimizer.learning_rate, Schedule):
         raise ValueError(

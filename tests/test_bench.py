@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 BENCHES = [
     "step", "xor", "tanh", "threads", "predict", "jacobian", "gram", "kernels", "elementwise",
     "accuracy", "fit_many", "uci", "mnist", "startup", "features", "out_of_core",
-    "sklearn_estimators", "coverage",
+    "sklearn_estimators", "coverage", "defaults",
 ]  # fmt: skip
 # What takes a while to import or compile is for those who run the benches in earnest.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"

@@ -35,6 +35,7 @@ ROOMS = [
         "second_derivatives",
         "full_batch",
         "advice",
+        "defaults",
         "lbfgs",
         "levenberg_marquardt",
         "callbacks",

@@ -10,7 +10,7 @@ def test_history(rng):
     X, y = rng.standard_normal((40, 3)), rng.integers(3, size=40)
     net = fn.Network([fn.Linear(3, 3)], "float64", seed=0)
     history = net.fit(X[:30], y[:30], epochs=4, validation_data=(X[30:], y[30:]))
-    assert list(history) == ["loss", "val_loss", "val_accuracy", "seconds"]
+    assert list(history) == ["loss", "val_loss", "val_accuracy", "learning_rate", "seconds"]
     assert all(len(column) == 4 for column in history.values())
     assert all(type(value) is float for column in history.values() for value in column)
     assert all(seconds > 0 for seconds in history["seconds"])
@@ -19,8 +19,9 @@ def test_history(rng):
     right = (net.predict(X[30:]).argmax(axis=1) == y[30:]).mean()
     assert history["val_accuracy"][-1] == right
     assert repr(history).startswith("History(4 epochs; last: loss=")
-    assert list(net.fit(X, y, epochs=0)) == ["loss", "seconds"]
-    assert net.fit(X, y, epochs=0)["loss"] == []
+    nothing = net.fit(X, y, epochs=0, optimizer=fn.Adam())
+    assert list(nothing) == ["loss", "seconds"]
+    assert nothing["loss"] == []
 
 
 def test_validation_does_not_change_training(rng):
@@ -41,7 +42,7 @@ def test_binary_accuracy(rng):
     X = rng.standard_normal((60, 2))
     y = (X[:, 0] > 0).astype(int)
     net = fn.Network([fn.Linear(2, 1)], seed=0)
-    history = net.fit(X, y, loss=fn.BinaryCrossEntropy(), epochs=30, validation_data=(X, y))
+    history = net.fit(X, y, loss=fn.BinaryCrossEntropy(), validation_data=(X, y))
     assert history["val_accuracy"][-1] == np.mean((net.predict(X).ravel() > 0) == y) > 0.9
 
 

@@ -216,5 +216,5 @@ def test_a_history_is_a_dict_of_columns(rng):
     history = fn.Network([fn.Linear(3, 2)], seed=0).fit(X, y, epochs=3, validation_data=0.2)
     assert isinstance(history, dict)
     assert {name: len(column) for name, column in history.items()} == dict.fromkeys(
-        ("loss", "val_loss", "val_accuracy", "seconds"), 3
+        ("loss", "val_loss", "val_accuracy", "learning_rate", "seconds"), 3
     )

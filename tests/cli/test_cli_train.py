@@ -1,5 +1,6 @@
 """`fastnn train`: tasks, options, and what the model holds then."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from command_line import FAST, flowers, read_predictions, score, write_csv
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastnn as fn
-from fastnn import cli, datasets
+from fastnn import cli, datasets, defaults
+
+COSINE = fn.schedules.CosineDecay
 
 
 def test_train_digits(succeed, folder):
@@ -161,8 +164,9 @@ def test_options_reach_the_network(succeed, flowers_csv, monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "name", "arguments"),
     [
-        ("", "Adam", (0.001, {"weight_decay": 0.0})),
-        ("--learning-rate 0.01 --weight-decay 0.1", "Adam", (0.01, {"weight_decay": 0.1})),
+        ("", "AdamW", (COSINE(0.02), {"weight_decay": 0.1})),
+        ("--learning-rate 0.01 --weight-decay 0", "AdamW", (COSINE(0.01), {"weight_decay": 0.0})),
+        ("--optimizer adam", "Adam", (0.001, {"weight_decay": 0.0})),
         ("--optimizer sgd", "SGD", (0.01, {"momentum": 0.9, "weight_decay": 0.0})),
         (
             "--optimizer sgd --learning-rate 0.05 --momentum 0.5 --weight-decay 0.1",
@@ -182,6 +186,14 @@ def test_optimizers(succeed, flowers_csv, monkeypatch, argv, name, arguments):
     monkeypatch.setattr(fn, name, spy)
     succeed("train", flowers_csv, "--target", "kind", *FAST, *argv.split())
     assert seen == [arguments]
+
+
+def test_the_defaults_are_those_of_fit(succeed, flowers_csv, monkeypatch):
+    by_default = cli._optimizer(cli._parser().parse_args(["train", "x.csv"]))
+    assert by_default == defaults.optimizer()
+    out = succeed("train", flowers_csv, "--target", "kind", "--hidden", 16)
+    n = int(re.search(r"split: (\d+) for training", out)[1])
+    assert f"({defaults.epochs(n, 32, by_default)} epochs in" in out
 
 
 def test_scaling_is_fitted_on_the_training_rows_alone(succeed, flowers_csv):
