@@ -203,7 +203,7 @@ def _train(args: argparse.Namespace) -> None:
     # A network learns a target of mean 0 and scale 1 at any learning rate that suits others too.
     fit_y, mean, scale = y, 0.0, 1.0
     if not labels:
-        mean, scale = float(np.mean(y[training])), float(np.std(y[training])) or 1.0
+        mean, scale = _standardisation(y, training, net.dtype)
         fit_y = (y - mean) / scale
         offsets.append(np.array([abs(mean) / scale]))
     if net.dtype == np.float32 and max(offset.max() for offset in offsets) > 1e5:
@@ -329,13 +329,33 @@ def _optimizer(args: argparse.Namespace) -> fn.optimizers.Optimizer:
 
 
 def _network(X: NDArray[Any], n_outputs: int, args: argparse.Namespace) -> fn.Network:
-    layers: list[Any] = [fn.Standardize.from_data(X)]
+    standardize = fn.Standardize.from_data(X)
+    least = float(standardize.scale.min())
+    if least < float(np.finfo(args.dtype).tiny):
+        raise ValueError(f"a feature varies by {least:.3g}, too little for {args.dtype}")
+    layers: list[Any] = [standardize]
     width = X.shape[1]
     for hidden in args.hidden:
         layers += [fn.Linear(width, hidden), ACTIVATIONS[args.activation]()]
         width = hidden
     layers.append(fn.Linear(width, n_outputs))
     return fn.Network(layers, dtype=args.dtype, seed=args.seed)
+
+
+def _standardisation(
+    y: NDArray[Any], training: NDArray[np.intp], dtype: np.dtype[Any]
+) -> tuple[float, float]:
+    """Return mean and scale of the training targets; ValueError for what no network would hold."""
+    layer = fn.Standardize.from_data(y[training, np.newaxis])
+    mean, scale = float(layer.mean[0]), float(layer.scale[0])
+    # room for weights times the scale, and for sums of them
+    limits, largest = np.finfo(dtype), float(np.abs(y).max())
+    hint = "; --dtype float64 or another unit is wanted" if dtype == np.float32 else ""
+    if largest > 1e-4 * float(limits.max):
+        raise ValueError(f"the target reaches {largest:.3g}, too large for {dtype}{hint}")
+    if scale < 1e6 * float(limits.tiny):
+        raise ValueError(f"the target varies by {scale:.3g}, too little for {dtype}{hint}")
+    return mean, scale
 
 
 def _unstandardise_output(linear: Any, mean: float, scale: float) -> None:

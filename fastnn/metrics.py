@@ -21,7 +21,7 @@ def binary_accuracy(logits: Array, targets: Array, sample_weight: Array | None =
 
 def rmse(outputs: Array, targets: Array, sample_weight: Array | None = None) -> float:
     """Return the root of the mean squared error, over arrays of one shape."""
-    return float(np.sqrt(_mean(np.square(outputs - targets, dtype=np.float64), sample_weight)))
+    return _root_mean_square(np.subtract(outputs, targets, dtype=np.float64), sample_weight)
 
 
 def coverage_error(
@@ -43,13 +43,22 @@ def _mean(values: Array, sample_weight: Array | None) -> float:
     return float(np.average(rows, weights=sample_weight.astype(np.float64)))
 
 
+def _root_mean_square(values: Array, sample_weight: Array | None) -> float:
+    """Return √ of the mean of values², by parts of the largest, whose squares are no extremes."""
+    largest = float(np.abs(values).max(initial=0))
+    if largest == 0 or not np.isfinite(largest):
+        return largest
+    return largest * float(np.sqrt(_mean(np.square(values / largest), sample_weight)))
+
+
 def r2(outputs: Array, targets: Array, sample_weight: Array | None = None) -> float:
     """Return 1 - squared error / variance, over arrays of one shape; NaN for constant targets."""
     deviations = targets.astype(np.float64)
-    deviations -= _mean(deviations, sample_weight)
-    variance = _mean(np.square(deviations), sample_weight)
-    error = rmse(outputs, targets, sample_weight) ** 2
-    return 1 - error / variance if variance > 0 else float("nan")
+    largest = float(np.abs(deviations).max(initial=0)) or 1.0
+    deviations -= largest * _mean(deviations / largest, sample_weight)
+    deviation = _root_mean_square(deviations, sample_weight)
+    error = rmse(outputs, targets, sample_weight)
+    return 1 - (error / deviation) ** 2 if deviation > 0 else float("nan")
 
 
 def class_report(predicted: Array, labels: Array, names: Sequence[Any]) -> str:

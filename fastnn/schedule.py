@@ -53,6 +53,11 @@ class Schedule:
         """
         raise NotImplementedError
 
+    def base_rate(self, updates_per_epoch: int, total_updates: int) -> float:
+        """Return the rate that a Warmup before it rises to: its first one, by default."""
+        first = np.zeros(1, np.int64)
+        return float(self.rates(first, updates_per_epoch, total_updates)[0])
+
     def memory(self, updates_per_epoch: int) -> Memory | None:
         """Return a fresh memory of what training measures, for a schedule that reacts to it."""
         return None

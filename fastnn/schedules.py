@@ -119,8 +119,9 @@ class CosineDecay(Schedule):
 class Warmup(Schedule):
     """A linear rise before another schedule, whose own time begins after it.
 
-    With W updates of it, update t < W has (t + 1) / (W + 1) times the first rate of `then`, as
-    `torch.optim.lr_scheduler.LinearLR` with start_factor=1 / (W + 1) and total_iters=W.
+    With W updates of it, update t < W has (t + 1) / (W + 1) times the first rate of `then`, which
+    is max_rate / div_factor for a OneCycle; as `torch.optim.lr_scheduler.LinearLR` with
+    start_factor=1 / (W + 1) and total_iters=W.
 
     Parameters
     ----------
@@ -151,8 +152,9 @@ class Warmup(Schedule):
         length = self._length(updates_per_epoch)
         rising = updates < length
         after = np.where(rising, 0, updates - length)
-        rates = self.then.rates(after, updates_per_epoch, max(total_updates - length, 1))
-        return np.where(rising, (updates + 1) / (length + 1), 1.0) * rates
+        rest = max(total_updates - length, 1)
+        rise = (updates + 1) / (length + 1) * self.then.base_rate(updates_per_epoch, rest)
+        return np.where(rising, rise, self.then.rates(after, updates_per_epoch, rest))
 
     def memory(self, updates_per_epoch: int) -> Memory | None:
         """Return the memory of the schedule that follows, which the epochs of the rise pass by."""
@@ -170,7 +172,8 @@ class OneCycle(Schedule):
     """Up to `max_rate` and down again over all updates of the fit (Smith and Topin 2018).
 
     Along cosines, as `torch.optim.lr_scheduler.OneCycleLR` stepped each batch, in two phases, but
-    the optimizer's momentum stays as it is (there, cycle_momentum=False).
+    the optimizer's momentum stays as it is (there, cycle_momentum=False). Of T updates the highest
+    rate is at number pct_start · T - 1, counted from 0. If that is below 0, the rate only falls.
 
     Parameters
     ----------
@@ -198,12 +201,15 @@ class OneCycle(Schedule):
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
         """Return the learning rate of each of some updates."""
         first = self.max_rate / self.div_factor
-        last = total_updates - 1
-        peak = max(self.pct_start * total_updates - 1, 0.0)
+        peak = self.pct_start * total_updates - 1  # below 0 if the fit begins after it
         up = _cosine(first, self.max_rate, updates / (peak or 1.0))
-        share_of_fall = (updates - peak) / ((last - peak) or 1.0)
+        share_of_fall = (updates - peak) / (total_updates - 1 - peak)
         down = _cosine(self.max_rate, first / self.final_div_factor, share_of_fall)
         return np.where(updates < peak, up, down)
+
+    def base_rate(self, updates_per_epoch: int, total_updates: int) -> float:
+        """Return the rate that a Warmup before it rises to, which is that of PyTorch."""
+        return self.max_rate / self.div_factor
 
 
 @dataclass(frozen=True)

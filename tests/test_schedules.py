@@ -95,6 +95,53 @@ def test_warmup_agrees_with_pytorch(torch_schedulers, length, then):
     assert 0 < rates[0] < rates[1]
 
 
+# Ours and PyTorch's by name and arguments, of n updates, one an epoch; with the highest rate 0.1.
+SHORT = [
+    (Constant(0.1), "ConstantLR", lambda n: {"factor": 1}),
+    (StepDecay(0.1, 1, 0.5), "StepLR", lambda n: {"step_size": 1, "gamma": 0.5}),
+    (StepDecay(0.1, 2), "StepLR", lambda n: {"step_size": 2}),
+    (ExponentialDecay(0.1, 0.3), "ExponentialLR", lambda n: {"gamma": 0.3}),
+    (CosineDecay(0.1), "CosineAnnealingLR", lambda n: {"T_max": n}),
+    (CosineDecay(0.1, 0.01), "CosineAnnealingLR", lambda n: {"T_max": n, "eta_min": 0.01}),
+    *(
+        (
+            OneCycle(0.1, pct_start=share),
+            "OneCycleLR",
+            lambda n, share=share: {"max_lr": 0.1, "total_steps": n, "pct_start": share},
+        )
+        for share in (0.1, 0.3, 0.47, 0.9)
+    ),
+]
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("total", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize(("schedule", "name", "arguments"), SHORT, ids=str)
+def test_few_updates_agree_with_pytorch(
+    torch_schedulers, schedule, name, arguments, total, warmup
+):  # fmt: skip
+    optimizer = torch_optimizer(0.1)
+    scheduler = getattr(torch_schedulers, name)(optimizer, **arguments(max(total - warmup, 1)))
+    if warmup:
+        start = 1 / (warmup + 1)
+        optimizer.param_groups[0]["lr"] = optimizer.param_groups[0]["initial_lr"]
+        rise = torch_schedulers.LinearLR(optimizer, start_factor=start, total_iters=warmup)
+        scheduler = torch_schedulers.SequentialLR(optimizer, [rise, scheduler], milestones=[warmup])
+        schedule = Warmup(schedule, updates=warmup)
+    expected = rates_of(optimizer, scheduler, total)
+    with np.errstate(all="raise"):
+        rates = schedule.rates(np.arange(total), 1, total)
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("total", "rates"),
+    [(1, [4e-7]), (2, [0.0811745653949763, 4e-7]), (3, [0.0994415435, 0.0462637103, 4e-7])],
+)
+def test_a_short_cycle_only_falls(total, rates):
+    np.testing.assert_allclose(OneCycle(0.1).rates(np.arange(total), 1, total), rates, rtol=1e-8)
+
+
 def test_inverse_scaling_agrees_with_sklearn():
     stochastic = pytest.importorskip("sklearn.neural_network._stochastic_optimizers")
     theirs = stochastic.SGDOptimizer(

@@ -90,9 +90,12 @@ class LayerNorm(Normalization):
         ])  # fmt: skip
 
     def _normalized(self, x: Array) -> tuple[Array, Array]:
-        centred = x - x.mean()
-        deviation = np.sqrt(np.mean(centred**2) + x.dtype.type(self.eps))
-        return centred / deviation, deviation
+        # squares of what is at most 1 do not overflow
+        unit = max(np.abs(x).max(), 1)
+        centred = np.divide(x, unit, dtype=np.float64)
+        centred -= centred.mean()
+        deviation = np.hypot(np.sqrt(np.mean(centred**2)), np.sqrt(self.eps) / float(unit))
+        return (centred / deviation).astype(x.dtype), x.dtype.type(deviation * float(unit))
 
 
 class BatchNorm(Normalization):

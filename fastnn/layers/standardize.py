@@ -57,9 +57,15 @@ class Standardize(Layer):
         data = _checks.real_array(X, "X", np.dtype(np.float64))
         if data.ndim != 2 or data.size == 0:
             raise ValueError(f"X has shape {data.shape}; (n, n_features) is wanted")
-        deviation = data.std(axis=0)
+        # sums and squares of numbers up to 2 do not overflow; what underflows does not matter
+        unit = _power_of_two(np.abs(data).max(axis=0))
+        mean = (data / unit).mean(axis=0) * unit
+        centred = data - mean
+        spread = _power_of_two(np.abs(centred).max(axis=0))
+        centred /= spread
+        deviation = centred.std(axis=0) * spread
         constant = data.max(axis=0) == data.min(axis=0)
-        return cls(data.mean(axis=0), np.where(constant | (deviation == 0), 1.0, deviation))
+        return cls(mean, np.where(constant | (deviation == 0), 1.0, deviation))
 
     @property
     def mean(self) -> Array:
@@ -88,3 +94,9 @@ class Standardize(Layer):
 
     def _dtype(self) -> np.dtype[Any] | None:
         return self._constants.dtype if self._in_network else None
+
+
+def _power_of_two(largest: Array) -> Array:
+    """Return the power of two at or below each number, which divides without rounding."""
+    unit: Array = np.ldexp(1.0, np.frexp(largest)[1] - 1)
+    return unit

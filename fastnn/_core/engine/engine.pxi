@@ -6,6 +6,7 @@ cimport numpy as cnp
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange, threadid
+from libc.float cimport FLT_MAX, FLT_MIN
 from libc.math cimport isfinite
 from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
@@ -43,6 +44,7 @@ from fastnn._core.kernels.softmax cimport (
     log_softmax_backward, log_softmax_forward, log_softmax_tangent, softmax_backward,
     softmax_forward)
 from fastnn._core.kernels.standardize cimport standardize_backward, standardize_forward
+from fastnn._core.kernels.sums cimport sum_of_squares
 
 import numpy as np
 

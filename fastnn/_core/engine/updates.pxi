@@ -27,7 +27,10 @@ cdef double penalize_weights(
             gradient = grads + operation.weight
             n = operation.n_in * operation.n_out
             dot(1, 1, n, weight, n, weight, n, 0, &zero, 0, &squares, 1, False, NULL)
-            total += squares
+            if FLT_MIN <= squares <= FLT_MAX:
+                total += squares
+            else:  # too large or small for float32
+                total += sum_of_squares(weight, n)
             for i in range(n):
                 gradient[i] += factor * weight[i]
     return 0.5 * strength * total

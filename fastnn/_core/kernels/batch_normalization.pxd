@@ -7,10 +7,10 @@ means over the rows. The running statistics move towards the batch's by the shar
 variance that divided by one row less, as PyTorch's do.
 
 The columns are taken BLOCK at a time, so that their sums, in double precision, stay in registers or
-in the nearest cache.
+in the nearest cache. A column whose sums overflow is summed once more, times a power of two.
 """
 
-from fastnn._core.kernels.dtypes cimport real, sqrt
+from fastnn._core.kernels.dtypes cimport real, shrink_of, sqrt
 
 
 cdef enum:
@@ -39,7 +39,7 @@ cdef inline void batch_normalize(
     """Overwrites y with x̂, and inverse (n,) with r; moves the running statistics. rows > 1."""
     cdef double[BLOCK] mean
     cdef double[BLOCK] square
-    cdef double d
+    cdef double d, shrink
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t i, j, width
     cdef const real *row
@@ -59,15 +59,36 @@ cdef inline void batch_normalize(
                 d = row[j] - mean[j]
                 square[j] += d * d
         for j in range(width):
-            inverse[first + j] = <real>(1 / sqrt(square[j] / rows + eps))
+            shrink = 1
+            if square[j] - square[j] != 0:
+                shrink = shrink_of(&d)
+                shrunken_sums(shrink, x + first + j, rows, n, &mean[j], &square[j])
+            inverse[first + j] = <real>(shrink / sqrt(square[j] / rows + shrink * eps * shrink))
             running_mean[first + j] += <real>(momentum * (mean[j] - running_mean[first + j]))
             running_variance[first + j] += <real>(
-                momentum * (square[j] / (rows - 1) - running_variance[first + j]))
+                momentum * (square[j] / (rows - 1) / shrink / shrink - running_variance[first + j]))
         for i in range(rows):
             row = x + i * n + first
             for j in range(width):
                 y[i * n + first + j] = (row[j] - <real>mean[j]) * inverse[first + j]
         first += width
+
+
+cdef inline void shrunken_sums(
+    double shrink, const real *column, Py_ssize_t rows, Py_ssize_t n, double *mean, double *square,
+) noexcept nogil:
+    """The mean of a column of (rows, n), and its sum of squared deviations times shrink²."""
+    cdef double total = 0
+    cdef double d
+    cdef Py_ssize_t i
+    for i in range(rows):
+        total += shrink * column[i * n]
+    total /= rows
+    square[0] = 0
+    for i in range(rows):
+        d = shrink * column[i * n] - total
+        square[0] += d * d
+    mean[0] = total / shrink
 
 
 cdef inline void batch_normalize_backward(

@@ -19,6 +19,11 @@ cdef inline real sqrt(real x) noexcept nogil:
     return math.sqrtf(x) if real is float else math.sqrt(x)
 
 
+cdef inline real shrink_of(const real *_x) noexcept nogil:
+    """A power of two. Any numbers of x's dtype times it have squares that can be added up."""
+    return <real>(math.ldexp(1, -80) if real is float else math.ldexp(1, -600))
+
+
 cdef inline bint is_finite(const real *x, Py_ssize_t n) noexcept nogil:
     """Whether no element is NaN or infinite."""
     cdef bint finite = True

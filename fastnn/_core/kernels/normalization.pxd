@@ -5,10 +5,13 @@ al. 2016). Its Jacobian, r (I - 1 1ᵀ/n - x̂ x̂ᵀ/n), is symmetric, and know
 forward pass keeps. Scale and shift, y = w x + b, have diag(w).
 
 A sum along a row runs in LANES parts, since the compiler may not reorder one; the mean of what is
-left after μ is subtracted corrects both μ and v.
+left after μ is subtracted corrects both μ and v. A row whose sums overflow is taken again, times
+a power of two. Squares that underflow need no such care: eps is far larger.
 """
 
-from fastnn._core.kernels.dtypes cimport real, sqrt
+from libc.float cimport DBL_MIN, FLT_MIN
+
+from fastnn._core.kernels.dtypes cimport real, shrink_of, sqrt
 
 
 cdef enum:
@@ -47,20 +50,40 @@ cdef inline void normalize_forward(
     const real *x, real eps, real *y, real *inverse, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
     """Overwrites y with x̂, and inverse (rows,) with r."""
-    cdef real mean, square
+    cdef real shrink = shrink_of(x)
+    cdef real least = FLT_MIN if real is float else DBL_MIN  # above 0, for a row that is constant
     cdef Py_ssize_t i, j
     for i in range(rows):
-        row_sums(x, x, n, &mean, &square)
-        mean /= n
-        for j in range(n):
-            y[j] = x[j] - mean
-        row_sums(y, y, n, &mean, &square)
-        mean /= n
-        inverse[i] = 1 / sqrt(square / n - mean * mean + eps)
-        for j in range(n):
-            y[j] = (y[j] - mean) * inverse[i]
+        if not normalize_row(x, eps, y, inverse + i, n):
+            for j in range(n):
+                y[j] = shrink * x[j]
+            normalize_row(y, max(shrink * shrink * eps, least), y, inverse + i, n)
+            inverse[i] *= shrink
         x += n
         y += n
+
+
+cdef inline bint normalize_row(
+    const real *x, real eps, real *y, real *inverse, Py_ssize_t n,
+) noexcept nogil:
+    """A row's x̂ and r; whether its sums are finite. y may be x."""
+    cdef real mean, square
+    cdef Py_ssize_t j
+    row_sums(x, x, n, &mean, &square)
+    mean /= n
+    for j in range(n):
+        y[j] = x[j] - mean
+    row_sums(y, y, n, &mean, &square)
+    mean /= n
+    while mean * mean > <real>0.5 * square / n:  # the row varies less than its mean was rounded
+        for j in range(n):
+            y[j] -= mean
+        row_sums(y, y, n, &mean, &square)
+        mean /= n
+    inverse[0] = 1 / sqrt(square / n - mean * mean + eps)
+    for j in range(n):
+        y[j] = (y[j] - mean) * inverse[0]
+    return square - square == 0
 
 
 cdef inline void normalize_times(
@@ -68,12 +91,22 @@ cdef inline void normalize_times(
 ) noexcept nogil:
     """A row's Jacobian, or its transpose, times a vector; overwrites out, which may be `vector`."""
     cdef real mean, projection
+    cdef real shrink = 1
     cdef Py_ssize_t j
     row_sums(vector, y, n, &mean, &projection)
+    if mean - mean != 0 or projection - projection != 0:
+        shrink = shrink_of(y)
+        for j in range(n):
+            out[j] = shrink * vector[j]
+        vector = out
+        row_sums(vector, y, n, &mean, &projection)
     mean /= n
     projection /= n
     for j in range(n):
         out[j] = inverse * (vector[j] - mean - projection * y[j])
+    if shrink < 1:
+        for j in range(n):
+            out[j] /= shrink
 
 
 cdef inline void add_normalize_curvature(

@@ -9,10 +9,10 @@ first gradient, as PyTorch defines it.
 
 from cython.parallel cimport prange
 from libc cimport math
-from libc.float cimport DBL_MIN, FLT_MIN
+from libc.float cimport DBL_MAX, DBL_MIN, FLT_MIN
 
 from fastnn._core.kernels.dtypes cimport real, sqrt
-from fastnn._core.kernels.sums cimport sum_of_squares
+from fastnn._core.kernels.sums cimport sum_of_squares, sum_of_squares_of_multiple
 
 
 cdef enum:
@@ -42,6 +42,12 @@ cdef struct Optimizer:
     double alpha
     double eps
     bint eps_uncorrected  # Adam's eps is added to √v as it is, not to √v̂
+
+
+cdef struct Clipping:
+    # the gradient is multiplied by both; by 1 where its norm is not too large
+    double inverse  # 1 / (‖g‖ + 1e-6)
+    double most     # clip_norm
 
 
 cdef struct Segment:
@@ -80,66 +86,80 @@ cdef inline void update(
 
     Threads share the parameters where those are so many that each has THREAD_PARAMS to update.
     """
-    cdef double scale = 1
+    cdef Clipping clip = Clipping(1, 1)
     cdef Py_ssize_t parts, share, first, part, i
     cdef Segment segment
     if not optimizer.plain and optimizer.clip_norm < math.INFINITY:
-        scale = clipping(optimizer.clip_norm, grads, segments, n_segments)
+        clip = clipping(optimizer.clip_norm, grads, segments, n_segments)
     for i in range(n_segments):
         segment = segments[i]
         parts = max(<Py_ssize_t>1, min(<Py_ssize_t>n_threads, segment.size // THREAD_PARAMS))
         if parts == 1:
-            update_some(optimizer, rate, scale, params, grads, state, n, segment.first,
+            update_some(optimizer, rate, clip, params, grads, state, n, segment.first,
                         segment.first + segment.size, step - segment.missed)
         else:
             share = (segment.size + parts - 1) // parts
             for part in prange(parts, num_threads=parts, schedule="static"):
                 first = segment.first + part * share
-                update_some(optimizer, rate, scale, params, grads, state, n, first,
+                update_some(optimizer, rate, clip, params, grads, state, n, first,
                             min(first + share, segment.first + segment.size),
                             step - segment.missed)
 
 
-cdef inline double clipping(
+cdef inline Clipping clipping(
     double most, const real *grads, const Segment *segments, Py_ssize_t n_segments,
 ) noexcept nogil:
-    """What to multiply the gradient by, lest its norm exceed `most`; torch's clip_grad_norm_."""
+    """What to multiply the gradient by, lest its norm exceed `most`; torch's clip_grad_norm_.
+
+    The two factors stand apart, for their product can be too small for the dtype. Squares that
+    overflow are added up once more, those of the gradient times a power of two.
+    """
+    cdef double factor = 1
     cdef double total = 0
+    cdef double inverse
     cdef Py_ssize_t i
     for i in range(n_segments):
         total += sum_of_squares(grads + segments[i].first, segments[i].size)
-    return min(most / (math.sqrt(total) + 1e-6), 1.0)
+    if total > DBL_MAX:
+        factor = math.ldexp(1, -600)
+        total = 0
+        for i in range(n_segments):
+            total += sum_of_squares_of_multiple(
+                factor, grads + segments[i].first, segments[i].size)
+    inverse = factor / (math.sqrt(total) + 1e-6 * factor)
+    return Clipping(1, 1) if inverse * most >= 1 else Clipping(inverse, most)
 
 
 cdef inline void update_some(
-    const Optimizer *optimizer, double rate, double scale, real *params, const real *grads,
+    const Optimizer *optimizer, double rate, Clipping clip, real *params, const real *grads,
     real *state, Py_ssize_t n, Py_ssize_t first, Py_ssize_t end, Py_ssize_t step,
 ) noexcept nogil:
-    """Update the parameters from `first` to `end`, whose gradient is to be scaled."""
+    """Update the parameters from `first` to `end`, whose gradient is to be clipped."""
     cdef real ready[BLOCK]
     cdef const real *gradient = grads + first
     cdef Py_ssize_t size = end - first if optimizer.plain else BLOCK
     while first < end:
         size = min(size, end - first)
         if not optimizer.plain:
-            make_ready(optimizer, scale, params + first, grads + first, ready, size)
+            make_ready(optimizer, clip, params + first, grads + first, ready, size)
             gradient = ready
         step_of_kind(optimizer, rate, params + first, gradient, state + first, n, size, step)
         first += size
 
 
 cdef inline void make_ready(
-    const Optimizer *optimizer, double scale, const real *params, const real *grads, real *ready,
+    const Optimizer *optimizer, Clipping clip, const real *params, const real *grads, real *ready,
     Py_ssize_t n,
 ) noexcept nogil:
-    """The gradient scaled, cut off at clip_value, and with the slope of l1 Σ |Θ|, 0 at 0."""
-    cdef real factor = scale
+    """The gradient clipped, cut off at clip_value, and with the slope of l1 Σ |Θ|, 0 at 0."""
+    cdef real inverse = clip.inverse
+    cdef real norm = clip.most
     cdef real most = optimizer.clip_value
     cdef real l1 = optimizer.l1
     cdef real gradient
     cdef Py_ssize_t i
     for i in range(n):
-        gradient = factor * grads[i]
+        gradient = inverse * grads[i] * norm
         gradient = most if gradient > most else (-most if gradient < -most else gradient)
         ready[i] = gradient + (l1 if params[i] > 0 else (-l1 if params[i] < 0 else 0))
 
@@ -222,22 +242,28 @@ cdef inline void adam(
     cdef real eps = optimizer.eps / (correction2 if optimizer.eps_uncorrected else 1)
     cdef real decay = 0 if decoupled else optimizer.weight_decay
     cdef real shrink = 1 - learning_rate * optimizer.weight_decay if decoupled else 1
+    cdef real least = FLT_MIN if real is float else DBL_MIN
+    # for a parameter that only the penalty moves, as products with it would be subnormal
+    cdef real idle = least * <real>1e12 if optimizer.weight_decay > 0 else least
     cdef real gradient
     cdef Py_ssize_t i
     for i in range(n):
         gradient = grads[i] + decay * params[i]
-        mean[i] = flushed(beta1 * mean[i] + rest1 * gradient)
+        mean[i] = flushed(beta1 * mean[i] + rest1 * gradient, least)
         square[i] = beta2 * square[i] + rest2 * gradient * gradient
-        params[i] = flushed(shrink * params[i] - rate * mean[i] / (sqrt(square[i]) / root + eps))
+        # divided first, for the product of rate and mean can be subnormal
+        params[i] = flushed(
+            shrink * params[i] - rate * (mean[i] / (sqrt(square[i]) / root + eps)),
+            idle if grads[i] == 0 else least)
 
 
-cdef inline real flushed(real x) noexcept nogil:
-    """x, or 0 for a number so small that products with it are subnormal, a hundred times as slow.
+cdef inline real flushed(real x, real least) noexcept nogil:
+    """x, or 0 below `least`: arithmetic with subnormal numbers can be a hundred times as slow.
 
     The weights of a feature that is always 0, and their running means, shrink to such numbers under
-    a penalty and would stay there: β times the least of them rounds to itself.
+    a penalty and would stay there: β times the least of them rounds to itself. Running means of
+    squares remain as they are: the root of a subnormal number is a divisor like any other.
     """
-    cdef real least = (FLT_MIN if real is float else DBL_MIN) * 1e12
     return 0 if -least < x and x < least else x
 
 

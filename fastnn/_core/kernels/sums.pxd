@@ -43,3 +43,16 @@ cdef inline double sum_of_squares(const real *x, Py_ssize_t n) noexcept nogil:
     for i in range(n // SIDE_BY_SIDE * SIDE_BY_SIDE, n):
         total += <double>x[i] * <double>x[i]
     return total
+
+
+cdef inline double sum_of_squares_of_multiple(
+    double factor, const real *x, Py_ssize_t n,
+) noexcept nogil:
+    """Σ (factor x)², for squares that would overflow."""
+    cdef double scaled
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        scaled = factor * x[i]
+        total += scaled * scaled
+    return total
