@@ -124,8 +124,9 @@ def elementwise_derivative(kind, x, *, negative_slope=0.01, alpha=1.0):
 
 def log_softmax(x):
     """Return the logarithm of the softmax of one vector, without overflow."""
-    shifted = x - np.max(x.real)
-    others = np.delete(np.exp(shifted), np.argmax(x.real))
+    top = np.argmax(x.real)
+    shifted = x - x[top]
+    others = np.delete(np.exp(shifted), top)
     return shifted - np.log1p(np.sum(others))
 
 
