@@ -250,17 +250,24 @@ class Derivatives:
         """
         x, target = self._batch(X, y, loss)
         threads = _checks.thread_count(n_threads)
-        outputs = self._model.predict(x, threads)
+        model = self._model
         if is_built_in(loss):
-            dy = dataclasses.replace(loss, reduction="sum").evaluate(outputs, target)[1]
+            plan, formula = loss.under(model.plan)
+            model = dataclasses.replace(model, plan=plan)
+            outputs = model.predict(x, threads)
+            summed = dataclasses.replace(loss, reduction="sum")
+            dy = summed.evaluate(outputs, target, formula=formula)[1]
         else:
+            outputs = model.predict(x, threads)
             dy = np.empty_like(outputs)
             for i in range(len(x)):
                 one = slice(i, i + 1)
                 dy[one] = value_and_grad(loss, outputs[one], target[one])[1]
         grads = self._result((len(x), self._model.params.size), "the gradients")
         for part in self._model.parts(len(x), 6):
-            _core.engine.sample_vjp(*self._engine_arrays, x[part], dy[part], grads[part], threads)
+            _core.engine.sample_vjp(
+                model.plan, model.params, model.constants, x[part], dy[part], grads[part], threads
+            )
         return grads
 
     # ------------------------------------------------------------------ what they share
@@ -325,9 +332,10 @@ class Derivatives:
         model = self._model
         grads = np.empty_like(model.params)
         if is_built_in(loss):
+            plan, formula = loss.under(model.plan)
             value = _core.engine.loss_and_grad(
-                *self._engine_arrays, x, *loss.engine_target(target), weights, loss.formula(),
-                grads, n_threads,
+                plan, model.params, model.constants, x, *loss.engine_target(target), weights,
+                formula, grads, n_threads,
             )  # fmt: skip
         else:
             activations, outputs = model.forward(x, n_threads)

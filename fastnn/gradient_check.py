@@ -6,7 +6,7 @@ the entry is listed as a kink rather than called wrong.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from fastnn import _checks
 from fastnn.jacobians import Jacobian
-from fastnn.losses import CustomLoss, Loss, check_target, is_built_in
+from fastnn.layers import Layer, Softmax
+from fastnn.losses import (
+    CustomLoss,
+    Loss,
+    NegativeLogLikelihood,
+    SoftmaxCrossEntropy,
+    check_target,
+    is_built_in,
+)
 from fastnn.network import Network
 from fastnn.numerical import numerical_jacobian
 from fastnn.stepwise import value_and_grad
@@ -201,15 +209,19 @@ class _Stepper:
         samples = _checks.samples(X, "x", net.dtype, net.in_features)
         self.target = check_target(loss, y, (len(samples), net.out_features), net.dtype, "y")
         self.net, self.loss, self.wrt = net, loss, wrt
+        layers = net.layers
+        if type(loss) is NegativeLogLikelihood and isinstance(layers[-1], Softmax) and layers[1:]:
+            # as the network does: finite where a probability rounds to 0
+            layers, self.loss = layers[:-1], SoftmaxCrossEntropy(loss.reduction)
         if wrt == "params":
             _, self.analytic = net.loss_and_grad(samples, y, loss)
         else:
-            own = copy.deepcopy(net)
+            own = _copy_of(layers, net.dtype)
             _, dy = self._value_and_grad(own(samples))
             self.analytic = own.backward(dy).ravel()
         if is_built_in(loss) and self.target.dtype == net.dtype:
             self.target = self.target.astype(np.float64)
-        self.exact = Network([copy.deepcopy(layer) for layer in net.layers], "float64")
+        self.exact = _copy_of(layers, np.dtype(np.float64))
         self.x = samples.astype(np.float64)
         self.entries = self.exact.params if wrt == "params" else self.x.reshape(-1)
 
@@ -263,6 +275,10 @@ class _Stepper:
                     return _indexed(f"layers[{i}].{name}", place)
                 k -= array.size
         raise IndexError(k)
+
+
+def _copy_of(layers: Sequence[Layer], dtype: np.dtype[Any]) -> Network:
+    return Network([copy.deepcopy(layer) for layer in layers], dtype)
 
 
 def _judged(

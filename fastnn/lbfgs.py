@@ -105,9 +105,10 @@ class Objective:
         with np.errstate(over="ignore"):
             model.params[self.trained] = params
         if is_built_in(self.loss):
+            plan, formula = self.loss.under(model.plan)
             value = _core.engine.loss_and_grad(
-                model.plan, model.params, model.constants, self.x,
-                *self.loss.engine_target(self.target), self.weights, self.loss.formula(),
+                plan, model.params, model.constants, self.x,
+                *self.loss.engine_target(self.target), self.weights, formula,
                 model.grads, self.n_threads,
             )  # fmt: skip
         else:

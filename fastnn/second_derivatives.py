@@ -77,11 +77,12 @@ class SecondDerivatives(Derivatives):
         threads = _checks.thread_count(n_threads)
         matrix = self._square_matrix()
         scale = 1 / loss.divisor(len(x), weights)
+        plan, formula = loss.under(self._model.plan)
         parts = list(self._model.parts(len(x), self._model.params.size, 32))
         for part in parts:
             _core.engine.gram(
-                *self._engine_arrays, x[part], *_of(part, targets, labels, weights),
-                loss.formula(), scale, matrix, part is not parts[0], part is parts[-1], threads,
+                plan, *self._engine_arrays[1:], x[part], *_of(part, targets, labels, weights),
+                formula, scale, matrix, part is not parts[0], part is parts[-1], threads,
             )  # fmt: skip
         if y is None:
             return matrix, None
@@ -175,10 +176,11 @@ class SecondDerivatives(Derivatives):
         product = np.zeros_like(direction)
         targets, labels = loss.engine_target(target)
         scale = 1 / loss.divisor(len(x), weights)
+        plan, formula = loss.under(self._model.plan)
         for part in self._model.parts(len(x), 12):
             _core.engine.hvp(
-                *self._engine_arrays, x[part], *_of(part, targets, labels, weights),
-                loss.formula(), scale, direction, product, n_threads,
+                plan, *self._engine_arrays[1:], x[part], *_of(part, targets, labels, weights),
+                formula, scale, direction, product, n_threads,
             )  # fmt: skip
         return product
 

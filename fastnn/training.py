@@ -107,9 +107,10 @@ def fit(
             source, x = x, np.empty((0, model.plan.n_in), model.params.dtype)
             target = np.empty((0, model.plan.n_out), x.dtype)
         shuffled = rng is not None and source is None
+        plan, formula = loss.under(model.plan)
         trainer = _core.engine.Trainer(
-            model.plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
-            weights, loss.formula(), optimizer.update_rule(), state.arrays, segments, state.step,
+            plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
+            weights, formula, optimizer.update_rule(), state.arrays, segments, state.step,
             batch_size, epochs, rng.bit_generator if rng is not None and shuffled else None,
             n_threads,
         )  # fmt: skip

@@ -3,13 +3,14 @@
 import copy
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import metrics
+from fastnn.layers import Softmax
 from fastnn.losses import BinaryCrossEntropy, CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.stepwise import value_and_grad
@@ -47,15 +48,20 @@ class Validation:
 
     def measure(self, model: Model, n_threads: int) -> dict[str, float]:
         """Return the loss, a built-in loss's metric and those asked for, by their History names."""
-        outputs = model.predict(self.x, n_threads)
         if is_built_in(self.loss):
+            plan, formula = self.loss.under(model.plan)
+            outputs = replace(model, plan=plan).predict(self.x, n_threads)
+            value, _ = self.loss.evaluate(outputs, self.target, self.weights, formula)
+            if plan is not model.plan:  # these are logits
+                outputs = Softmax()(outputs)
             figures = {
-                "val_loss": self.loss.evaluate(outputs, self.target, self.weights)[0],
+                "val_loss": value,
                 f"val_{self.loss.metric_name}": self.loss.metric(
                     outputs, self.target, self.weights
                 ),
             }
         else:
+            outputs = model.predict(self.x, n_threads)
             value, _ = value_and_grad(self.loss, outputs, self.target, self.weights)
             figures = {"val_loss": value}
         for name, metric in self.metrics.items():

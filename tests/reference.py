@@ -124,8 +124,10 @@ def elementwise_derivative(kind, x, *, negative_slope=0.01, alpha=1.0):
 
 def log_softmax(x):
     """Return the logarithm of the softmax of one vector, without overflow."""
-    shifted = x - np.max(x.real)
-    return shifted - np.log(np.sum(np.exp(shifted)))
+    top = np.argmax(x.real)
+    shifted = x - x[top]
+    others = np.delete(np.exp(shifted), top)
+    return shifted - np.log1p(np.sum(others))
 
 
 def softmax(x):

@@ -21,6 +21,7 @@ class Plan:
     n_in: int
     n_out: int
     n_params: int
+    logits: Plan | None
     n_constants: int
     row_width: int
     max_width: int

@@ -89,7 +89,9 @@ class Diagonal(Jacobian):
         if isinstance(right, Diagonal):
             return _if_finite(Diagonal, d * right.diagonal)
         if isinstance(right, DiagonalMinusOuter):
-            return _if_finite(DiagonalMinusOuter, d * right.diagonal, d * right.u, right.v)
+            return _if_finite(
+                _minus_outer, d * right.diagonal, d * right.u, right.v, d * right._whole
+            )
         return None
 
 
@@ -107,7 +109,7 @@ class DiagonalMinusOuter(Jacobian):
         If they are not three vectors of one length, of finite real numbers.
     """
 
-    def __init__(self, diagonal: Any, u: Any, v: Any) -> None:
+    def __init__(self, diagonal: Any, u: Any, v: Any, *, _whole: Array | None = None) -> None:
         self.diagonal = _held(diagonal, "diagonal", 1)
         self.u, self.v = _held(u, "u", 1), _held(v, "v", 1)
         for name, vector in (("u", self.u), ("v", self.v)):
@@ -118,23 +120,52 @@ class DiagonalMinusOuter(Jacobian):
                 )
         self.shape = (self.diagonal.size,) * 2
         self.dtype = promoted([self.diagonal, self.u, self.v])
+        # d - u v, the matrix's own diagonal, by who knows it without a difference of large numbers
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._whole = self.diagonal - self.u * self.v if _whole is None else _whole
+
+    @classmethod
+    def of_softmax(cls, S: Array, *, logarithm: bool) -> "DiagonalMinusOuter":
+        """Return diag(S) - S Sᵀ, or I - 1 Sᵀ, exact where an S is nearly 1."""
+        others = _of_others(S[:, None])[:, 0]  # 1 - S
+        if logarithm:
+            return cls(np.ones_like(S), np.ones_like(S), S, _whole=others)
+        return cls(S, S, S, _whole=S * others)
 
     @property
     def T(self) -> "DiagonalMinusOuter":
         """diag(d) - v uᵀ."""
-        return DiagonalMinusOuter(self.diagonal, self.v, self.u)
+        return DiagonalMinusOuter(self.diagonal, self.v, self.u, _whole=self._whole)
 
     def _matmat(self, x: Array) -> Array:
-        return self.diagonal[:, None] * x - np.outer(self.u, self.v @ x)
+        product: Array = self._whole[:, None] * x - self.u[:, None] * _of_others(
+            self.v[:, None] * x
+        )
+        return product
 
     def _rmatmat(self, x: Array) -> Array:
-        return self.diagonal[:, None] * x - np.outer(self.v, self.u @ x)
+        product: Array = self._whole[:, None] * x - self.v[:, None] * _of_others(
+            self.u[:, None] * x
+        )
+        return product
 
     def _times(self, right: Jacobian) -> Jacobian | None:
         if isinstance(right, Diagonal):
             d = right.diagonal
-            return _if_finite(DiagonalMinusOuter, self.diagonal * d, self.u, self.v * d)
+            return _if_finite(_minus_outer, self.diagonal * d, self.u, self.v * d, self._whole * d)
         return None
+
+
+def _minus_outer(d: Array, u: Array, v: Array, whole: Array) -> DiagonalMinusOuter:
+    return DiagonalMinusOuter(d, u, v, _whole=whole)
+
+
+def _of_others(terms: Array) -> Array:
+    """Return for each row the sum of all other rows: nothing is added and taken off again."""
+    sums = np.zeros_like(terms)
+    np.cumsum(terms[:-1], axis=0, out=sums[1:])
+    sums[:-1] += np.cumsum(terms[:0:-1], axis=0)[::-1]
+    return sums
 
 
 class Dense(Jacobian):

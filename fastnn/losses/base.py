@@ -1,12 +1,15 @@
 """What all losses share: reduction, weights, and the way into the engine."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks, _core, metrics
+
+if TYPE_CHECKING:
+    from fastnn._core import engine
 
 Array = NDArray[Any]
 Reduction = Literal["mean", "sum"]
@@ -60,6 +63,10 @@ class Loss:
         """Return the description in the engine's form."""
         return {"kind": self.kind, **vars(self)}
 
+    def under(self, plan: "engine.Plan") -> tuple["engine.Plan", Formula]:
+        """Return the plan and the formula by which the engine finds the loss of a network."""
+        return plan, self.formula()
+
     def value_and_grad(self, y_pred: Any, y: Any, sample_weight: Any = None) -> tuple[float, Array]:
         """Compute the loss and its gradient.
 
@@ -91,13 +98,19 @@ class Loss:
         return self.evaluate(outputs, target, weights)
 
     def evaluate(
-        self, outputs: Array, target: Array, weights: Array | None = None
-    ) -> tuple[float, Array]:
-        """`value_and_grad` of arrays that have been checked."""
+        self, outputs: Array, target: Array, weights: Array | None = None,
+        formula: Formula | None = None,
+    ) -> tuple[float, Array]:  # fmt: skip
+        """`value_and_grad` of arrays that have been checked, maybe by the formula of `under`."""
         divisor = self.divisor(len(outputs), weights)
         gradient = np.empty_like(outputs)
         total = _core.engine.loss(
-            self.formula(), outputs, *self.engine_target(target), weights, 1 / divisor, gradient
+            formula or self.formula(),
+            outputs,
+            *self.engine_target(target),
+            weights,
+            1 / divisor,
+            gradient,
         )
         return total / divisor, gradient
 

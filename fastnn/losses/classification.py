@@ -1,13 +1,16 @@
 """Losses of classes and probabilities."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks, metrics
-from fastnn.losses.base import Loss
+from fastnn.losses.base import Formula, Loss
+
+if TYPE_CHECKING:
+    from fastnn._core import engine
 
 Array = NDArray[Any]
 
@@ -59,8 +62,12 @@ class NegativeLogLikelihood(Loss):
     """-ln p_c of each sample's class c, for a network that ends in Softmax.
 
     Takes probabilities, not logits or log-probabilities; its gradient is -1 / p_c at c. Through
-    Softmax's true Jacobian that becomes S - onehot_c, which `SoftmaxCrossEntropy` computes in one
-    stable step. Labels are class indices (n,).
+    Softmax's true Jacobian that becomes S - onehot_c. Labels are class indices (n,).
+
+    Where a network ends in Softmax, training and the network's derivatives of this loss go from the
+    logits to the loss in one step, as `SoftmaxCrossEntropy` does. So they are finite where p_c
+    rounds to 0. `value_and_grad` of probabilities alone then gives infinity, and the gradient is
+    beyond the dtype's range for the smallest denormal p_c already.
     """
 
     kind: ClassVar[str] = "negative_log_likelihood"
@@ -68,6 +75,12 @@ class NegativeLogLikelihood(Loss):
     takes_probabilities: ClassVar[bool] = True
     hessian_takes_target: ClassVar[bool] = True
     metric_name: ClassVar[str] = "accuracy"
+
+    def under(self, plan: "engine.Plan") -> tuple["engine.Plan", Formula]:
+        """Return the plan of the logits, where the network ends in Softmax."""
+        if plan.logits is None:
+            return plan, self.formula()
+        return plan.logits, {**self.formula(), "through_softmax": True}
 
     def check_outputs(self, outputs: Array) -> None:
         """Raise if the outputs are not probabilities."""

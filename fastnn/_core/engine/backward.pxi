@@ -18,6 +18,7 @@ cdef void backward_pass(
     cdef Operation *operation
     cdef const real *op_x
     cdef const real *op_y
+    cdef const real *kept
     cdef bint gated = False  # the product above has already applied this ReLU's derivative
     cdef Py_ssize_t lowest = plan.lowest_trained(frozen) if dx == NULL else 0
     cdef bint learns
@@ -27,6 +28,7 @@ cdef void backward_pass(
         learns = grads != NULL and not (frozen != NULL and frozen[i])
         op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
         op_y = activations + operation.output * rows
+        kept = activations + operation.kept * rows
         if operation.kind == DENSE:
             if operation.relu and not gated:
                 activation_backward(RELU, 0, op_y, op_y, cotangent, cotangent,
@@ -48,7 +50,7 @@ cdef void backward_pass(
         elif operation.kind == SOFTMAX:
             softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
-            log_softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
+            log_softmax_backward(kept, cotangent, cotangent, rows, operation.n_in)
         elif operation.kind >= SCALE:
             if operation.kind == SCALE and learns:
                 scale_backward_params(operation, op_x, cotangent, grads, accumulate, rows)
@@ -59,7 +61,7 @@ cdef void backward_pass(
                                 block_of(cotangent, operation.n_out), cotangent)
         else:
             activation_backward(
-                operation.kind, <real>operation.alpha, op_x, op_y, cotangent, cotangent,
+                operation.kind, <real>operation.alpha, op_x, kept, cotangent, cotangent,
                 rows * operation.n_in)
         if operation.kind != DENSE:
             gated = False
@@ -92,7 +94,7 @@ cdef double chunk_gradient(
     cdef real *y_pred = cotangent - plan.n_out * rows  # the last of the activations
     cdef double total
     forward_pass(plan, params, constants, x, workspace, y_pred, rows, scratch, n_threads,
-                 batch)
+                 batch, True)
     total = loss_of_outputs(
         loss, y_pred, targets, labels, weights, rows, plan.n_out, scale, cotangent)
     backward_pass(plan, params, constants, x, workspace, rows, cotangent,

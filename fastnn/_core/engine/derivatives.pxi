@@ -37,7 +37,7 @@ cdef void fill_jacobian(
         samples = min(chunk, n - first)
         y = activations + plan.operations[plan.n_operations - 1].output * samples
         forward_pass(plan, params, constants, x, activations, y, samples, workspace, n_threads,
-                     no_batch())
+                     no_batch(), True)
         if outputs != NULL:
             memcpy(outputs + first * plan.n_out, y, samples * plan.n_out * sizeof(real))
         if by_params:
@@ -169,7 +169,7 @@ def sample_vjp(
             forward_pass(
                 plan, data(params), data(constants), &x[first, 0], activations,
                 activations + plan.operations[plan.n_operations - 1].output * samples,
-                samples, workspace.data, n_threads, no_batch())
+                samples, workspace.data, n_threads, no_batch(), True)
             pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, 1,
                       plan.n_operations - 1, plan.first_trainable,
                       block_of(&cotangent[first, 0], plan.n_out), blocks, slopes, <real *>NULL,
@@ -204,7 +204,7 @@ def jvp(
             forward_pass(
                 plan, data(params), data(constants), &x[first, 0], activations,
                 activations + plan.operations[plan.n_operations - 1].output * samples,
-                samples, workspace.data, n_threads, no_batch())
+                samples, workspace.data, n_threads, no_batch(), True)
             if not tangent_pass(
                     plan, data(params), data(constants), along, &x[first, 0],
                     &x_tangent[first, 0] if by_input else <const real *>NULL, activations,
@@ -235,7 +235,7 @@ def vjp(
             forward_pass(
                 plan, data(params), data(constants), &x[first, 0], activations,
                 activations + plan.operations[plan.n_operations - 1].output * samples,
-                samples, workspace.data, n_threads, no_batch())
+                samples, workspace.data, n_threads, no_batch(), True)
             memcpy(dy, &cotangent[first, 0], samples * plan.n_out * sizeof(real))
             backward_pass(
                 plan, data(params), data(constants), &x[first, 0], activations, samples,
@@ -293,7 +293,7 @@ def hvp(
             if weighted:
                 weight_data = &weight_view[first]
             forward_pass(plan, data(params), data(constants), &x[first, 0], activations,
-                         activations + last, samples, workspace.data, n_threads, no_batch())
+                         activations + last, samples, workspace.data, n_threads, no_batch(), True)
             tangent_pass(plan, data(params), data(constants), data(direction), &x[first, 0],
                          <const real *>NULL, activations, tangents, tangents + last, samples,
                          workspace.data, n_threads)
@@ -375,7 +375,7 @@ def gram(
                 weight_data = &weight_view[first]
             y = activations + plan.operations[plan.n_operations - 1].output * samples
             forward_pass(plan, data(params), data(constants), &x[first, 0], activations, y,
-                         samples, workspace.data, n_threads, no_batch())
+                         samples, workspace.data, n_threads, no_batch(), True)
             loss_root(&loss, y, target_data, label_data, weight_data, scale, root, samples,
                       plan.n_out)
             pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, r,

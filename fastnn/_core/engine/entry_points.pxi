@@ -26,7 +26,7 @@ def forward(
     out = &activations[0] + plan.operations[plan.n_operations - 1].output * n
     with nogil:
         forward_pass(plan, data(params), data(constants), &x[0, 0], &activations[0], out, n,
-                     workspace.data, n_threads, mode)
+                     workspace.data, n_threads, mode, True)
     give_back(workspace)
 
 

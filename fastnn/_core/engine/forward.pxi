@@ -29,19 +29,22 @@ cdef inline uint64_t batch_key(uint64_t key, Py_ssize_t epoch, Py_ssize_t positi
 cdef void forward_pass(
     Plan plan, const real *params, const real *constants,
     const real *x, real *activations, real *out, Py_ssize_t rows,
-    char *scratch, int n_threads, const Batch *batch,
+    char *scratch, int n_threads, const Batch *batch, bint differentiated,
 ) noexcept nogil:
     """Run `rows` samples through the network.
 
     `activations` receives every operation's output, (rows, width) one after the other, but for the
-    last one's, which goes to `out`. `batch` is NULL in evaluation mode.
+    last one's, which goes to `out`; and what the derivatives need, if it is `differentiated`.
+    `batch` is NULL in evaluation mode.
     """
     cdef Operation *operation
     cdef real *y
+    cdef real *kept
     cdef Py_ssize_t i
     for i in range(plan.n_operations):
         operation = &plan.operations[i]
         y = out if i == plan.n_operations - 1 else activations + operation.output * rows
+        kept = activations + operation.kept * rows if differentiated else NULL
         if operation.kind == DENSE:
             dense_forward(
                 x, params + operation.weight,
@@ -54,7 +57,7 @@ cdef void forward_pass(
         elif operation.kind == SOFTMAX:
             softmax_forward(x, y, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
-            log_softmax_forward(x, y, rows, operation.n_in)
+            log_softmax_forward(x, y, kept, rows, operation.n_in)
         elif operation.kind == SCALE:
             scale_forward(x, params + operation.weight, params + operation.bias, y,
                           rows, operation.n_in)
@@ -63,5 +66,5 @@ cdef void forward_pass(
                                   activations + operation.kept * rows, rows, batch)
         else:
             activation_forward(
-                operation.kind, <real>operation.alpha, x, y, rows * operation.n_in)
+                operation.kind, <real>operation.alpha, x, y, kept, rows * operation.n_in)
         x = y

@@ -101,6 +101,6 @@ cdef bint predict_blocks(
         rows = min(block, n - first)
         finite = is_finite(x + first * plan.n_in, rows * plan.n_in) and finite
         forward_pass(plan, params, constants, x + first * plan.n_in, activations,
-                     out + first * plan.n_out, rows, workspace, n_threads, no_batch())
+                     out + first * plan.n_out, rows, workspace, n_threads, no_batch(), False)
         first += rows
     return finite

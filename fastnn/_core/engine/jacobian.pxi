@@ -32,14 +32,15 @@ cdef Py_ssize_t chunk_samples(
 
 
 cdef void slopes_of(
-    const Operation *operation, const real *x, const real *y, real *slopes, Py_ssize_t samples,
+    const Operation *operation, const real *x, const real *activations, real *slopes,
+    Py_ssize_t samples,
 ) noexcept nogil:
     """σ' of an activation, or of the ReLU after a linear layer, at each sample."""
     cdef Py_ssize_t n = samples * operation.n_out
     cdef Py_ssize_t i
     for i in range(n):
         slopes[i] = 1
-    times_slope(operation, x, y, slopes, slopes, n)
+    times_slope(operation, x, activations, slopes, slopes, samples)
 
 
 cdef Block pull_back(
@@ -56,15 +57,17 @@ cdef Block pull_back(
     cdef const Operation *operation
     cdef const real *op_x
     cdef const real *op_y
+    cdef const real *kept
     cdef real *here
     cdef real *below
     cdef Py_ssize_t i, n_out, shared_samples
-    cdef bint sparse
+    cdef bint sparse, logarithm
     for i in range(top, -1, -1):
         operation = &plan.operations[i]
         n_out = operation.n_out
         op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
         op_y = activations + operation.output * samples
+        kept = activations + operation.kept * samples
         here = blocks + operation.output * samples * r
         below = blocks + plan.operations[i - 1].output * samples * r if i > 0 else dx
         if block.rows == NULL:
@@ -76,7 +79,7 @@ cdef Block pull_back(
         sparse = (operation.kind == DENSE and operation.relu
                   and active_pays(n_out, operation.n_in, sizeof(real)))
         if operation.kind == DENSE and operation.relu and (at_linear != NULL or not sparse):
-            slopes_of(operation, op_x, op_y, slopes, samples)
+            slopes_of(operation, op_x, activations, slopes, samples)
             times_diagonal(<const real *>block.rows, block.stride, slopes, here, samples, r, n_out)
             block = block_of(here, r * n_out)
         if at_linear != NULL:
@@ -99,11 +102,12 @@ cdef Block pull_back(
         elif operation.kind >= SCALE:
             block = times_symmetric(operation, params, activations, samples, r, block, below)
         elif operation.kind == SOFTMAX or operation.kind == LOG_SOFTMAX:
-            times_softmax(<const real *>block.rows, block.stride, op_y,
-                          operation.kind == LOG_SOFTMAX, below, samples, r, n_out)
+            logarithm = operation.kind == LOG_SOFTMAX
+            times_softmax(<const real *>block.rows, block.stride, kept if logarithm else op_y,
+                          logarithm, below, samples, r, n_out)
             block = block_of(below, r * n_out)
         else:
-            slopes_of(operation, op_x, op_y, slopes, samples)
+            slopes_of(operation, op_x, activations, slopes, samples)
             times_diagonal(<const real *>block.rows, block.stride, slopes, below, samples, r, n_out)
             block = block_of(below, r * n_out)
     return block
@@ -147,7 +151,7 @@ cdef Block below_last_linear(
         if operation.kind == SOFTMAX:
             softmax_times(op_y, block, row, samples, r, width)
         elif operation.kind == LOG_SOFTMAX:
-            log_softmax_times(op_y, block, row, samples, r, width)
+            log_softmax_times(activations + operation.kept * samples, block, row, samples, r, width)
         else:
             if operation.kind == STANDARDIZE:
                 for s in range(samples):
@@ -160,7 +164,7 @@ cdef Block below_last_linear(
             elif operation.kind == DROPOUT:
                 continue
             else:
-                slopes_of(operation, op_x, op_y, slopes, samples)
+                slopes_of(operation, op_x, activations, slopes, samples)
             diagonal_times(slopes, block, samples, r, width)
     return block_of(block, r * width)
 
@@ -206,11 +210,11 @@ cdef Block push_forward(
                           samples, r, n_out)
             block = block_of(here, r * n_out)
         elif operation.kind == LOG_SOFTMAX:
-            push_log_softmax(<const real *>block.rows, block.stride, op_y, here,
-                             samples, r, n_out)
+            push_log_softmax(<const real *>block.rows, block.stride,
+                             activations + operation.kept * samples, here, samples, r, n_out)
             block = block_of(here, r * n_out)
         elif operation.kind != DENSE or operation.relu:
-            slopes_of(operation, op_x, op_y, slopes, samples)
+            slopes_of(operation, op_x, activations, slopes, samples)
             times_diagonal(<const real *>block.rows, block.stride, slopes, here,
                            samples, r, n_out)
             block = block_of(here, r * n_out)

@@ -39,6 +39,7 @@ cdef class Plan:
     """
 
     cdef Operation *operations
+    cdef readonly Plan logits            # the network without its last Softmax; None without one
     cdef readonly Py_ssize_t n_operations
     cdef readonly Py_ssize_t n_in
     cdef readonly Py_ssize_t n_out
@@ -67,6 +68,10 @@ cdef class Plan:
                 self.add(SCALE, n_out, n_out, True, 0, 0)
         self.n_in = self.operations[0].n_in
         self.n_out = self.operations[self.n_operations - 1].n_out
+        if kind == "softmax":  # the last
+            self.logits = Plan(
+                operations[:len(operations) - 1]
+                or [("identity", self.n_in, self.n_in, False, 0.0, 0.0)])
 
     def __dealloc__(self):
         free(self.operations)
@@ -165,7 +170,13 @@ cdef Py_ssize_t kept_width(int kind, Py_ssize_t n) noexcept nogil:
     """What an operation keeps for its derivatives, for each row."""
     if kind == NORMALIZE:
         return 1
-    return n if kind == BATCH_NORMALIZE or kind == DROPOUT else 0
+    return n if keeps_one_each(kind) else 0
+
+
+cdef bint keeps_one_each(int kind) noexcept nogil:
+    """Whether an operation keeps a number for each output: a factor, a slope, a probability."""
+    return (kind == BATCH_NORMALIZE or kind == DROPOUT or kind == SIGMOID or kind == TANH
+            or kind == LOG_SOFTMAX)
 
 
 cdef int operation_kind(str name) except -1:

@@ -20,14 +20,17 @@ cdef void product(
 
 
 cdef void times_slope(
-    const Operation *operation, const real *x, const real *y, const real *dy, real *dx,
-    Py_ssize_t n,
+    const Operation *operation, const real *x, const real *activations, const real *dy, real *dx,
+    Py_ssize_t rows,
 ) noexcept nogil:
     """dx = σ'(x) dy for an activation, or the ReLU after a linear layer; dx may be dy."""
+    cdef const real *kept = activations + operation.kept * rows
+    cdef const real *y = activations + operation.output * rows
+    cdef Py_ssize_t n = rows * operation.n_out
     if operation.kind == DENSE:
-        activation_backward(RELU, 0, y, y, dy, dx, n)
+        activation_backward(RELU, 0, y, kept, dy, dx, n)
     else:
-        activation_backward(operation.kind, <real>operation.alpha, x, y, dy, dx, n)
+        activation_backward(operation.kind, <real>operation.alpha, x, kept, dy, dx, n)
 
 
 cdef void linear_tangent(
@@ -108,18 +111,17 @@ cdef bint tangent_pass(
     cdef const real *op_y
     cdef const real *tangent = x_tangent
     cdef real *y
-    cdef Py_ssize_t i, n
+    cdef Py_ssize_t i
     for i in range(plan.n_operations):
         operation = &plan.operations[i]
         op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
         op_y = activations + operation.output * rows
         y = out if i == plan.n_operations - 1 else tangents + operation.output * rows
-        n = rows * operation.n_out
         if operation.kind == DENSE or operation.kind == SCALE:
             linear_tangent(operation, params, direction, op_x, tangent, y, rows, scratch,
                            n_threads)
             if operation.relu:
-                times_slope(operation, op_x, op_y, y, y, n)
+                times_slope(operation, op_x, activations, y, y, rows)
         elif tangent == NULL:
             continue
         elif operation.kind >= SCALE:
@@ -130,9 +132,10 @@ cdef bint tangent_pass(
         elif operation.kind == SOFTMAX:
             softmax_backward(op_y, tangent, y, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
-            log_softmax_tangent(op_y, tangent, y, rows, operation.n_in)
+            log_softmax_tangent(
+                activations + operation.kept * rows, tangent, y, rows, operation.n_in)
         else:
-            times_slope(operation, op_x, op_y, tangent, y, n)
+            times_slope(operation, op_x, activations, tangent, y, rows)
         tangent = y
     return tangent != NULL
 
@@ -155,18 +158,19 @@ cdef void backward_tangent_pass(
     cdef const real *y_tangent
     cdef const real *kept
     cdef Block block
-    cdef Py_ssize_t i, j, n, row
+    cdef Py_ssize_t i, j, row
     for i in range(plan.n_operations - 1, plan.first_trainable - 1, -1):
         operation = &plan.operations[i]
         op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
         op_y = activations + operation.output * rows
         x_tangent = tangents + plan.operations[i - 1].output * rows if i > 0 else NULL
         y_tangent = tangents + operation.output * rows
-        n = rows * operation.n_out
+        kept = activations + operation.kept * rows
         if operation.kind == DENSE or operation.kind == SCALE:
             if operation.relu:
-                times_slope(operation, op_x, op_y, cotangent, cotangent, n)
-                times_slope(operation, op_x, op_y, cotangent_tangent, cotangent_tangent, n)
+                times_slope(operation, op_x, activations, cotangent, cotangent, rows)
+                times_slope(operation, op_x, activations, cotangent_tangent, cotangent_tangent,
+                            rows)
             add_params_gradient(operation, op_x, cotangent_tangent, True, out, rows, scratch,
                                 n_threads)
             if i == plan.first_trainable:
@@ -185,7 +189,6 @@ cdef void backward_tangent_pass(
             times_symmetric(operation, params, activations, rows, <Py_ssize_t>1, block,
                             cotangent_tangent)
             if operation.kind == NORMALIZE:
-                kept = activations + operation.kept * rows
                 for row in range(rows):
                     j = row * operation.n_out
                     add_normalize_curvature(
@@ -199,17 +202,18 @@ cdef void backward_tangent_pass(
                 op_y, y_tangent, cotangent, cotangent_tangent, rows, operation.n_in)
             softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
-            log_softmax_backward(op_y, cotangent_tangent, cotangent_tangent, rows, operation.n_in)
+            log_softmax_backward(kept, cotangent_tangent, cotangent_tangent, rows, operation.n_in)
             add_log_softmax_curvature(
-                op_y, y_tangent, cotangent, cotangent_tangent, rows, operation.n_in)
-            log_softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
+                kept, y_tangent, cotangent, cotangent_tangent, rows, operation.n_in)
+            log_softmax_backward(kept, cotangent, cotangent, rows, operation.n_in)
         elif operation.kind == STANDARDIZE:
             standardize_backward(constants + operation.bias, cotangent, cotangent,
                                  rows, operation.n_in)
             standardize_backward(constants + operation.bias, cotangent_tangent, cotangent_tangent,
                                  rows, operation.n_in)
         else:
-            times_slope(operation, op_x, op_y, cotangent_tangent, cotangent_tangent, n)
-            add_activation_curvature(operation.kind, <real>operation.alpha, op_x, op_y, x_tangent,
-                                     cotangent, cotangent_tangent, n)
-            times_slope(operation, op_x, op_y, cotangent, cotangent, n)
+            times_slope(operation, op_x, activations, cotangent_tangent, cotangent_tangent, rows)
+            add_activation_curvature(
+                operation.kind, <real>operation.alpha, op_x, x_tangent, cotangent,
+                cotangent_tangent, rows * operation.n_out)
+            times_slope(operation, op_x, activations, cotangent, cotangent, rows)

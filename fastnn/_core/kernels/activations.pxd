@@ -1,14 +1,17 @@
 """Elementwise activations: y = σ(x), and dx = σ'(x) dy, the product with a diagonal Jacobian.
 
-Each is two scalar functions, σ and σ'; the latter takes x or y, whichever gives it most cheaply.
-Below them stands one switch a batch, never one an element. The comparisons in σ are written so
-that NaN takes the branch that hands it on. At a kink the derivative is the negative side's
-(ReLU: 0, as a subderivative in [0, 1]); Abs takes 0.
+Each is two scalar functions of x, σ and σ'. The slope of Sigmoid or Tanh has a large relative error
+if it is computed from y near ±1, and costs an exponential if it is computed from x. Beside y it
+costs little, so a pass that is to be differentiated keeps it. Below the functions stands one switch
+a batch, never one an element. The comparisons in σ are written so that NaN takes the branch that
+hands it on. At a kink the derivative is the negative side's (ReLU: 0, as a subderivative in
+[0, 1]); Abs takes 0.
 """
 
 from fastnn._core.kernels.dtypes cimport fabs, real
 from fastnn._core.kernels.elementary cimport (
-    exp, exp_of_negative, expm1_of_negative, gaussian, log1p_of_unit, normal_cdf, sigmoid, tanh)
+    by_sign, exp_of_negative, expm1_of_negative, log1p_of_unit, lowest_exponent, scaled_exp,
+    scaled_gaussian, sigmoid, sigmoid_and_slope, tanh, tanh_and_slope, upper_tail, within_gaussian)
 
 
 cdef enum Activation:
@@ -59,23 +62,16 @@ cdef inline real elu_slope(real x, real alpha) noexcept nogil:
     return 1 if x > 0 else alpha * exp_of_negative(x)
 
 
-# SELU is a scaled ELU whose constants keep mean 0 and variance 1 fixed (Klambauer et al. 2017).
+# SELU is a scaled ELU whose constants keep mean 0 and variance 1 fixed (Klambauer et al. 2017):
+# 1.05… times that of alpha 1.67…
 cdef inline real selu(real x) noexcept nogil:
-    return <real>1.0507009873554804934 * elu(x, <real>1.6732632423543772848)
+    return (<real>1.0507009873554804934 * x if x > 0
+            else <real>1.7580993408473768599 * expm1_of_negative(x))
 
 
 cdef inline real selu_slope(real x) noexcept nogil:
-    return <real>1.0507009873554804934 * elu_slope(x, <real>1.6732632423543772848)
-
-
-# From y these two lose relative accuracy where y nears ±1; from x they would cost an exponential,
-# about ten times as much.
-cdef inline real sigmoid_slope(real y) noexcept nogil:
-    return y * (<real>1 - y)
-
-
-cdef inline real tanh_slope(real y) noexcept nogil:
-    return <real>1 - y * y
+    return (<real>1.0507009873554804934 if x > 0
+            else <real>1.7580993408473768599 * exp_of_negative(x))
 
 
 cdef inline real softplus(real x) noexcept nogil:
@@ -83,20 +79,41 @@ cdef inline real softplus(real x) noexcept nogil:
 
 
 cdef inline real gelu(real x) noexcept nogil:
-    return x * normal_cdf(x)
+    """x Φ(x), as what lacks to max(x, 0): |x| (1 - Φ(|x|))."""
+    cdef real a = within_gaussian(x)
+    return (0 if x <= 0 else x) - scaled_gaussian(a * upper_tail(a), a)
 
 
 cdef inline real gelu_slope(real x) noexcept nogil:
-    return normal_cdf(x) + x * gaussian(x) * <real>0.39894228040143267794
+    """Φ(x) + x φ(x) for x < 0, and 1 less that at -x above."""
+    cdef real a = within_gaussian(x)
+    cdef real g = scaled_gaussian(upper_tail(a) - <real>0.39894228040143267794 * a, a)
+    return by_sign(x, g, <real>1 - g)
 
 
 cdef inline real silu(real x) noexcept nogil:
-    return x * sigmoid(x)
+    cdef real a = within_exp(x)
+    return by_sign(x, scaled_exp(-a, -a, <real>-0.0), x) / (<real>1 + exp_of_bounded(a))
 
 
 cdef inline real silu_slope(real x) noexcept nogil:
-    cdef real s = sigmoid(x)
-    return s * (<real>1 + x * (<real>1 - s))
+    """σ(x) (1 + x σ(-x)), over the common denominator (1 + e)² with e = e^-|x|."""
+    cdef real a = within_exp(x)
+    cdef real e = exp_of_bounded(a)
+    return by_sign(x, scaled_exp((<real>1 - a) + e, -a, <real>-0.0),
+                   <real>1 + (e + a * e)) / ((<real>1 + e) * (<real>1 + e))
+
+
+cdef inline real within_exp(real x) noexcept nogil:
+    """|x|, or where that is less the bound from which on e^-|x| is 0, also times x²."""
+    cdef real top = -lowest_exponent(x)
+    cdef real a = fabs(x)
+    return top if a > top else a
+
+
+cdef inline real exp_of_bounded(real a) noexcept nogil:
+    """e^-a for a = `within_exp`."""
+    return scaled_exp(<real>1, -a, <real>-0.0)
 
 
 cdef inline real sign(real x) noexcept nogil:
@@ -104,9 +121,12 @@ cdef inline real sign(real x) noexcept nogil:
 
 
 cdef inline void activation_forward(
-    int kind, real alpha, const real *x, real *y, Py_ssize_t n,
+    int kind, real alpha, const real *x, real *y, real *kept, Py_ssize_t n,
 ) noexcept nogil:
-    """y = σ(x); overwrites y. `alpha` is LeakyReLU's negative slope or ELU's scale."""
+    """y = σ(x); overwrites y. `alpha` is LeakyReLU's negative slope or ELU's scale.
+
+    Sigmoid and Tanh overwrite `kept` with σ'(x), unless it is NULL.
+    """
     cdef Py_ssize_t i
     if kind == IDENTITY:
         for i in range(n):
@@ -123,9 +143,15 @@ cdef inline void activation_forward(
     elif kind == SELU:
         for i in range(n):
             y[i] = selu(x[i])
+    elif kind == SIGMOID and kept != NULL:
+        for i in range(n):
+            y[i] = sigmoid_and_slope(x[i], &kept[i])
     elif kind == SIGMOID:
         for i in range(n):
             y[i] = sigmoid(x[i])
+    elif kind == TANH and kept != NULL:
+        for i in range(n):
+            y[i] = tanh_and_slope(x[i], &kept[i])
     elif kind == TANH:
         for i in range(n):
             y[i] = tanh(x[i])
@@ -144,9 +170,9 @@ cdef inline void activation_forward(
 
 
 cdef inline void activation_backward(
-    int kind, real alpha, const real *x, const real *y, const real *dy, real *dx, Py_ssize_t n,
+    int kind, real alpha, const real *x, const real *kept, const real *dy, real *dx, Py_ssize_t n,
 ) noexcept nogil:
-    """dx = σ'(x) dy; overwrites dx, which may be dy."""
+    """dx = σ'(x) dy; overwrites dx, which may be dy. `kept` is `activation_forward`'s."""
     cdef Py_ssize_t i
     if kind == IDENTITY:
         for i in range(n):
@@ -163,12 +189,9 @@ cdef inline void activation_backward(
     elif kind == SELU:
         for i in range(n):
             dx[i] = selu_slope(x[i]) * dy[i]
-    elif kind == SIGMOID:
+    elif kind == SIGMOID or kind == TANH:
         for i in range(n):
-            dx[i] = sigmoid_slope(y[i]) * dy[i]
-    elif kind == TANH:
-        for i in range(n):
-            dx[i] = tanh_slope(y[i]) * dy[i]
+            dx[i] = kept[i] * dy[i]
     elif kind == SOFTPLUS:
         for i in range(n):
             dx[i] = sigmoid(x[i]) * dy[i]

@@ -9,21 +9,56 @@ never formed: the softmax's is diag(S) - S Sᵀ.
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from fastnn._core.kernels.activations cimport ELU, GELU, SELU, SIGMOID, SILU, SOFTPLUS, TANH
+from fastnn._core.kernels.activations cimport (
+    ELU, GELU, SELU, SIGMOID, SILU, SOFTPLUS, TANH, exp_of_bounded, within_exp)
 from fastnn._core.kernels.dtypes cimport fabs, real, sqrt
-from fastnn._core.kernels.elementary cimport exp, exp_of_negative, gaussian, sigmoid
+from fastnn._core.kernels.elementary cimport (
+    by_sign, exp, exp_of_negative, expm1_of_negative, scaled_exp, scaled_gaussian,
+    within_gaussian)
 from fastnn._core.kernels.losses cimport (
     BINARY_CROSS_ENTROPY, HALF_SQUARED_ERROR, HUBER, MEAN_SQUARED_ERROR, NEGATIVE_LOG_LIKELIHOOD,
     POISSON, SOFTMAX_CROSS_ENTROPY, Loss)
-from fastnn._core.kernels.softmax cimport softmax_forward
+from fastnn._core.kernels.softmax cimport (
+    dominant, softmax_backward, softmax_forward, sum_beside)
+
+
+cdef inline real logistic_density(real x) noexcept nogil:
+    """σ'(x) = e / (1 + e)² with e = e^-|x|, σ being the sigmoid."""
+    cdef real e = exp_of_bounded(within_exp(x))
+    return e / ((<real>1 + e) * (<real>1 + e))
+
+
+cdef inline real sigmoid_curvature(real factor, real x) noexcept nogil:
+    """factor times σ''(x), which is odd and -e (1 - e) / (1 + e)³ for x > 0."""
+    cdef real a = within_exp(x)
+    cdef real d = <real>1 + exp_of_bounded(a)
+    cdef real q = scaled_exp(factor * expm1_of_negative(-a), -a, <real>-0.0) / (d * d * d)
+    return by_sign(x, -q, q)
+
+
+cdef inline real gelu_curvature(real x) noexcept nogil:
+    """φ(x) (2 - x²); the last is a product of which √2 - |x| is accurate near 0."""
+    cdef real a = within_gaussian(x)
+    cdef real root = <real>1.4142135623730951
+    cdef real rest = <real>(2.4203234972626e-8 if real is float else -9.667293313452913e-17)
+    return scaled_gaussian(
+        <real>0.39894228040143267794 * (((root - a) + rest) * (root + a)), a)
+
+
+cdef inline real silu_curvature(real x) noexcept nogil:
+    """e / (1 + e)² (2 - |x| (1 - e) / (1 + e))."""
+    cdef real a = within_exp(x)
+    cdef real e = exp_of_bounded(a)
+    return (scaled_exp(<real>2 - a * (<real>1 - e) / (<real>1 + e), -a, <real>-0.0)
+            / ((<real>1 + e) * (<real>1 + e)))
 
 
 cdef inline void add_activation_curvature(
-    int kind, real alpha, const real *x, const real *y, const real *tangent, const real *dy,
-    real *dx_tangent, Py_ssize_t n,
+    int kind, real alpha, const real *x, const real *tangent, const real *dy, real *dx_tangent,
+    Py_ssize_t n,
 ) noexcept nogil:
     """dẋ += σ''(x) ẋ dy."""
-    cdef real curvature, s
+    cdef real curvature
     cdef Py_ssize_t i
     if kind == ELU or kind == SELU:
         # SELU is 1.05… ELU with alpha 1.67…
@@ -33,40 +68,40 @@ cdef inline void add_activation_curvature(
                 0 if x[i] > 0 else curvature * exp_of_negative(x[i])) * tangent[i] * dy[i]
     elif kind == SIGMOID:
         for i in range(n):
-            dx_tangent[i] += y[i] * (1 - y[i]) * (1 - 2 * y[i]) * tangent[i] * dy[i]
-    elif kind == TANH:
+            dx_tangent[i] += sigmoid_curvature(<real>1, x[i]) * tangent[i] * dy[i]
+    elif kind == TANH:  # tanh x = 2 σ(2x) - 1
         for i in range(n):
-            dx_tangent[i] -= 2 * y[i] * (1 - y[i] * y[i]) * tangent[i] * dy[i]
+            dx_tangent[i] += sigmoid_curvature(<real>8, 2 * x[i]) * tangent[i] * dy[i]
     elif kind == SOFTPLUS:
         for i in range(n):
-            s = sigmoid(x[i])
-            dx_tangent[i] += s * (1 - s) * tangent[i] * dy[i]
+            dx_tangent[i] += logistic_density(x[i]) * tangent[i] * dy[i]
     elif kind == GELU:
         for i in range(n):
-            s = fabs(x[i])
-            s = 40 if s > 40 else s  # where e^(-x²/2) is 0, and x² finite
-            dx_tangent[i] += (
-                gaussian(x[i]) * <real>0.39894228040143267794 * (2 - s * s) * tangent[i] * dy[i])
+            dx_tangent[i] += gelu_curvature(x[i]) * tangent[i] * dy[i]
     elif kind == SILU:
         for i in range(n):
-            s = sigmoid(x[i])
-            dx_tangent[i] += s * (1 - s) * (2 + x[i] * (1 - 2 * s)) * tangent[i] * dy[i]
+            dx_tangent[i] += silu_curvature(x[i]) * tangent[i] * dy[i]
 
 
 cdef inline void add_softmax_curvature(
     const real *y, const real *y_tangent, const real *dy, real *dx_tangent,
     Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """dẋ += Ṡ (dy - ⟨S, dy⟩) - S ⟨Ṡ, dy⟩, the derivative of S (dy - ⟨S, dy⟩) along Ṡ."""
-    cdef real inner, inner_tangent
-    cdef Py_ssize_t _row, j
+    """dẋ += Ṡ (dy - ⟨S, dy⟩) - S ⟨Ṡ, dy⟩, the derivative of S (dy - ⟨S, dy⟩) along Ṡ.
+
+    A constant added to dy changes nothing, as in `softmax_backward`.
+    """
+    cdef real shift, inner, inner_tangent
+    cdef Py_ssize_t _row, t, j
     for _row in range(rows):
+        t = dominant(y, n)
+        shift = dy[t] if t >= 0 else 0
         inner = inner_tangent = 0
         for j in range(n):
-            inner += y[j] * dy[j]
-            inner_tangent += y_tangent[j] * dy[j]
+            inner += y[j] * (dy[j] - shift)
+            inner_tangent += y_tangent[j] * (dy[j] - shift)
         for j in range(n):
-            dx_tangent[j] += y_tangent[j] * (dy[j] - inner) - y[j] * inner_tangent
+            dx_tangent[j] += y_tangent[j] * ((dy[j] - shift) - inner) - y[j] * inner_tangent
         y += n
         y_tangent += n
         dy += n
@@ -74,10 +109,10 @@ cdef inline void add_softmax_curvature(
 
 
 cdef inline void add_log_softmax_curvature(
-    const real *y, const real *y_tangent, const real *dy, real *dx_tangent,
+    const real *S, const real *y_tangent, const real *dy, real *dx_tangent,
     Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """dẋ -= S ẏ Σ dy with S = e^y, the derivative of dy - S Σ dy along ẏ."""
+    """dẋ -= S ẏ Σ dy, the derivative of dy - S Σ dy along ẏ."""
     cdef real total
     cdef Py_ssize_t _row, j
     for _row in range(rows):
@@ -85,8 +120,8 @@ cdef inline void add_log_softmax_curvature(
         for j in range(n):
             total += dy[j]
         for j in range(n):
-            dx_tangent[j] -= exp(y[j]) * y_tangent[j] * total
-        y += n
+            dx_tangent[j] -= S[j] * y_tangent[j] * total
+        S += n
         y_tangent += n
         dy += n
         dx_tangent += n
@@ -99,7 +134,6 @@ cdef inline real diagonal_hessian(
 
     The Hessian of `HUBER` alone looks at it; for the others `targets` may be NULL.
     """
-    cdef real p
     if loss.kind == HALF_SQUARED_ERROR:
         return 1
     if loss.kind == MEAN_SQUARED_ERROR:
@@ -108,8 +142,7 @@ cdef inline real diagonal_hessian(
         return <real>1 / n if fabs(y_pred - targets[place]) < <real>loss.delta else 0
     if loss.kind == POISSON:
         return exp(y_pred)
-    p = sigmoid(y_pred)
-    return p * (1 - p) / n
+    return logistic_density(y_pred) / n
 
 
 cdef inline void loss_curvature(
@@ -128,13 +161,15 @@ cdef inline void loss_curvature(
             factor = <real>(scale * weights[i])
         if factor == 0:
             memset(dy_tangent, 0, n * sizeof(real))
+        elif loss.kind == SOFTMAX_CROSS_ENTROPY or loss.through_softmax:
+            softmax_forward(y_pred, dy_tangent, 1, n)
+            softmax_backward(dy_tangent, tangent, dy_tangent, 1, n)
+            for j in range(n):
+                dy_tangent[j] *= factor
         elif loss.kind == NEGATIVE_LOG_LIKELIHOOD:
             memset(dy_tangent, 0, n * sizeof(real))
             j = labels[i]
             dy_tangent[j] = factor * tangent[j] / y_pred[j] / y_pred[j]  # p² might underflow
-        elif loss.kind == SOFTMAX_CROSS_ENTROPY:
-            softmax_forward(y_pred, dy_tangent, 1, n)
-            softmax_of_tangent(tangent, factor, dy_tangent, n)
         else:
             for j in range(n):
                 dy_tangent[j] = factor * tangent[j] * diagonal_hessian(
@@ -142,18 +177,6 @@ cdef inline void loss_curvature(
         y_pred += n
         tangent += n
         dy_tangent += n
-
-
-cdef inline void softmax_of_tangent(
-    const real *tangent, real scale, real *y, Py_ssize_t n,
-) noexcept nogil:
-    """Replace S in y by scale (diag(S) - S Sᵀ) ẏ."""
-    cdef real inner = 0
-    cdef Py_ssize_t j
-    for j in range(n):
-        inner += y[j] * tangent[j]
-    for j in range(n):
-        y[j] *= scale * (tangent[j] - inner)
 
 
 cdef inline Py_ssize_t loss_rank(const Loss *loss, Py_ssize_t n) noexcept nogil:
@@ -173,12 +196,13 @@ cdef inline void loss_root(
     """A root Q of scale w H_L for each sample, QᵀQ = scale w H_L; overwrites (samples, rank, n).
 
     A shared root is written once. That of softmax cross-entropy is (I - e eᵀ) diag(e) with
-    e = √S, since e has the length 1 and I - e eᵀ is a projection.
+    e = √S, since e has the length 1 and I - e eᵀ is a projection. That of a likelihood through
+    softmax is the row S - onehot, 1 / p_c times softmax's Jacobian.
     """
     cdef Py_ssize_t rank = loss_rank(loss, n)
     cdef real factor = <real>scale
-    cdef real p
-    cdef Py_ssize_t s, k, j
+    cdef real p, rest
+    cdef Py_ssize_t s, t, k, j
     if root_is_shared(loss, weights):
         samples = 1
     memset(root, 0, samples * rank * n * sizeof(real))
@@ -187,17 +211,27 @@ cdef inline void loss_root(
             factor = <real>(scale * weights[s])
         if factor == 0:
             pass
+        elif loss.through_softmax:
+            softmax_forward(y_pred, root, 1, n)
+            root[labels[s]] = <real>-sum_beside(root, labels[s], n)
+            for j in range(n):
+                root[j] *= sqrt(factor)
         elif loss.kind == NEGATIVE_LOG_LIKELIHOOD:
             root[labels[s]] = sqrt(factor) / y_pred[labels[s]]
         elif loss.kind == SOFTMAX_CROSS_ENTROPY:
             softmax_forward(y_pred, root, 1, n)
+            t = dominant(root, n)
+            rest = <real>sum_beside(root, t, n) if t >= 0 else 0
             for j in range(n):
                 root[j] = sqrt(root[j])
             for k in range(n - 1, -1, -1):  # the first row, which holds e, last
                 p = root[k]
                 for j in range(n):
                     root[k * n + j] = -p * root[j] * root[j] * sqrt(factor)
-                root[k * n + k] += p * sqrt(factor)
+                if k == t:
+                    root[k * n + k] = p * rest * sqrt(factor)
+                else:
+                    root[k * n + k] += p * sqrt(factor)
         else:
             for j in range(n):
                 root[j * n + j] = sqrt(factor * diagonal_hessian(

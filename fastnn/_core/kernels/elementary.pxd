@@ -89,10 +89,10 @@ cdef inline real exp_remainder(real r) noexcept nogil:
     return q
 
 
-cdef inline real exp_of_sum(real x, real correction) noexcept nogil:
-    """e^(x + correction) for x in [-174, 89] or, in float64, [-1416, 710] (or NaN).
+cdef inline real scaled_exp(real factor, real x, real correction) noexcept nogil:
+    """factor e^(x + correction) for x in [-174, 89] or, in float64, [-1416, 710] (or NaN).
 
-    The correction is small beside ln 2. Denormal results are rounded twice.
+    The correction is small beside ln 2. The product is as accurate where e^x alone is a denormal.
     """
     cdef real shift = rounder(x) + <real>(254 if real is float else 2046)  # twice the bias
     cdef real t, k, r, y
@@ -101,7 +101,7 @@ cdef inline real exp_of_sum(real x, real correction) noexcept nogil:
     t = x * <real>1.4426950408889634074 + shift
     k = t - shift
     r = ((x - k * upper_ln2(x)) - k * lower_ln2(x)) + correction
-    y = <real>1 + r * (<real>1 + r * exp_remainder(r))
+    y = (<real>1 + r * (<real>1 + r * exp_remainder(r))) * factor
     # 2ᵏ may not be a normal number, but the two powers of half the exponent are
     if real is float:
         half32 = (bits_f32(t) << 22) & <uint32_t>0xff800000
@@ -111,11 +111,22 @@ cdef inline real exp_of_sum(real x, real correction) noexcept nogil:
         return y * f64_of(half64) * f64_of((bits_f64(t) << 52) - half64)
 
 
+cdef inline real lowest_exponent(real like) noexcept nogil:
+    """The least that `scaled_exp` takes; e^x is 0 there, also with a factor of its own size."""
+    return <real>-174 if real is float else <real>-1416
+
+
 cdef inline real exp_of_negative(real x) noexcept nogil:
     """e^x for x ≤ 0 (or NaN)."""
     cdef real bottom = <real>-104 if real is float else <real>-746  # there it is 0 already
     # adding -0 is no operation, where + 0 would turn -0 into 0
-    return exp_of_sum(bottom if x < bottom else x, <real>-0.0)
+    return scaled_exp(<real>1, bottom if x < bottom else x, <real>-0.0)
+
+
+cdef inline real exp_of_difference(real difference, real error) noexcept nogil:
+    """e^(difference + error) for a difference ≤ 0 (or NaN) and the error of its rounding."""
+    cdef real bottom = <real>-104 if real is float else <real>-746
+    return scaled_exp(<real>1, bottom if difference < bottom else difference, error)
 
 
 cdef inline real exp(real x) noexcept nogil:
@@ -198,14 +209,47 @@ cdef inline real log1p_of_unit(real x) noexcept nogil:
     return log_of_product(y, <real>0) + (x - (y - <real>1)) / y
 
 
+cdef inline real tanh_and_slope(real x, real *slope) noexcept nogil:
+    """tanh x; sets `slope` to 1 - tanh² x, without the cancellation of that form.
+
+    With E = e^(-2|x|), |tanh x| is (1 - E) / (1 + E), and so 1 - tanh² x is E (1 + |tanh x|)².
+    """
+    cdef real shift = rounder(x) + <real>(191 if real is float else 1535)
+    cdef real down = <real>(5.421010862427522e-20 if real is float else 7.458340731200207e-155)
+    cdef real root = <real>(2.3283064365386963e-10 if real is float else 8.636168555094445e-78)
+    cdef real bottom = <real>-120 if real is float else <real>-760  # there E is 0 already
+    cdef real a = <real>-2 * fabs(x)
+    cdef real t, k, r, p, power, e, y
+    a = bottom if a < bottom else a
+    t = a * <real>1.4426950408889634074 + shift
+    k = t - shift
+    r = (a - k * upper_ln2(x)) - k * lower_ln2(x)
+    p = r + r * r * exp_remainder(r)
+    # 2ᵏ, scaled up by 2^64 or 2^512 to be a normal number
+    power = f32_of(bits_f32(t) << 23) if real is float else f64_of(bits_f64(t) << 52)
+    e = p * (power * down) + (power * down - <real>1)
+    y = e / (<real>-2 - e)
+    e = root + y * root
+    slope[0] = (power + power * p) * (e * e)
+    return copysign(y, x)
+
+
 cdef inline real tanh(real x) noexcept nogil:
-    cdef real e = expm1_of_negative(<real>-2 * fabs(x))  # never overflows
-    return copysign(e / (<real>2 + e), x)
+    cdef real slope
+    return tanh_and_slope(x, &slope)
+
+
+cdef inline real sigmoid_and_slope(real x, real *slope) noexcept nogil:
+    """σ(x); sets `slope` to σ(x) σ(-x), which is σ(x)² e^-x too."""
+    cdef real e = exp_of_negative(-fabs(x))
+    cdef real y = by_sign(x, e, <real>1) / (<real>1 + e)
+    slope[0] = y * by_sign(x, <real>1 - y, y * e)
+    return y
 
 
 cdef inline real sigmoid(real x) noexcept nogil:
-    cdef real e = exp_of_negative(-fabs(x))
-    return by_sign(x, e, <real>1) / (<real>1 + e)
+    cdef real slope
+    return sigmoid_and_slope(x, &slope)
 
 
 cdef inline real erf(real x) noexcept nogil:
@@ -254,17 +298,22 @@ cdef inline real erf(real x) noexcept nogil:
     return copysign(bounded_expm1(a * p - a), x)
 
 
-cdef inline real gaussian(real x) noexcept nogil:
-    """e^(-x²/2); x² is the square of x's upper half, which is exact, and the rest."""
-    cdef real top = <real>15 if real is float else <real>39  # there it is 0
+cdef inline real within_gaussian(real x) noexcept nogil:
+    """|x|, or where that is less the bound from which on e^(-x²/2) is 0, also times x²."""
+    cdef real top = <real>15 if real is float else <real>39
     cdef real a = fabs(x)
+    return top if a > top else a
+
+
+cdef inline real scaled_gaussian(real factor, real a) noexcept nogil:
+    """factor e^(-a²/2) for a = `within_gaussian`; a² is the square of a's upper half, which is
+    exact, and the rest."""
     cdef real upper
-    a = top if a > top else a
     if real is float:
         upper = f32_of(bits_f32(a) & <uint32_t>0xfffff000)
     else:
         upper = f64_of(bits_f64(a) & <uint64_t>0xfffffffff8000000)
-    return exp_of_sum(<real>-0.5 * upper * upper, <real>-0.5 * (a - upper) * (a + upper))
+    return scaled_exp(factor, <real>-0.5 * upper * upper, <real>-0.5 * (a - upper) * (a + upper))
 
 
 cdef inline real upper_tail(real x) noexcept nogil:
@@ -311,5 +360,6 @@ cdef inline real upper_tail(real x) noexcept nogil:
 
 cdef inline real normal_cdf(real x) noexcept nogil:
     """Φ(x) = (1 + erf(x / √2)) / 2, of small relative error in the lower tail too."""
-    cdef real tail = gaussian(x) * upper_tail(fabs(x))
+    cdef real a = within_gaussian(x)
+    cdef real tail = scaled_gaussian(upper_tail(a), a)
     return by_sign(x, tail, <real>1 - tail)

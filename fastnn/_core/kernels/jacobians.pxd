@@ -12,11 +12,10 @@ sample.
 from libc.string cimport memcpy, memset
 
 from fastnn._core.kernels.dtypes cimport real
-from fastnn._core.kernels.elementary cimport exp
 from fastnn._core.kernels.outer cimport outer
 from fastnn._core.kernels.packing cimport pack
 from fastnn._core.kernels.softmax cimport (
-    log_softmax_backward, log_softmax_tangent, softmax_backward)
+    dominant, log_softmax_backward, log_softmax_tangent, softmax_backward)
 
 
 cdef inline void identity_block(real *block, Py_ssize_t n) noexcept nogil:
@@ -69,51 +68,44 @@ cdef inline void diagonal_times(
 
 
 cdef inline void softmax_times(
-    const real *y, real *block, real *mean, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
+    const real *S, real *block, real *mean, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
 ) noexcept nogil:
-    """(diag(S) - S Sᵀ) block for each sample's S = y (r,), in place; `mean` is room for a row."""
-    cdef Py_ssize_t _sample, k, j
-    for _sample in range(samples):
-        weighted_mean(y, block, mean, r, width, False)
-        for k in range(r):
-            for j in range(width):
-                block[k * width + j] = y[k] * (block[k * width + j] - mean[j])
-        y += r
-        block += r * width
+    """(diag(S) - S Sᵀ) block for each sample's S (r,), in place; `mean` is room for a row."""
+    log_softmax_times(S, block, mean, samples, r, width)
+    diagonal_times(S, block, samples, r, width)
 
 
 cdef inline void log_softmax_times(
-    const real *y, real *block, real *mean, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
+    const real *S, real *block, real *mean, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
 ) noexcept nogil:
-    """(I - 1 Sᵀ) block for each sample's S = e^y (r,), in place; `mean` is room for a row."""
-    cdef Py_ssize_t _sample, k, j
+    """(I - 1 Sᵀ) block for each sample's S (r,), in place; `mean` is room for a row.
+
+    The mean Sᵀ block is of differences to the row of an S above 1/2, as in `softmax_backward`.
+    """
+    cdef Py_ssize_t _sample, t, k, j
     for _sample in range(samples):
-        weighted_mean(y, block, mean, r, width, True)
+        t = dominant(S, r)
+        if t >= 0:
+            memcpy(mean, block + t * width, width * sizeof(real))
+            for k in range(r):
+                for j in range(width):
+                    block[k * width + j] -= mean[j]
+        memset(mean, 0, width * sizeof(real))
+        for k in range(r):
+            for j in range(width):
+                mean[j] += S[k] * block[k * width + j]
         for k in range(r):
             for j in range(width):
                 block[k * width + j] -= mean[j]
-        y += r
+        S += r
         block += r * width
 
 
-cdef inline void weighted_mean(
-    const real *y, const real *block, real *mean, Py_ssize_t r, Py_ssize_t width, bint logarithms,
-) noexcept nogil:
-    """Sᵀ block, where S is y or e^y."""
-    cdef real weight
-    cdef Py_ssize_t k, j
-    memset(mean, 0, width * sizeof(real))
-    for k in range(r):
-        weight = exp(y[k]) if logarithms else y[k]
-        for j in range(width):
-            mean[j] += weight * block[k * width + j]
-
-
 cdef inline void times_softmax(
-    const real *block, Py_ssize_t stride, const real *y, bint logarithm, real *out,
+    const real *block, Py_ssize_t stride, const real *S, bint logarithm, real *out,
     Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
 ) noexcept nogil:
-    """Each row times the Jacobian of softmax, or of its logarithm, at the sample's output y.
+    """Each row times the Jacobian of softmax, or of its logarithm, at the sample's S.
 
     Overwrites `out`, which may be `block`.
     """
@@ -125,22 +117,22 @@ cdef inline void times_softmax(
         result = out + s * r * width
         for _row in range(r):
             if logarithm:
-                log_softmax_backward(y + s * width, row, result, 1, width)
+                log_softmax_backward(S + s * width, row, result, 1, width)
             else:
-                softmax_backward(y + s * width, row, result, 1, width)
+                softmax_backward(S + s * width, row, result, 1, width)
             row += width
             result += width
 
 
 cdef inline void push_log_softmax(
-    const real *block, Py_ssize_t stride, const real *y, real *out,
+    const real *block, Py_ssize_t stride, const real *S, real *out,
     Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
 ) noexcept nogil:
     """(I - 1 Sᵀ) times each row as a tangent; overwrites `out`, which may be `block`."""
     cdef Py_ssize_t s, k
     for s in range(samples - 1, -1, -1):
         for k in range(r):
-            log_softmax_tangent(y + s * width, block + s * stride + k * width,
+            log_softmax_tangent(S + s * width, block + s * stride + k * width,
                                 out + (s * r + k) * width, 1, width)
 
 

@@ -13,10 +13,10 @@ that is not finite there can become NaN.
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from fastnn._core.kernels.activations cimport softplus
 from fastnn._core.kernels.dtypes cimport fabs, real
-from fastnn._core.kernels.elementary cimport by_sign, exp, log, sigmoid
-from fastnn._core.kernels.softmax cimport exp_of_shifted_rows, row_maximum
+from fastnn._core.kernels.elementary cimport (
+    by_sign, exp, exp_of_negative, exp_remainder, log, log1p_of_unit)
+from fastnn._core.kernels.softmax cimport exp_of_shifted_rows, log_of_sum, row_maximum, row_sum
 from fastnn._core.kernels.sums cimport sum_of, sum_of_squares
 
 
@@ -43,6 +43,7 @@ cdef struct Loss:
     double label_smoothing
     const double *quantiles     # one for each output, or
     Py_ssize_t quantile_stride  # 0: one for all
+    bint through_softmax        # NEGATIVE_LOG_LIKELIHOOD of probabilities whose logits are given
 
 
 cdef inline Loss loss_from(dict formula) except *:
@@ -62,6 +63,7 @@ cdef inline Loss loss_from(dict formula) except *:
     loss.mean = formula["reduction"] == "mean"
     loss.delta = formula.get("delta", 0)
     loss.label_smoothing = formula.get("label_smoothing", 0)
+    loss.through_softmax = formula.get("through_softmax", False)
     loss.quantiles = NULL
     loss.quantile_stride = 0
     if loss.kind == PINBALL:
@@ -95,7 +97,7 @@ cdef inline double loss_and_cotangent(
     cdef Py_ssize_t i = 0
     cdef double weight = 1
     cdef double total = 0
-    if loss.kind == SOFTMAX_CROSS_ENTROPY:
+    if loss.kind == SOFTMAX_CROSS_ENTROPY or loss.through_softmax:
         return softmax_cross_entropy(
             y_pred, labels, weights, rows, n, loss.label_smoothing, scale, dy)
     while i < rows:
@@ -103,7 +105,7 @@ cdef inline double loss_and_cotangent(
             weight = weights[i]
         if weight > 0:
             total += weight * loss_of_rows(
-                loss, y_pred + i * n, targets, labels, step, n, <real>(scale * weight), dy + i * n)
+                loss, y_pred + i * n, targets, labels, step, n, scale * weight, dy + i * n)
         else:
             memset(dy + i * n, 0, n * sizeof(real))
         if labels != NULL:
@@ -116,7 +118,7 @@ cdef inline double loss_and_cotangent(
 
 cdef inline double loss_of_rows(
     const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
-    Py_ssize_t rows, Py_ssize_t n, real scale, real *dy,
+    Py_ssize_t rows, Py_ssize_t n, double scale, real *dy,
 ) noexcept nogil:
     cdef double half = 0.5
     if loss.kind == HALF_SQUARED_ERROR:
@@ -139,11 +141,11 @@ cdef inline double loss_of_rows(
 
 
 cdef inline double squared_error(
-    const real *y_pred, const real *targets, Py_ssize_t n, double factor, real scale, real *dy,
+    const real *y_pred, const real *targets, Py_ssize_t n, double factor, double scale, real *dy,
 ) noexcept nogil:
     """factor Σ (ŷ - y)², of slope 2 factor (ŷ - y)."""
     cdef double total
-    cdef real slope = <real>(2 * factor) * scale
+    cdef real slope = <real>(2 * factor * scale)
     cdef Py_ssize_t i
     for i in range(n):
         dy[i] = y_pred[i] - targets[i]
@@ -155,7 +157,7 @@ cdef inline double squared_error(
 
 cdef inline double pinball(
     const real *y_pred, const real *targets, Py_ssize_t rows, Py_ssize_t n,
-    const double *quantiles, Py_ssize_t stride, double factor, real scale, real *dy,
+    const double *quantiles, Py_ssize_t stride, double factor, double scale, real *dy,
 ) noexcept nogil:
     """factor Σ τ (y - ŷ) below the target and (1 - τ) (ŷ - y) above it; of slope 0 at it.
 
@@ -171,7 +173,7 @@ cdef inline double pinball(
             error = y_pred[j] - targets[j]
             quantile = 1 - quantile if error > 0 else -quantile
             total += quantile * error
-            dy[j] = 0 if error == 0 else <real>(factor * quantile) * scale
+            dy[j] = 0 if error == 0 else <real>(factor * quantile * scale)
         y_pred += n
         targets += n
         dy += n
@@ -179,13 +181,13 @@ cdef inline double pinball(
 
 
 cdef inline double huber(
-    const real *y_pred, const real *targets, Py_ssize_t n, double delta, double factor, real scale,
-    real *dy,
+    const real *y_pred, const real *targets, Py_ssize_t n, double delta, double factor,
+    double scale, real *dy,
 ) noexcept nogil:
     """factor Σ of ½ e² where |e| < δ and δ (|e| - ½ δ) beyond, e = ŷ - y; of slope e, cut at ±δ."""
     cdef double total = 0
     cdef double error, cut
-    cdef real slope = <real>factor * scale
+    cdef real slope = <real>(factor * scale)
     cdef double[BLOCK] terms
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t count, i
@@ -202,20 +204,27 @@ cdef inline double huber(
 
 
 cdef inline double poisson(
-    const real *log_rates, const real *targets, Py_ssize_t n, real scale, real *dy,
+    const real *log_rates, const real *targets, Py_ssize_t n, double scale, real *dy,
 ) noexcept nogil:
-    """Σ e^z - y z, of slope e^z - y: the likelihood of counts y but for their ln y!."""
+    """Σ e^z - y z, of slope e^z - y: the likelihood of counts y but for their ln y!.
+
+    Near 0, where that is z + 1 - y or so, nothing is lost beside the 1.
+    """
     cdef double total = 0
-    cdef real rate
+    cdef real slope = <real>scale
+    cdef real z, rate, near
     cdef double[BLOCK] terms
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t count, i
     while first < n:
         count = min(<Py_ssize_t>BLOCK, n - first)
         for i in range(count):
-            rate = exp(log_rates[first + i])
-            terms[i] = <double>rate - <double>targets[first + i] * log_rates[first + i]
-            dy[first + i] = scale * (rate - targets[first + i])
+            z = log_rates[first + i]
+            rate = exp(z)
+            near = (<real>1 - targets[first + i]) + (z + z * z * exp_remainder(z))
+            terms[i] = <double>rate - <double>targets[first + i] * z
+            dy[first + i] = slope * by_sign(
+                fabs(z) - <real>0.34, near, rate - targets[first + i])
         total += sum_of(terms, count)
         first += count
     return total
@@ -223,26 +232,32 @@ cdef inline double poisson(
 
 cdef inline double binary_cross_entropy(
     const real *logits, const real *targets, Py_ssize_t n, double smoothing, double factor,
-    real scale, real *dy,
+    double scale, real *dy,
 ) noexcept nogil:
     """factor Σ [ln(1 + e^z) - y z], of slope factor (σ(z) - y): the stable form of
-    -y ln σ(z) - (1 - y) ln(1 - σ(z)). Smoothing draws y towards one half first."""
+    -y ln σ(z) - (1 - y) ln(1 - σ(z)). Smoothing draws y towards one half first.
+
+    For z ≥ 0 these are ln(1 + e^-z) + (1 - y) z and (1 - y) - σ(-z), without a large difference.
+    """
     cdef double total = 0
-    cdef real slope = <real>factor * scale
+    cdef real slope = <real>(factor * scale)
     cdef real rest = <real>(1 - smoothing)
     cdef real half = <real>(0.5 * smoothing)
     cdef real[BLOCK] terms
-    cdef real z, target
+    cdef real z, e, target, other, side, tail
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t count, i
     while first < n:
         count = min(<Py_ssize_t>BLOCK, n - first)
         for i in range(count):
             z = logits[first + i]
+            e = exp_of_negative(-fabs(z))
             target = rest * targets[first + i] + half
-            # ln(1 + e^z) - y z = ln(1 + e^-z) + (1 - y) z: take the form without a large difference
-            terms[i] = softplus(-fabs(z)) + by_sign(z, -target, <real>1 - target) * z
-            dy[first + i] = slope * (sigmoid(z) - target)
+            other = rest * (<real>1 - targets[first + i]) + half
+            side = by_sign(z, -target, other)
+            tail = e / (<real>1 + e)
+            terms[i] = log1p_of_unit(e) + side * z
+            dy[first + i] = slope * (side + by_sign(z, tail, -tail))
         total += sum_of(terms, count)
         first += count
     return factor * total
@@ -250,7 +265,7 @@ cdef inline double binary_cross_entropy(
 
 cdef inline double negative_log_likelihood(
     const real *probabilities, const int64_t *labels, Py_ssize_t rows, Py_ssize_t n,
-    real scale, real *dy,
+    double scale, real *dy,
 ) noexcept nogil:
     """Σ -ln p_c, of slope -1 / p_c at the label c and 0 elsewhere."""
     cdef double total = 0
@@ -259,7 +274,7 @@ cdef inline double negative_log_likelihood(
         for j in range(n):
             dy[j] = 0
         total -= log(probabilities[labels[i]])
-        dy[labels[i]] = -scale / probabilities[labels[i]]
+        dy[labels[i]] = -<real>scale / probabilities[labels[i]]
         probabilities += n
         dy += n
     return total
@@ -271,33 +286,37 @@ cdef inline double softmax_cross_entropy(
 ) noexcept nogil:
     """Σ w [ln Σ_j e^{z_j} - z_c], of slope S - onehot_c: -ln S_c through softmax in one step.
 
-    With smoothing ε, (1 - ε) onehot_c + ε / n in place of onehot_c (Szegedy and others 2016).
+    With smoothing ε, (1 - ε) onehot_c + ε / n in place of onehot_c (Szegedy and others 2016). The
+    sum of the other probabilities is 1 - S_c, of small relative error where S_c nears 1.
     """
     cdef double total = 0
     cdef double weight = 1
-    cdef double value
-    cdef real factor = <real>scale
-    cdef real top
-    cdef real mass
-    cdef Py_ssize_t i, j
+    cdef double value, rest, share
+    cdef double even = smoothing / n
+    cdef real own, top, factor
+    cdef Py_ssize_t c, i, j
     exp_of_shifted_rows(logits, dy, rows, n)
     for i in range(rows):
         if weights != NULL:
             weight = weights[i]
-            factor = <real>(scale * weight)
         if weight > 0:
+            c = labels[i]
             top = row_maximum(logits, n)
-            mass = 0
+            own = dy[c]
+            dy[c] = 0
+            rest = row_sum(dy, n)
+            share = scale * weight / (own + rest)
+            value = log_of_sum(own, rest) - (1 - smoothing) * (<double>logits[c] - top)
+            factor = <real>share
             for j in range(n):
-                mass += dy[j]
-            value = <double>log(mass) - (1 - smoothing) * (<double>logits[labels[i]] - top)
-            for j in range(n):
-                dy[j] *= factor / mass
+                dy[j] *= factor
+            dy[c] = <real>(-share * rest)
             if smoothing > 0:
+                factor = <real>(even * scale * weight)
                 for j in range(n):
-                    value -= smoothing / n * (<double>logits[j] - top)
-                    dy[j] -= <real>(smoothing / n) * factor
-            dy[labels[i]] -= <real>(1 - smoothing) * factor
+                    value -= even * (<double>logits[j] - top)
+                    dy[j] -= factor
+                dy[c] = <real>((smoothing - even) * scale * weight - share * rest)
             total += weight * value
         else:
             memset(dy, 0, n * sizeof(real))

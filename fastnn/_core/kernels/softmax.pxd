@@ -3,10 +3,18 @@
 S_i = e^{x_i} / Σ e^{x_j} has the Jacobian diag(S) - S Sᵀ, so dx = S (dy - ⟨S, dy⟩): never formed.
 log S has I - 1 Sᵀ, so dx = dy - S Σ dy. The row's maximum is subtracted first, which changes
 nothing mathematically and keeps exp from overflowing.
+
+Where one S_t nears 1, the difference 1 - S_t would have a large relative error: the sum of the
+other S replaces it. So a mean weighted by S is that of the differences to the t-th number.
 """
 
 from fastnn._core.kernels.dtypes cimport real
-from fastnn._core.kernels.elementary cimport exp, log
+from fastnn._core.kernels.elementary cimport exp_of_difference, log
+from fastnn._core.kernels.sums cimport SIDE_BY_SIDE, sum_of
+
+
+cdef enum:
+    EXPONENTIALS = 512  # that are made in one loop, since a row is often shorter than a vector
 
 
 cdef inline real row_maximum(const real *x, Py_ssize_t n) noexcept nogil:
@@ -18,18 +26,68 @@ cdef inline real row_maximum(const real *x, Py_ssize_t n) noexcept nogil:
     return top
 
 
+cdef inline double row_sum(const real *x, Py_ssize_t n) noexcept nogil:
+    """Σ x in double; `sum_of` does as well for long rows alone."""
+    cdef double total = 0
+    cdef Py_ssize_t j
+    if n >= 2 * SIDE_BY_SIDE:
+        return sum_of(x, n)
+    for j in range(n):
+        total += x[j]
+    return total
+
+
+cdef inline Py_ssize_t dominant(const real *S, Py_ssize_t n) noexcept nogil:
+    """The place of the one S above 1/2; -1 if there is none."""
+    cdef Py_ssize_t place = -1
+    cdef Py_ssize_t j
+    for j in range(n):
+        place = j if S[j] > <real>0.5 else place
+    return place
+
+
+cdef inline double sum_beside(const real *S, Py_ssize_t t, Py_ssize_t n) noexcept nogil:
+    """Σ S but for the t-th."""
+    return row_sum(S, t) + row_sum(S + t + 1, n - t - 1)
+
+
 cdef inline void exp_of_shifted_rows(
     const real *x, real *y, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """y = e^{x - the row's maximum}: one long loop, since a row is often shorter than a vector."""
-    cdef Py_ssize_t i, j
-    cdef real top
-    for i in range(rows):
-        top = row_maximum(x + i * n, n)
-        for j in range(n):
-            y[i * n + j] = x[i * n + j] - top
-    for i in range(rows * n):
-        y[i] = exp(y[i])
+    """y = e^{x - the row's maximum}, of which the difference is not rounded."""
+    cdef real[EXPONENTIALS] errors
+    cdef real top = 0
+    cdef real difference, back, error
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t column = 0
+    cdef Py_ssize_t count, i, j, stop
+    while first < rows * n:
+        count = min(<Py_ssize_t>EXPONENTIALS, rows * n - first)
+        i = 0
+        while i < count:
+            if column == 0:
+                top = row_maximum(x + i, n)
+            stop = min(count, i + n - column)
+            column = (column + stop - i) % n
+            for j in range(i, stop):
+                difference = x[j] - top
+                back = difference - x[j]
+                error = (x[j] - (difference - back)) - (top + back)  # Knuth's two-sum
+                errors[j] = error if error > -1 else -1  # NaN of an infinite difference
+                y[j] = difference
+            i = stop
+        for j in range(count):
+            y[j] = exp_of_difference(y[j], errors[j])
+        first += count
+        x += count
+        y += count
+
+
+cdef inline double log_of_sum(real own, double rest) noexcept nogil:
+    """ln(own + rest), ≥ 0; where own = 1, of small relative error however small the rest is."""
+    cdef real total = <real>(own + rest)
+    # the rounding of the sum has a first-order effect
+    return log(total) + (rest - (<double>total - own)) / total
 
 
 cdef inline void softmax_forward(
@@ -40,9 +98,7 @@ cdef inline void softmax_forward(
     cdef real total
     exp_of_shifted_rows(x, y, rows, n)
     for _row in range(rows):
-        total = 0
-        for j in range(n):
-            total += y[j]
+        total = <real>row_sum(y, n)
         for j in range(n):
             y[j] /= total
         y += n
@@ -51,69 +107,92 @@ cdef inline void softmax_forward(
 cdef inline void softmax_backward(
     const real *y, const real *dy, real *dx, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """dx = S (dy - ⟨S, dy⟩); overwrites dx, which may be dy."""
-    cdef Py_ssize_t _row, j
-    cdef real inner
+    """dx = S (dy - ⟨S, dy⟩); overwrites dx, which may be dy or y."""
+    cdef Py_ssize_t _row, t, j
+    cdef real shift, mean
+    cdef double inner
     for _row in range(rows):
+        t = dominant(y, n)
+        shift = dy[t] if t >= 0 else 0
         inner = 0
         for j in range(n):
-            inner += y[j] * dy[j]
+            inner += y[j] * (dy[j] - shift)
+        mean = <real>inner
         for j in range(n):
-            dx[j] = y[j] * (dy[j] - inner)
+            dx[j] = y[j] * ((dy[j] - shift) - mean)
         y += n
         dy += n
         dx += n
 
 
 cdef inline void log_softmax_forward(
-    const real *x, real *y, Py_ssize_t rows, Py_ssize_t n,
+    const real *x, real *y, real *kept, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """y = x - ln Σ e^x row by row; overwrites y."""
-    cdef Py_ssize_t _row, j
-    cdef real top, total
+    """y = x - ln Σ e^x row by row; overwrites y, and `kept` with S, unless it is NULL."""
+    cdef Py_ssize_t _row, t, j
+    cdef real top, total, log_total
+    cdef double rest
     exp_of_shifted_rows(x, y, rows, n)
     for _row in range(rows):
         top = row_maximum(x, n)
-        total = 0
+        t = 0
+        while t < n - 1 and y[t] != 1:
+            t += 1
+        rest = sum_beside(y, t, n)
+        log_total = <real>log_of_sum(y[t], rest)
+        if kept != NULL:
+            total = <real>(y[t] + rest)
+            for j in range(n):
+                kept[j] = y[j] / total
+            kept += n
         for j in range(n):
-            total += y[j]
-        total = log(total)
-        for j in range(n):
-            y[j] = (x[j] - top) - total
+            y[j] = (x[j] - top) - log_total
         x += n
         y += n
 
 
 cdef inline void log_softmax_backward(
-    const real *y, const real *dy, real *dx, Py_ssize_t rows, Py_ssize_t n,
+    const real *S, const real *dy, real *dx, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """dx = dy - S Σ dy with S = e^y; overwrites dx, which may be dy."""
-    cdef Py_ssize_t _row, j
-    cdef real total
+    """dx = dy - S Σ dy; overwrites dx, which may be dy."""
+    cdef real total, dominated
+    cdef double others
+    cdef Py_ssize_t _row, t, j
     for _row in range(rows):
-        total = 0
+        t = dominant(S, n)
+        dominated = 0
+        if t < 0:
+            total = <real>row_sum(dy, n)
+        else:
+            others = sum_beside(dy, t, n)
+            total = <real>(others + dy[t])
+            dominated = <real>(sum_beside(S, t, n) * total - others)
         for j in range(n):
-            total += dy[j]
-        for j in range(n):
-            dx[j] = dy[j] - exp(y[j]) * total
-        y += n
+            dx[j] = dy[j] - S[j] * total
+        if t >= 0:
+            dx[t] = dominated
+        S += n
         dy += n
         dx += n
 
 
 cdef inline void log_softmax_tangent(
-    const real *y, const real *tangent, real *y_tangent, Py_ssize_t rows, Py_ssize_t n,
+    const real *S, const real *tangent, real *y_tangent, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """ẏ = (I - 1 Sᵀ) ẋ with S = e^y; overwrites ẏ, which may be ẋ. Softmax's Jacobian is symmetric,
-    so that its `softmax_backward` does for tangents too."""
-    cdef real mean
-    cdef Py_ssize_t _row, j
+    """ẏ = (I - 1 Sᵀ) ẋ; overwrites ẏ, which may be ẋ. Softmax's Jacobian is symmetric, so that its
+    `softmax_backward` does for tangents too."""
+    cdef real shift, mean
+    cdef double inner
+    cdef Py_ssize_t _row, t, j
     for _row in range(rows):
-        mean = 0
+        t = dominant(S, n)
+        shift = tangent[t] if t >= 0 else 0
+        inner = 0
         for j in range(n):
-            mean += exp(y[j]) * tangent[j]
+            inner += S[j] * (tangent[j] - shift)
+        mean = <real>inner
         for j in range(n):
-            y_tangent[j] = tangent[j] - mean
-        y += n
+            y_tangent[j] = (tangent[j] - shift) - mean
+        S += n
         tangent += n
         y_tangent += n
