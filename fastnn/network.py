@@ -64,7 +64,8 @@ class Network(Fitting):
         self._rng = rng  # of the masks of `forward(training=True)`, from now on
         # input, activations, one sample?, in training mode?
         self._forward: tuple[Array, Array, bool, bool] | None = None
-        self._training_process = 0  # its number, while `fit` runs; a forked child is another
+        # What trains it, by the process: a forked child is another than its parent.
+        self._training: dict[int, object] = {}
         self._class_labels: list[Any] | None = None
         self._feature_names: list[str] | None = None
         self.target_name: str | None = None

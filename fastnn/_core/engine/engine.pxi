@@ -43,6 +43,7 @@ from fastnn._core.kernels.softmax cimport (
     log_softmax_backward, log_softmax_forward, log_softmax_tangent, softmax_backward,
     softmax_forward)
 from fastnn._core.kernels.standardize cimport standardize_backward, standardize_forward
+from fastnn._core.kernels.threads cimport startable
 
 import numpy as np
 
