@@ -215,6 +215,7 @@ class Network(Fitting):
         Parameters
         ----------
         X : array_like (n, in_features) or (in_features,)
+            A `numpy.memmap` may be larger than memory.
         n_threads : int, optional
             By default one a processor; the results do not depend on it.
 
@@ -236,6 +237,17 @@ class Network(Fitting):
         ready = self._model.predict_as_is(X, threads)
         if ready is not None:
             return ready
+        if (
+            isinstance(X, np.memmap)
+            and X.dtype.kind in "biuf"
+            and X.shape[1:] == (self.in_features,)
+        ):  # converted a block at a time
+            out = np.empty((len(X), self.out_features), self.dtype)
+            start = 0
+            for block in _checks.row_blocks(X, "X", self.dtype):
+                out[start : start + len(block)] = self._model.predict(block, threads)
+                start += len(block)
+            return out
         x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
         outputs = self._model.predict(x, threads)
         return outputs[0] if single else outputs
