@@ -134,7 +134,7 @@ class Fitting(SecondDerivatives):
         Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates; the
         parameters stay usable.
         """
-        self._demand_finite_params()
+        self._refuse_while_training()
         self._demand_optimizer(optimizer, checkpoint)
         epochs = _checks.integer(epochs, "epochs", at_least=0)
         _checks.demand_memory(2 * epochs, epochs, "epochs")  # for the History
@@ -177,6 +177,7 @@ class Fitting(SecondDerivatives):
             # in one step, as another thread may call `fit` at the same moment
             if self._training.setdefault(os.getpid(), claim) is not claim:
                 self._refuse_while_training()
+            self._demand_finite_params()
             self._forward = None  # its activations are about to be those of other parameters
             before = self._optimizer_state
             parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
