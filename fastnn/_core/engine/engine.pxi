@@ -56,6 +56,7 @@ cdef extern from *:
     #include <omp.h>
     #else
     static int omp_get_max_threads(void) { return 1; }
+    static int omp_get_thread_num(void) { return 0; }
     #define _OPENMP 0
     #endif
     """
