@@ -3,6 +3,10 @@ module for each. Everything else about the package stands in pyproject.toml."""
 
 import os
 import platform
+import shlex
+import shutil
+import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -45,6 +49,22 @@ if sanitizers:  # as in FASTNN_SANITIZE=address,undefined
 else:
     FLAGS += ["-g0"]
     LINK_FLAGS += [] if platform.system() == "Darwin" else ["-Wl,-s"]
+
+
+def demand_compiler():
+    """Stop, and say what to install, if what setuptools would compile with is not there."""
+    command = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    compiler = next(word for word in shlex.split(command) if "=" not in word)  # CC="ccache gcc"
+    if shutil.which(compiler) is None:
+        sys.exit(
+            f"fastnn is compiled when it is installed, and the C compiler {compiler!r} is not "
+            f"there. Install one first: `apt-get install gcc` (Debian, Ubuntu), `dnf install gcc` "
+            f"(Fedora), `apk add gcc musl-dev linux-headers` (Alpine) or `conda install gcc`; or "
+            f"name yours, as in CC=clang"
+        )
+
+
+demand_compiler()  # here, since translating the sources takes half a minute
 
 RANDOM_LIBRARY = Path(np.get_include()).parents[1] / "random" / "lib"
 

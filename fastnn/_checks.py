@@ -6,6 +6,7 @@ was wanted.
 """
 
 import re
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from fastnn import _core
 
 Array = NDArray[Any]
+
+BLOCK_BYTES = 1 << 21  # of rows that are read at once from data that may be larger than memory
 
 
 def numeric_array(value: Any, name: str) -> Array:
@@ -59,6 +62,24 @@ def real_array(value: Any, name: str, dtype: np.dtype[Any]) -> Array:
         where = f"[{', '.join(map(str, place))}]" if place else ""
         raise ValueError(f"{name}{where} is {found}{reason}; finite numbers are wanted")
     return array
+
+
+def row_blocks(given: Array, name: str, dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Yield the rows of a numeric matrix in blocks, each checked and converted as `real_array`.
+
+    Raises
+    ------
+    ValueError
+        As `real_array`; it says from which row on the block is.
+    """
+    rows = max(BLOCK_BYTES // max(given[:1].size * dtype.itemsize, 1), 1)
+    for start in range(0, len(given), rows):
+        try:
+            yield real_array(given[start : start + rows], name, dtype)
+        except ValueError as error:
+            if not start:
+                raise
+            raise ValueError(f"from row {start}: {error}") from None
 
 
 def shaped_array(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core, checkpoints, defaults, training, validation
+from fastnn import _checks, _core, background, checkpoints, defaults, training, validation
 from fastnn.callbacks import Callback
 from fastnn.checkpoints import Checkpoints
 from fastnn.full_batch import FullBatchOptimizer
@@ -32,7 +32,7 @@ class Fitting(SecondDerivatives):
 
     _optimizer_state: OptimizerState
     _forward: tuple[Array, Array, bool, bool] | None
-    _training_process: int
+    _training: dict[int, object]
     _describe: Callable[[], tuple[dict[str, Any], dict[str, Array]]]
 
     def fit(
@@ -138,7 +138,7 @@ class Fitting(SecondDerivatives):
         Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates; the
         parameters stay usable.
         """
-        self._demand_finite_params()
+        self._refuse_while_training()
         if optimizer is None:
             streams = y is None and not isinstance(X, np.ndarray)
             optimizer = defaults.steady_optimizer() if streams else defaults.optimizer()
@@ -181,26 +181,35 @@ class Fitting(SecondDerivatives):
                 "callbacks": [checkpoints.describe(callback) for callback in callbacks],
             })  # fmt: skip
             keeper.demand_epochs(epochs)
-        self._refuse_while_training()
-        self._training_process = os.getpid()
-        before = self._optimizer_state
-        try:
+        claim = object()
+
+        def train() -> History:
+            # in one step, as another thread may call `fit` at the same moment
+            if self._training.setdefault(os.getpid(), claim) is not claim:
+                self._refuse_while_training()
+            self._demand_finite_params()
             self._forward = None  # its activations are about to be those of other parameters
+            before = self._optimizer_state
             parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
             self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
-            return training.fit(
-                self, self._model, data.x, data.target, data.weights, loss, optimizer, state,
-                epochs=epochs, batch_size=batch_size,
-                rng=np.random.default_rng(entropy) if shuffle else None,
-                mask_key=self._mask_key(entropy), validation=held_out, callbacks=callbacks,
-                progress=progress, n_threads=threads, checkpoints=keeper,
-            )  # fmt: skip
-        except BaseException as error:
-            if not self._optimizer_state.step and not isinstance(error, DivergenceError):
-                self._optimizer_state = before  # there was no update, and nothing is forgotten
-            raise
-        finally:
-            self._training_process = 0
+            try:
+                return training.fit(
+                    self, self._model, data.x, data.target, data.weights, loss, optimizer, state,
+                    epochs=epochs, batch_size=batch_size,
+                    rng=np.random.default_rng(entropy) if shuffle else None,
+                    mask_key=self._mask_key(entropy), validation=held_out, callbacks=callbacks,
+                    progress=progress, n_threads=threads, checkpoints=keeper,
+                )  # fmt: skip
+            except BaseException as error:
+                if not self._optimizer_state.step and not isinstance(error, DivergenceError):
+                    self._optimizer_state = before  # there was no update, and nothing is forgotten
+                raise
+
+        def release() -> None:
+            if self._training.get(os.getpid()) is claim:
+                self._training.pop(os.getpid(), None)
+
+        return background.ending(release, train)
 
     def partial_fit(self, X: Any, y: Any, **settings: Any) -> History:
         """Train one pass over a chunk of the data, from where parameters and optimizer are.
@@ -274,7 +283,7 @@ class Fitting(SecondDerivatives):
             )
 
     def _refuse_while_training(self) -> None:
-        if self._training_process == os.getpid():
+        if os.getpid() in self._training:
             raise RuntimeError("this network is being trained by another call of fit")
 
     def _mask_key(self, entropy: Any) -> int:

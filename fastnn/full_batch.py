@@ -102,6 +102,9 @@ class FullBatchTrainer:
             if key.startswith("column."):
                 self.columns[key.removeprefix("column.")] = value.tolist()
 
+    def close(self) -> None:
+        """End what an iteration has begun and not finished."""
+
     def set_segments(self, segments: Segments) -> None:
         """Do nothing: how many updates a part has missed means nothing here."""
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core
+from fastnn import _checks, _core, background
 from fastnn.full_batch import FullBatchOptimizer, FullBatchTrainer
 from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
@@ -88,13 +88,19 @@ class LBFGS(FullBatchOptimizer):
 
 
 class Objective:
-    """The loss, with its penalty, as SciPy wants it; leaves the model's parameters alone."""
+    """The loss, with its penalty, as SciPy wants it.
+
+    It has parameters and gradient of its own, so that a fit that is interrupted while the thread
+    evaluates leaves a network that nothing writes to any more.
+    """
 
     def __init__(
         self, model: Model, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss,
         weight_decay: float, trained: NDArray[np.int64],
     ) -> None:  # fmt: skip
-        self.model = dataclasses.replace(model, params=model.params.copy())
+        self.model = dataclasses.replace(
+            model, params=model.params.copy(), grads=model.grads.copy()
+        )
         self.x, self.target, self.weights = x, target, weights
         self.loss, self.weight_decay, self.trained = loss, weight_decay, trained
         self.n_threads = 1
@@ -126,8 +132,6 @@ class Objective:
 class LBFGSTrainer(FullBatchTrainer):
     """One iteration of SciPy's an epoch."""
 
-    iterations: "Iterations | None" = None  # here, as the end looks for it whatever went wrong
-
     def __init__(
         self, optimizer: LBFGS, minimize: Callable[..., Any], model: Model, x: Array, target: Any,
         weights: Array | None, loss: Loss | CustomLoss, state: OptimizerState, epochs: int,
@@ -136,6 +140,7 @@ class LBFGSTrainer(FullBatchTrainer):
         m, n = optimizer.history_size, self.trained.size
         _checks.demand_memory(2 * m * n + 11 * m * m, m, "history_size")  # SciPy's workspace
         self.minimize = minimize
+        self.iterations: Iterations | None = None
         self.options = {
             "maxcor": optimizer.history_size, "gtol": optimizer.tolerance_grad, "maxiter": epochs,
             "ftol": optimizer.tolerance_change, "maxfun": 2**31 - 1,
@@ -155,6 +160,7 @@ class LBFGSTrainer(FullBatchTrainer):
             if self.diverged:
                 return None
         iterate = iterations.next()
+        self.model.grads[...] = self.objective.model.grads
         if iterate is None:
             self.ended = True
             return None
@@ -172,18 +178,19 @@ class LBFGSTrainer(FullBatchTrainer):
 
     def _begin(self) -> "Iterations":
         """Let SciPy start where the parameters are."""
-        self._end()
+        self.close()
         objective, minimize, options = self.objective, self.minimize, self.options
         self.reached = objective.model.params[...] = self.model.params.copy()
         start = self.reached[self.trained].astype(float)
         self.diverged = not np.isfinite(objective(start)[0])
 
-        def work(report: Callable[[Iterate], None]) -> None:  # holds no trainer: it could not end
+        def work(iterations: Iterations) -> None:
             reached: list[tuple[Array, float]] = []
 
             def evaluate(params: Array) -> tuple[float, Array]:
+                iterations.demand_open()
                 if reached:  # SciPy goes on from there
-                    report(Iterate(*reached.pop(), is_last=False))
+                    iterations.report(Iterate(*reached.pop(), is_last=False))
                 return objective(params)
 
             def note(intermediate_result: Any) -> None:
@@ -191,16 +198,15 @@ class LBFGSTrainer(FullBatchTrainer):
 
             minimize(evaluate, start, jac=True, method="L-BFGS-B", options=options, callback=note)
             if reached:
-                report(Iterate(*reached.pop(), is_last=True))
+                iterations.report(Iterate(*reached.pop(), is_last=True))
 
         return Iterations(work)
 
-    def _end(self) -> None:
+    def close(self) -> None:
+        """End SciPy's thread."""
         if self.iterations is not None:
             self.iterations.close()
-
-    def __del__(self) -> None:
-        self._end()
+        self.iterations = None
 
 
 class Iterate(NamedTuple):
@@ -217,8 +223,9 @@ class Iterations:
     The function runs in a thread while `next` waits for it, and waits itself otherwise.
     """
 
-    def __init__(self, work: Callable[[Callable[[Any], None]], None]) -> None:
+    def __init__(self, work: "Callable[[Iterations], None]") -> None:
         self.work = work
+        self.closed = False
         self.go_on: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self.reports: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -226,30 +233,40 @@ class Iterations:
     def next(self) -> Any:
         """Return the next report, or None after the last; or raise what the function raised."""
         if self.thread.ident is None:
-            self.thread.start()
+            try:
+                self.thread.start()
+            except (RuntimeError, MemoryError) as reason:
+                raise RuntimeError(
+                    "LBFGS needs a thread, and the system lets this process start no further one"
+                ) from reason
         else:
             self.go_on.put(True)
-        while True:
-            try:
-                report, error = self.reports.get(timeout=0.1)
-            except queue.Empty:  # a signal that another thread received is heard here
-                continue
-            if error is not None:
-                raise error
-            return report
+        report, error = background.take(self.reports)
+        if error is not None:
+            raise error
+        return report
 
     def close(self) -> None:
-        """Let the function end at its next report."""
+        """Let the function end, at its next call of `report` or `demand_open`."""
+        self.closed = True
         self.go_on.put(False)
+        if self.thread.is_alive():
+            self.thread.join(background.POLL_SECONDS)
 
     def _run(self) -> None:
         try:
-            self.work(self._report)
+            self.work(self)
             self.reports.put((None, None))
         except BaseException as error:
             self.reports.put((None, error))
 
-    def _report(self, report: Any) -> None:
+    def report(self, report: Any) -> None:
+        """Hand over a report, and wait until `next` asks for another."""
         self.reports.put((report, None))
-        if not self.go_on.get():
+        self.go_on.get()
+        self.demand_open()
+
+    def demand_open(self) -> None:
+        """End the function if nobody asks for reports any more."""
+        if self.closed:
             raise StopIteration  # through SciPy, to the end of `_run`

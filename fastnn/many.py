@@ -1,20 +1,19 @@
 """Many networks trained at once, a thread each: ensembles, folds, bootstrap samples, seeds.
 
-`fit` runs without the interpreter's lock, so Python's threads are all that it takes. Only the main
-thread hears Ctrl-C; `training.INTERRUPT` passes it on to the others' fit loops.
+`fit` runs without the interpreter's lock, so Python's threads are all that it takes.
 """
 
 import copy
 import os
-import threading
+import queue
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, training
+from fastnn import _checks
+from fastnn.background import Crew
 from fastnn.network import Network
 from fastnn.training import History
 
@@ -65,7 +64,9 @@ def fit_many(
 
     Notes
     -----
-    Ctrl-C stops all networks within a fraction of a second, each between two updates.
+    Ctrl-C stops all networks within a fraction of a second, each between two updates; a callback or
+    a loss of your own is waited for. If the system lets no thread start, the networks are trained
+    one after the other, with a RuntimeWarning.
     """
     networks = _distinct(networks)
     many = len(networks)
@@ -88,18 +89,23 @@ def fit_many(
                 _demand_rows(arguments[name], name, n)
     threads = _checks.thread_count(n_threads)
     at_once = max(1, min(threads, many))
-    stop, begin_no_more = threading.Event(), threading.Event()
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for i in range(many):
+        waiting.put(i)
+    histories: dict[int, History] = {}
+    errors: dict[int, BaseException] = {}
 
-    def fit(i: int) -> History | None:
-        if begin_no_more.is_set():
-            return None
-        training.INTERRUPT.set(stop)
-        try:
-            return networks[i].fit(*data_of(i), **arguments_of(i))
-        except BaseException as error:
-            begin_no_more.set()
-            error.add_note(f"raised while networks[{i}] was trained")
-            raise
+    def work() -> None:
+        while not (errors or waiting.empty()):
+            try:
+                i = waiting.get_nowait()
+            except queue.Empty:  # another thread was faster
+                return
+            try:
+                histories[i] = networks[i].fit(*data_of(i), **arguments_of(i))
+            except BaseException as error:
+                error.add_note(f"raised while networks[{i}] was trained")
+                errors[i] = error
 
     def data_of(i: int) -> tuple[Any, Any]:
         return (X, y) if parts is None else (np.asarray(X)[parts[i]], np.asarray(y)[parts[i]])
@@ -116,20 +122,10 @@ def fit_many(
                 given[name] = None if given[name] is None else np.asarray(given[name])[parts[i]]
         return given
 
-    with ThreadPoolExecutor(at_once) as pool:
-        futures = [pool.submit(fit, i) for i in range(many)]
-        try:
-            # in slices, since a signal that another thread receives does not end a longer wait
-            while wait(futures, training.SLICE_SECONDS).not_done:
-                pass
-        except BaseException:  # Ctrl-C
-            begin_no_more.set()
-            stop.set()
-            raise
-    for future in futures:
-        if (error := future.exception()) is not None:
-            raise error
-    return [history for future in futures if (history := future.result()) is not None]
+    Crew(work, at_once).run()
+    if errors:
+        raise errors[min(errors)]
+    return [histories[i] for i in range(many)]
 
 
 def _distinct(networks: Any) -> list[Network]:

@@ -64,7 +64,8 @@ class Network(Fitting):
         self._rng = rng  # of the masks of `forward(training=True)`, from now on
         # input, activations, one sample?, in training mode?
         self._forward: tuple[Array, Array, bool, bool] | None = None
-        self._training_process = 0  # its number, while `fit` runs; a forked child is another
+        # What trains it, by the process: a forked child is another than its parent.
+        self._training: dict[int, object] = {}
         self._class_labels: list[Any] | None = None
         self._feature_names: list[str] | None = None
         self.target_name: str | None = None
@@ -214,6 +215,7 @@ class Network(Fitting):
         Parameters
         ----------
         X : array_like (n, in_features) or (in_features,)
+            A `numpy.memmap` may be larger than memory.
         n_threads : int, optional
             By default one a processor; the results do not depend on it.
 
@@ -235,6 +237,17 @@ class Network(Fitting):
         ready = self._model.predict_as_is(X, threads)
         if ready is not None:
             return ready
+        if (
+            isinstance(X, np.memmap)
+            and X.dtype.kind in "biuf"
+            and X.shape[1:] == (self.in_features,)
+        ):  # converted a block at a time
+            out = np.empty((len(X), self.out_features), self.dtype)
+            start = 0
+            for block in _checks.row_blocks(X, "X", self.dtype):
+                out[start : start + len(block)] = self._model.predict(block, threads)
+                start += len(block)
+            return out
         x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
         outputs = self._model.predict(x, threads)
         return outputs[0] if single else outputs

@@ -336,9 +336,11 @@ class OptimizerState:
 
     def advance(self, step: int) -> None:
         """Count the updates up to `step`, for all parts or against those that are frozen."""
-        for i, (_, trained) in enumerate(self.parts):
-            self.missed[i] += 0 if trained else step - self.step
-        self.step = step
+        missed = [
+            count + (0 if trained else step - self.step)
+            for count, (_, trained) in zip(self.missed, self.parts, strict=True)
+        ]
+        self.missed, self.step = missed, step  # together, since Ctrl-C may fall in between
 
     def forget(self) -> None:
         """Start afresh, as at the first step."""

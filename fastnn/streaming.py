@@ -8,16 +8,17 @@ thread while the engine trains on this one. The order of an epoch is drawn befor
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks
+from fastnn import _checks, background
 
 Array = NDArray[Any]
 Order = NDArray[np.int64]
+Blocks = Generator[tuple[Any, Any, bool], None, None]  # features, targets, whether it is the last
 
 BLOCK_BYTES = 1 << 21
 
@@ -27,7 +28,7 @@ class Source(Protocol):
 
     n_samples: int | None
 
-    def blocks(self, order: Order | None, start: int, rows: int) -> Iterator[tuple[Any, Any, bool]]:
+    def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
         """Yield an epoch's features and targets from row `start` on, and whether it ends.
 
         Blocks end at multiples of `rows`, but for the last.
@@ -42,7 +43,7 @@ class MappedRows:
         self.x, self.target, self.dtype, self.rows = x, target, dtype, rows
         self.n_samples: int = len(x) if rows is None else len(rows)
 
-    def blocks(self, order: Order | None, start: int, rows: int) -> Iterator[tuple[Any, Any, bool]]:
+    def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
         """Gather and convert a block at a time."""
         while start < self.n_samples:
             end = min(start - start % rows + rows, self.n_samples)
@@ -62,7 +63,7 @@ class Batches:
     def __init__(self, given: Iterable[Any], check: Callable[[Any, str], tuple[Any, Any]]) -> None:
         self.given, self.check = given, check
 
-    def blocks(self, order: Order | None, start: int, rows: int) -> Iterator[tuple[Any, Any, bool]]:
+    def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
         """Hold back a block until there is more, to know which is the last."""
         skip, room = start, rows - start % rows
         x: Any = None
@@ -88,33 +89,50 @@ class Batches:
 
 
 class Ahead:
-    """An iterator that a thread keeps one item ahead."""
+    """An iterator that a thread keeps one item ahead.
 
-    def __init__(self, items: Iterator[Any]) -> None:
+    The thread starts with the first `take`. If it cannot be started, there is nothing ahead.
+    """
+
+    def __init__(self, items: Generator[Any, None, None]) -> None:
+        self._items = items
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-        self._wanted.put(True)
-        threading.Thread(target=self._work, args=(items,), daemon=True).start()
+        self._thread: threading.Thread | None = threading.Thread(target=self._work, daemon=True)
+        self._begun = self._closed = False
 
-    def _work(self, items: Iterator[Any]) -> None:
-        while self._wanted.get():
-            try:
-                self._ready.put((next(items), None))
-            except BaseException as error:  # it arrives where the item would have
-                self._ready.put((None, error))
-                return
+    def _work(self) -> None:
+        try:
+            while self._wanted.get() and not self._closed:
+                self._ready.put((next(self._items), None))
+        except BaseException as error:  # it arrives where the item would have
+            self._ready.put((None, error))
+        finally:
+            self._items.close()  # and with it what the user's iterable has open
 
     def take(self) -> Any:
         """Return the next item; what was raised in its making is raised here."""
-        item, error = self._ready.get()
+        if not self._begun:
+            self._begun = True
+            self._wanted.put(True)
+            if self._thread is not None and not background.start(self._thread):
+                self._thread = None
+        if self._thread is None:
+            return next(self._items)
+        item, error = background.take(self._ready)
         if error is not None:
             raise error
         self._wanted.put(True)
         return item
 
     def close(self) -> None:
-        """Let the thread end when it has made the item it is at."""
+        """End the thread; if it is in the user's iterable, when that returns."""
+        self._closed = True
         self._wanted.put(False)
+        if self._thread is None:
+            self._items.close()
+        elif self._thread.is_alive():
+            self._thread.join(background.POLL_SECONDS)
 
 
 class StreamingTrainer:

@@ -8,19 +8,17 @@ slice of time and comes back, so that Ctrl-C, the progress bar and other threads
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _core
+from fastnn import _core, background
 from fastnn.advice import after_divergence
 from fastnn.callbacks import Callback
 from fastnn.checkpoints import Checkpoints
-from fastnn.full_batch import FullBatchOptimizer
+from fastnn.full_batch import FullBatchOptimizer, FullBatchTrainer
 from fastnn.losses import CustomLoss, Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState
@@ -33,9 +31,6 @@ from fastnn.validation import Validation
 Array = NDArray[Any]
 
 SLICE_SECONDS = 0.1
-
-# When set, the fit loops in this context stop as on Ctrl-C, which only the main thread hears.
-INTERRUPT: ContextVar[Event | None] = ContextVar("interrupt", default=None)
 
 
 class DivergenceError(ArithmeticError):
@@ -138,16 +133,19 @@ def fit(
         }  # fmt: skip
         resumed = checkpoints.restore(net)
         rates.go_to(trainer.epoch * rates.updates_per_epoch + trainer.position // batch_size)
-    show = progress_bar(epochs, n_samples, trainer) if progress else None
-    interrupt = INTERRUPT.get()
+    show: Callable[[Any, dict[str, list[float]]], None] | None = None
     by_epoch = validation is not None or bool(callbacks) or rates.by_epoch
-    try:
+
+    def train() -> None:
+        nonlocal show
+        if progress:
+            show = progress_bar(epochs, n_samples, trainer)
         if not resumed:
             for callback in callbacks:
                 callback.fit_begin(net)
         saved_at = trainer.epoch if resumed and not trainer.position else None
         while trainer.epoch < epochs and not (course.stopped or has_converged(trainer)):
-            stop_if(interrupt)
+            background.stop_if_interrupted()
             if not trainer.position:
                 for callback in callbacks:
                     callback.epoch_begin(net, trainer.epoch)
@@ -158,7 +156,7 @@ def fit(
                 until_epoch = checkpoints.until(trainer.epoch, until_epoch)
             rates.supply(trainer)
             while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
-                stop_if(interrupt)
+                background.stop_if_interrupted()
                 if trainer.diverged:
                     placed.go_back()
                     step = (trainer.position - 1) // batch_size
@@ -190,21 +188,18 @@ def fit(
             checkpoints.write(net)
         for callback in callbacks:
             callback.fit_end(net)
-    finally:
-        state.advance(trainer.step)
-        if trainer.diverged:
-            state.forget()
-        if isinstance(trainer, StreamingTrainer):
+
+    def end() -> None:
+        if isinstance(trainer, StreamingTrainer | FullBatchTrainer):
             trainer.close()
         if show:
             show(None, columns)
+        state.advance(trainer.step)
+        if trainer.diverged:
+            state.forget()
+
+    background.ending(end, train)
     return history_of(trainer, columns, rates)
-
-
-def stop_if(interrupt: Event | None) -> None:
-    """Raise KeyboardInterrupt if another thread has said so."""
-    if interrupt is not None and interrupt.is_set():
-        raise KeyboardInterrupt
 
 
 class Course:

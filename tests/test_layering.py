@@ -13,6 +13,7 @@ ROOMS = [
     ["_core"],
     [
         "_checks",
+        "background",
         "jacobians",
         "numerical",
         "threads",
@@ -53,8 +54,8 @@ PLACE = {
     name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)
 }
 KERNELS = [
-    "dtypes", "sums", "elementary", "packing", "tiles", "dots", "active", "rows", "outer",
-    "shallow", "rearranged", "gemm", "dense", "activations", "softmax", "standardize",
+    "threads", "dtypes", "sums", "elementary", "packing", "tiles", "dots", "active", "rows",
+    "outer", "shallow", "rearranged", "gemm", "dense", "activations", "softmax", "standardize",
     "normalization", "batch_normalization", "dropout", "losses", "curvature", "jacobians",
     "optimizers", "sampling",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastnn as fn
-from fastnn import streaming, training
+from fastnn import _checks, streaming, training
 
 
 @pytest.fixture(params=[1 << 10, 1 << 21], ids=["small blocks", "one block"])
@@ -58,6 +58,18 @@ def test_a_share_of_a_memory_mapped_array(data, mapped, block, stored):
     X = data[0].astype(stored)
     settings = {"validation_data": 0.3, "metrics": ["accuracy"]}
     assert train(mapped(X, stored), data[1], **settings) == train(X, data[1], **settings)
+
+
+@pytest.mark.parametrize("stored", ["float16", "float32", "float64", "uint8", ">f8"])
+def test_predictions_of_a_memory_mapped_array(isa, dtype, data, mapped, monkeypatch, stored):
+    monkeypatch.setattr(_checks, "BLOCK_BYTES", 1 << 10)
+    X = (data[0] * 20 + 100).astype(stored)
+    net = fn.Network([fn.Linear(6, 8), fn.Tanh(), fn.Linear(8, 3)], dtype, seed=0)
+    # a block may take another form of the matrix product than the whole
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(net.predict(mapped(X, stored)), net.predict(X), 50 * eps, 50 * eps)
+    with pytest.raises(ValueError, match=r"X has shape \(203, 6\); \(n, 5\)"):
+        fn.Network([fn.Linear(5, 3)], dtype).predict(mapped(X, stored))
 
 
 class Chunks:

@@ -47,7 +47,7 @@ def test_a_second_fit_of_a_network_in_training_raises(rng):
     settings = {"loss": fn.MeanSquaredError(), "optimizer": fn.SGD(1e-3), "n_threads": 1}
     thread = threading.Thread(target=net.fit, args=(X, y), kwargs={"epochs": 20, **settings})
     thread.start()
-    while not net._training_process and thread.is_alive():
+    while not net._training and thread.is_alive():
         pass
     with pytest.raises(RuntimeError, match="is being trained"):
         net.fit(X, y, epochs=1, **settings)

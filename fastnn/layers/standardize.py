@@ -8,6 +8,59 @@ from fastnn import _checks, jacobians
 from fastnn.layers.base import Array, Layer
 
 
+class Moments:
+    """Mean and standard deviation of each column of data that come a block of rows at a time.
+
+    The first row is subtracted from all, so that a large offset cancels nothing; the blocks' sums
+    of squared deviations are joined by the formula of Chan, Golub and LeVeque. A column is divided
+    by a power of two, which is exact, that brings its largest entry below 1: no square overflows,
+    and none that matters underflows.
+    """
+
+    def __init__(self, n_columns: int) -> None:
+        self.n = 0
+        self.least, self.greatest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
+        self._exponent = np.zeros(n_columns, np.int32)
+        # of the scaled data: the first row, the mean without it, the sum of squared deviations
+        self._first, self._mean, self._squares = np.zeros((3, n_columns))
+
+    def add(self, rows: Array) -> None:
+        """Take in some rows (m, n_columns) of finite numbers, at least one."""
+        m = len(rows)
+        self.least = np.minimum(self.least, rows.min(axis=0))
+        self.greatest = np.maximum(self.greatest, rows.max(axis=0))
+        exponent = np.frexp(np.maximum(self.greatest, -self.least))[1]
+        with np.errstate(under="ignore"):
+            shift = self._exponent - exponent
+            self._first = np.ldexp(self._first, shift)
+            self._mean = np.ldexp(self._mean, shift)
+            self._squares = np.ldexp(self._squares, 2 * shift)
+            self._exponent = exponent
+            scaled = np.ldexp(rows, -exponent)
+            if not self.n:
+                self._first = scaled[0].copy()
+            scaled -= self._first
+            mean = scaled.mean(axis=0)
+            scaled -= mean
+            remainder = scaled.mean(axis=0)  # what rounding left of the mean
+            mean += remainder
+            squares = np.einsum("ij,ij->j", scaled, scaled) - m * remainder**2
+            difference, share = mean - self._mean, m / (self.n + m)
+            self._mean += difference * share
+            self._squares += squares + difference**2 * (self.n * share)
+        self.n += m
+
+    def mean(self) -> Array:
+        """Return each column's mean."""
+        scaled: Array = np.ldexp(self._first + self._mean, self._exponent)
+        return np.clip(scaled, self.least, self.greatest)
+
+    def deviation(self) -> Array:
+        """Return each column's standard deviation, √(Σ (x - mean)² / n)."""
+        deviation: Array = np.ldexp(np.sqrt(np.maximum(self._squares, 0) / self.n), self._exponent)
+        return deviation
+
+
 class Standardize(Layer):
     """y = (x - mean) / scale, feature by feature, of Jacobian diag(1 / scale).
 
@@ -47,25 +100,23 @@ class Standardize(Layer):
     def from_data(cls, X: Any) -> "Standardize":
         """Take mean and standard deviation of each column of X (n, n_features).
 
-        A column that is constant gets the scale 1.
+        A column that is constant gets the scale 1. X is read once, a block of rows at a time, so
+        that it may be a `numpy.memmap` that is larger than memory.
 
         Raises
         ------
         ValueError, TypeError
             If X is not a matrix of finite real numbers with at least one row and column.
         """
-        data = _checks.real_array(X, "X", np.dtype(np.float64))
+        data = _checks.numeric_array(X, "X")
         if data.ndim != 2 or data.size == 0:
             raise ValueError(f"X has shape {data.shape}; (n, n_features) is wanted")
-        # sums and squares of numbers up to 2 do not overflow; what underflows does not matter
-        unit = _power_of_two(np.abs(data).max(axis=0))
-        mean = (data / unit).mean(axis=0) * unit
-        centred = data - mean
-        spread = _power_of_two(np.abs(centred).max(axis=0))
-        centred /= spread
-        deviation = centred.std(axis=0) * spread
-        constant = data.max(axis=0) == data.min(axis=0)
-        return cls(mean, np.where(constant | (deviation == 0), 1.0, deviation))
+        moments = Moments(data.shape[1])
+        for block in _checks.row_blocks(data, "X", np.dtype(np.float64)):
+            moments.add(block)
+        deviation = moments.deviation()
+        constant = moments.greatest == moments.least
+        return cls(moments.mean(), np.where(constant | (deviation == 0), 1.0, deviation))
 
     @property
     def mean(self) -> Array:
@@ -94,9 +145,3 @@ class Standardize(Layer):
 
     def _dtype(self) -> np.dtype[Any] | None:
         return self._constants.dtype if self._in_network else None
-
-
-def _power_of_two(largest: Array) -> Array:
-    """Return the power of two at or below each number, which divides without rounding."""
-    unit: Array = np.ldexp(1.0, np.frexp(largest)[1] - 1)
-    return unit

@@ -46,6 +46,7 @@ from fastnn._core.kernels.softmax cimport (
     softmax_forward)
 from fastnn._core.kernels.standardize cimport standardize_backward, standardize_forward
 from fastnn._core.kernels.sums cimport sum_of_squares
+from fastnn._core.kernels.threads cimport startable
 
 import numpy as np
 
@@ -58,6 +59,7 @@ cdef extern from *:
     #include <omp.h>
     #else
     static int omp_get_max_threads(void) { return 1; }
+    static int omp_get_thread_num(void) { return 0; }
     #define _OPENMP 0
     #endif
     """

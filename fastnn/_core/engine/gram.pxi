@@ -68,7 +68,7 @@ cdef void add_gram(
     for i in range(plan.n_operations):
         if plan.operations[i].kind == DENSE:
             units += plan.operations[i].n_out
-    for number in prange(units, num_threads=n_threads, schedule="dynamic"):
+    for number in prange(units, num_threads=startable(n_threads), schedule="dynamic"):
         thread = threadid()
         add_gram_of_unit(plan, number, x, activations, samples, r, at_linear, rows, matrix,
                          accumulate, factors + thread * per_thread)

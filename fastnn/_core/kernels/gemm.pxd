@@ -20,6 +20,7 @@ from fastnn._core.kernels.rearranged cimport (
     FOLDS, REARRANGED_BYTES, product_by_strips, product_folded, product_transposed)
 from fastnn._core.kernels.rows cimport product_of_row
 from fastnn._core.kernels.shallow cimport is_shallow, product_of_steps
+from fastnn._core.kernels.threads cimport startable
 from fastnn._core.kernels.tiles cimport (
     FAR_BYTES, SWEEP_DEPTH, TILE_ROWS, TILES_SCRATCH_BYTES, product_by_panels, product_by_sweeps)
 
@@ -84,7 +85,7 @@ cdef inline void gemm(
         share = (panels + parts - 1) // parts * width
     else:
         share = (m + parts - 1) // parts
-    for part in prange(parts, num_threads=parts, schedule="static"):
+    for part in prange(parts, num_threads=startable(<int>parts), schedule="static"):
         row = 0 if by_columns else part * share
         column = part * share if by_columns else 0
         rows = m if by_columns else min(share, m - row)

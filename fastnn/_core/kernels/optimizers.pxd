@@ -13,6 +13,7 @@ from libc.float cimport DBL_MAX, DBL_MIN, FLT_MIN
 
 from fastnn._core.kernels.dtypes cimport real, sqrt
 from fastnn._core.kernels.sums cimport sum_of_squares, sum_of_squares_of_multiple
+from fastnn._core.kernels.threads cimport startable
 
 
 cdef enum:
@@ -99,7 +100,7 @@ cdef inline void update(
                         segment.first + segment.size, step - segment.missed)
         else:
             share = (segment.size + parts - 1) // parts
-            for part in prange(parts, num_threads=parts, schedule="static"):
+            for part in prange(parts, num_threads=startable(<int>parts), schedule="static"):
                 first = segment.first + part * share
                 update_some(optimizer, rate, clip, params, grads, state, n, first,
                             min(first + share, segment.first + segment.size),
