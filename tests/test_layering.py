@@ -41,6 +41,7 @@ ROOMS = [
         "lbfgs",
         "levenberg_marquardt",
         "callbacks",
+        "checkpoint_schema",
         "checkpoints",
         "validation",
         "streaming",

@@ -174,8 +174,8 @@ def test_a_model_whose_labels_are_numbers_knows_them_by_value(succeed, fail, fol
         assert f"{other!r}" in fail("evaluate", "net.safetensors", "unknown.csv")
 
 
-HOSTILE = "a\x1b[2Jb\x9b\u202ec\u2028d"
-SHOWN = r"a\x1b[2Jb\x9b\u202ec\u2028d"
+HOSTILE = "a\x1b[2Jb\x9b\u202ec\u2066d"
+SHOWN = r"a\x1b[2Jb\x9b\u202ec\u2066d"
 
 
 def test_control_characters_do_not_reach_the_terminal(succeed, fail, folder, monkeypatch):
