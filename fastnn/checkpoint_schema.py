@@ -231,7 +231,7 @@ def _is_array(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, float) or (_is_integer(value) and abs(value) < 2**63)
 
 
 def _is_integer(value: Any) -> bool:

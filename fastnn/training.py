@@ -137,8 +137,8 @@ def fit(
         }  # fmt: skip
         inner = trainer.trainer if isinstance(trainer, StreamingTrainer) else trainer
         facts = Facts(
-            model, net.layers, inner, state, rates, named, epochs, n_samples, batch_size, weights is not None,
-            rng is not None, () if validation is None else validation.names,
+            model, net.layers, inner, state, rates, named, epochs, n_samples, batch_size,
+            weights is not None, rng is not None, () if validation is None else validation.names,
         )  # fmt: skip
         resumed = checkpoints.restore(net, facts)
         rates.go_to(trainer.epoch * rates.updates_per_epoch + trainer.position // batch_size)

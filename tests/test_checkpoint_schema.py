@@ -10,9 +10,15 @@ import fastnn as fn
 from fastnn import model_file, schedules, training
 from fastnn.checkpoints import Checkpoints
 
-N = 50
+N = 3_000
 X = np.random.default_rng(0).standard_normal((N, 5))
 LABELS = np.arange(N) % 3
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Some thousand files need not be safe on disk."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
 class OwnLoss:
@@ -28,19 +34,20 @@ def layers(*middle):
 
 
 def settings(**given):
-    return {"epochs": 4, "batch_size": 7, "seed": 3, "optimizer": fn.Adam(0.01)} | given
+    return {"epochs": 4, "batch_size": 1_000, "seed": 3, "optimizer": fn.Adam(0.01)} | given
 
 
 PLATEAU = fn.Adam(schedules.ReduceOnPlateau(0.01, patience=0, monitor="loss", min_delta=10))
 FITS = {
-    "engine": ([fn.BatchNorm(4), fn.Tanh()], LABELS, settings(batch_size=10)),
+    "engine": ([fn.BatchNorm(4), fn.Tanh()], LABELS, settings()),
     "in its order": ([fn.Tanh()], LABELS, settings(shuffle=False)),
     "plateau": ([fn.Tanh()], LABELS, settings(optimizer=PLATEAU)),
     "stopping": (
         [fn.Tanh()],
         LABELS,
         settings(
-            validation_data=(X, LABELS), callbacks=[fn.EarlyStopping(patience=9)], metrics=["accuracy"]
+            validation_data=(X, LABELS), callbacks=[fn.EarlyStopping(patience=9)],
+            metrics=["accuracy"],
         ),
     ),
     "stepwise": ([fn.Tanh()], LABELS, settings(loss=OwnLoss(), optimizer=fn.RMSprop(0.01))),
@@ -87,23 +94,7 @@ def places(value, path=()):
             yield from places(item, (*path, key))
 
 
-VALUES = [
-    None,
-    True,
-    -1,
-    3,
-    10**6,
-    2**63,
-    10**400,
-    -1.5,
-    float("nan"),
-    float("inf"),
-    "text",
-    [],
-    {},
-    [1],
-    {"a": 1},
-]
+VALUES = [None, True, -1, 2**63, 10**400, -1.5, float("nan"), "text", [], {"a": 1}]
 
 
 def differs(a, b):
@@ -117,8 +108,11 @@ WITHIN = [
     if name != "levenberg-marquardt" or not within
 ]
 # what may be another number, as no relation ties it to the rest
-FREE = {"epoch_loss", "batch_loss", "elapsed", "epoch_weight", "batch_weight", "damping", "weight_precision",
-        "noise_precision", "best", "best_epoch", "waited", "bad_epochs", "cooldown_left", "stopped", "factors"}  # fmt: skip
+FREE = {
+    "epoch_loss", "batch_loss", "elapsed", "epoch_weight", "batch_weight", "damping",
+    "weight_precision", "noise_precision", "best", "best_epoch", "waited", "bad_epochs",
+    "cooldown_left", "stopped", "factors", "converged",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "within"), WITHIN)
@@ -149,8 +143,11 @@ def test_every_value_of_another_kind_is_refused(name, within, tmp_path, monkeypa
             except fn.ModelFileError:
                 assert np.array_equal(net.params, before)
                 assert net.optimizer_state.step == 0
-            except (fn.DivergenceError, ValueError) as error:
-                assert type(error) is not ValueError or "epochs is 4" in str(error)
+            except fn.DivergenceError:
+                pass
+            except ValueError as error:
+                if "epochs is 4" not in str(error):
+                    raise
             else:
                 taken.add(place[-1] if isinstance(place[-1], str) else place[-2])
     rng = {"state", "inc", "uinteger", "has_uint32"}
@@ -201,7 +198,7 @@ def test_a_place_within_an_epoch_and_no_order(tmp_path):
     path = tmp_path / "run.checkpoint"
     fit("engine", path)
     description, arrays = model_file.read(path)
-    description["fit"]["parts"]["trainer"].update(epoch=1, position=32, step=7)
+    description["fit"]["parts"]["trainer"].update(epoch=1, position=320, step=3)
     arrays |= {"fit.trainer.last_good": arrays["fit.grads"]}
     model_file.write(path, description, arrays)
     with pytest.raises(fn.ModelFileError, match="not a valid checkpoint"):
