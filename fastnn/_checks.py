@@ -5,6 +5,7 @@ every number is in range; the engine relies on it. An error names the argument, 
 was wanted.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 from numbers import Integral, Real
@@ -335,16 +336,39 @@ def number(
     return found
 
 
+FLOATING = {
+    text: np.dtype(kind)
+    for kind, texts in (
+        (np.float32, ("float32", "single", "f", "f4", "<f4", "=f4")),
+        (np.float64, ("float64", "double", "float", "d", "f8", "<f8", "=f8")),
+    )
+    for text in texts
+}
+
+
 def floating_dtype(value: Any) -> np.dtype[Any]:
-    """Check that a dtype is float32 or float64, in native byte order."""
-    try:
-        dtype: np.dtype[Any] | None = None if value is None else np.dtype(value)
-    except (TypeError, ValueError, SyntaxError):  # NumPy parses some strings as Python
-        dtype = None
+    """Check that a dtype is float32 or float64, in native byte order.
+
+    A text, which may come from a file, is looked up: NumPy evaluates those it is given, and some of
+    them end the interpreter.
+    """
+    found: np.dtype[Any] | None = None
+    if isinstance(value, str):
+        found = FLOATING.get(value)
+    elif isinstance(value, np.dtype | type):
+        with contextlib.suppress(TypeError, ValueError):
+            found = np.dtype(value)
     for wanted in (np.dtype(np.float32), np.dtype(np.float64)):
-        if dtype is not None and dtype == wanted:
+        if found is not None and found == wanted:
             return wanted
     raise ValueError(f"dtype is {value!r}; 'float32' or 'float64' is wanted")
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal would not show but obey, as "\x1b" for the escape character."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
 
 
 def names(value: Any, name: str, n: int, types: tuple[type, ...]) -> list[Any] | None:
@@ -357,6 +381,13 @@ def names(value: Any, name: str, n: int, types: tuple[type, ...]) -> list[Any] |
         wanted = " or ".join(t.__name__ for t in types)
         raise ValueError(f"{name} is {value!r}; a list of {n} of type {wanted} is wanted")
     return items
+
+
+def optional_text(value: Any, name: str) -> str | None:
+    """Check a text, or None."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}; a text is wanted")
+    return value
 
 
 def image_shape(value: Any, name: str, n_features: int) -> tuple[int, int] | None:

@@ -21,13 +21,15 @@ def input_widths(layers: Sequence[Layer]) -> list[int]:
     ValueError, TypeError
         If widths do not fit, none is given, or a layer already belongs to a network.
     """
+    seen: set[int] = set()
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise TypeError(f"layers[{i}] is {layer!r}; a layer such as ReLU() is wanted")
-        if layer.in_network or any(layer is other for other in layers[:i]):
+        if layer.in_network or id(layer) in seen:
             raise ValueError(
                 f"layers[{i}]: this {layer!r} already belongs to a network; make another one"
             )
+        seen.add(id(layer))
     width = next((layer.in_features for layer in layers if layer.in_features is not None), None)
     if width is None:
         raise ValueError(
@@ -58,9 +60,9 @@ def bind(
         If a value is out of the arrays' range; no layer has changed then.
     """
     drawn, fixed = [], []
-    for i, layer in enumerate(layers):
+    for layer, initializer in zip(layers, _suitable_initializers(layers), strict=True):
         if isinstance(layer, Weighted):
-            drawn.append(layer.initial_values(rng, _suitable_initializer(layers[i + 1 :])))
+            drawn.append(layer.initial_values(rng, initializer))
         fixed.append(layer.initial_constants())
     _store(drawn, params, "a parameter")
     _store(fixed, constants, "a mean, scale or variance")
@@ -81,11 +83,14 @@ def bind(
         layer.join_network()
 
 
-def _suitable_initializer(following: Sequence[Layer]) -> initializers.Initializer:
-    """Return what suits the weights of a linear layer before these."""
-    name = next((layer.weight_init for layer in following if layer.weight_init), "xavier_uniform")
-    initializer: initializers.Initializer = getattr(initializers, name)
-    return initializer
+def _suitable_initializers(layers: Sequence[Layer]) -> list[initializers.Initializer]:
+    """Return for each layer what suits the weights of a linear one there: the next layer says."""
+    suitable: list[initializers.Initializer] = []
+    name = "xavier_uniform"
+    for layer in reversed(layers):
+        suitable.append(getattr(initializers, name))
+        name = layer.weight_init or name
+    return suitable[::-1]
 
 
 def _store(values: list[Array], target: Array, what: str) -> None:
@@ -134,18 +139,19 @@ def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[L
         If the description is not one, or arrays are missing, left over, or of another shape.
     """
     layers = []
-    left = dict(arrays)
+    arrays_of: dict[str, dict[str, Array]] = {}
+    for name, array in arrays.items():
+        place, _, own_name = name.partition(".")
+        arrays_of.setdefault(place, {})[own_name] = array
     for i, config in enumerate(description):
         arguments = dict(config)
         kind = arguments.pop("kind")
         trainable = arguments.pop("trainable", True)
         if kind not in LAYERS:
             raise ValueError(f"layers[{i}] is of the kind {kind!r}, which this version lacks")
-        prefix = f"{i}."
-        own = {name: left.pop(name) for name in arrays if name.startswith(prefix)}
-        own = {name.removeprefix(prefix): array for name, array in own.items()}
-        layers.append(LAYERS[kind].from_config(arguments, own))
+        layers.append(LAYERS[kind].from_config(arguments, arrays_of.pop(str(i), {})))
         layers[i].trainable = trainable
-    if left:
-        raise ValueError(f"no layer holds the arrays {sorted(left)}")
+    if arrays_of:
+        left = sorted(f"{place}.{name}" for place, own in arrays_of.items() for name in own)
+        raise ValueError(f"no layer holds the arrays {left}")
     return layers

@@ -42,26 +42,29 @@ def atomic_file(path: FilePath) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def _replacement(target: str) -> Iterator[IO[bytes]]:
-    mode = None
+    before = None
     if os.path.exists(target):
         if not os.access(target, os.W_OK):  # a rename would not ask
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
-        mode = stat.S_IMODE(os.stat(target).st_mode)
+        before = os.stat(target)
     folder = os.path.dirname(target)
     _remove_leftovers(folder)
-    file, temporary = _new_temporary(folder)
+    # Ctrl-C may fall between any two steps: the name is known before there is a file, and from then
+    # on whatever ends the block removes it.
+    temporary = _new_name(folder)
     try:
-        with file:
+        with _open_locked(temporary) as file:
             yield file
             file.flush()
-            if mode is not None:
-                os.fchmod(file.fileno(), mode)
+            if before is not None:
+                _be_like(file, before)
             os.fsync(file.fileno())
             os.replace(temporary, target)  # while the lock holds, or it would look like a leftover
-    except BaseException:  # Ctrl-C may fall anywhere
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    finally:
+        try:
+            _unlink(temporary)
+        finally:  # Ctrl-C may have come before it did
+            _unlink(temporary)
     # The new name itself is safe on disk only when the folder is, if the system lets us ask.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -71,19 +74,52 @@ def _replacement(target: str) -> Iterator[IO[bytes]]:
             os.close(descriptor)
 
 
-def _new_temporary(folder: str) -> tuple[IO[bytes], str]:
+def _new_name(folder: str) -> str:
+    """Return a path of 64 random bits where nothing stands."""
+    path = os.path.join(folder, f".fastnn-{os.urandom(8).hex()}.tmp")
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    return path
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _be_like(file: IO[bytes], before: os.stat_result) -> None:
+    """Give a new file the owner, group and mode of the one it replaces, as far as we may."""
+    descriptor = file.fileno()
+    for owner, group in ((before.st_uid, -1), (-1, before.st_gid)):
+        with contextlib.suppress(OSError):
+            os.chown(descriptor, owner, group)
+    mode = stat.S_IMODE(before.st_mode)
+    now = os.fstat(descriptor)
+    # Bits that run a program as its owner or group are not for another owner or group.
+    if now.st_uid != before.st_uid:
+        mode &= ~stat.S_ISUID
+    if now.st_gid != before.st_gid:
+        mode &= ~stat.S_ISGID
+    os.fchmod(descriptor, mode)  # after the owner, whose change clears some bits
+
+
+@contextlib.contextmanager
+def _open_locked(path: str) -> Iterator[IO[bytes]]:
     """Create a file that is locked for as long as its writer lives, where there are locks."""
     while True:
-        path = os.path.join(folder, f".fastnn-{os.urandom(8).hex()}.tmp")
         # Mode "x" never opens another's file and, unlike `tempfile`, leaves the mode to the umask.
-        file = open(path, "xb")  # noqa: SIM115
-        # Before it was locked, another writer may have taken it for a leftover.
-        with contextlib.suppress(FileNotFoundError):
-            if _lock(file) is not False and os.path.samestat(
-                os.stat(path), os.fstat(file.fileno())
-            ):
-                return file, path
-        file.close()
+        with open(path, "xb") as file:
+            # Before it was locked, another writer may have taken it for a leftover.
+            if _lock(file) is not False and _stands_at(file, path):
+                yield file
+                return
+
+
+def _stands_at(file: IO[bytes], path: str) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _lock(file: IO[bytes]) -> bool | None:
@@ -125,5 +161,7 @@ def check_destination(path: FilePath) -> None:
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
-        with contextlib.suppress(OSError):
-            os.unlink(probe)
+        try:
+            _unlink(probe)
+        finally:  # Ctrl-C may have come before it did
+            _unlink(probe)

@@ -131,8 +131,6 @@ class EarlyStopping(Callback):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned."""
-        state = dict(state)
-        self.best, self.best_epoch, self.waited = (
-            state.pop(name) for name in ("best", "best_epoch", "waited")
-        )
-        self._arrays = state
+        arrays = dict(state)
+        best, best_epoch, waited = (arrays.pop(name) for name in ("best", "best_epoch", "waited"))
+        self.best, self.best_epoch, self.waited, self._arrays = best, best_epoch, waited, arrays

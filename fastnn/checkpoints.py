@@ -6,6 +6,7 @@ fit. A part is anything with `state() -> dict` of arrays and of what JSON holds,
 takes the same back: the trainer (place within the epoch, its order), the optimizer, the callbacks.
 """
 
+import contextlib
 import copy
 import errno
 import json
@@ -19,12 +20,14 @@ from numpy.typing import NDArray
 
 from fastnn import _checks, model_file
 from fastnn.atomic_file import check_destination
+from fastnn.checkpoint_schema import Facts, demand
 from fastnn.model_file import ModelFileError
 
 Array = NDArray[Any]
 State = dict[str, Any]
 
 KEY = "fit"
+OWN = ("optimizer", "trainer", "course")  # parts that no user's code can restore
 INVALID = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # of a file's values
 
 
@@ -121,8 +124,9 @@ class Checkpoints:
     def seed(self, given: int | None) -> int | None:
         """Return the seed that the file was written with, if no other is given."""
         if given is None and self._saved is not None:
-            found = self._saved[0][KEY].get("settings", {}).get("seed")
-            if isinstance(found, int):
+            settings = self._saved[0][KEY].get("settings")
+            found = settings.get("seed") if isinstance(settings, dict) else None
+            if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
                 return found
         return given
 
@@ -165,44 +169,53 @@ class Checkpoints:
                 f"{' and a part' if within else ''} already; {done + within} or more are wanted"
             )
 
-    def restore(self, net: Any) -> bool:
+    def restore(self, net: Any, facts: Facts) -> bool:
         """Bring the network and all parts to where they were; return whether there was a file.
+
+        All that the file says is checked before anything changes. Then only what a user wrote, a
+        callback or a schedule, can refuse it.
 
         Raises
         ------
         ModelFileError
-            If the file does not hold what it should; the network stays as it was.
+            If the file does not hold what it should; network, optimizer and callbacks stay as they
+            were, where a callback's `restore` can bring back its `state`.
         """
         if self._saved is None:
             return False
         description, arrays = self._saved
         self._saved = None
-        model = net._model
-        before = [array.copy() for array in (model.params, model.grads, model.constants)]
-        optimizer = copy.deepcopy(self.parts["optimizer"].state())
         try:
-            was = type(net)._from_description(*without_fit(description, arrays))._model
-            model.params[...], model.constants[...] = was.params, was.constants
-            model.grads[...] = _of_shape(arrays[f"{KEY}.grads"], model.grads)
-            for name, part in self.parts.items():
-                state = dict(description[KEY]["parts"][name])
-                prefix = f"{KEY}.{name}."
-                state |= {
-                    key.removeprefix(prefix): array
-                    for key, array in arrays.items()
-                    if key.startswith(prefix)
-                }
-                part.restore(state)
-        except Exception as error:
-            for array, old in zip(
-                (model.params, model.grads, model.constants), before, strict=True
-            ):
-                array[...] = old
-            self.parts["optimizer"].restore(optimizer)
-            if not isinstance(error, INVALID):
-                raise  # a callback's own
+            saved = type(net)._from_description(*without_fit(description, arrays))
+            if saved._describe()[0]["layers"] != net._describe()[0]["layers"]:
+                raise ValueError("the network has other layers")
+            if saved.dtype != net.dtype:
+                raise ValueError(f"the network is of {saved.dtype}")
+            states = _states(description[KEY]["parts"], arrays)
+            demand(facts, saved._model, arrays.get(f"{KEY}.grads"), states)
+            self._restore_users_own(states)
+        except INVALID as error:
             raise ModelFileError(f"{self.path}: not a valid checkpoint: {error!r}") from error
+        net._model.params[...], net._model.constants[...] = saved._model.params, facts.constants
+        net._model.grads[...] = arrays[f"{KEY}.grads"]
+        for name in OWN:
+            self.parts[name].restore(states[name])
         return True
+
+    def _restore_users_own(self, states: dict[str, State]) -> None:
+        """Restore callbacks and what a schedule remembers, all or none."""
+        own = {name: part for name, part in self.parts.items() if name not in OWN}
+        before = {name: copy.deepcopy(part.state()) for name, part in own.items()}
+        changed = []
+        try:
+            for name, part in own.items():
+                changed.append(name)
+                part.restore(states[name])
+        except BaseException:
+            for name in changed:
+                with contextlib.suppress(Exception):
+                    own[name].restore(before[name])
+            raise
 
     # ------------------------------------------------------------------ writing
 
@@ -252,10 +265,20 @@ def digest(array: Array | None) -> str | None:
     return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
 
 
-def _of_shape(array: Array, like: Array) -> Array:
-    if array.shape != like.shape or array.dtype != like.dtype:
-        raise ValueError(f"an array has shape {array.shape} and dtype {array.dtype}")
-    return array
+def _states(parts: Any, arrays: Mapping[str, Array]) -> dict[str, State]:
+    """Return the state of each part, its plain values and its arrays."""
+    if not isinstance(parts, dict) or not all(isinstance(state, dict) for state in parts.values()):
+        raise TypeError("parts are not objects")
+    states = {name: dict(state) for name, state in parts.items()}
+    by_length = sorted(states, key=len, reverse=True)  # "callbacks.10" before "callbacks.1"
+    for name, array in arrays.items():
+        if name.startswith(f"{KEY}.") and name != f"{KEY}.grads":
+            rest = name.removeprefix(f"{KEY}.")
+            part = next((part for part in by_length if rest.startswith(f"{part}.")), None)
+            if part is None:
+                raise ValueError(f"no part holds the array {name!r}")
+            states[part][rest.removeprefix(f"{part}.")] = array
+    return states
 
 
 def _demand_json(state: State, name: str) -> None:

@@ -13,13 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fastnn as fn
-from fastnn import _checks, datasets, defaults, metrics, plots
+from fastnn import _checks, class_labels, datasets, defaults, metrics, plots
+from fastnn._checks import printable
 from fastnn.atomic_file import atomic_file, check_destination
 from fastnn.layers import LAYERS, Activation
 
@@ -29,6 +30,7 @@ ACTIVATIONS = {
     if issubclass(layer, Activation) and layer is not fn.Identity
 }
 PLOT_FORMATS = (".png", ".svg", ".pdf")
+LONGEST_MESSAGE = 4_000  # characters
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -157,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(args: argparse.Namespace) -> None:
-    say = _silent if args.quiet else print
+    say = _silent if args.quiet else _say
     output = args.output or f"{Path(args.data).stem}.safetensors"
     # Whatever would fail after the training fails now.
     _check_destinations([args.data], [output, args.plot])
@@ -176,9 +178,9 @@ def _train(args: argparse.Namespace) -> None:
     task = args.task or datasets.infer_task(y)
     labels = None
     if task == "classification":
-        labels = _class_labels(y)
-        y = _class_indices(y, labels)
-    elif y.dtype.kind == "U":
+        labels = class_labels.distinct(table.labels)
+        y = class_labels.indices(table.labels, labels)
+    elif y.dtype.kind in "UO":
         raise ValueError(f"{args.data}: the target is text, but regression needs numbers")
     classes = f", {len(labels)} classes" if labels else ""
     if labels and len(labels) > n_samples / 2:
@@ -272,8 +274,8 @@ def _evaluate(args: argparse.Namespace) -> None:
     y, labels = table.y, net.class_labels
     assert y is not None
     if labels is not None:
-        y = _class_indices(y, labels)
-    elif y.dtype.kind == "U":
+        y = class_labels.indices(table.labels, labels)
+    elif y.dtype.kind in "UO":
         raise ValueError(f"{args.data}: the target is text, but the model predicts numbers")
     print(f"{_format(_scores(outputs, y, labels))} ({y.size} samples)")
     if labels is not None:
@@ -289,7 +291,7 @@ def _info(args: argparse.Namespace) -> None:
 def _table(data: str, target: str | None, features: Sequence[str] | None = None) -> datasets.Table:
     if data == "digits":
         X, y = datasets.load_digits()
-        return datasets.Table(X, y, None, "digit")
+        return datasets.Table(X, y, None, "digit", y)
     return datasets.read_table(data, target, features)
 
 
@@ -301,7 +303,7 @@ def _default_target(data: str, net: fn.Network | None) -> str:
     trained_for = net.target_name if net else None
     if trained_for in names:
         return str(trained_for)
-    features = (net and net.feature_names) or []
+    features = set((net and net.feature_names) or ())
     others = [name for name in names if name not in features]
     if net and trained_for is None and len(others) == 1:
         return others[0]
@@ -364,24 +366,6 @@ def _unstandardise_output(linear: Any, mean: float, scale: float) -> None:
     linear.bias = linear.bias.astype(float) * scale + mean
 
 
-def _class_labels(y: NDArray[Any]) -> list[Any]:
-    labels = np.unique(y)
-    if labels.size < 2:
-        raise ValueError(f"classification needs two classes, but all targets are {labels[0]}")
-    if labels.dtype.kind == "f" and np.all(labels == np.round(labels)):
-        labels = labels.astype(np.int64)
-    return list(labels.tolist())
-
-
-def _class_indices(y: NDArray[Any], labels: Sequence[Any]) -> NDArray[np.int64]:
-    index_of = {label: index for index, label in enumerate(labels)}
-    unknown = sorted(set(y.tolist()) - index_of.keys())
-    if unknown:
-        known = ", ".join(map(str, labels))
-        raise ValueError(f"the model does not know the class {unknown[0]!r}, only {known}")
-    return np.array([index_of[label] for label in y.tolist()], dtype=np.int64)
-
-
 def _scores(
     outputs: NDArray[Any], y: NDArray[Any], labels: Sequence[Any] | None
 ) -> dict[str, float]:
@@ -425,9 +409,19 @@ def _check_destinations(inputs: Iterable[str], outputs: Iterable[str | None]) ->
         taken.append(path)
 
 
+class _Shown(io.TextIOBase):
+    """Standard output where it is a terminal, which obeys some characters; these are escaped."""
+
+    def write(self, text: str) -> int:
+        sys.stdout.write("\n".join(map(printable, text.split("\n"))))
+        return len(text)
+
+
 @contextlib.contextmanager
-def _output_stream(path: str | None) -> Iterator[TextIO]:
-    if path is None:
+def _output_stream(path: str | None) -> Iterator[Any]:
+    if path is None and sys.stdout.isatty():
+        yield _Shown()
+    elif path is None:
         yield sys.stdout
     else:
         with atomic_file(path) as file:
@@ -439,8 +433,15 @@ def _output_stream(path: str | None) -> Iterator[TextIO]:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+        text = f"{error.filename}: {error.strerror}"
+    else:
+        text = " ".join(str(error).split()) or type(error).__name__
+    shown = printable(text)
+    return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[:LONGEST_MESSAGE]} …"
+
+
+def _say(text: str) -> None:
+    print("\n".join(map(printable, text.split("\n"))))
 
 
 def _silent(*_: object) -> None:

@@ -1,19 +1,22 @@
 """Data for the command line: the packaged digits, CSV and npz tables, a stratified split."""
 
-import csv
 import math
 import os
-import tokenize
-import zipfile
-import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from fastnn import csv_file, npz_file
+from fastnn.csv_file import column_names
+
+__all__ = [
+    "Table", "column_names", "infer_task", "load_digits", "read_table", "stratified_split",
+]  # fmt: skip
 
 FilePath = str | os.PathLike[str]
 Task = Literal["classification", "regression"]
@@ -28,17 +31,23 @@ class Table:
     X : ndarray of shape (n_samples, n_features), float64
         Finite feature values.
     y : ndarray of shape (n_samples,) or None
-        Finite numbers, booleans or text (class names); None without a target.
+        Finite numbers, booleans or text (class names, from a CSV file as objects); None without a
+        target.
     feature_names : list of str or None
         Names of the columns of `X`; None where the source has no names.
     target_name : str or None
         Name of the target; None without a target.
+    labels : ndarray of shape (n_samples,) or None
+        The target as class labels. From a CSV file each is its own text, so that "01", "1" and
+        "1.0" are three; or an int64, if every text is what that integer is printed as. From an
+        archive the target itself, whole floats as integers. None without a target.
     """
 
     X: NDArray[np.float64]
     y: NDArray[Any] | None
     feature_names: list[str] | None
     target_name: str | None
+    labels: NDArray[Any] | None = None
 
 
 def load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -63,7 +72,8 @@ def read_table(
 
     A CSV file is UTF-8 text with the column names in its first line, separated by commas,
     semicolons or tabs, whichever that line has most of. All
-    cells are finite numbers, but those of the target may be class names; blank lines are skipped.
+    cells are finite numbers of decimal digits, as "-1.5e3", but those of the target may be class
+    names; blank lines are skipped.
     An archive has the features in `X`, of shape (n_samples, n_features), and targets of shape
     (n_samples,).
 
@@ -96,37 +106,6 @@ def read_table(
     raise ValueError(f"{path}: expected a .csv or .npz file")
 
 
-def column_names(path: FilePath) -> list[str]:
-    """Return the column names of a CSV file.
-
-    Parameters
-    ----------
-    path : str or PathLike
-        A CSV file.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ValueError
-        The first line is missing, or a name is empty or occurs twice.
-    OSError
-        The file cannot be opened.
-    """
-    _, cells = next(_csv_lines(path), (0, []))
-    names = [cell.strip() for cell in cells]
-    if not names:
-        raise ValueError(f"{path}: expected column names in the first line, which is empty")
-    for position, name in enumerate(names, start=1):
-        if not name:
-            raise ValueError(f"{path}, line 1: column {position} has no name")
-        if name in names[: position - 1]:
-            raise ValueError(f"{path}, line 1: two columns have the name {name!r}")
-    return names
-
-
 def infer_task(y: ArrayLike) -> Task:
     """Tell from the target whether a task is classification or regression.
 
@@ -143,7 +122,7 @@ def infer_task(y: ArrayLike) -> Task:
     "classification" or "regression"
     """
     y = np.asarray(y)
-    if y.dtype.kind in "USb":
+    if y.dtype.kind in "USbO":
         return "classification"
     if np.any(y != np.round(y)):
         return "regression"
@@ -191,16 +170,18 @@ def stratified_split(
 
 def _read_csv(path: FilePath, target: str | None, features: Sequence[str] | None) -> Table:
     names = column_names(path)
+    place = {name: position for position, name in enumerate(names)}
     chosen = list(features) if features is not None else [n for n in names if n != target]
     for name in chosen if target is None else [*chosen, target]:
-        if name not in names:
-            raise ValueError(f"{path}: no column {name!r}; the columns are {', '.join(names)}")
+        if name not in place:
+            shown = csv_file.shown(names)
+            raise ValueError(f"{path}: no column {name!r}; the columns are {shown}")
     if not chosen:
         raise ValueError(f"{path}: no feature column beside the target {target!r}")
-    positions = [names.index(name) for name in chosen]
+    positions = [place[name] for name in chosen]
 
-    values, labels, line_numbers = array("d"), [], []
-    rows = _csv_lines(path)
+    values, cells_of_target, line_numbers = array("d"), [], []
+    rows = csv_file.lines(path)
     next(rows)
     for line, cells in rows:
         # With one column, a blank line is an empty cell.
@@ -210,118 +191,87 @@ def _read_csv(path: FilePath, target: str | None, features: Sequence[str] | None
             raise ValueError(
                 f"{path}, line {line}: {len(cells)} cells, but there are {len(names)} columns"
             )
-        values.extend([_number(cells[i], path, line, names[i]) for i in positions])
+        values.extend([csv_file.number(cells[i], path, line, names[i]) for i in positions])
         if target is not None:
-            labels.append(cells[names.index(target)].strip())
+            cells_of_target.append(cells[place[target]].strip())
         line_numbers.append(line)
     if not line_numbers:
         raise ValueError(f"{path}: no data after the line with the column names")
 
     X = np.array(values).reshape(len(line_numbers), len(chosen))
-    y = None if target is None else _csv_target(labels, path, line_numbers, target)
-    return Table(X, y, chosen, target)
-
-
-def _csv_lines(path: FilePath) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and cells; what is not CSV raises a ValueError that says where."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        try:
-            first = file.readline()
-            file.seek(0)
-            separator = max(",;\t", key=first.count)
-            reader = csv.reader(file, strict=True, delimiter=separator)
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
-        try:
-            for cells in reader:
-                yield reader.line_num, cells
-        except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
-
-
-def _number(text: str, path: FilePath, line: int, column: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        found = repr(text) if text.strip() else "an empty cell"
-        raise ValueError(
-            f"{path}, line {line}, column {column!r}: expected a finite number, found {found}"
-        )
-    return value
+    if target is None:
+        return Table(X, None, chosen, None)
+    y = _csv_target(cells_of_target, path, line_numbers, target)
+    return Table(X, y, chosen, target, _csv_labels(cells_of_target))
 
 
 def _csv_target(
     cells: list[str], path: FilePath, lines: list[int], column: str
-) -> NDArray[np.float64] | NDArray[np.str_]:
+) -> NDArray[np.float64] | NDArray[np.object_]:
     """Return the numbers in `cells`, or `cells` themselves if they are class names."""
     rows = list(zip(cells, lines, strict=True))
     # This refuses an empty cell and "nan" among class names, too.
-    values = [_number(c, path, line, column) for c, line in rows if not c or _is_float(c)]
+    values = [
+        csv_file.number(cell, path, line, column) for cell, line in rows if csv_file.is_number(cell)
+    ]
     # A text among measurements is a slip, not one more class.
     if len(values) < len(cells) and infer_task(values) == "classification":
-        return np.array(cells)
-    return np.array([_number(c, path, line, column) for c, line in rows])
+        return np.array(cells, object)
+    return np.array([csv_file.number(cell, path, line, column) for cell, line in rows])
 
 
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _csv_labels(cells: list[str]) -> NDArray[Any]:
+    """Return the cells as class labels: their texts, or integers if that loses no character."""
+    if all(map(csv_file.is_canonical_integer, cells)):
+        return np.array(list(map(int, cells)), np.int64)
+    return np.array(cells, object)
 
 
 def _read_npz(path: FilePath, target: str | None) -> Table:
-    wanted = ["X"] if target is None else ["X", target]
-    with open(path, "rb") as file:
-        # Of anything else, `np.load` says that it needs pickle.
-        if not zipfile.is_zipfile(file):
-            raise ValueError(f"{path}: not an .npz archive, or a damaged one")
-        file.seek(0)
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                present = archive.files
-                arrays = {name: np.asarray(archive[name]) for name in wanted if name in present}
-        # encrypted, of an unknown compression, or with a header that is no header
-        except (
-            ValueError, EOFError, RuntimeError, SyntaxError, tokenize.TokenError,
-            zipfile.BadZipFile, zlib.error,
-        ) as error:  # fmt: skip
-            raise ValueError(f"{path}: cannot be read as an .npz archive ({error})") from error
-    for name in wanted:
-        if name not in arrays:
-            raise ValueError(f"{path}: no array {name!r}; the arrays are {', '.join(present)}")
-
+    arrays = npz_file.read(path, ["X"] if target is None else ["X", target])
     X = arrays["X"]
     if X.ndim != 2 or X.size == 0 or X.dtype.kind not in "biuf":
         raise ValueError(
             f"{path}: X must be numbers of shape (n_samples, n_features), got {_kind(X)}"
         )
-    _check_finite(X, "X", path)
+    X = _finite(X, "X", path)
     if target is None:
-        return Table(X.astype(np.float64), None, None, None)
+        return Table(X, None, None, None)
     y = arrays[target]
-    if y.shape != X.shape[:1] or y.dtype.kind not in "biufUS":
+    if y.shape != X.shape[:1]:
         raise ValueError(
             f"{path}: {target} must be numbers or text of shape ({len(X)},), got {_kind(y)}"
         )
     if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8")
+        try:
+            y = np.char.decode(y, "utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: {target} is not UTF-8 text ({error.reason})") from error
     if y.dtype.kind == "f":
-        _check_finite(y, target, path)
-    return Table(X.astype(np.float64), y, None, target)
+        y = _finite(y, target, path)
+    return Table(X, y, None, target, _whole_as_integers(y) if y.dtype.kind == "f" else y)
+
+
+def _whole_as_integers(y: NDArray[Any]) -> NDArray[Any]:
+    """Return whole numbers as int64, if they all are and none lies beyond it."""
+    whole = np.all((y == np.round(y)) & (np.abs(y) < 2.0**63))
+    return y.astype(np.int64) if whole else y
 
 
 def _kind(a: NDArray[Any]) -> str:
     return f"{a.dtype} of shape {a.shape}"
 
 
-def _check_finite(a: NDArray[Any], name: str, path: FilePath) -> None:
-    bad = np.argwhere(~np.isfinite(a))
+def _finite(a: NDArray[Any], name: str, path: FilePath) -> NDArray[np.float64]:
+    """Convert to float64, in which all numbers must be finite."""
+    with np.errstate(over="ignore"):
+        converted = a.astype(np.float64)
+    bad = np.argwhere(~np.isfinite(converted))
     if len(bad):
-        index = ", ".join(map(str, bad[0]))
-        raise ValueError(f"{path}: {name}[{index}] is {a[tuple(bad[0])]}, not a finite number")
+        place = tuple(int(i) for i in bad[0])
+        index = ", ".join(map(str, place))
+        found = f"{a[place]}, not a finite number"
+        if np.isfinite(a[place]):
+            found = f"{a[place]!s}, too large for float64"
+        raise ValueError(f"{path}: {name}[{index}] is {found}")
+    return converted

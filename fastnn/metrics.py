@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks import printable
+
 Array = NDArray[Any]
 
 
@@ -69,14 +71,14 @@ def class_report(predicted: Array, labels: Array, names: Sequence[Any]) -> str:
     predicted, labels : ndarray (n,) of int
         Class indices.
     names : sequence
-        A name for each class.
+        A name for each class; characters that a terminal would obey are escaped.
     """
-    k = len(names)
+    k, shown = len(names), [printable(str(name)) for name in names]
     confusion = np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k)
     hits, support, claimed = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    width = max(len("class"), *(len(str(name)) for name in names))
+    width = max(len("class"), *map(len, shown))
     lines = [f"{'class':<{width}}  precision  recall      f1  support"]
-    for name, hit, m, n in zip(names, hits, support, claimed, strict=True):
+    for name, hit, m, n in zip(shown, hits, support, claimed, strict=True):
         precision, recall, f1 = hit / max(n, 1), hit / max(m, 1), 2 * hit / max(m + n, 1)
-        lines.append(f"{name!s:<{width}}  {precision:9.4f}  {recall:.4f}  {f1:.4f}  {m:7d}")
+        lines.append(f"{name:<{width}}  {precision:9.4f}  {recall:.4f}  {f1:.4f}  {m:7d}")
     return "\n".join(lines)

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks import printable
 from fastnn.atomic_file import atomic_file
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fastnn"
+DEEPEST = 100  # levels of a description; Python cannot even print what is nested much deeper
 
 
 class ModelFileError(ValueError):
@@ -87,7 +89,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
     # A KeyError is a dtype that NumPy lacks, a ValueError a shape that it cannot hold.
     except (SafetensorError, KeyError, ValueError) as error:
         raise ModelFileError(
-            f"{path}: not a safetensors file, or a damaged one ({error})"
+            f"{path}: not a safetensors file, or a damaged one ({printable(str(error))})"
         ) from error
     return _description(path, content), {name: np.array(view) for name, view in views.items()}
 
@@ -104,6 +106,8 @@ def _description(path: str | os.PathLike[str], content: bytes) -> dict[str, Any]
         description = json.loads(metadata[METADATA_KEY])
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{path}: the description is not valid JSON ({error})") from error
+    if _is_deeper(description, DEEPEST):
+        raise ModelFileError(f"{path}: the description is nested over {DEEPEST} levels deep")
     if not isinstance(description, dict):
         raise ModelFileError(
             f"{path}: the description is a {type(description).__name__}, expected an object"
@@ -114,3 +118,16 @@ def _description(path: str | os.PathLike[str], content: bytes) -> dict[str, Any]
             f"{path}: format version {version!r}, but this fastnn reads version {FORMAT_VERSION}"
         )
     return description
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested deeper than that."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, dict | list)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)

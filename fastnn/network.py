@@ -283,7 +283,7 @@ class Network(Fitting):
         Network.__init__(net, layers, dtype=description["dtype"])
         net.class_labels = description["class_labels"]
         net.feature_names = description["feature_names"]
-        net.target_name = description["target_name"]
+        net.target_name = _checks.optional_text(description["target_name"], "target_name")
         return net
 
     def __reduce__(self) -> tuple[Any, ...]:

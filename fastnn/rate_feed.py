@@ -75,13 +75,13 @@ class RateFeed:
         with np.errstate(over="ignore", under="ignore"):
             found = self.learning_rate.rates(updates, self.updates_per_epoch, self.total_updates)
         rates: Rates = np.require(found, np.float64, ["C", "A"])
+        if self.memory is not None and rates.shape == updates.shape:
+            rates = rates * np.array(self.memory.factors)[updates // self.updates_per_epoch]
         if rates.shape != updates.shape or not (np.isfinite(rates) & (rates >= 0)).all():
             raise ValueError(
                 f"learning_rate: {self.learning_rate!r} gave {rates} for {len(updates)} updates; "
                 f"a finite number of at least 0 for each is wanted"
             )
-        if self.memory is not None:
-            rates = rates * np.array(self.memory.factors)[updates // self.updates_per_epoch]
         return rates
 
     def of_epochs(self, epochs: int) -> list[float]:

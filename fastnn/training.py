@@ -5,7 +5,6 @@ loss written in Python, one of the same face that takes a step at a time. A trai
 slice of time and comes back, so that Ctrl-C, the progress bar and other threads get their turn.
 """
 
-import operator
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from fastnn import _core, background
 from fastnn.advice import after_divergence
 from fastnn.callbacks import Callback
+from fastnn.checkpoint_schema import Facts
 from fastnn.checkpoints import Checkpoints
 from fastnn.full_batch import FullBatchOptimizer, FullBatchTrainer
 from fastnn.losses import CustomLoss, Loss, is_built_in
@@ -125,13 +125,18 @@ def fit(
     course = Course(rng)
     columns = course.columns
     resumed = False
-    placed = Placed(trainer, n_samples, epochs, model, state)
+    placed = Placed(trainer, model, state)
     if checkpoints:
         named = {f"callbacks.{i}": callback for i, callback in enumerate(callbacks)}
         checkpoints.parts = {
             "optimizer": state, "trainer": placed, "course": course, "rates": rates, **named,
         }  # fmt: skip
-        resumed = checkpoints.restore(net)
+        inner = trainer.trainer if isinstance(trainer, StreamingTrainer) else trainer
+        facts = Facts(
+            model, net.layers, inner, state, rates, named, epochs, n_samples, batch_size,
+            weights is not None, rng is not None, () if validation is None else validation.names,
+        )  # fmt: skip
+        resumed = checkpoints.restore(net, facts)
         rates.go_to(trainer.epoch * rates.updates_per_epoch + trainer.position // batch_size)
     show: Callable[[Any, dict[str, list[float]]], None] | None = None
     by_epoch = validation is not None or bool(callbacks) or rates.by_epoch
@@ -233,7 +238,7 @@ class Course:
 
 @dataclass
 class Placed:
-    """A trainer as a part of a checkpoint, which trusts no file with its place in memory.
+    """A trainer as a part of a checkpoint.
 
     Attributes
     ----------
@@ -243,8 +248,6 @@ class Placed:
     """
 
     trainer: Any
-    n_samples: int | None
-    epochs: int
     model: Model
     optimizer_state: OptimizerState
     kept: tuple[Array, Array] | None = None
@@ -268,30 +271,7 @@ class Placed:
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Give the trainer what `state` returned, if it can be.
-
-        Raises
-        ------
-        ValueError, KeyError, TypeError
-            If it would leave the arrays, or the epochs that are wanted.
-        """
-        epoch, position = operator.index(state["epoch"]), operator.index(state["position"])
-        n = 2**62 if self.n_samples is None else self.n_samples
-        if not (0 <= epoch <= self.epochs and 0 <= position < n):
-            raise ValueError(
-                f"it stands at sample {position} of {self.n_samples}, after {epoch} epochs of "
-                f"{self.epochs}"
-            )
-        order = state.get("order")
-        kept = {"last_good": self.model.params, "last_good_constants": self.model.constants}
-        for name, like in kept.items():
-            good = state[name] if position else state.get(name, like)
-            if (good.shape, good.dtype) != (like.shape, like.dtype):
-                raise ValueError(f"{name} has shape {good.shape} and dtype {good.dtype}")
-        if order is not None and not (
-            order.dtype == np.int64 and np.array_equal(np.sort(order), np.arange(n))
-        ):
-            raise ValueError(f"order is not one of {n} samples")
+        """Give the trainer what `state` returned, which is checked already."""
         self.trainer.restore(state)
         self.trainer.set_segments(self.optimizer_state.segments())  # restored before
 

@@ -46,6 +46,12 @@ class Validation:
                 _compared(metric, name, self.target, (len(self.x), n_outputs))
         self.metrics = metrics
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The History's names of what `measure` returns."""
+        own = [self.loss.metric_name] if is_built_in(self.loss) else []
+        return tuple(dict.fromkeys(f"val_{name}" for name in ("loss", *own, *self.metrics)))
+
     def measure(self, model: Model, n_threads: int) -> dict[str, float]:
         """Return the loss, a built-in loss's metric and those asked for, by their History names."""
         if is_built_in(self.loss):

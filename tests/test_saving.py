@@ -90,6 +90,13 @@ def layer(i, **changes):
     return lambda description, arrays: description["layers"][i].update(changes)
 
 
+def nested(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -108,6 +115,13 @@ def layer(i, **changes):
         (lambda d, a: d.update(layers=["linear", "linear"]), "not a valid network"),
         (lambda d, a: d.update(dtype="float16"), "dtype"),
         (lambda d, a: d.pop("dtype"), "dtype"),
+        (lambda d, a: d.update(dtype="M8[s/0]"), "dtype is 'M8[s/0]'"),
+        (lambda d, a: d.update(dtype=[["a", "M8[s/0]"]]), "dtype is"),
+        (lambda d, a: d.update(dtype={"names": ["a"], "formats": ["M8[s/0]"]}), "dtype is"),
+        (lambda d, a: d.update(target_name=nested(50)), "target_name is [["),
+        (lambda d, a: d.update(target_name=nested(900)), "over 100 levels deep"),
+        (lambda d, a: d.update(class_labels=nested(900)), "over 100 levels deep"),
+        (lambda d, a: a.update({"1.weight": a["1.weight"] * np.complex64(1j)}), "complex64"),
         (lambda d, a: d.update(class_labels=["one"]), "class_labels"),
         (lambda d, a: d.update(feature_names="abc"), "feature_names"),
         (lambda d, a: a.pop("1.bias"), "bias"),
@@ -116,7 +130,7 @@ def layer(i, **changes):
         (lambda d, a: a.update({"1.weight": a["1.weight"].T.copy()}), "weight has shape (3, 2)"),
         (lambda d, a: a.update({"0.scale": a["0.scale"] * 0}), "scale"),
     ],
-    ids=range(22),
+    ids=range(29),
 )
 def test_a_description_that_is_none(tmp_path, change, message):
     path = rewritten(tmp_path / "net.safetensors", change)
@@ -129,3 +143,11 @@ def test_a_description_that_is_none(tmp_path, change, message):
 def test_rewritten_itself_does_no_harm(tmp_path):
     path = rewritten(tmp_path / "net.safetensors", lambda description, arrays: None)
     assert fn.load(path).n_params == 8
+
+
+@pytest.mark.parametrize("layers", [fn.Abs, lambda: fn.Linear(1, 1), lambda: fn.LayerNorm(1)])
+def test_time_does_not_grow_with_the_square_of_the_layers(tmp_path, layers):
+    """Were it so, this would take minutes."""
+    net = fn.Network([fn.Linear(1, 1), *[layers() for _ in range(20_000)]], seed=0)
+    net.save(tmp_path / "deep.safetensors")
+    assert fn.load(tmp_path / "deep.safetensors").n_params == net.n_params

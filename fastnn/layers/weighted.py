@@ -80,6 +80,7 @@ class Weighted(Layer):
         for name, shape in shapes.items():
             if arrays[name].shape != shape:
                 raise ValueError(f"{name} has shape {arrays[name].shape}; {shape} is wanted")
+            _checks.numeric_array(arrays[name], name)
         values = [arrays[name].ravel().astype(np.float64) for name in shapes]
         layer._params = np.concatenate(values)
         return layer

@@ -134,3 +134,68 @@ def test_evaluate_without_feature_names(succeed, fail):
     assert "one of a, b, c" in fail("evaluate", "flowers.safetensors", "flowers.csv")
     out = succeed("evaluate", "flowers.safetensors", "flowers.csv", "--target", "c")
     assert out == succeed("evaluate", "flowers.safetensors", "flowers.npz")
+
+
+def test_labels_are_their_own_texts(succeed, folder):
+    x = np.linspace(-1, 1, 40)
+    kinds = np.where(x < 0, "01", "1_0")
+    write_csv(folder / "codes.csv", ["x", "kind"], x, kinds)
+    succeed("train", "codes.csv", "--target", "kind", "--epochs", 60)
+    assert fn.load("codes.safetensors").class_labels == ["01", "1_0"]
+    header, rows = read_predictions(succeed("predict", "codes.safetensors", "codes.csv"))
+    assert header == ["prediction", "p_01", "p_1_0"]
+    assert {row[0] for row in rows} == {"01", "1_0"}
+    report = succeed("evaluate", "codes.safetensors", "codes.csv")
+    assert "\n01 " in report
+    assert "\n1_0 " in report
+
+
+def test_labels_that_float64_cannot_tell_apart(succeed, folder):
+    x = np.linspace(-1, 1, 40)
+    write_csv(folder / "ids.csv", ["x", "id"], x, np.where(x < 0, 2**53, 2**53 + 1))
+    succeed("train", "ids.csv", "--target", "id", "--task", "classification", *FAST)
+    assert fn.load("ids.safetensors").class_labels == [2**53, 2**53 + 1]
+
+
+def test_a_model_whose_labels_are_numbers_knows_them_by_value(succeed, fail, folder):
+    net = fn.Network([fn.Linear(1, 3)], seed=0)
+    net.feature_names, net.target_name = ["x"], "y"
+    for labels, cells, other in [
+        ([1, 2, 3], ["01", "2.0", "+3"], "4"),
+        ([0.1, 2.5, 3], ["0.10", "25e-1", "3"], "0.2"),
+        (["1", "2", "3"], ["1", "2", "3"], "3.0"),
+    ]:
+        net.class_labels = labels
+        net.save("net.safetensors")
+        write_csv(folder / "known.csv", ["x", "y"], np.arange(3), np.array(cells))
+        report = succeed("evaluate", "net.safetensors", "known.csv")
+        assert [line.split()[-1] for line in report.splitlines()[2:]] == ["1", "1", "1"]
+        write_csv(folder / "unknown.csv", ["x", "y"], np.arange(2), np.array([cells[0], other]))
+        assert f"{other!r}" in fail("evaluate", "net.safetensors", "unknown.csv")
+
+
+HOSTILE = "a\x1b[2Jb\x9b\u202ec\u2066d"
+SHOWN = r"a\x1b[2Jb\x9b\u202ec\u2066d"
+
+
+def test_control_characters_do_not_reach_the_terminal(succeed, fail, folder, monkeypatch):
+    x = np.linspace(-1, 1, 40)
+    kinds = np.where(x < 0, HOSTILE, "b")
+    write_csv(folder / "h.csv", ["x", HOSTILE, "kind"], x, x, kinds)
+    shown = [succeed("train", "h.csv", "--target", "kind", *FAST)]
+    shown.append(succeed("evaluate", "h.safetensors", "h.csv"))
+    assert SHOWN in shown[-1]
+    write_csv(folder / "other.csv", ["x", HOSTILE, "kind"], x, x, np.full(40, "\x1b[31m"))
+    shown.append(fail("evaluate", "h.safetensors", "other.csv"))
+    assert SHOWN in shown[-1]
+    shown.append(fail("train", "h.csv", "--target", "none"))
+    assert SHOWN in shown[-1]
+    write_csv(folder / "few.csv", ["x"], x)
+    shown.append(fail("predict", "h.safetensors", "few.csv"))
+    assert SHOWN in shown[-1]
+    assert HOSTILE in succeed("predict", "h.safetensors", "h.csv")  # a file or a pipe
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    shown.append(succeed("predict", "h.safetensors", "h.csv"))
+    assert SHOWN in shown[-1]
+    for text in shown:
+        assert text.replace("\n", "").isprintable()

@@ -1,0 +1,1 @@
+"""Hostile files by the thousand: what reads files must refuse them by name, and never crash."""
