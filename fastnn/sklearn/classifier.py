@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from fastnn.layers import LogSoftmax, Sigmoid, Softmax
 from fastnn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
@@ -221,7 +221,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         if self._has_one_logit():
             logits = self._outputs(X, activated=False)
-            probabilities = expit(np.hstack([-logits, logits]))
+            probabilities = np.empty((len(logits), 2), logits.dtype)
+            np.negative(logits[:, 0], out=probabilities[:, 0])
+            probabilities[:, 1] = logits[:, 0]
+            expit(probabilities, out=probabilities)
         else:
             probabilities = self._outputs(X, activated=True)
         limits = np.finfo(probabilities.dtype)
@@ -244,7 +247,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _has_one_logit(self) -> bool:
         """Return whether the network has one output for two classes, or for a single one."""
-        check_is_fitted(self)
         return self._fitted.network.out_features == 1
 
     def _labels(self, logits: Array) -> Array:
