@@ -16,13 +16,11 @@ ESTIMATORS = [
     MLPClassifier(solver="lbfgs"),
     MLPClassifier((), solver="lbfgs"),
     MLPClassifier((), "logistic", solver="lm", max_iter=50),
-    MLPClassifier((9,), "logistic", early_stopping=True, validation_fraction=0.3),
     MLPClassifier((5,), "tanh", solver="lm", alpha=0.1, max_iter=50),
     MLPRegressor(),
     MLPRegressor(solver="sgd", nesterovs_momentum=False),
     MLPRegressor(solver="lbfgs"),
     MLPRegressor(hidden_layer_sizes=(), activation="identity"),
-    MLPRegressor(solver="sgd", early_stopping=True, validation_fraction=0.3),
     MLPRegressor("squared_error", (5,), "tanh", solver="lm", max_iter=50, store_covariance=True),
 ]
 
