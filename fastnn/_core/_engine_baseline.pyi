@@ -41,6 +41,8 @@ class Trainer:
     diverged: bool
     rates_left: int
     mask_key: int
+    reported: float
+    by_batches: bool
     losses: NDArray[np.float64]
     seconds: NDArray[np.float64]
     def __init__(

@@ -11,7 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight
 
 from fastnn import _checks, _core
 from fastnn.callbacks import Callback
@@ -20,7 +20,7 @@ from fastnn.network import Network
 from fastnn.sklearn import networks
 from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt
 from fastnn.sklearn.inspection import Inspection
-from fastnn.sklearn.networks import FittedNetwork, ParameterList
+from fastnn.sklearn.networks import FittedNetwork
 from fastnn.sklearn.objectives import Objective
 from fastnn.sklearn.splitting import demand_weight
 from fastnn.sklearn.stochastic_fit import StochasticFit
@@ -70,32 +70,6 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         "callbacks": [list, tuple, None],
         "n_jobs": [Integral, None],
     }  # fmt: skip
-
-    # ------------------------------------------------------------------ what was fitted
-
-    @property
-    def coefs_(self) -> ParameterList:
-        """Weights (fan_in, fan_out) of each linear layer; assigning copies into the network."""
-        return ParameterList([layer.weight.T for layer in self._fitted.linear_layers])
-
-    @coefs_.setter
-    def coefs_(self, value: Any) -> None:
-        check_is_fitted(self)
-        self.coefs_[:] = value
-
-    @property
-    def intercepts_(self) -> ParameterList:
-        """Biases (fan_out,) of each linear layer that has them; assigning copies likewise."""
-        biases = [layer.bias for layer in self._fitted.linear_layers]
-        return ParameterList([bias for bias in biases if bias is not None])
-
-    @intercepts_.setter
-    def intercepts_(self, value: Any) -> None:
-        check_is_fitted(self)
-        self.intercepts_[:] = value
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "_fitted" in self.__dict__  # other attributes a fit that failed may have left
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -164,9 +138,14 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         self._demand_stochastic(
             dropout=self.dropout, callbacks=self.callbacks, X_val=validation is not None
         )
-        first_pass = not hasattr(self, "_fitted") or not (self.warm_start or incremental)
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        set_by_hand = None
         if not first_pass:
-            self._demand_architecture()
+            if "_fitted" in self.__dict__:
+                self._demand_architecture()
+            else:
+                set_by_hand = self._network_of_coefs()
+                self.n_features_in_ = set_by_hand.in_features
         X, y = self._validate_data(X, y, incremental, first_pass)
         x = self._dense(X)
         if sample_weight is not None:
@@ -175,7 +154,7 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         if sample_weight is not None:
             sample_weight = _checks.real_array(sample_weight, "sample_weight", x.dtype)
             demand_weight(sample_weight)
-        objective = self._objective(y, sample_weight)
+        objective = self._objective(y)
         target = self._target(objective, y, x.dtype)
         if validation is not None:
             n_out = self._n_units(objective, y)
@@ -186,7 +165,13 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize(x, self._n_units(objective, y), hidden, objective, random_state)
+        elif set_by_hand is not None:
+            self._begin_with(set_by_hand, objective)
         network = self._fitted.network
+        if x.shape[1] != network.in_features:
+            raise ValueError(
+                f"X has {x.shape[1]} features; the network takes {network.in_features}"
+            )
         found = self._n_units(objective, y), objective.out_activation
         if found != (network.out_features, self.out_activation_):
             raise ValueError(
@@ -261,21 +246,57 @@ class BaseMLP(Inspection, StochasticFit, ABC):
     def _n_threads(self) -> int | None:
         return None if self.n_jobs is None else int(joblib.effective_n_jobs(self.n_jobs))
 
+    def _init_coef(self, fan_in: int, fan_out: int, dtype: "np.dtype[Any]") -> tuple[Array, Array]:
+        """Draw the initial values of the next layer, whose number is that of `coefs_` so far.
+
+        A subclass may override it, as in scikit-learn; `_random_state` is then what to draw from.
+
+        Returns
+        -------
+        (ndarray (fan_in, fan_out), ndarray (fan_out,))
+        """
+        bound = networks.glorot_bound(self.activation, len(self.coefs_), fan_in, fan_out)
+        draw = self._random_state.uniform
+        weight, bias = draw(-bound, bound, (fan_in, fan_out)), draw(-bound, bound, fan_out)
+        return weight.astype(dtype), bias.astype(dtype)
+
     def _initialize(
         self, x: Array, n_out: int, hidden: list[int], objective: Objective, random_state: Any
     ) -> None:
         n_in = x.shape[1]
-        if self.network is None:
-            widths = [n_in, *hidden, n_out]
-            network = networks.perceptron(
-                widths, self.activation, self.dropout, x.dtype, random_state
-            )
-        else:
-            network = networks.custom(self.network, n_in, n_out, x.dtype, random_state)
-        self._demand_stochastic(Dropout=network._model.plan.has_dropout)
+        before = self.__dict__.copy()
+        self.coefs_, self.intercepts_, self._random_state = [], [], random_state
+
+        def draw(fan_in: int, fan_out: int) -> tuple[Array, Array]:
+            weight, bias = self._init_coef(fan_in, fan_out, x.dtype)
+            self.coefs_.append(weight)
+            self.intercepts_.append(bias)
+            return weight, bias
+
+        try:
+            if self.network is None:
+                widths = [n_in, *hidden, n_out]
+                network = networks.perceptron(widths, self.activation, self.dropout, x.dtype, draw)
+            else:
+                network = networks.custom(self.network, n_in, n_out, x.dtype, random_state)
+            self._demand_stochastic(Dropout=network._model.plan.has_dropout)
+            self.out_activation_ = objective.out_activation
+            self._adopt(network)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        finally:
+            self.__dict__.pop("_random_state", None)
+        self._forget_progress()
+
+    def _begin_with(self, network: Network, objective: Objective) -> None:
+        """Have the network of values that were set by hand, with what else was set so."""
         self.out_activation_ = objective.out_activation
         self._adopt(network)
+        given = self.__dict__.copy()
         self._forget_progress()
+        self.__dict__.update(given)
 
     def _forget_progress(self) -> None:
         self.n_iter_ = 0
@@ -285,10 +306,11 @@ class BaseMLP(Inspection, StochasticFit, ABC):
             self._begin_curves()
 
     def _adopt(self, network: Network) -> None:
-        self._fitted = FittedNetwork(network, self.out_activation_)
+        if "out_activation_" not in self.__dict__:
+            raise ValueError("out_activation_ is not set; coefs_ that are set by hand need it")
+        self._show(FittedNetwork(network, self.out_activation_))
         self._made_by = self._architecture()
-        self.n_layers_ = len(self._fitted.linear_layers) + 1
-        self.n_outputs_ = network.out_features
+        self.n_layers_ = len(self.coefs_) + 1
 
     # ------------------------------------------------------------------ predicting
 
@@ -298,9 +320,8 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         An array of the fitted dtype and width is taken as it is, if it is finite and has no names
         to compare; all else goes through scikit-learn's checks.
         """
-        if "_fitted" not in self.__dict__:
-            check_is_fitted(self)
-        model = self._fitted.activated if activated else self._fitted.raw
+        fitted = self._fitted
+        model = fitted.activated if activated else fitted.raw
         if type(X) is np.ndarray and X.ndim == 2 and "feature_names_in_" not in self.__dict__:
             ready = model.predict_ready(X)
             if ready is not None:
@@ -308,4 +329,5 @@ class BaseMLP(Inspection, StochasticFit, ABC):
             ready = model.predict_as_is(X, self._n_threads())
             if ready is not None:
                 return ready
-        return model.predict(self._checked(X), self._n_threads())
+        x = self._checked(X)
+        return fitted.at(model, x.dtype).predict(x, self._n_threads())

@@ -5,21 +5,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
+from scipy.special import expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import validate_data
 
 from fastnn.layers import LogSoftmax, Sigmoid, Softmax
 from fastnn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from fastnn.network import Network
 from fastnn.sklearn.base import BaseMLP, _stochastic
 from fastnn.sklearn.objectives import Objective, classification
-from fastnn.sklearn.splitting import stratified_split
+from fastnn.sklearn.splitting import split
+from fastnn.sklearn.warning import one_column
 
 Array = NDArray[Any]
 
@@ -69,7 +70,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Whether "adam" and "sgd" score held-out samples after each epoch, end by their score, and
         restore the parameters of the best; "lbfgs" and "lm" pass it over, as scikit-learn does.
     validation_fraction : float
-        Share of the samples that is then held out, of each class alike.
+        Share of the samples that is then held out, of each of two classes alike. Of more
+        classes it is drawn by chance, as scikit-learn does.
     beta_1, beta_2, epsilon : float
         Of "adam": the decay rates of its running means, and what is added to the root of the second
         before its correction for the start.
@@ -97,7 +99,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray (fan_in, fan_out) and (fan_out,)
-        Views into the network: what is written or assigned there counts.
+        Views into the network: what is written there counts. Arrays that are assigned, of other
+        shapes too, are copied into the network when it is next used.
     n_iter_, t_ : int
         Iterations of the last fit, and samples seen by "adam" and "sgd" since the first.
     loss_ : float
@@ -212,12 +215,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray (n_samples, n_classes)
+            Strictly between 0 and 1, so that logarithms are finite: the least is the dtype's
+            smallest normal number. Of two classes both are computed from the logit, so that the
+            smaller keeps its digits.
         """
-        outputs = self._outputs(X, activated=True)
-        return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+        if self._has_one_logit():
+            logits = self._outputs(X, activated=False)
+            probabilities = np.empty((len(logits), 2), logits.dtype)
+            np.negative(logits[:, 0], out=probabilities[:, 0])
+            probabilities[:, 1] = logits[:, 0]
+            expit(probabilities, out=probabilities)
+        else:
+            probabilities = self._outputs(X, activated=True)
+        limits = np.finfo(probabilities.dtype)
+        np.maximum(probabilities, limits.tiny, out=probabilities)
+        return np.minimum(probabilities, 1 - limits.epsneg, out=probabilities)
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Predict the logarithm of each class's probability, finite where that rounds to 0.
+        """Predict the logarithm of `predict_proba`, which is finite.
 
         Parameters
         ----------
@@ -228,16 +243,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ndarray (n_samples, n_classes)
         """
         probabilities = self.predict_proba(X)
-        least = np.finfo(probabilities.dtype).tiny
-        if (probabilities >= least).all():
-            return np.log(probabilities, out=probabilities)
-        logits = self._outputs(X, activated=False)
-        if self.out_activation_ == "softmax":
-            logs = log_softmax(logits, axis=1)
-        else:
-            logs = -np.logaddexp(0, -logits)  # ln σ(z)
-            logs = np.hstack([logs - logits, logs]) if logits.shape[1] == 1 else logs
-        return np.where(probabilities < least, logs, np.log(np.maximum(probabilities, least)))
+        return np.log(probabilities, out=probabilities)
+
+    def _has_one_logit(self) -> bool:
+        """Return whether the network has one output for two classes, or for a single one."""
+        return self._fitted.network.out_features == 1
 
     def _labels(self, logits: Array) -> Array:
         binarizer = self._label_binarizer
@@ -248,12 +258,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return binarizer.inverse_transform((logits > 0).astype(np.intp))
 
     def _validate_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        dtype = (np.float64, np.float32) if reset else self._fitted.network.dtype
+        dtype = (np.float64, np.float32) if reset else self._parameter_dtype()
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=dtype, reset=reset
         )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        y = one_column(y)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
@@ -273,11 +282,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if all_wanted and (len(unknown) or len(found) != len(self.classes_)):
             raise ValueError(
                 f"warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit: {self.classes_}; it has {found}"
+                f"call to fit. Previously got {self.classes_}, `y` has {found}"
             )
         if len(unknown):
             raise ValueError(
-                f"`y` has classes not in `self.classes_`: {unknown}; known are {self.classes_}"
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' "
+                f"has {found}."
             )
 
     def _encode(self, y: Any) -> Array:
@@ -286,7 +296,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return self._label_binarizer.transform(y).astype(bool)
         return np.searchsorted(self.classes_, y)
 
-    def _objective(self, y: Array, sample_weight: "Array | None") -> Objective:
+    def _objective(self, y: Array) -> Objective:
         return classification(self.loss, self._label_binarizer.y_type_, y[:1].size)
 
     def _target(self, objective: Objective, y: Array, dtype: "np.dtype[Any]") -> Array:
@@ -372,8 +382,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         super()._adopt(network)
 
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
-        labels = y if y.ndim == 1 else None
-        return stratified_split(len(y), self.validation_fraction, labels, random_state)
+        two = self._label_binarizer.y_type_ == "binary"  # of more classes scikit-learn splits none
+        labels = y.astype(bool)[:, np.newaxis] if two else None
+        return split(len(y), self.validation_fraction, labels, random_state)
 
     def _check_validation(
         self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any

@@ -9,7 +9,6 @@ where H is the loss's Hessian by the outputs (for squared errors the identity) a
 diagonal, 0 for biases. The damping μ follows the gain ratio (Nielsen 1999).
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import _core
 from fastnn.layers import Linear
 from fastnn.network import Network
 from fastnn.sklearn.objectives import Objective
+from fastnn.sklearn.warning import warn, warn_not_converged
 
 Array = NDArray[Any]
 
@@ -40,6 +39,8 @@ class PenalisedLoss:
     ----------
     decay : ndarray (n_params,)
         The diagonal of the penalty's Hessian.
+    offset : float
+        Of the objective over all samples.
     frozen : ndarray (n_params,) of bool
         Parameters that are not trained; the gradient's entries are 0 there.
     """
@@ -55,6 +56,7 @@ class PenalisedLoss:
     def __post_init__(self) -> None:
         divisor = self.objective.loss.divisor(len(self.x), self.sample_weight)
         self.decay = self.alpha * weight_mask(self.network) / divisor
+        self.offset = self.objective.offset(self.sample_weight)
         layers = self.network.layers
         frozen = [np.full(layer.n_params, not layer.trainable) for layer in layers]
         self.frozen = np.concatenate(frozen)
@@ -66,8 +68,8 @@ class PenalisedLoss:
             self.x, self.target, self.sample_weight, self.objective.loss,
             _core.thread_count(self.n_threads),
         )  # fmt: skip
-        factor, offset = self.objective.factor, self.objective.offset
-        value = value * factor + offset + 0.5 * float(params @ (self.decay * params))
+        factor = self.objective.factor
+        value = value * factor + self.offset + 0.5 * float(params @ (self.decay * params))
         gradient = gradient * factor + self.decay * params
         gradient[self.frozen] = 0
         return value, gradient
@@ -133,10 +135,20 @@ def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
     network.params[...] = found.x
     estimator.n_iter_ = min(int(found.nit), estimator.max_iter)
     estimator.loss_ = float(found.fun)
-    if found.status:
-        warn(f"lbfgs failed to converge after {estimator.n_iter_} iteration(s) "
-             f"(status={found.status}): {found.message}. A larger max_iter or max_fun, or scaled "
-             f"features, may help")  # fmt: skip
+    if found.status:  # in scikit-learn's words, for which programs have filters
+        message = (
+            f"lbfgs failed to converge after {estimator.n_iter_} iteration(s) "
+            f"(status={found.status}):\n{found.message}\n"
+        )
+        if estimator.n_iter_ == estimator.max_iter:
+            message += (
+                f"\nIncrease the number of iterations to improve the convergence "
+                f"(max_iter={estimator.max_iter})."
+            )
+        warn_not_converged(
+            f"{message}\nYou might also want to scale the data as shown in:\n"
+            f"    https://scikit-learn.org/stable/modules/preprocessing.html"
+        )
 
 
 def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
@@ -187,8 +199,10 @@ def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
             estimator.loss_ = value
     network.params[...] = params
     if not converged and estimator.n_iter_ == estimator.max_iter:
-        warn(f"lm failed to converge after {estimator.n_iter_} iteration(s); a larger max_iter or "
-             f"scaled features may help")  # fmt: skip
+        warn_not_converged(
+            f"lm failed to converge after {estimator.n_iter_} iteration(s); a larger max_iter or "
+            f"scaled features may help"
+        )
 
 
 def damped_solution(matrix: Array, damping: float, right: Array) -> Array:
@@ -207,17 +221,13 @@ def finite(*values: Any) -> bool:
     return all(bool(np.isfinite(value).all()) for value in values)
 
 
-def diverged(iteration: int) -> ValueError:
-    """Return the error of a solver that has met numbers beyond its range."""
+def diverged(iteration: int, what: str = "the loss or a derivative of it") -> ValueError:
+    """Return the error of a solver that has met numbers beyond its range, with scikit-learn's."""
     return ValueError(
-        f"training diverged in iteration {iteration}: the loss or a derivative of it is no longer "
-        f"finite, and the parameters of the iteration before remain. Scaled features usually help"
+        f"training diverged in iteration {iteration}: {what} is no longer finite, and the "
+        f"parameters of the iteration before remain. Solver produced non-finite parameter weights. "
+        f"The input data may contain large values and need to be preprocessed."
     )
-
-
-def warn(message: str) -> None:
-    """Warn of a solver that has not converged."""
-    warnings.warn(message, ConvergenceWarning, stacklevel=2)
 
 
 @contextmanager
@@ -226,4 +236,4 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=2)
+        warn("Training interrupted by user.")

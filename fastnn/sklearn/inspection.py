@@ -5,20 +5,19 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
 from fastnn import _core
 from fastnn.model import Model
 from fastnn.network import Network
-from fastnn.sklearn.networks import FittedNetwork
+from fastnn.sklearn.parameters import FittedParameters
 
 Array = NDArray[Any]
 
 
-class Inspection:
+class Inspection(FittedParameters):
     """The methods of both estimators that look into a fitted network."""
 
-    _fitted: FittedNetwork
     out_activation_: str
     n_layers_: int
 
@@ -64,7 +63,8 @@ class Inspection:
             return x.copy()
         if index == self.n_layers_ - 1:
             return self._activated(x)
-        return self._fitted.hidden(index).predict(x, self._n_threads())
+        model = self._fitted.at(self._fitted.hidden(index), x.dtype)
+        return model.predict(x, self._n_threads())
 
     def to_network(self) -> Network:
         """Return a copy of the fitted network.
@@ -93,13 +93,25 @@ class Inspection:
         return self
 
     def _checked(self, X: Any) -> Array:
+        """Check samples, and have them in the dtype of a prediction: float32 or float64.
+
+        It is scikit-learn's, that of a product of X and coefs_.
+        """
         check_is_fitted(self)
-        dtype = self._fitted.network.dtype
-        x = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=dtype, reset=False)
-        return self._dense(x)
+        network = self._fitted.network
+        x = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        if x.shape[1] != network.in_features:  # n_features_in_ may have been written
+            raise ValueError(
+                f"X has {x.shape[1]} features; the network takes {network.in_features}"
+            )
+        single = np.result_type(x.dtype, network.dtype) == np.float32
+        dense = self._dense(x.astype(np.float32 if single else np.float64, copy=False))
+        if x.dtype == np.longdouble:
+            assert_all_finite(dense)
+        return dense
 
     def _jacobian(self, x: Array) -> Array:
-        model = self._fitted.activated
+        model = self._fitted.at(self._fitted.activated, x.dtype)
         jacobian = engine_jacobian(model, x, False, self._n_threads())
         if self.out_activation_ == "exp":
             jacobian *= self._activated(x)[:, :, np.newaxis]
@@ -107,13 +119,11 @@ class Inspection:
 
     def _activated(self, x: Array) -> Array:
         """The outputs of checked samples, after out_activation_."""
-        outputs = self._fitted.activated.predict(x, self._n_threads())
+        model = self._fitted.at(self._fitted.activated, x.dtype)
+        outputs = model.predict(x, self._n_threads())
         return np.exp(outputs) if self.out_activation_ == "exp" else outputs
 
     def _shaped_jacobian(self, jacobian: Array) -> Array:
-        raise NotImplementedError
-
-    def _adopt(self, network: Network) -> None:
         raise NotImplementedError
 
     def _forget_progress(self) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,20 +24,6 @@ ACTIVATIONS: dict[str, type[Layer]] = {
 }  # fmt: skip
 
 
-class ParameterList(list[Array]):
-    """A list of views into a network: an element that is assigned is copied into its view."""
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(index, slice):
-            for view, new in zip(self[index], value, strict=True):
-                view[...] = new
-        else:
-            self[index][...] = value
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return list, ([array.copy() for array in self],)
-
-
 class FittedNetwork:
     """A network and the activation of its outputs, which its layers leave to the loss.
 
@@ -46,10 +32,15 @@ class FittedNetwork:
     network : Network
         Its outputs are raw: logits, or the prediction itself.
     out_activation : str
+    coefs, intercepts : list of ndarray (fan_in, fan_out) and (fan_out,)
+        Views of the linear layers' values.
     """
 
     def __init__(self, network: Network, out_activation: str) -> None:
         self.network, self.out_activation = network, out_activation
+        linear = [layer for layer in network.layers if isinstance(layer, Linear)]
+        self.coefs: list[Array] = [layer.weight.T for layer in linear]
+        self.intercepts: list[Array] = [b for layer in linear if (b := layer.bias) is not None]
         self.raw = network._model
         ending: dict[str, Layer] = {"softmax": Softmax(), "logistic": Sigmoid()}
         operations = list(network._operations)
@@ -74,16 +65,87 @@ class FittedNetwork:
         """Go back to what a snapshot holds."""
         self.raw.params[...], self.raw.constants[...] = snapshot
 
-    @property
-    def linear_layers(self) -> list[Linear]:
-        """The layers that hold coefs_ and intercepts_."""
-        return [layer for layer in self.network.layers if isinstance(layer, Linear)]
+    def has(self, coefs: Any, intercepts: Any) -> bool:
+        """Return whether these lists hold the very views of the network."""
+        return (
+            len(coefs) == len(self.coefs) and len(intercepts) == len(self.intercepts)
+            and all(map(operator.is_, coefs, self.coefs))
+            and all(map(operator.is_, intercepts, self.intercepts))
+        )  # fmt: skip
+
+    def with_values(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> "FittedNetwork":
+        """Return a network of these values: itself, or one of their shapes if those differ.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit together, or to the other layers.
+        """
+        dtype = self.network.dtype
+        coefs = parameter_arrays("coefs_", coefs, 2, len(self.coefs), dtype)
+        intercepts = parameter_arrays("intercepts_", intercepts, 1, len(self.intercepts), dtype)
+        fitted = self
+        shapes = [array.shape for array in [*coefs, *intercepts]]
+        if shapes != [array.shape for array in [*self.coefs, *self.intercepts]]:
+            fitted = self._of_widths([weight.shape for weight in coefs])
+        for name, new, views in (
+            ("coefs_", coefs, fitted.coefs), ("intercepts_", intercepts, fitted.intercepts),
+        ):  # fmt: skip
+            for i, (array, view) in enumerate(zip(new, views, strict=True)):
+                if array.shape != view.shape:
+                    raise ValueError(f"{name}[{i}] has shape {array.shape}; {view.shape} is wanted")
+        views = fitted.coefs + fitted.intercepts
+        for array, view in zip(coefs + intercepts, views, strict=True):
+            view[...] = array
+        return fitted
+
+    def _of_widths(self, shapes: "list[tuple[int, ...]]") -> "FittedNetwork":
+        """Return the like with linear layers of these shapes (fan_in, fan_out)."""
+        left: Any = iter(shapes)
+        layers = []
+        for old in self.network.layers:
+            layer = copy.deepcopy(old)
+            if isinstance(old, Linear):
+                fan_in, fan_out = next(left)
+                layer = Linear(fan_in, fan_out, bias=old.bias is not None)
+                layer.trainable = old.trainable
+            layers.append(layer)
+        try:
+            return FittedNetwork(Network(layers, self.network.dtype), self.out_activation)
+        except ValueError as error:
+            raise ValueError(f"the shapes of coefs_ do not fit together: {error}") from error
+
+    def at(self, model: Model, dtype: "np.dtype[Any]") -> Model:
+        """Return a model of the network as one that computes in that dtype."""
+        if dtype == model.params.dtype:
+            return model
+        params, constants = model.params.astype(dtype), model.constants.astype(dtype)
+        return Model(model.plan, params, params[:0], constants)
 
     def hidden(self, index: int) -> Model:
         """Return the model whose outputs feed the linear layer of that index, counted from 1."""
         layers = self.network.layers
         ends = [i for i, layer in enumerate(layers) if isinstance(layer, Linear)]
         return self.part(self.network._operations[: ends[index]])
+
+
+def parameter_arrays(
+    name: str, values: Sequence[Any], ndim: int, count: int, dtype: "np.dtype[Any]"
+) -> list[Array]:
+    """Return what a user has set as coefs_ or intercepts_ as arrays.
+
+    Raises
+    ------
+    ValueError
+        If there are not so many, or one has not so many axes.
+    """
+    if len(values) != count:
+        raise ValueError(f"{name} has {len(values)} arrays; {count} are wanted")
+    arrays = [np.asarray(value, dtype) for value in values]
+    for i, array in enumerate(arrays):
+        if array.ndim != ndim:
+            raise ValueError(f"{name}[{i}] has shape {array.shape}; {ndim} axes are wanted")
+    return arrays
 
 
 def hidden_activations(activation: Any, n_hidden: int) -> list[Layer]:
@@ -135,26 +197,37 @@ def hidden_widths(hidden_layer_sizes: Any) -> list[int]:
     return widths
 
 
+def glorot_bound(activation: Any, layer: int, fan_in: int, fan_out: int) -> float:
+    """Return the bound of the uniform initial values of a linear layer, counted from 0.
+
+    It is √(6 / (fan_in + fan_out)), or √(2 / …) for the logistic sigmoid (Glorot and Bengio 2010).
+    Without an activation of its own, the last layer has that of the hidden layer before it.
+    """
+    if not isinstance(activation, str | Layer):
+        activation = activation[min(layer, len(activation) - 1)] if len(activation) else "identity"
+    logistic = activation == "logistic" or isinstance(activation, Sigmoid)
+    return float(np.sqrt((2 if logistic else 6) / (fan_in + fan_out)))
+
+
+def given(values: Array) -> Callable[[Any, Any], Array]:
+    """Return the initializer of these values."""
+    return lambda rng, shape: values
+
+
 def perceptron(
     widths: Sequence[int], activation: Any, dropout: float, dtype: "np.dtype[Any]",
-    random_state: "np.random.RandomState",
+    draw: Callable[[int, int], tuple[Array, Array]],
 ) -> Network:  # fmt: skip
     """Make linear layers of these widths, with activations and dropout between them.
 
-    Weights and biases are uniform in ±√(6 / (fan_in + fan_out)), or ±√(2 / …) for the logistic
-    sigmoid (Glorot and Bengio 2010), drawn as scikit-learn draws them: for each layer its weights,
-    in the order (fan_in, fan_out), and then its biases.
+    `draw` returns the weights (fan_in, fan_out) and biases (fan_out,) of each layer in turn.
     """
     activations = hidden_activations(activation, len(widths) - 2)
-    followers = [*activations, *activations[-1:]] or [Identity()]  # the last layer: as before it
     layers: list[Layer] = []
-    for i, (pair, follower) in enumerate(zip(pairwise(widths), followers, strict=True)):
-        bound = np.sqrt((2 if isinstance(follower, Sigmoid) else 6) / sum(pair))
-
-        def draw(rng: Any, shape: tuple[int, ...], bound: float = bound) -> Array:
-            return random_state.uniform(-bound, bound, shape[::-1]).T
-
-        layers += [Linear(*pair, weight_init=draw, bias_init=draw), *activations[i : i + 1]]
+    for i, pair in enumerate(pairwise(widths)):
+        weight, bias = draw(*pair)
+        layer = Linear(*pair, weight_init=given(np.transpose(weight)), bias_init=given(bias))
+        layers += [layer, *activations[i : i + 1]]
         if dropout and i < len(activations):
             layers.append(Dropout(dropout))
     return Network(layers, dtype)

@@ -1,6 +1,6 @@
 """What an estimator minimises: a loss of fastnn, by scikit-learn's name or as it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,14 +41,28 @@ class Objective:
     factor : float
         Multiplies the loss: scikit-learn sums the cross-entropies of several labels, of which
         BinaryCrossEntropy takes the mean.
-    offset : float
-        Added to the loss, so that a perfect prediction has loss 0 where that depends on the target.
+    offsets : ndarray (n_samples,) or None
+        Added to the samples' losses, so that a perfect prediction has loss 0.
+    reported : float
+        Multiplies the losses that "sgd" and "adam" report, penalty apart. Like scikit-learn they
+        follow the sum of several squared errors, and report their mean.
     """
 
     loss: Loss
     out_activation: str
     factor: float = 1.0
-    offset: float = 0.0
+    offsets: Array | None = None
+    reported: float = 1.0
+
+    def of_rows(self, rows: Array) -> "Objective":
+        """Return the objective of some of the samples, by their row numbers."""
+        return self if self.offsets is None else replace(self, offsets=self.offsets[rows])
+
+    def offset(self, sample_weight: "Array | None") -> float:
+        """Return what is added to the loss of all samples together."""
+        if self.offsets is None:
+            return 0.0
+        return float(np.average(self.offsets, weights=sample_weight))
 
 
 def classification(loss: "str | Loss", target_type: str, n_outputs: int) -> Objective:
@@ -65,7 +79,7 @@ def classification(loss: "str | Loss", target_type: str, n_outputs: int) -> Obje
     return Objective(loss, "softmax" if loss.takes_labels else "logistic", factor)
 
 
-def regression(loss: "str | Loss", y: Array, sample_weight: "Array | None") -> Objective:
+def regression(loss: "str | Loss", y: Array) -> Objective:
     """Return the objective for targets (n,) or (n, n_outputs)."""
     chosen = REGRESSION[loss]() if isinstance(loss, str) else loss
     if chosen.takes_labels:
@@ -73,14 +87,13 @@ def regression(loss: "str | Loss", y: Array, sample_weight: "Array | None") -> O
     if isinstance(chosen, BinaryCrossEntropy):
         return Objective(chosen, "logistic")
     if not isinstance(chosen, Poisson):
-        return Objective(chosen, "identity")
+        n_outputs = y[:1].size if loss == "squared_error" else 1
+        return Objective(chosen, "identity", reported=1 / n_outputs)
     # half the deviance: y ln(y / ŷ) - y + ŷ
     perfect = xlogy(y, y) - y
     if perfect.ndim == 2:
         perfect = perfect.sum(axis=1)
-    mean = chosen.reduction == "mean"
-    offset = np.average(perfect, weights=sample_weight) if mean else 0.0
-    return Objective(chosen, "exp", offset=float(offset))
+    return Objective(chosen, "exp", offsets=perfect if chosen.reduction == "mean" else None)
 
 
 def d2_pinball(loss: Pinball, y: Any, predicted: Array, sample_weight: "Array | None") -> float:

@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import validate_data
 
 from fastnn.losses import BinaryCrossEntropy, Loss, Pinball, Poisson
 from fastnn.network import Network
 from fastnn.sklearn.base import BaseMLP
 from fastnn.sklearn.full_batch import PenalisedLoss
 from fastnn.sklearn.objectives import REGRESSION, Objective, d2_pinball, n_units, regression
-from fastnn.sklearn.splitting import stratified_split
+from fastnn.sklearn.splitting import split
 from fastnn.sklearn.uncertainty import ParameterCovariance
+from fastnn.sklearn.warning import one_column
 
 Array = NDArray[Any]
 
@@ -31,11 +32,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Parameters
     ----------
     loss : {"squared_error", "absolute_error", "huber", "poisson"} or Loss
-        "squared_error" is ½ Σ (ŷ - y)² over the outputs (scikit-learn reports their mean, and
-        follows the sum's gradient), "poisson" half the deviance for predictions e^z, the others
-        means over the outputs; or a loss of fastnn, such as `Pinball((0.1, 0.9))` for quantiles, an
-        output each. With `BinaryCrossEntropy()` targets are shares from 0 to 1, and so are
-        predictions, whose logits the network computes; for classes there is MLPClassifier.
+        "squared_error" is ½ Σ (ŷ - y)² over the outputs, of which "adam" and "sgd" report the mean
+        over the outputs, as scikit-learn does; "poisson" is half the deviance for predictions e^z,
+        the others are means over the outputs. Or a loss of fastnn, such as `Pinball((0.1, 0.9))`
+        for quantiles, an output each. With `BinaryCrossEntropy()` targets are shares from 0 to 1,
+        and so are predictions, whose logits the network computes; for classes there is
+        MLPClassifier.
     hidden_layer_sizes : int or sequence of int
     activation : str, Layer, or a sequence of them, one for each hidden layer
         "identity", "logistic", "tanh" and "relu", or one of fastnn's further activations by its
@@ -101,7 +103,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray (fan_in, fan_out) and (fan_out,)
-        Views into the network: what is written or assigned there counts.
+        Views into the network: what is written there counts. Arrays that are assigned, of other
+        shapes too, are copied into the network when it is next used.
     n_iter_, t_ : int
         Iterations of the last fit, and samples seen by "adam" and "sgd" since the first.
     loss_ : float
@@ -195,7 +198,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if covariance is None:
             raise ValueError("return_std=True needs a fit with store_covariance=True")
         x = self._checked(X)
-        return outputs, self._shaped(covariance.deviations(self._fitted.raw, x, self._n_threads()))
+        model = self._fitted.at(self._fitted.raw, x.dtype)
+        return outputs, self._shaped(covariance.deviations(model, x, self._n_threads()))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R², the share of the targets' variance that predictions explain.
@@ -224,17 +228,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def _validate_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        dtype = (np.float64, np.float32) if reset else self._fitted.network.dtype
+        dtype = (np.float64, np.float32) if reset else self._parameter_dtype()
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
             dtype=dtype, reset=reset,
         )  # fmt: skip
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
+        return X, one_column(y)
 
-    def _objective(self, y: Array, sample_weight: "Array | None") -> Objective:
-        objective = regression(self.loss, y, sample_weight)
+    def _objective(self, y: Array) -> Objective:
+        objective = regression(self.loss, y)
         if self.store_covariance and isinstance(objective.loss, NOT_OF_MEANS):
             raise ValueError(
                 f"store_covariance=True takes outputs for means of Gaussian targets; those of "
@@ -281,11 +283,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MLPRegressor
         """
         model = cls(network=[copy.deepcopy(layer) for layer in network.layers], **parameters)
-        model.out_activation_ = regression(model.loss, np.zeros(1), None).out_activation
+        model.out_activation_ = regression(model.loss, np.zeros(1)).out_activation
         return model._take(network)
 
     def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
-        return stratified_split(len(y), self.validation_fraction, None, random_state)
+        return split(len(y), self.validation_fraction, None, random_state)
 
     def _check_validation(
         self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any

@@ -9,13 +9,19 @@ from sklearn.model_selection import train_test_split
 Indices = NDArray[np.int64]
 
 
-def stratified_split(
+def split(
     n: int, fraction: float, labels: "NDArray[Any] | None", random_state: Any
 ) -> tuple[Indices, Indices]:
-    """Split n samples into those to train on and a share held out, each class by that share.
+    """Split n samples into those to train on and a share held out, as scikit-learn draws them.
 
-    A class of one sample is trained on. Where a part would have fewer samples than there are
-    classes, classes are left to chance.
+    Parameters
+    ----------
+    n : int
+    fraction : float
+        The share that is held out.
+    labels : ndarray (n, 1) or None
+        Classes, each of which is split by that share.
+    random_state : RandomState
 
     Returns
     -------
@@ -25,26 +31,21 @@ def stratified_split(
     Raises
     ------
     ValueError
-        If fewer than two samples would be held out.
+        If fewer than two samples would be held out, or a class has but one.
     """
-    rows = np.arange(n)
-    alone = rows[:0]
-    if labels is not None:
-        _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        single = counts[index] == 1
-        alone, rows, labels = rows[single], rows[~single], labels[~single]
-        held = int(np.ceil(fraction * len(rows)))
-        if min(held, len(rows) - held) < (counts > 1).sum():
-            labels = None
+    if n == 1:
+        raise ValueError(
+            "early_stopping=True holds out samples of those given; there is only 1 sample"
+        )
     train, held_out = train_test_split(
-        rows, random_state=random_state, test_size=fraction, stratify=labels
+        np.arange(n), random_state=random_state, test_size=fraction, stratify=labels
     )
     if len(held_out) < 2:
         raise ValueError(
             f"The validation set is too small: {len(held_out)} of {n} samples. Increase "
             f"'validation_fraction' or the size of your dataset."
         )
-    return np.concatenate([train, alone]), held_out
+    return train, held_out
 
 
 def demand_weight(sample_weight: NDArray[Any]) -> None:

@@ -104,10 +104,23 @@ class Epochs:
             while not trainer.diverged:
                 if trainer.run(epoch + 1, SLICE_SECONDS, _core.thread_count(self.n_threads)):
                     loss = float(trainer.losses[epoch])
-                    return loss * self.objective.factor + self.objective.offset
+                    return loss * self.objective.factor + self._offset(order)
         finally:
             self.optimizer.state.advance(trainer.step)
         return float("nan")
+
+    def _offset(self, order: "NDArray[np.int64] | None") -> float:
+        """Return the mean of the batches' offsets by their samples, as `losses` are that."""
+        offsets, weight = self.objective.offsets, self.sample_weight
+        if offsets is None or weight is None:
+            return self.objective.offset(weight)
+        rows = np.arange(len(offsets)) if order is None else order
+        starts = np.arange(0, len(rows), self.batch_size)
+        weights = np.add.reduceat(weight[rows], starts, dtype=np.float64)
+        sums = np.add.reduceat(weight[rows] * offsets[rows], starts, dtype=np.float64)
+        counts = np.diff(starts, append=len(rows))
+        weighed = weights > 0  # a batch without weight has no mean
+        return float(np.average((sums / np.where(weighed, weights, 1)), weights=counts * weighed))
 
     def _rate(self) -> float:
         # Adam's steps do not depend on the scale of the loss
@@ -128,6 +141,7 @@ class Epochs:
             state.arrays, state.segments(), state.step, self.batch_size, TRAINER_EPOCHS, None,
             _core.thread_count(self.n_threads),
         )  # fmt: skip
+        trainer.reported, trainer.by_batches = self.objective.reported, True
         if model.plan.has_dropout:  # without, the random numbers are scikit-learn's
             entropy = (int(self.random_state.randint(2**31)), state.step)
             trainer.mask_key = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])

@@ -1,34 +1,29 @@
 """How the estimators train by "sgd" and "adam": epochs, held-out samples, and when to stop."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 
-from fastnn.sklearn.full_batch import interruptible, warn
-from fastnn.sklearn.networks import FittedNetwork
+from fastnn.sklearn.full_batch import diverged, interruptible
 from fastnn.sklearn.objectives import Objective
+from fastnn.sklearn.parameters import FittedParameters
 from fastnn.sklearn.splitting import demand_weight
 from fastnn.sklearn.stochastic import LEAST_RATE, Epochs, StochasticOptimizer
+from fastnn.sklearn.warning import warn, warn_not_converged
 
 Array = NDArray[Any]
 
 
-class StochasticFit(BaseEstimator):
+class StochasticFit(FittedParameters):
     """The part of an estimator that trains in epochs and keeps what they measured."""
-
-    _fitted: FittedNetwork
 
     def _batch_size(self, n_samples: int) -> int:
         if self.batch_size == "auto":
             return min(200, n_samples)
         if self.batch_size > n_samples:
-            warnings.warn(
-                f"Got `batch_size` {self.batch_size}, larger than the sample size; all "
-                f"{n_samples} samples make a batch",
-                stacklevel=2,
+            warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             )
         return min(int(self.batch_size), n_samples)
 
@@ -52,7 +47,7 @@ class StochasticFit(BaseEstimator):
                 demand_weight(weight)
                 demand_weight(sample_weight)
             validation = x[held_out], y[held_out], weight
-            x, target = x[train], target[train]
+            x, target, objective = x[train], target[train], objective.of_rows(train)
         epochs = Epochs(
             network, objective, self._optimizer, x, target, sample_weight,
             self._batch_size(len(x)), self.alpha, self._n_threads(), random_state,
@@ -73,25 +68,20 @@ class StochasticFit(BaseEstimator):
                     break
             else:
                 if not incremental:
-                    warn(
-                        f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
-                        f"before it converged; a larger max_iter or learning rate may help"
+                    warn_not_converged(
+                        f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and "
+                        f"the optimization hasn't converged yet."
                     )
         for callback in self.callbacks or ():
             callback.fit_end(network)
-        diverged = self.n_iter_ and not np.isfinite(self.loss_)
         if self.early_stopping:
             self._fitted.restore(self._best)
-        if diverged and self.early_stopping and self.best_validation_score_ > -np.inf:
-            warn(
+        if self.n_iter_ and not np.isfinite(self.loss_):
+            if not self.early_stopping or self.best_validation_score_ == -np.inf:
+                raise diverged(self.n_iter_, "the loss or a parameter")
+            warn_not_converged(
                 f"training diverged in iteration {self.n_iter_}; the parameters of the best "
                 f"validation score remain"
-            )
-        elif diverged:
-            raise ValueError(
-                f"training diverged in iteration {self.n_iter_}: the loss or a parameter is no "
-                f"longer finite, and those of the iteration before remain. Scaled features or a "
-                f"smaller learning_rate_init usually help"
             )
 
     def _begin_curves(self) -> None:

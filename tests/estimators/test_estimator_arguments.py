@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("sklearn", minversion="1.6")
 from problems import LABELS, SIGNAL, X, Y
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 
 import fastnn as fn
 from fastnn.sklearn import MLPClassifier, MLPRegressor
@@ -225,7 +224,13 @@ def test_long_doubles_become_doubles():
             model.fit(X, Y * np.longdouble("1e4000"))
 
 
-def test_there_are_no_coefficients_to_assign_before_fit():
-    for name in ("coefs_", "intercepts_"):
-        with pytest.raises(NotFittedError, match="is not fitted yet"):
-            setattr(MLPRegressor(), name, [np.ones((3, 3))])
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_too_few_samples_to_hold_some_out_are_named(cls):
+    model = cls(hidden_layer_sizes=(4,), early_stopping=True)
+    with pytest.raises(ValueError, match="early_stopping=True holds out .*; there is only 1 sampl"):
+        model.fit(X[:1], [1])
+    for n in (2, 3):
+        with pytest.raises(ValueError, match=f"too small: 1 of {n} samples|have only 1 member"):
+            model.fit(X[:n], np.arange(n))
+    with pytest.raises(ValueError, match="too small: 1 of 3 samples"):
+        model.fit(X[:3], ["a", "b", "c"] if cls is MLPClassifier else [1, 2, 3])

@@ -13,12 +13,14 @@ from fastnn.sklearn import MLPClassifier, MLPRegressor
 ESTIMATORS = [
     MLPClassifier(),
     MLPClassifier(solver="sgd", learning_rate="adaptive", learning_rate_init=0.1),
-    # in more iterations probabilities round to 1, which a check takes for a fault
-    MLPClassifier(solver="lbfgs", max_iter=20),
+    MLPClassifier(solver="lbfgs"),
+    MLPClassifier((), solver="lbfgs"),
+    MLPClassifier((), "logistic", solver="lm", max_iter=50),
     MLPClassifier((5,), "tanh", solver="lm", alpha=0.1, max_iter=50),
     MLPRegressor(),
     MLPRegressor(solver="sgd", nesterovs_momentum=False),
     MLPRegressor(solver="lbfgs"),
+    MLPRegressor(hidden_layer_sizes=(), activation="identity"),
     MLPRegressor("squared_error", (5,), "tanh", solver="lm", max_iter=50, store_covariance=True),
 ]
 

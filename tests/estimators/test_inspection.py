@@ -1,13 +1,11 @@
 """Derivatives, hidden layers, log-probabilities and fitted attributes."""
 
-import copy
-import pickle
-
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", minversion="1.6")
 from problems import LABELS, SIGNAL, X, Y
+from scipy.special import log_softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -53,36 +51,27 @@ def test_hidden_activations(classifier):
         classifier.hidden_activations(X, layer=4)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("y", [LABELS, LABELS == "red", SIGNAL > 0], ids=["three", "two", "labels"])
-def test_log_probabilities_stay_finite(y):
-    model = MLPClassifier((), max_iter=20, random_state=0).fit(X, y)
-    near = model.predict_proba(X)
-    np.testing.assert_array_equal(model.predict_log_proba(X), np.log(near))
-    for scale in (1e3, 1e6):
-        probabilities, logs = model.predict_proba(scale * X), model.predict_log_proba(scale * X)
-        assert (probabilities == 0).any()
+def test_log_probabilities_are_those_of_probabilities_and_finite(y, dtype):
+    model = MLPClassifier((), max_iter=20, random_state=0).fit(X.astype(dtype), y)
+    least = np.finfo(dtype).tiny
+    for scale in (1, 30, 1e3, 1e6):
+        x = (scale * X).astype(dtype)
+        probabilities, logs = model.predict_proba(x), model.predict_log_proba(x)
+        assert probabilities.dtype == logs.dtype == dtype
+        np.testing.assert_array_equal(logs, np.log(probabilities))
         assert np.isfinite(logs).all()
-        assert (logs[probabilities == 0] < -30).all()
-        logits = scale * X @ model.coefs_[0] + model.intercepts_[0]
+        assert probabilities.min() >= least
+        if y.ndim == 1:
+            np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+        logits = x.astype(float) @ model.coefs_[0] + model.intercepts_[0]
         if logits.shape[1] == 1:
             logits = np.hstack([np.zeros_like(logits), logits])
-        if y.ndim == 1:  # where all but one class has no chance, the log is a difference of logits
-            expected = logits - logits.max(axis=1, keepdims=True)
-            np.testing.assert_allclose(logs[expected < -800], expected[expected < -800], rtol=1e-9)
-
-
-def test_coefs_and_intercepts_are_views_that_can_be_written(classifier):
-    model = copy.deepcopy(classifier)
-    before = model.predict_proba(X)
-    model.coefs_[0][...] = 0
-    assert not np.allclose(model.predict_proba(X), before)
-    model.coefs_[0] = classifier.coefs_[0]
-    np.testing.assert_array_equal(model.predict_proba(X), before)
-    model.intercepts_ = [b + 1 for b in model.intercepts_]
-    np.testing.assert_array_equal(model.intercepts_[0], classifier.intercepts_[0] + 1)
-    with pytest.raises(ValueError):  # noqa: PT011  (NumPy's and Python's own)
-        model.coefs_ = classifier.coefs_[:1]
-    assert type(pickle.loads(pickle.dumps(model.coefs_))) is list
+        if y.ndim == 1:
+            expected = np.maximum(log_softmax(logits, axis=1), np.log(least))
+            np.testing.assert_allclose(logs, expected, rtol=1e-4, atol=1e-6)
+    assert probabilities.min() == least
 
 
 def test_a_fit_that_was_refused_is_none():
@@ -91,8 +80,6 @@ def test_a_fit_that_was_refused_is_none():
         model.set_params(activation=["tanh"], hidden_layer_sizes=(4, 3)).fit(X, LABELS)
     with pytest.raises(NotFittedError):
         model.predict(X)
-    with pytest.raises(NotFittedError):
-        model.coefs_ = [np.ones((3, 3))]
     assert not hasattr(model, "coefs_")
 
 

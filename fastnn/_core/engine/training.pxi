@@ -70,6 +70,8 @@ cdef class Trainer:
     cdef Loss loss
     cdef Optimizer optimizer
     cdef double weight_penalty
+    cdef public double reported         # multiplies a batch's loss, penalty apart, in `losses`
+    cdef public bint by_batches         # an epoch's loss is the mean of its batches', by their rows
     cdef double constant_rate
     cdef object rates                   # keeps the memory behind the next pointer
     cdef const double *next_rate        # of the next update
@@ -138,6 +140,8 @@ cdef class Trainer:
         self.loss = loss_from(formula)
         self.optimizer = optimizer_from(optimizer)
         self.weight_penalty = optimizer.get("weight_penalty", 0)
+        self.reported = 1
+        self.by_batches = False
         self.step = step
         self.n_samples = x.shape[0]
         self.is_fed = self.n_samples == 0
@@ -304,6 +308,7 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     cdef const real *weights = <const real *>t.weights
     cdef const int64_t *order = t.order + t.position
     cdef double scale = 1
+    cdef double share = 1
     cdef Batch batch
     cdef const Batch *mode = no_batch()
     cdef Py_ssize_t i
@@ -351,12 +356,15 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
         t.frozen, activations, t.scratch, t.n_threads, mode)
     t.position += rows
     if within + rows == batch_rows:
+        t.batch_loss *= t.reported
         if t.weight_penalty > 0 and t.batch_weight > 0:
             t.batch_loss += penalize_weights(
                 plan, scale * t.weight_penalty, params, <real *>t.grads) / scale
         if isfinite(t.batch_loss):
-            t.epoch_loss += t.batch_loss
-            t.epoch_weight += t.batch_weight
+            if t.by_batches and t.batch_weight > 0:
+                share = batch_rows / t.batch_weight
+            t.epoch_loss += share * t.batch_loss
+            t.epoch_weight += share * t.batch_weight
             t.step += 1
             update_params(
                 &t.optimizer, t.next_rate[0], params, <const real *>t.grads, <real *>t.state,
