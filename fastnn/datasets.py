@@ -301,9 +301,11 @@ def _read_npz(path: FilePath, target: str | None) -> Table:
         raise ValueError(
             f"{path}: X must be numbers of shape (n_samples, n_features), got {_kind(X)}"
         )
+    with np.errstate(over="ignore"):  # a longer number becomes infinity, which is refused
+        X = X.astype(np.float64)
     _check_finite(X, "X", path)
     if target is None:
-        return Table(X.astype(np.float64), None, None, None)
+        return Table(X, None, None, None)
     y = arrays[target]
     if y.shape != X.shape[:1] or y.dtype.kind not in "biufUS":
         raise ValueError(
@@ -313,7 +315,7 @@ def _read_npz(path: FilePath, target: str | None) -> Table:
         y = np.char.decode(y, "utf-8")
     if y.dtype.kind == "f":
         _check_finite(y, target, path)
-    return Table(X.astype(np.float64), y, None, target)
+    return Table(X, y, None, target)
 
 
 def _kind(a: NDArray[Any]) -> str:

@@ -16,6 +16,7 @@ from fastnn.lbfgs import LBFGS
 from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer, OptimizerState
+from fastnn.passes import Passes
 from fastnn.rate_feed import depends_on_epochs
 from fastnn.second_derivatives import SecondDerivatives
 from fastnn.training import DivergenceError, History
@@ -31,7 +32,7 @@ class Fitting(SecondDerivatives):
     """The methods of `Network` that train it."""
 
     _optimizer_state: OptimizerState
-    _forward: tuple[Array, Array, bool, bool] | None
+    _passes: Passes
     _training_process: int
     _describe: Callable[[], tuple[dict[str, Any], dict[str, Array]]]
 
@@ -172,10 +173,11 @@ class Fitting(SecondDerivatives):
             })  # fmt: skip
             keeper.demand_epochs(epochs)
         self._refuse_while_training()
+        self._passes.begin_fit()
         self._training_process = os.getpid()
         before = self._optimizer_state
         try:
-            self._forward = None  # its activations are about to be those of other parameters
+            self._keep_names(X)
             parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
             self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
             return training.fit(
@@ -191,6 +193,7 @@ class Fitting(SecondDerivatives):
             raise
         finally:
             self._training_process = 0
+            self._passes.end_fit()
 
     def partial_fit(self, X: Any, y: Any, **settings: Any) -> History:
         """Train one pass over a chunk of the data, from where parameters and optimizer are.
@@ -250,14 +253,14 @@ class Fitting(SecondDerivatives):
         """Return how many of n samples go into an update, of an iterable of batches as given."""
         if n is None:
             return batch_size
-        batch_size = n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
-        self._refuse_batches_of_one(n, batch_size)
-        return batch_size
+        self._refuse_batches_of_one(n, min(batch_size, n), batch_size)
+        return n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
 
-    def _refuse_batches_of_one(self, n: int, batch_size: int) -> None:
+    def _refuse_batches_of_one(self, n: int, batch_size: int, given: Any) -> None:
+        """See that BatchNorm gets two samples or more; `given` is the caller's own batch_size."""
         if self._model.plan.has_batch_norm and 1 in (batch_size, n % batch_size):
             raise ValueError(
-                f"batch_size is {batch_size}, which leaves a batch of one of {n} samples; "
+                f"batch_size is {given!r}, which leaves a batch of one of {n} samples; "
                 f"BatchNorm needs two or more"
             )
 

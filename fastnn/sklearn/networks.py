@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _core
+from fastnn import _checks, _core
 from fastnn.layers import LAYERS, Dropout, Identity, Layer, Linear, ReLU, Sigmoid, Softmax, Tanh
 from fastnn.model import Model
 from fastnn.network import Network
@@ -28,11 +28,14 @@ class ParameterList(list[Array]):
     """A list of views into a network: an element that is assigned is copied into its view."""
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(index, slice):
-            for view, new in zip(self[index], value, strict=True):
-                view[...] = new
-        else:
-            self[index][...] = value
+        views = self[index] if isinstance(index, slice) else [self[index]]
+        values = value if isinstance(index, slice) else [value]
+        checked = [
+            _checks.shaped_array(new, "a coefficient or intercept", view.dtype, view.shape)
+            for view, new in zip(views, values, strict=True)
+        ]
+        for view, new in zip(views, checked, strict=True):
+            view[...] = new
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, ([array.copy() for array in self],)
