@@ -52,6 +52,8 @@ class Fitting(SecondDerivatives):
         Parameters
         ----------
         X : array_like (n, in_features), or iterable of pairs (X, y)
+            A data frame's column names become `feature_names`, if there are none yet; otherwise
+            they must be the same, in the same order.
             A `numpy.memmap` may be larger than memory: its rows are gathered and converted to the
             network's dtype while others train, to the same bits. Of an iterable, which must start
             anew in each epoch, the rows are taken one after the other, `batch_size` an update
@@ -81,7 +83,8 @@ class Fitting(SecondDerivatives):
         class_weight : {class: weight} or "balanced", optional
             A further factor by each sample's class index, where the loss takes labels or is
             `BinaryCrossEntropy` of one output; of a class that is not named 1. "balanced" is
-            n / (k · number of samples of the class), which makes all k classes count alike.
+            n / (k · number of samples of the class), which makes all k classes count alike. With
+            label smoothing, PyTorch's `weight=` weighs each smoothed class by its own weight.
         validation_data : (X, y) or (X, y, sample_weight), or float, optional
             Held-out samples, measured after each epoch; or the share of samples to hold out,
             between 0 and 1, drawn from the seed, of each class alike if the loss takes labels.
