@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core, chain_rule
+from fastnn import _checks, _core, chain_rule, frames
 from fastnn.jacobians import Jacobian
 from fastnn.layers import Layer
 from fastnn.losses import CustomLoss, Loss, check_target, demand_weights, is_built_in
@@ -30,6 +30,7 @@ class Derivatives:
 
     _layers: tuple[Layer, ...]
     _model: Model
+    _feature_names: list[str] | None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -63,10 +64,11 @@ class Derivatives:
         Returns
         -------
         (float, ndarray (n_params,))
-            A fresh array; `grads` keeps what it held. Feeds `scipy.optimize.minimize(jac=True)`.
+            A fresh array in the network's dtype; `grads` keeps what it held. Feeds
+            `scipy.optimize.minimize(jac=True)`. SciPy's SLSQP takes float64 alone: of a float32
+            network, give it `gradient.astype(float)`.
         """
-        x, target = self._batch(X, y, loss)
-        weights = self._weights(loss, x, sample_weight, "sample_weight")
+        x, target, weights = self._batch(X, y, loss, sample_weight)
         return self._loss_and_grad(x, target, weights, loss, _core.thread_count(None))
 
     def jacobian(
@@ -144,6 +146,7 @@ class Derivatives:
         wrt = _checks.choice(wrt, "wrt", ("input", "params"))
         if not _core.engine.all_finite(self._model.params):
             raise ValueError("params hold NaN or infinity; finite numbers are wanted")
+        self._demand_names(x)
         sample = _checks.shaped_array(x, "x", self.dtype, (self.in_features,))
         return chain_rule.jacobian_operator(self._layers, sample, wrt)
 
@@ -172,10 +175,13 @@ class Derivatives:
             If an argument does not fit.
         """
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
-        x, single = self._samples(X)
-        shape = self._model.params.shape if by_params else x.shape[1:] if single else x.shape
-        h = _checks.shaped_array(tangent, "tangent", x.dtype, shape)
-        h = h if by_params else h.reshape(x.shape)
+        given, single = self._samples(X)
+        _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the product")
+        shape = given.shape[1:] if single else given.shape
+        shape = self._model.params.shape if by_params else shape
+        h = _checks.shaped_array(tangent, "tangent", self.dtype, shape)
+        h = h if by_params else h.reshape(given.shape)
+        x = _checks.converted(given, "X", self.dtype, single)
         threads = _checks.thread_count(n_threads)
         outputs: Array = np.empty((len(x), self._model.plan.n_out), x.dtype)
         for part in self._model.parts(len(x), 6):
@@ -209,10 +215,11 @@ class Derivatives:
             If an argument does not fit.
         """
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
-        x, single = self._samples(X)
+        given, single = self._samples(X)
         n_out = self._model.plan.n_out
-        shape = (n_out,) if single else (len(x), n_out)
-        c = _checks.shaped_array(cotangent, "cotangent", x.dtype, shape).reshape(-1, n_out)
+        shape = (n_out,) if single else (len(given), n_out)
+        c = _checks.shaped_array(cotangent, "cotangent", self.dtype, shape).reshape(-1, n_out)
+        x = _checks.converted(given, "X", self.dtype, single)
         threads = _checks.thread_count(n_threads)
         grads = np.zeros_like(self._model.params)
         dx = np.empty_like(x)
@@ -248,7 +255,9 @@ class Derivatives:
         ValueError, TypeError
             If an argument does not fit.
         """
-        x, target = self._batch(X, y, loss)
+        given = self._sample_matrix(X, "X")
+        grads = self._result((len(given), self._model.params.size), "the gradients")
+        x, target, _ = self._batch(given, y, loss)
         threads = _checks.thread_count(n_threads)
         model = self._model
         if is_built_in(loss):
@@ -263,7 +272,6 @@ class Derivatives:
             for i in range(len(x)):
                 one = slice(i, i + 1)
                 dy[one] = value_and_grad(loss, outputs[one], target[one])[1]
-        grads = self._result((len(x), self._model.params.size), "the gradients")
         for part in self._model.parts(len(x), 6):
             _core.engine.sample_vjp(
                 model.plan, model.params, model.constants, x[part], dy[part], grads[part], threads
@@ -276,41 +284,68 @@ class Derivatives:
     def _engine_arrays(self) -> tuple[Any, Array, Array]:
         return self._model.plan, self._model.params, self._model.constants
 
+    def _demand_names(self, X: Any) -> None:
+        """See that a frame has the columns that the network knows by name, if it knows any."""
+        if self._feature_names is not None and type(X) is not np.ndarray:
+            found = frames.column_names(X)
+            if found is not None:
+                frames.same_names(found, self._feature_names)
+
+    def _keep_names(self, X: Any) -> None:
+        """Take over the column names of a frame of the right width, if there are none yet."""
+        if self._feature_names is None:
+            self._feature_names = frames.column_names(X)
+
     def _samples(self, X: Any) -> tuple[Array, bool]:
-        return _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
+        """Check the names and the shape of X, which is to be converted when all shapes fit."""
+        self._demand_names(X)
+        return _checks.one_or_more_samples(X, "X", self.in_features)
 
-    def _batch(self, X: Any, y: Any, loss: Loss | CustomLoss) -> tuple[Array, Any]:
-        x = _checks.samples(X, "X", self.dtype, self.in_features)
-        return x, self._target(loss, x, y, "y")
+    def _sample_matrix(self, X: Any, name: str) -> Array:
+        """The same of a matrix of at least one sample."""
+        self._demand_names(X)
+        return _checks.sample_matrix(X, name, self.in_features)
 
-    def _target(self, loss: Loss | CustomLoss, x: Array, y: Any, name: str) -> Any:
-        target = check_target(loss, y, (len(x), self.out_features), self.dtype, name)
+    def _batch(
+        self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any = None,
+        names: tuple[str, str, str] = ("X", "y", "sample_weight"),
+    ) -> tuple[Array, Any, Array | None]:  # fmt: skip
+        """Check X, y and weights: first their shapes, then what is small, and last X's numbers."""
+        given = self._sample_matrix(X, names[0])
+        n = len(given)
+        target = check_target(loss, y, (n, self.out_features), self.dtype, names[1])
+        weights = self._weights(loss, n, sample_weight, names[2])
+        x = _checks.converted(given, names[0], self.dtype)
+        self._demand_probabilities(loss, x)
+        return x, target, weights
+
+    def _demand_probabilities(self, loss: Loss | CustomLoss, x: Array) -> None:
         if is_built_in(loss) and loss.takes_probabilities:
             loss.check_outputs(self._model.predict(x[:256], 1))
-        return target
 
     def _weights(
-        self, loss: Loss | CustomLoss, x: Array, sample_weight: Any, name: str
+        self, loss: Loss | CustomLoss, n: int, sample_weight: Any, name: str = "sample_weight"
     ) -> Array | None:
         if sample_weight is None:
             return None
         demand_weights(loss)
-        return _checks.sample_weight(sample_weight, name, self.dtype, len(x))
+        return _checks.sample_weight(sample_weight, name, self.dtype, n)
 
     def _jacobian(
         self, X: Any, wrt: str, out: Any, n_threads: int | None, with_outputs: bool
     ) -> tuple[Array, Array]:
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
-        x, single = self._samples(X)
+        given, single = self._samples(X)
         threads = _checks.thread_count(n_threads)
         columns = self._model.params.size if by_params else self.in_features
-        shape = (len(x), self.out_features, columns)
+        shape = (len(given), self.out_features, columns)
         if out is None:
             jacobian = self._result(shape, "the Jacobian")
         else:
             wanted = shape[1:] if single else shape
-            inputs = {"X": x, "the parameters": self._model.params}
-            jacobian = _checks.output_array(out, "out", x.dtype, wanted, inputs).reshape(shape)
+            inputs = {"X": given, "the parameters": self._model.params}
+            jacobian = _checks.output_array(out, "out", self.dtype, wanted, inputs).reshape(shape)
+        x = _checks.converted(given, "X", self.dtype, single)
         outputs: Array = np.empty((len(x) if with_outputs else 0, self.out_features), x.dtype)
         at_least = max(256 // self.out_features, 1)
         for part in self._model.parts(len(x), 6 * self.out_features, at_least):

@@ -16,6 +16,7 @@ from fastnn.lbfgs import LBFGS
 from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.optimizers import OPTIMIZERS, Optimizer, OptimizerState
+from fastnn.passes import Passes
 from fastnn.rate_feed import depends_on_epochs
 from fastnn.second_derivatives import SecondDerivatives
 from fastnn.training import DivergenceError, History
@@ -31,7 +32,7 @@ class Fitting(SecondDerivatives):
     """The methods of `Network` that train it."""
 
     _optimizer_state: OptimizerState
-    _forward: tuple[Array, Array, bool, bool] | None
+    _passes: Passes
     _training: dict[int, object]
     _describe: Callable[[], tuple[dict[str, Any], dict[str, Array]]]
 
@@ -52,6 +53,8 @@ class Fitting(SecondDerivatives):
         Parameters
         ----------
         X : array_like (n, in_features), or iterable of pairs (X, y)
+            A data frame's column names become `feature_names`, if there are none yet; otherwise
+            they must be the same, in the same order.
             A `numpy.memmap` may be larger than memory: its rows are gathered and converted to the
             network's dtype while others train, to the same bits. Of an iterable, which must start
             anew in each epoch, the rows are taken one after the other, `batch_size` an update
@@ -84,7 +87,8 @@ class Fitting(SecondDerivatives):
         class_weight : {class: weight} or "balanced", optional
             A further factor by each sample's class index, where the loss takes labels or is
             `BinaryCrossEntropy` of one output; of a class that is not named 1. "balanced" is
-            n / (k · number of samples of the class), which makes all k classes count alike.
+            n / (k · number of samples of the class), which makes all k classes count alike. With
+            label smoothing, PyTorch's `weight=` weighs each smoothed class by its own weight.
         validation_data : (X, y) or (X, y, sample_weight), or float, optional
             Held-out samples, measured after each epoch; or the share of samples to hold out,
             between 0 and 1, drawn from the seed, of each class alike if the loss takes labels.
@@ -188,11 +192,12 @@ class Fitting(SecondDerivatives):
             if self._training.setdefault(os.getpid(), claim) is not claim:
                 self._refuse_while_training()
             self._demand_finite_params()
-            self._forward = None  # its activations are about to be those of other parameters
+            self._passes.begin_fit()
             before = self._optimizer_state
             parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
             self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
             try:
+                self._keep_names(X)
                 return training.fit(
                     self, self._model, data.x, data.target, data.weights, loss, optimizer, state,
                     epochs=epochs, batch_size=batch_size,
@@ -207,6 +212,7 @@ class Fitting(SecondDerivatives):
 
         def release() -> None:
             if self._training.get(os.getpid()) is claim:
+                self._passes.end_fit()
                 self._training.pop(os.getpid(), None)
 
         return background.ending(release, train)
@@ -271,14 +277,14 @@ class Fitting(SecondDerivatives):
         """Return how many of n samples go into an update, of an iterable of batches as given."""
         if n is None:
             return batch_size
-        batch_size = n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
-        self._refuse_batches_of_one(n, batch_size)
-        return batch_size
+        self._refuse_batches_of_one(n, min(batch_size, n), batch_size)
+        return n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
 
-    def _refuse_batches_of_one(self, n: int, batch_size: int) -> None:
+    def _refuse_batches_of_one(self, n: int, batch_size: int, given: Any) -> None:
+        """See that BatchNorm gets two samples or more; `given` is the caller's own batch_size."""
         if self._model.plan.has_batch_norm and 1 in (batch_size, n % batch_size):
             raise ValueError(
-                f"batch_size is {batch_size}, which leaves a batch of one of {n} samples; "
+                f"batch_size is {given!r}, which leaves a batch of one of {n} samples; "
                 f"BatchNorm needs two or more"
             )
 

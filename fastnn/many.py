@@ -79,9 +79,12 @@ def fit_many(
     seeds = _for_each(seed, "seed", many)
     callback_lists = _callbacks(callbacks, many)
     checkpoints = _checkpoints(checkpoint, many)
-    parts = None
+    parts: list[NDArray[np.int64]] | None = None
     if rows is not None:
-        n = len(_checks.numeric_array(X, "X"))
+        X_array = _checks.numeric_array(X, "X")
+        n = len(X_array)
+        for network in networks:
+            network._demand_names(X)
         parts = _index_arrays(rows, many, n)
         _demand_rows(y, "y", n)
         for name in BY_ROW.intersection(arguments):
@@ -103,12 +106,13 @@ def fit_many(
                 return
             try:
                 histories[i] = networks[i].fit(*data_of(i), **arguments_of(i))
+                networks[i]._keep_names(X)  # where its rows were taken out of a frame
             except BaseException as error:
                 error.add_note(f"raised while networks[{i}] was trained")
                 errors[i] = error
 
     def data_of(i: int) -> tuple[Any, Any]:
-        return (X, y) if parts is None else (np.asarray(X)[parts[i]], np.asarray(y)[parts[i]])
+        return (X, y) if parts is None else (X_array[parts[i]], _entries(y, parts[i]))
 
     def arguments_of(i: int) -> dict[str, Any]:
         given = dict(
@@ -119,7 +123,7 @@ def fit_many(
             given["optimizer"] = optimizers[i]
         if parts is not None:
             for name in BY_ROW.intersection(given):
-                given[name] = None if given[name] is None else np.asarray(given[name])[parts[i]]
+                given[name] = None if given[name] is None else _entries(given[name], parts[i])
         return given
 
     Crew(work, at_once).run()
@@ -189,6 +193,14 @@ def _demand_rows(value: Any, name: str, n: int) -> None:
         raise ValueError(
             f"{name} has shape {shape}; ({n}, …) is wanted, an entry for each row of X"
         )
+
+
+def _entries(value: Any, rows: NDArray[np.int64]) -> Any:
+    """Return the entries of some rows, of numbers or of what a loss of one's own takes."""
+    try:
+        return _checks.numeric_array(value, "y")[rows]
+    except TypeError:
+        return np.asarray(value)[rows]
 
 
 def _index_arrays(rows: Any, many: int, n: int) -> list[NDArray[np.int64]]:

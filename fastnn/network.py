@@ -14,10 +14,11 @@ from numpy.typing import DTypeLike, NDArray
 from fastnn import _checks, _core, architecture, model_file
 from fastnn.checkpoints import without_fit
 from fastnn.fitting import Fitting
-from fastnn.layers import Layer
+from fastnn.layers import Layer, Standardize
 from fastnn.model import Model
 from fastnn.model_file import ModelFileError
 from fastnn.optimizers import OptimizerState, StateView
+from fastnn.passes import Pass, Passes
 
 Array = NDArray[Any]
 
@@ -62,12 +63,12 @@ class Network(Fitting):
         architecture.bind(self._layers, params, grads, self._model.constants, rng)
         self._optimizer_state = OptimizerState()
         self._rng = rng  # of the masks of `forward(training=True)`, from now on
-        # input, activations, one sample?, in training mode?
-        self._forward: tuple[Array, Array, bool, bool] | None = None
+        self._passes = Passes()
         # What trains it, by the process: a forked child is another than its parent.
         self._training: dict[int, object] = {}
         self._class_labels: list[Any] | None = None
-        self._feature_names: list[str] | None = None
+        first = self._layers[0]
+        self._feature_names = first.feature_names if isinstance(first, Standardize) else None
         self.target_name: str | None = None
 
     # ------------------------------------------------------------------ what it is
@@ -89,12 +90,16 @@ class Network(Fitting):
 
     @property
     def grads(self) -> Array:
-        """The gradient that `backward` or `fit` left, (n_params,), in the order of `params`."""
+        """The gradient that `backward` or `fit` left, (n_params,), in the order of `params`.
+
+        It raises RuntimeError if another thread's `fit` has overwritten what `backward` wrote.
+        """
+        self._passes.read()
         return self._model.grads
 
     @grads.setter
     def grads(self, value: Any) -> None:
-        self.grads[...] = _checks.shaped_array(value, "grads", self.dtype, self.grads.shape)
+        self._model.grads[...] = _checks.shaped_array(value, "grads", self.dtype, self.params.shape)
 
     @property
     def n_params(self) -> int:
@@ -118,7 +123,12 @@ class Network(Fitting):
 
     @property
     def feature_names(self) -> list[str] | None:
-        """Names of the input features; saved with the model."""
+        """Names of the input features, (in_features,); saved with the model.
+
+        `fit` takes them from a data frame, pandas' or Polars', where there are none yet. A frame
+        that comes later, to `fit`, `predict` or any other method, must have the same columns in the
+        same order; arrays have no names and are not asked for any. None forgets the names.
+        """
         return copy.copy(self._feature_names)
 
     @feature_names.setter
@@ -149,18 +159,25 @@ class Network(Fitting):
         Returns
         -------
         ndarray (n, out_features) or (out_features,)
-            Raw outputs, in the network's dtype. All activations stay in memory until the next
-            call; `predict` keeps none.
+            Raw outputs, in the network's dtype. All activations stay in memory until the thread's
+            next call, or its end; `predict` keeps none.
 
         Raises
         ------
         ValueError, TypeError
             If X has another shape, or is not finite real numbers; or is one sample, where a
             BatchNorm in training wants several.
+        MemoryError
+            If the activations do not fit into memory.
         """
-        x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
+        moment = self._passes.now()
+        given, single = self._samples(X)
         training = _checks.boolean(training, "training")
-        x = x.copy()  # the caller may write into its own before `backward`
+        row_bytes = (self._model.plan.row_width + self.in_features) * self.dtype.itemsize
+        _core.demand_memory(len(given) * row_bytes, "X with all activations")
+        x = _checks.converted(given, "X", self.dtype, single)
+        if np.may_share_memory(x, given):
+            x = x.copy()  # the caller may write into its own before `backward`
         place = None
         if training:
             self._refuse_while_training()
@@ -168,7 +185,7 @@ class Network(Fitting):
                 raise ValueError("X is one sample; BatchNorm in training needs two or more")
             place = (int(self._rng.integers(2**64, dtype=np.uint64)), 0, 0)
         activations, outputs = self._model.forward(x, None, place)
-        self._forward = (x, activations, single, training)
+        self._passes.keep(Pass(x, activations, single, training, moment))
         return outputs[0].copy() if single else outputs.copy()
 
     __call__ = forward
@@ -191,22 +208,30 @@ class Network(Fitting):
         Raises
         ------
         RuntimeError
-            If there was no `forward` since the construction or the last `fit`, or another thread
-            is training this network.
+            If this thread called no `forward` since the construction or the last `fit`; or another
+            thread is training this network, or is in `backward`, or had not read from `grads` the
+            gradient of its own `backward` when this thread called `forward`.
         ValueError, TypeError
             If dY has another shape, or is not finite real numbers.
 
         Notes
         -----
-        Parameters written since `forward` mix the old activations with the new weights.
+        Parameters written since `forward` mix the old activations with the new weights. Each thread
+        has activations of its own, but `grads` is one array: threads that share a network want
+        `loss_and_grad` or `vjp`, which keep nothing, or copies of the network.
         """
         self._refuse_while_training()
-        if self._forward is None:
-            raise RuntimeError("backward needs the activations of a forward pass; call forward(X)")
-        x, activations, single, training = self._forward
+        done = self._passes.kept()
+        x, single = done.x, done.single
         shape = (self.out_features,) if single else (len(x), self.out_features)
         dy = _checks.shaped_array(dY, "dY", self.dtype, shape).reshape(-1, self.out_features)
-        dx = self._model.backward(x, activations, dy, self.grads, None, training)
+        self._passes.begin_backward(done)
+        try:
+            dx = self._model.backward(
+                x, done.activations, dy, self._model.grads, None, done.training
+            )
+        finally:
+            self._passes.end_backward()
         return dx[0] if single else dx
 
     def predict(self, X: Any, *, n_threads: int | None = None) -> Array:
@@ -227,7 +252,8 @@ class Network(Fitting):
         Raises
         ------
         ValueError, TypeError
-            If X has another shape, or is not finite real numbers.
+            If X has another shape, or is not finite real numbers; or is a frame whose columns are
+            not `feature_names`.
         """
         if n_threads is None:
             ready = self._model.predict_ready(X)
@@ -248,7 +274,9 @@ class Network(Fitting):
                 out[start : start + len(block)] = self._model.predict(block, threads)
                 start += len(block)
             return out
-        x, single = _checks.one_or_more_samples(X, "X", self.dtype, self.in_features)
+        given, single = self._samples(X)
+        _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the outputs")
+        x = _checks.converted(given, "X", self.dtype, single)
         outputs = self._model.predict(x, threads)
         return outputs[0] if single else outputs
 
@@ -290,11 +318,11 @@ class Network(Fitting):
         description, arrays = self._describe()
         copies = {name: array.copy() for name, array in arrays.items()}
         own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        state = (self.grads.copy(), copy.deepcopy(self._optimizer_state), own)
+        state = (self._model.grads.copy(), copy.deepcopy(self._optimizer_state), own)
         return type(self)._from_description, (description, copies), state
 
     def __setstate__(self, state: tuple[Array, OptimizerState, dict[str, Any]]) -> None:
-        self.grads[...], self._optimizer_state, own = state
+        self._model.grads[...], self._optimizer_state, own = state
         vars(self).update(own)
 
 

@@ -197,7 +197,7 @@ class JacobianDisplay:
         """
         if not isinstance(net, Network):
             raise TypeError(f"net is {net!r}; a Network is wanted")
-        x, _ = _checks.one_or_more_samples(X, "X", net.dtype, net.in_features)
+        x, _ = net._samples(X)
         if len(x) != 1:
             raise ValueError(f"X has shape {x.shape}; a single sample is wanted, such as X[0]")
         labels = net.class_labels

@@ -63,19 +63,22 @@ class SecondDerivatives(Derivatives):
         samples.
         """
         _demand_hessian(loss)
+        matrix = self._square_matrix()
         targets = labels = None
         if y is None:
-            x = _checks.samples(X, "X", self.dtype, self.in_features)
+            given = self._sample_matrix(X, "X")
             if loss.hessian_takes_target:
                 raise ValueError(f"y is None; {type(loss).__name__} has another Hessian for each")
             if loss.takes_labels:  # whether the network suits the loss
-                self._target(loss, x, np.zeros(len(x), np.int64), "y")
+                shape = (len(given), self.out_features)
+                loss.check_target(np.zeros(len(given), np.int64), shape, self.dtype)
+            weights = self._weights(loss, len(given), sample_weight)
+            x = _checks.converted(given, "X", self.dtype)
+            self._demand_probabilities(loss, x)
         else:
-            x, target = self._batch(X, y, loss)
+            x, target, weights = self._batch(X, y, loss, sample_weight)
             targets, labels = loss.engine_target(target)
-        weights = self._weights(loss, x, sample_weight, "sample_weight")
         threads = _checks.thread_count(n_threads)
-        matrix = self._square_matrix()
         scale = 1 / loss.divisor(len(x), weights)
         plan, formula = loss.under(self._model.plan)
         parts = list(self._model.parts(len(x), self._model.params.size, 32))
@@ -121,9 +124,8 @@ class SecondDerivatives(Derivatives):
         the cost of two gradients.
         """
         _demand_hessian(loss)
-        x, target = self._batch(X, y, loss)
-        direction = _checks.shaped_array(v, "v", x.dtype, self._model.params.shape)
-        weights = self._weights(loss, x, sample_weight, "sample_weight")
+        direction = _checks.shaped_array(v, "v", self.dtype, self._model.params.shape)
+        x, target, weights = self._batch(X, y, loss, sample_weight)
         return self._hvp(x, target, weights, loss, direction, _checks.thread_count(n_threads))
 
     def hessian(
@@ -156,10 +158,9 @@ class SecondDerivatives(Derivatives):
             As `hvp`.
         """
         _demand_hessian(loss)
-        x, target = self._batch(X, y, loss)
-        weights = self._weights(loss, x, sample_weight, "sample_weight")
-        threads = _checks.thread_count(n_threads)
         matrix = self._square_matrix()
+        x, target, weights = self._batch(X, y, loss, sample_weight)
+        threads = _checks.thread_count(n_threads)
         direction = np.zeros_like(self._model.params)
         for i in range(len(matrix)):
             direction[i] = 1

@@ -107,12 +107,11 @@ def training_data(
     if streams:
         return _of_batches(net, X, loss, optimizer, epochs, validation_data)
     if mapped:
-        streaming.check_mapped(X, "X", net.dtype, net.in_features)
+        net._sample_matrix(X, "X")
         target = check_target(loss, y, (len(X), net.out_features), net.dtype, "y")
+        streaming.check_mapped(X, "X", net.dtype, net.in_features)
         return TrainingData(MappedRows(X, target, net.dtype, None), target, from_file=True)
-    x = _checks.samples(X, "X", net.dtype, net.in_features)
-    target = net._target(loss, x, y, "y")
-    given = net._weights(loss, x, sample_weight, "sample_weight")
+    x, target, given = net._batch(X, y, loss, sample_weight)
     weights = _times_class_weights(net, given, class_weight, loss, target)
     return TrainingData(x, target, given, weights, from_file=isinstance(X, np.memmap))
 
@@ -149,9 +148,12 @@ def _of_batches(
 
     def check(batch: Any, name: str) -> tuple[Any, Any]:
         given_x, given_y = _checks.pair(batch, name)
-        x = _checks.samples(given_x, f"{name}[0]", net.dtype, net.in_features)
-        shape = (len(x), net.out_features)
-        return x, check_target(loss, given_y, shape, net.dtype, f"{name}[1]")
+        given = net._sample_matrix(given_x, f"{name}[0]")
+        net._keep_names(given_x)
+        target = check_target(
+            loss, given_y, (len(given), net.out_features), net.dtype, f"{name}[1]"
+        )
+        return _checks.converted(given, f"{name}[0]", net.dtype), target
 
     return TrainingData(Batches(X, check), np.empty(0))
 
@@ -184,9 +186,8 @@ def hold_out(
         return data, None
     if isinstance(validation_data, tuple | list):
         X, y, sample_weight = _checks.held_out(validation_data, name)
-        x = _checks.samples(X, f"{name}[0]", net.dtype, net.in_features)
-        target = net._target(loss, x, y, f"{name}[1]")
-        weights = net._weights(loss, x, sample_weight, f"{name}[2]")
+        names = (f"{name}[0]", f"{name}[1]", f"{name}[2]")
+        x, target, weights = net._batch(X, y, loss, sample_weight, names)
         return data, Validation(x, target, weights, loss)
     share = _checks.share(validation_data, name, "a pair (X, y)")
     # a stream of its own, so that the epochs' orders stay those of the samples that train

@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[1] / "fastnn"
 ROOMS = [
     ["_core"],
     [
+        "frames",
         "_checks",
         "background",
         "jacobians",
@@ -33,6 +34,7 @@ ROOMS = [
     ["layers", "losses", "class_weights", "model"],
     [
         "architecture",
+        "passes",
         "chain_rule",
         "stepwise",
         "derivatives",

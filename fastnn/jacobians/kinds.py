@@ -13,10 +13,10 @@ from fastnn.jacobians.base import Array, Jacobian, floating, jacobians, promoted
 def _held(value: Any, name: str, ndim: int) -> Array:
     """Check an array that a Jacobian is to hold, and return a read-only copy of it."""
     given = _checks.numeric_array(value, name)
-    array = _checks.real_array(given, name, floating(given.dtype)).copy()
-    if array.ndim != ndim:
+    if given.ndim != ndim:
         wanted = "a vector" if ndim == 1 else "a matrix"
-        raise ValueError(f"{name} has shape {array.shape}; {wanted} is wanted")
+        raise ValueError(f"{name} has shape {given.shape}; {wanted} is wanted")
+    array = _checks.converted(given, name, floating(given.dtype)).copy()
     array.flags.writeable = False
     return array
 

@@ -240,9 +240,10 @@ class Layer:
         if dtype is None:
             is_float32 = getattr(x, "dtype", None) == np.float32
             dtype = np.dtype(np.float32 if is_float32 else np.float64)
-        x = _checks.real_array(x, "x", dtype)
-        width = self.in_features or (x.shape[-1] if x.ndim else 0)
+        given = _checks.numeric_array(x, "x")
+        width = self.in_features or (given.shape[-1] if given.ndim else 0)
         if width == 0:
-            raise ValueError(f"x has shape {x.shape}; at least one feature is wanted")
-        matrix, single = _checks.one_or_more_samples(x, "x", dtype, width)
-        return _core.engine.Plan([self.operation(width)]), matrix, single
+            raise ValueError(f"x has shape {given.shape}; at least one feature is wanted")
+        matrix, single = _checks.one_or_more_samples(given, "x", width)
+        plan = _core.engine.Plan([self.operation(width)])
+        return plan, _checks.converted(matrix, "x", dtype, single), single

@@ -130,8 +130,8 @@ class BatchNorm(Normalization):
     kind: ClassVar[str] = "batch_norm"
 
     def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        self._hold_features(features, eps)
         self.momentum = _checks.number(momentum, "momentum", above=0, below=1)
+        self._hold_features(features, eps)
         self.n_constants = 2 * self.in_features
 
     @property
@@ -152,7 +152,8 @@ class BatchNorm(Normalization):
 
     @running_var.setter
     def running_var(self, value: Any) -> None:
-        variance = _checks.real_array(value, "running_var", np.dtype(np.float64))
+        shape = (self.in_features,)
+        variance = _checks.shaped_array(value, "running_var", np.dtype(np.float64), shape)
         if variance.min(initial=0) < 0:
             raise ValueError(f"running_var holds {variance.min():g}; a variance is at least 0")
         self._set_statistic("running_var", variance, slice(self.in_features, None))

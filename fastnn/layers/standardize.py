@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import _checks, jacobians
+from fastnn import _checks, frames, jacobians
 from fastnn.layers.base import Array, Layer
 
 
@@ -82,11 +82,12 @@ class Standardize(Layer):
     kind: ClassVar[str] = "standardize"
     in_features: int
     out_features: int
+    feature_names: list[str] | None = None  # of the frame that `from_data` took
 
     def __init__(self, mean: Any, scale: Any) -> None:
         float64 = np.dtype(np.float64)
-        mean = _checks.real_array(mean, "mean", float64)
-        if mean.ndim != 1 or mean.size == 0:
+        mean = _checks.real_array(mean, "mean", float64, 1)
+        if mean.size == 0:
             raise ValueError(f"mean has shape {mean.shape}; (n_features,) is wanted")
         scale = _checks.shaped_array(scale, "scale", float64, mean.shape)
         if scale.min() <= 0:
@@ -101,7 +102,9 @@ class Standardize(Layer):
         """Take mean and standard deviation of each column of X (n, n_features).
 
         A column that is constant gets the scale 1. X is read once, a block of rows at a time, so
-        that it may be a `numpy.memmap` that is larger than memory.
+        that it may be a `numpy.memmap` that is larger than memory. The layer keeps the column
+        names of a data frame as its `feature_names`, for a network that begins with it; later
+        frames must have the same.
 
         Raises
         ------
@@ -116,7 +119,9 @@ class Standardize(Layer):
             moments.add(block)
         deviation = moments.deviation()
         constant = moments.greatest == moments.least
-        return cls(moments.mean(), np.where(constant | (deviation == 0), 1.0, deviation))
+        layer = cls(moments.mean(), np.where(constant | (deviation == 0), 1.0, deviation))
+        layer.feature_names = frames.column_names(X)
+        return layer
 
     @property
     def mean(self) -> Array:
@@ -139,6 +144,11 @@ class Standardize(Layer):
 
     def __repr__(self) -> str:
         return f"Standardize({self.in_features} features)"
+
+    def _prepare(self, x: Any) -> tuple[Any, Array, bool]:
+        if self.feature_names is not None and (found := frames.column_names(x)) is not None:
+            frames.same_names(found, self.feature_names)
+        return super()._prepare(x)
 
     def _by_input(self, x: Array) -> jacobians.Diagonal:
         return jacobians.Diagonal(1 / self.scale.astype(x.dtype))

@@ -88,13 +88,14 @@ class Loss:
         ValueError, TypeError
             If shapes do not fit or values are not what this loss takes.
         """
-        dtype = np.dtype(np.float32 if np.asarray(y_pred).dtype == np.float32 else np.float64)
-        outputs = _checks.real_array(y_pred, "y_pred", dtype)
-        if outputs.ndim != 2 or outputs.shape[1] == 0:
-            raise ValueError(f"y_pred has shape {outputs.shape}; (n, n_outputs) is wanted")
+        given = _checks.numeric_array(y_pred, "y_pred")
+        dtype = np.dtype(np.float32 if given.dtype == np.float32 else np.float64)
+        if given.ndim != 2 or given.shape[1] == 0:
+            raise ValueError(f"y_pred has shape {given.shape}; (n, n_outputs) is wanted")
+        target = self.check_target(y, given.shape, dtype)
+        weights = _checks.sample_weight(sample_weight, "sample_weight", dtype, len(given))
+        outputs = _checks.converted(given, "y_pred", dtype)
         self.check_outputs(outputs)
-        target = self.check_target(y, outputs.shape, dtype)
-        weights = _checks.sample_weight(sample_weight, "sample_weight", dtype, len(outputs))
         return self.evaluate(outputs, target, weights)
 
     def evaluate(

@@ -115,15 +115,19 @@ class Pinball(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.quantiles, list | tuple | np.ndarray):
-            given = tuple(self.quantiles)
+        given: Any = self.quantiles
+        if isinstance(given, list | tuple) or np.ndim(given):
+            given = tuple(given)
             if not given:
                 raise ValueError("quantiles is empty; at least one number is wanted")
-            for i, quantile in enumerate(given):
+            given = tuple(
                 _checks.number(quantile, f"quantiles[{i}]", above=0, below=1)
-            object.__setattr__(self, "quantiles", tuple(map(float, given)))
+                for i, quantile in enumerate(given)
+            )
         else:
-            _checks.number(self.quantiles, "quantiles", above=0, below=1)
+            given = given[()] if isinstance(given, np.ndarray) else given
+            given = _checks.number(given, "quantiles", above=0, below=1)
+        object.__setattr__(self, "quantiles", given)
 
     def formula(self) -> Formula:
         """Return the description in the engine's form."""

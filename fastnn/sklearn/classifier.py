@@ -262,7 +262,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=dtype, reset=reset
         )
-        y = one_column(y)
+        y = one_column(y).copy()  # another thread may write into the user's own meanwhile
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
@@ -300,9 +300,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return classification(self.loss, self._label_binarizer.y_type_, y[:1].size)
 
     def _target(self, objective: Objective, y: Array, dtype: "np.dtype[Any]") -> Array:
-        if objective.loss.takes_labels:
-            return y.astype(np.int64)
-        return y.reshape(len(y), -1).astype(dtype)
+        return objective.loss.check_target(y, (len(y), self._n_units(objective, y)), dtype, "y")
 
     def _n_units(self, objective: Objective, y: Array) -> int:
         if objective.loss.takes_labels:
@@ -393,7 +391,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=False,
             dtype=dtype,
         )  # fmt: skip
-        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        y = (y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y).copy()
         self._check_classes(y, False)
         return self._dense(X), self._encode(y)
 

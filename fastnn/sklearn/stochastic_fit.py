@@ -52,7 +52,7 @@ class StochasticFit(FittedParameters):
             network, objective, self._optimizer, x, target, sample_weight,
             self._batch_size(len(x)), self.alpha, self._n_threads(), random_state,
         )  # fmt: skip
-        network._refuse_batches_of_one(len(x), epochs.batch_size)
+        network._refuse_batches_of_one(len(x), epochs.batch_size, self.batch_size)
         order = np.arange(len(x)) if self.shuffle else None
         self.n_iter_ = 0
         for callback in self.callbacks or ():
