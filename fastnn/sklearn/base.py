@@ -94,6 +94,18 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         check_is_fitted(self)
         self.intercepts_[:] = value
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())  # the attributes themselves otherwise
+        # Some formats give each attribute copies of its own, and copied layers are unequal.
+        if "_made_by" in state and state["_made_by"] == self._architecture():
+            state["_made_by"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if state.get("_made_by", ()) is None:
+            self._made_by = self._architecture()
+
     def __sklearn_is_fitted__(self) -> bool:
         return "_fitted" in self.__dict__  # other attributes a fit that failed may have left
 
