@@ -6,6 +6,7 @@ the seeds. MNIST's first 10,000 digits are read from ../shared/data, or the fold
 environment variable FASTNN_DATA names, and left out where there is none.
 """
 
+import importlib
 import os
 import statistics
 import warnings
@@ -34,6 +35,8 @@ def run(settings):
             parameters = {**parameters, "max_iter": 2}
         yield from fits(name, classes, X, y, parameters, 1 if settings.quick else SEEDS)
         yield from predictions(name, classes, X, y, parameters, settings.quick)
+    for library in ("pandas", "polars"):
+        yield from frame_predictions(library, modules, settings.quick)
 
 
 def problems(quick):
@@ -104,4 +107,32 @@ def predictions(name, classes, X, y, parameters, quick):
         yield Record(
             f"predict {name}, {len(rows):,} row{plural}", "µs a call",
             {library: time * 1e6 for library, time in times.items()},
+        )  # fmt: skip
+
+
+def frame_predictions(library, modules, quick):
+    """Predict one row of a data frame with names."""
+    from sklearn.datasets import make_classification
+
+    try:
+        frames = importlib.import_module(library)
+    except ImportError:
+        print(f"{library} is not installed: without its data frames")
+        return
+    X, y = make_classification(200, 20, random_state=0)
+    frame = frames.DataFrame({f"x{i}": column for i, column in enumerate(X.T)})
+    for kind, method in (
+        ("MLPClassifier", "predict"), ("MLPClassifier", "predict_proba"),
+        ("MLPRegressor", "predict"),
+    ):  # fmt: skip
+        works = {}
+        for name, module in modules.items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = getattr(module, kind)(max_iter=1, random_state=0).fit(frame, y)
+            works[name] = partial(repeat, partial(getattr(model, method), frame[:1]))
+        times = measure(works, 0.02, 20, quick)
+        yield Record(
+            f"{kind}.{method}, 1 row of a {library} frame", "µs a call",
+            {name: time * 1e6 for name, time in times.items()},
         )  # fmt: skip

@@ -41,7 +41,7 @@ class Model:
         """Return the outputs if X is a finite array as the engine wants it, else None."""
         wanted = (
             type(X) is np.ndarray and X.ndim == 2 and len(X) and X.dtype == self.params.dtype
-            and X.flags.carray and X.shape[1] == self.plan.n_in
+            and X.flags.c_contiguous and X.flags.aligned and X.shape[1] == self.plan.n_in
         )  # fmt: skip
         if not wanted:
             return None

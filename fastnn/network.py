@@ -22,6 +22,12 @@ from fastnn.passes import Pass, Passes
 
 Array = NDArray[Any]
 
+# The attributes that a copy makes afresh, from a description and its arrays.
+MADE_AFRESH = {
+    "_layers", "_operations", "_model", "_optimizer_state", "_rng", "_passes", "_training",
+    "_class_labels", "_feature_names", "target_name",
+}  # fmt: skip
+
 
 class Network(Fitting):
     """A multi-layer perceptron: layers applied one after the other.
@@ -314,15 +320,30 @@ class Network(Fitting):
         net.target_name = _checks.optional_text(description["target_name"], "target_name")
         return net
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        description, arrays = self._describe()
-        copies = {name: array.copy() for name, array in arrays.items()}
-        own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        state = (self._model.grads.copy(), copy.deepcopy(self._optimizer_state), own)
-        return type(self)._from_description, (description, copies), state
+    def __getstate__(self) -> dict[str, Any]:
+        """Return plain values and arrays: the description of a model file, and what goes with it.
 
-    def __setstate__(self, state: tuple[Array, OptimizerState, dict[str, Any]]) -> None:
-        self._model.grads[...], self._optimizer_state, own = state
+        Nothing of the compiled core is in it, for it stands in pickles and other files.
+        """
+        description, arrays = self._describe()
+        return {
+            "description": description, "arrays": arrays, "grads": self._model.grads,
+            "optimizer_state": self._optimizer_state, "rng": self._rng.bit_generator.state,
+            "own": {name: value for name, value in vars(self).items() if name not in MADE_AFRESH},
+        }  # fmt: skip
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, tuple):  # of an earlier version; the network itself is made already
+            grads, optimizer_state, own = state
+        else:
+            restored = type(self)._from_description(state["description"], state["arrays"])
+            vars(self).update(vars(restored))
+            self._rng.bit_generator.state = state["rng"]
+            grads, optimizer_state, own = (
+                state[name] for name in ("grads", "optimizer_state", "own")
+            )
+        self._model.grads[...] = grads
+        self._optimizer_state = copy.deepcopy(optimizer_state)
         vars(self).update(own)
 
 

@@ -2,7 +2,8 @@
 
 They take the arguments of the classes of the same names in `sklearn.neural_network`, draw the same
 random numbers in the same order, and take the same steps; what they add is said in their
-docstrings. Names are scikit-learn's in this module, and only here. It needs scikit-learn 1.6 or
+docstrings. `from_sklearn` and `to_sklearn` turn fitted estimators of one library into those of the
+other. Names are scikit-learn's in this module, and only here. It needs scikit-learn 1.6 or
 later, the extra `sklearn`.
 
 >>> from fastnn.sklearn import MLPClassifier
@@ -12,6 +13,7 @@ later, the extra `sklearn`.
 """
 
 from fastnn.sklearn.classifier import MLPClassifier
+from fastnn.sklearn.exchange import from_sklearn, to_sklearn
 from fastnn.sklearn.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "from_sklearn", "to_sklearn"]

@@ -18,6 +18,7 @@ from fastnn.callbacks import Callback
 from fastnn.layers import Layer
 from fastnn.network import Network
 from fastnn.sklearn import networks
+from fastnn.sklearn.frames import plain_array
 from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt
 from fastnn.sklearn.inspection import Inspection
 from fastnn.sklearn.networks import FittedNetwork
@@ -70,6 +71,18 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         "callbacks": [list, tuple, None],
         "n_jobs": [Integral, None],
     }  # fmt: skip
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())  # the attributes themselves otherwise
+        # Some formats give each attribute copies of its own, and copied layers are unequal.
+        if "_made_by" in state and state["_made_by"] == self._architecture():
+            state["_made_by"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if state.get("_made_by", ()) is None:
+            self._made_by = self._architecture()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -318,15 +331,19 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         """The network's outputs, raw or after its out_activation_.
 
         An array of the fitted dtype and width is taken as it is, if it is finite and has no names
-        to compare; all else goes through scikit-learn's checks.
+        to compare, and so is a frame of the fitted names and dtype; all else goes through
+        scikit-learn's checks.
         """
         fitted = self._fitted
         model = fitted.activated if activated else fitted.raw
-        if type(X) is np.ndarray and X.ndim == 2 and "feature_names_in_" not in self.__dict__:
-            ready = model.predict_ready(X)
+        array = X
+        if "feature_names_in_" in self.__dict__:
+            array = plain_array(X, self.feature_names_in_, model.params.dtype)
+        if type(array) is np.ndarray and array.ndim == 2:
+            ready = model.predict_ready(array)
             if ready is not None:
                 return ready
-            ready = model.predict_as_is(X, self._n_threads())
+            ready = model.predict_as_is(array, self._n_threads())
             if ready is not None:
                 return ready
         x = self._checked(X)

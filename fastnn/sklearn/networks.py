@@ -48,8 +48,11 @@ class FittedNetwork:
             operations.append(ending[out_activation].operation(network.out_features))
         self.activated = self.part(operations)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.network, self.out_activation)
+    def __getstate__(self) -> dict[str, Any]:
+        return {"network": self.network, "out_activation": self.out_activation}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        FittedNetwork.__init__(self, **state)
 
     def part(self, operations: Sequence[Any]) -> Model:
         """Return a model of some operations from the first on, with the network's arrays."""

@@ -10,7 +10,7 @@ from problems import LABELS, SIGNAL, X, Y
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastnn.sklearn import MLPClassifier, MLPRegressor
+from fastnn.sklearn import MLPClassifier, MLPRegressor, base
 
 pandas = pytest.importorskip("pandas")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -140,3 +140,81 @@ def test_frames_come_through_a_pipeline():
     assert pipeline[-1].feature_names_in_.tolist() == NAMES
     plain = make_pipeline(StandardScaler(), regressor()).fit(X, Y[:, 0])
     np.testing.assert_allclose(found, plain.predict(X), rtol=1e-12)
+
+
+def labelled(columns):
+    return pandas.DataFrame(X[:5], columns=columns)
+
+
+FRAMES = {
+    "rows of one block": FRAME[:1], "all": FRAME, "strided": FRAME[::3], "no row": FRAME[:0],
+    "columns of their own": pandas.DataFrame({name: FRAME[name].copy() for name in NAMES}),
+    "float32": FRAME[:3].astype("float32"), "integers": (10 * FRAME[:3]).astype("int64"),
+    "mixed": FRAME[:3].astype({"width": "int64", "depth": "float32"}),
+    "booleans": FRAME[:3] > 0, "objects": FRAME[:3].astype(object),
+    "nullable": FRAME[:3].astype("Float64"), "one nullable": FRAME.astype({"width": "Float64"}),
+    "null": FRAME[:3].astype("Float64").mask(FRAME > 0), "NaN": FRAME[:3].mask(FRAME > 0),
+    "infinite": FRAME[:3].replace(FRAME.iloc[0, 0], np.inf),
+    "text": FRAME[:3].astype({"width": str}),
+    "words": FRAME[:3].assign(width="a"), "category": FRAME[:3].astype("category"),
+    "sparse": FRAME[:3].astype(pandas.SparseDtype("float", 0)),
+    "one sparse": FRAME[:3].astype({"width": pandas.SparseDtype("float", 0)}),
+    "complex": FRAME[:3].astype(complex), "dates": FRAME[:3].astype("datetime64[ns]"),
+    "another order": WRONG_ORDER[:1], "one missing": FRAME[NAMES[:2]],
+    "one more": FRAME.assign(more=1.0), "renamed": FRAME.rename(columns={"depth": "length"}),
+    "twice the same": labelled(["width", "width", "depth"]), "numbers": labelled([0, 1, 2]),
+    "names of NumPy": labelled(pandas.Index(list(map(np.str_, NAMES)), dtype=object)),
+    "names as categories": labelled(pandas.CategoricalIndex(NAMES)),
+    "levels": labelled(pandas.MultiIndex.from_tuples([(name, 1) for name in NAMES])),
+    "column": FRAME["width"], "array": X[:2], "list": X[:2].tolist(),
+}  # fmt: skip
+
+
+def outcome(call, *args):
+    """The result or error of a call, and its warnings, as text."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        try:
+            result = call(*args)
+            result = result.dtype, result.tolist()
+        except Exception as error:
+            result = type(error), str(error)
+    return result, [(warning.category, str(warning.message)) for warning in seen]
+
+
+@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_frames_that_skip_scikit_learns_checks_give_what_these_give(name, dtype, monkeypatch):
+    fitted = [
+        (classifier().fit(FRAME.astype(dtype), LABELS), ("predict", "predict_proba")),
+        (regressor().fit(FRAME.astype(dtype), Y), ("predict",)),
+    ]
+    calls = [getattr(model, method) for model, methods in fitted for method in methods]
+    frames = [FRAMES[name]]
+    if isinstance(FRAMES[name], pandas.DataFrame) and name not in ("twice the same", "levels"):
+        polars = pytest.importorskip("polars")
+        frames += [
+            polars.DataFrame({str(c): list(map(plain, FRAMES[name][c])) for c in FRAMES[name]},
+                             strict=False)
+        ]  # fmt: skip
+    found = [outcome(call, frame) for call in calls for frame in frames]
+    monkeypatch.setattr(base, "plain_array", lambda *_: None)
+    assert found == [outcome(call, frame) for call in calls for frame in frames]
+
+
+def plain(value):
+    """A value that polars takes."""
+    return None if value is pandas.NA else getattr(value, "item", lambda: value)()
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_frame_of_the_fitted_names_and_dtype_needs_no_check(library, monkeypatch):
+    module = pytest.importorskip(library)
+    frame = module.DataFrame({name: X[:, i].copy() for i, name in enumerate(NAMES)})
+    models = classifier().fit(frame, LABELS), regressor().fit(frame, Y)
+    nameless = classifier().fit(X, LABELS), regressor().fit(X, Y)
+    for model in models:
+        monkeypatch.setattr(model, "_checked", lambda _: pytest.fail("checked"))
+    for model, other in zip(models, nameless, strict=True):
+        for rows in (slice(0, 1), slice(3, 9), slice(None)):
+            np.testing.assert_array_equal(model.predict(frame[rows]), other.predict(X[rows]))
