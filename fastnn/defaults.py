@@ -14,7 +14,7 @@ from fastnn.optimizers import AdamW, Optimizer
 
 RATE = 0.02
 WEIGHT_DECAY = 0.1
-UPDATES = 3000
+UPDATES = 5000
 EPOCHS = 20  # at least, and where nobody knows how many samples there are
 ITERATIONS = 200  # at most, of optimizers that end when they have converged
 

@@ -71,7 +71,7 @@ class Fitting(SecondDerivatives):
             start afresh in each `fit`, and end before `epochs` when they have converged; they
             refuse Dropout, BatchNorm and iterables, and LBFGS checkpoints.
         epochs : int, optional
-            Passes over the data; 0 is none. By default as many as make 3,000 updates, at least 20;
+            Passes over the data; 0 is none. By default as many as make 5,000 updates, at least 20;
             beside an iterable 20, and with LBFGS and LevenbergMarquardt at most 200.
         batch_size : int
             Samples an update; the last batch of an epoch may be short, and more than n means all.

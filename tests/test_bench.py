@@ -54,7 +54,7 @@ def test_missing_data_is_said(monkeypatch, tmp_path):
     for name, file in (("uci", "uci/yacht.npz"), ("mnist", "mnist10k.npz")):
         ran = bench(name, "--quick")
         assert ran.returncode != 0
-        assert f"{tmp_path}/{file} is not here; FASTNN_BENCH_DATA may name" in ran.stderr
+        assert f"{tmp_path}/{file} does not exist. FASTNN_BENCH_DATA may name" in ran.stderr
 
 
 def test_several_benches_and_a_figure(tmp_path):

@@ -75,7 +75,7 @@ def test_the_targets_of_friedman_do_not_diverge(seed):
 
 @pytest.mark.parametrize(
     ("n", "batch_size", "epochs"),
-    [(1, 32, 3000), (32, 32, 3000), (33, 32, 1500), (3200, 32, 30), (10**6, 32, 20), (64, 1, 47)],
+    [(1, 32, 5000), (32, 32, 5000), (33, 32, 2500), (3200, 32, 50), (10**6, 32, 20), (64, 1, 79)],
 )
 def test_the_epochs_make_enough_updates(n, batch_size, epochs):
     assert defaults.epochs(n, min(n, batch_size), defaults.optimizer()) == epochs

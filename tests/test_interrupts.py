@@ -142,6 +142,7 @@ from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import scipy.optimize  # LBFGS imports it, and Ctrl-C in an import is another matter
 import test_interrupts as tests
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
 rng = random.Random()
 nets = [tests.network(i) for i in range(3)]
 folder = Path(tempfile.mkdtemp())
@@ -179,6 +180,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 import numpy as np
 import fastnn as fn
 import test_interrupts as tests
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
 forever, reached = threading.Event(), threading.Event()
 
 class Blocked:

@@ -391,6 +391,7 @@ import os, signal, sys, threading, time
 import numpy as np
 from fastnn import model_file
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
 path, delay, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 rng = np.random.default_rng(seed)
 arrays = {"a": np.ones(100)}

@@ -81,7 +81,7 @@ def test_the_weights_and_quantiles(capsys):
     (example,) = examples("Losses and weights")
     run(example)
     found, between = map(float, capsys.readouterr().out.split())
-    assert found > 0.9
+    assert found > 0.85
     assert abs(between - 0.8) < 0.05
 
 

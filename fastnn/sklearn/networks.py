@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _core
+from fastnn import _checks, _core
 from fastnn.layers import LAYERS, Dropout, Identity, Layer, Linear, ReLU, Sigmoid, Softmax, Tanh
 from fastnn.model import Model
 from fastnn.network import Network
@@ -139,12 +139,13 @@ def parameter_arrays(
 
     Raises
     ------
-    ValueError
-        If there are not so many, or one has not so many axes.
+    ValueError, TypeError
+        If there are not so many, or one has not so many axes, or holds anything but finite real
+        numbers.
     """
     if len(values) != count:
         raise ValueError(f"{name} has {len(values)} arrays; {count} are wanted")
-    arrays = [np.asarray(value, dtype) for value in values]
+    arrays = [_checks.real_array(value, f"{name}[{i}]", dtype) for i, value in enumerate(values)]
     for i, array in enumerate(arrays):
         if array.ndim != ndim:
             raise ValueError(f"{name}[{i}] has shape {array.shape}; {ndim} axes are wanted")

@@ -20,7 +20,7 @@ ESTIMATORS = [
     MLPRegressor(),
     MLPRegressor(solver="sgd", nesterovs_momentum=False),
     MLPRegressor(solver="lbfgs"),
-    MLPRegressor(hidden_layer_sizes=(), activation="identity"),
+    MLPRegressor(hidden_layer_sizes=(), activation="identity", learning_rate_init=0.05),
     MLPRegressor("squared_error", (5,), "tanh", solver="lm", max_iter=50, store_covariance=True),
 ]
 
