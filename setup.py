@@ -64,7 +64,8 @@ def demand_compiler():
         )
 
 
-demand_compiler()  # here, since translating the sources takes half a minute
+if os.name == "posix":  # setuptools finds Microsoft's compiler by itself
+    demand_compiler()  # here, since translating the sources takes half a minute
 
 RANDOM_LIBRARY = Path(np.get_include()).parents[1] / "random" / "lib"
 
