@@ -401,13 +401,6 @@ def floating_dtype(value: Any) -> np.dtype[Any]:
     raise ValueError(f"dtype is {value!r}; 'float32' or 'float64' is wanted")
 
 
-def printable(text: str) -> str:
-    r"""Escape what a terminal would not show but obey, as "\x1b" for the escape character."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
-
-
 def names(value: Any, name: str, n: int, types: tuple[type, ...]) -> list[Any] | None:
     """Check a list of n names of those types, or None."""
     if value is None:
@@ -425,18 +418,3 @@ def optional_text(value: Any, name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} is {value!r}; a text is wanted")
     return value
-
-
-def image_shape(value: Any, name: str, n_features: int) -> tuple[int, int] | None:
-    """Check the (height, width) of an image of n_features pixels, or None."""
-    if value is None:
-        return None
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name} is {value!r}; a pair (height, width) is wanted")
-    height, width = (integer(side, f"{name}[{i}]", at_least=1) for i, side in enumerate(value))
-    if height * width != n_features:
-        raise ValueError(
-            f"{name} is ({height}, {width}), {height * width} pixels; {n_features}, one for each "
-            f"feature, are wanted"
-        )
-    return height, width

@@ -5,13 +5,11 @@ units: the scaling of the data is part of the network, so the model file is all 
 """
 
 import argparse
-import contextlib
 import csv
-import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastnn as fn
-from fastnn import _checks, class_labels, datasets, defaults, metrics, plots
-from fastnn._checks import printable
-from fastnn.atomic_file import atomic_file, check_destination
+from fastnn import _checks, class_labels, cli_output, datasets, defaults, metrics, plots
 from fastnn.layers import LAYERS, Activation
 
 ACTIVATIONS = {
@@ -30,7 +26,6 @@ ACTIVATIONS = {
     if issubclass(layer, Activation) and layer is not fn.Identity
 }
 PLOT_FORMATS = (".png", ".svg", ".pdf")
-LONGEST_MESSAGE = 4_000  # characters
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     # ArithmeticError: a number too large for the machine.
     except (ValueError, TypeError, ArithmeticError, OSError, ImportError, MemoryError) as error:
-        print(f"fastnn: error: {_one_line(error)}", file=sys.stderr)
+        print(f"fastnn: error: {cli_output.one_line(error)}", file=sys.stderr)
         return 2
     return 0
 
@@ -159,10 +154,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(args: argparse.Namespace) -> None:
-    say = _silent if args.quiet else _say
+    say = cli_output.silent if args.quiet else cli_output.say
     output = args.output or f"{Path(args.data).stem}.safetensors"
     # Whatever would fail after the training fails now.
-    _check_destinations([args.data], [output, args.plot])
+    cli_output.check_destinations([args.data], [output, args.plot])
     if args.plot:
         if Path(args.plot).suffix.lower() not in PLOT_FORMATS:
             raise ValueError(f"--plot {args.plot}: expected a {', '.join(PLOT_FORMATS)} file")
@@ -246,7 +241,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    _check_destinations([args.model, args.data], [args.output])
+    cli_output.check_destinations([args.model, args.data], [args.output])
     net = fn.load(args.model)
     table = _table(args.data, None, net.feature_names)
     outputs, labels = _outputs(net, table.X), net.class_labels
@@ -259,7 +254,7 @@ def _predict(args: argparse.Namespace) -> None:
         k = outputs.shape[1]
         header = ["prediction"] if k == 1 else [f"prediction_{i}" for i in range(k)]
         rows = outputs
-    with _output_stream(args.output) as stream:
+    with cli_output.output_stream(args.output) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)
         # The str of a NumPy scalar has the digits that its dtype needs, and no more.
@@ -396,53 +391,3 @@ def _probabilities(net: fn.Network, outputs: NDArray[Any]) -> NDArray[Any]:
 
 def _format(scores: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.5g}" for name, value in scores.items())
-
-
-def _check_destinations(inputs: Iterable[str], outputs: Iterable[str | None]) -> None:
-    """Raise if a file cannot be written, or is one that is read or written already."""
-    taken = list(inputs)
-    for path in filter(None, outputs):
-        for other in taken:
-            if os.path.realpath(path) == os.path.realpath(other):
-                raise ValueError(f"{path} would overwrite {other}")
-        check_destination(path)
-        taken.append(path)
-
-
-class _Shown(io.TextIOBase):
-    """Standard output where it is a terminal, which obeys some characters; these are escaped."""
-
-    def write(self, text: str) -> int:
-        sys.stdout.write("\n".join(map(printable, text.split("\n"))))
-        return len(text)
-
-
-@contextlib.contextmanager
-def _output_stream(path: str | None) -> Iterator[Any]:
-    if path is None and sys.stdout.isatty():
-        yield _Shown()
-    elif path is None:
-        yield sys.stdout
-    else:
-        with atomic_file(path) as file:
-            stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
-            yield stream
-            stream.flush()
-            stream.detach()  # or it would close the file before it is safe on disk
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        text = f"{error.filename}: {error.strerror}"
-    else:
-        text = " ".join(str(error).split()) or type(error).__name__
-    shown = printable(text)
-    return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[:LONGEST_MESSAGE]} …"
-
-
-def _say(text: str) -> None:
-    print("\n".join(map(printable, text.split("\n"))))
-
-
-def _silent(*_: object) -> None:
-    pass

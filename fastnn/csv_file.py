@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from fastnn import _checks
+from fastnn.printing import printable
 
 FilePath = str | os.PathLike[str]
 
@@ -101,4 +101,4 @@ def is_canonical_integer(text: str) -> bool:
 
 def shown(names: list[str]) -> str:
     """Return column names for an error."""
-    return ", ".join(map(_checks.printable, names))
+    return ", ".join(map(printable, names))

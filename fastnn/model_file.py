@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._checks import printable
 from fastnn.atomic_file import atomic_file
+from fastnn.printing import printable
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fastnn"

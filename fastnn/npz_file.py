@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks
+from fastnn.printing import printable
 
 FilePath = str | os.PathLike[str]
 
@@ -37,7 +37,7 @@ TEXT = re.compile(r"[US][1-9]\d{0,6}")
 
 DAMAGED = (
     ValueError, EOFError, RuntimeError, NotImplementedError, OverflowError, OSError,
-    struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    IndexError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
@@ -74,13 +74,13 @@ def read(path: FilePath, wanted: Collection[str]) -> dict[str, NDArray[Any]]:
                 }
                 for name in wanted:
                     if name not in members:
-                        names = ", ".join(map(_checks.printable, members))
+                        names = ", ".join(map(printable, members))
                         raise _OfArrayError(f"no array {name!r}; the arrays are {names}")
                 return {name: _member(archive, members[name], name) for name in wanted}
         except _OfArrayError as error:
             raise ValueError(f"{path}: {error}") from None
         except DAMAGED as error:
-            text = _checks.printable(str(error) or type(error).__name__)
+            text = printable(str(error) or type(error).__name__)
             raise ValueError(f"{path}: cannot be read as an .npz archive ({text})") from error
 
 

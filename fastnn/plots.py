@@ -160,7 +160,7 @@ class JacobianDisplay:
                 f"one sample, is wanted"
             )
         n_out, n_in = self.jacobian.shape
-        self.image_shape = _checks.image_shape(image_shape, "image_shape", n_in)
+        self.image_shape = _checked_image_shape(image_shape, n_in)
         self.class_labels = _checks.names(
             class_labels, "class_labels", n_out, (str, int, float, bool)
         )
@@ -300,3 +300,20 @@ def new_axes(figsize: tuple[float, float] | None = None) -> "Axes":
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install matplotlib") from error
     return pyplot.subplots(layout="constrained", figsize=figsize)[1]
+
+
+def _checked_image_shape(value: Any, n_features: int) -> tuple[int, int] | None:
+    """Check the (height, width) of an image of n_features pixels, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"image_shape is {value!r}; a pair (height, width) is wanted")
+    height, width = (
+        _checks.integer(side, f"image_shape[{i}]", at_least=1) for i, side in enumerate(value)
+    )
+    if height * width != n_features:
+        raise ValueError(
+            f"image_shape is ({height}, {width}), {height * width} pixels; {n_features}, one "
+            f"for each feature, are wanted"
+        )
+    return height, width

@@ -15,13 +15,23 @@ from mpmath import mpf
 
 import fastnn as fn
 
-mpmath.mp.prec = 1100  # an output of 1e-308 beside one of 1, squared
+PRECISION = 1100  # bits: an output of 1e-308 beside one of 1, squared
 ULPS = 4
 OF_PRODUCTS = 5  # of several such factors: S_i S_j, and the second derivative of tanh
 
 # Activations -----------------------------------------------------------------------------------
 
-LAMBDA, ALPHA = mpf("1.0507009873554804934193349852946"), mpf("1.6732632423543772848170429916717")
+with mpmath.workprec(PRECISION):
+    LAMBDA, ALPHA = (
+        mpf("1.0507009873554804934193349852946"),
+        mpf("1.6732632423543772848170429916717"),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _precise():
+    with mpmath.workprec(PRECISION):
+        yield
 
 
 def logistic(x):

@@ -13,6 +13,7 @@ ROOMS = [
     ["_core"],
     [
         "frames",
+        "printing",
         "_checks",
         "background",
         "jacobians",
@@ -54,7 +55,7 @@ ROOMS = [
         "fitting",
     ],
     ["network", "many", "gradient_check"],
-    ["plots", "sklearn", "cli", "__main__"],
+    ["plots", "sklearn", "cli_output", "cli", "__main__"],
 ]
 PLACE = {
     name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)

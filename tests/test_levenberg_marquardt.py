@@ -222,7 +222,7 @@ def test_other_losses_are_refused():
     net = fn.Network([fn.Linear(2, 2)], seed=0)
     with pytest.raises(TypeError, match="LevenbergMarquardt minimises squared errors"):
         net.fit([[1, 2]], [0], loss=fn.SoftmaxCrossEntropy(), optimizer=fn.LevenbergMarquardt())
-    assert not net._training_process
+    assert not net._training
 
 
 @pytest.mark.parametrize("bayesian", [False, True])

@@ -162,7 +162,10 @@ def test_a_fit_that_is_refused_forgets_nothing(rng, tmp_path):
 def test_the_state_can_be_looked_at_alone(rng):
     net = fn.Network([fn.Linear(3, 1)], seed=0)
     assert net.optimizer_state == ("", 0, {})
-    net.fit(rng.standard_normal((8, 3)), np.zeros(8), loss=fn.MeanSquaredError(), epochs=1)
+    net.fit(
+        rng.standard_normal((8, 3)), np.zeros(8), loss=fn.MeanSquaredError(),
+        optimizer=fn.SGD(0.1, momentum=0.9), epochs=1,
+    )  # fmt: skip
     velocity = net.optimizer_state.arrays["momentum_buffer"]
     assert velocity.shape == net.params.shape
     assert velocity.any()

@@ -266,7 +266,8 @@ def test_class_weights_are_those_of_pytorch(isa, rng):
                 theirs(inputs[rows]), labels[rows], weight=weight
             ).backward()
             update.step()
-    net.fit(X, y, epochs=10, batch_size=7, seed=3, class_weight={0: 0.5, 2: 4})
+    settings = {"optimizer": fn.SGD(0.1, momentum=0.9), "epochs": 10, "batch_size": 7, "seed": 3}
+    net.fit(X, y, class_weight={0: 0.5, 2: 4}, **settings)
     expected = torch.nn.utils.parameters_to_vector(theirs.parameters()).detach().numpy()
     np.testing.assert_allclose(net.params, expected, rtol=1e-10, atol=1e-10)
 

@@ -9,7 +9,7 @@ first gradient, as PyTorch defines it.
 
 from cython.parallel cimport prange
 from libc cimport math
-from libc.float cimport DBL_MAX, DBL_MIN, FLT_MIN
+from libc.float cimport DBL_MAX, DBL_MIN, FLT_MAX, FLT_MIN
 
 from fastnn._core.kernels.dtypes cimport real, sqrt
 from fastnn._core.kernels.sums cimport sum_of_squares, sum_of_squares_of_multiple
@@ -280,7 +280,8 @@ cdef inline void rmsprop(
     cdef real rest = 1 - optimizer.alpha
     cdef real eps = optimizer.eps
     cdef real decay = optimizer.weight_decay
-    cdef real gradient, variance
+    cdef real gradient, variance, shift
+    cdef real largest = FLT_MAX if real is float else DBL_MAX
     cdef Py_ssize_t i
     for i in range(n):
         gradient = grads[i] + decay * params[i]
@@ -288,7 +289,8 @@ cdef inline void rmsprop(
         variance = square[i]
         if centered:
             mean[i] = alpha * mean[i] + rest * gradient
-            variance -= mean[i] * mean[i]
+            shift = mean[i] * mean[i]
+            variance -= largest if shift > largest else shift  # as inf - inf is NaN
             variance = 0 if variance < 0 else variance  # by rounding
         gradient /= sqrt(variance) + eps
         if moving:
