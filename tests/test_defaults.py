@@ -1,6 +1,7 @@
 """`fit` with everything at its default trains, with every loss, narrow and wide, flat and deep."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,3 +114,12 @@ def test_training_without_an_end_keeps_its_rate(rng):
     history = nets[1].fit([(X, y)], loss=fn.MeanSquaredError())
     assert len(history["loss"]) == defaults.EPOCHS
     assert history["loss"][-1] < 0.3 * y.var()
+
+
+def test_the_page_about_the_defaults():
+    page = (Path(__file__).parents[1] / "docs" / "defaults.md").read_text()
+    calls = re.findall(r"`(AdamW\(.*?\))`", page)
+    optimizers = [eval(call, vars(fn) | vars(fn.schedules)) for call in calls]
+    assert optimizers == [defaults.optimizer(), defaults.steady_optimizer()]
+    assert f"{defaults.UPDATES:,} updates, at least {defaults.EPOCHS}" in page
+    assert f"at most {defaults.ITERATIONS} steps" in page
