@@ -92,7 +92,8 @@ class Fitting(SecondDerivatives):
         validation_data : (X, y) or (X, y, sample_weight), or float, optional
             Held-out samples, measured after each epoch; or the share of samples to hold out,
             between 0 and 1, drawn from the seed, of each class alike if the loss takes labels.
-            Class weights do not apply to them.
+            Class weights do not apply to them. X may be a memmap of any dtype that is larger than
+            memory; of a share the rows are held in memory.
         metrics : sequence of {"accuracy", "rmse", "r2"} or of functions, optional
             Measured on the held-out samples after each epoch, beside the loss and its own figure: a
             function of the outputs (n, out_features) and of y, which returns a number. In the

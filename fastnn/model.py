@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _core
+from fastnn import _checks, _core
 
 if TYPE_CHECKING:
     from fastnn._core import engine
@@ -36,6 +36,21 @@ class Model:
     def predict(self, x: Array, n_threads: int | None) -> Array:
         """Return the outputs (n, n_out), computed a block of rows at a time."""
         return self._outputs(x, n_threads)[0]
+
+    def predict_by_blocks(self, x: Array, n_threads: int | None) -> Array:
+        """Return the outputs of a matrix of another dtype, which is converted a block at a time.
+
+        Raises
+        ------
+        ValueError
+            If x is not finite in the network's dtype.
+        """
+        out: Array = np.empty((len(x), self.plan.n_out), self.params.dtype)
+        start = 0
+        for block in _checks.row_blocks(x, "X", self.params.dtype):
+            out[start : start + len(block)] = self.predict(block, n_threads)
+            start += len(block)
+        return out
 
     def predict_as_is(self, X: Any, n_threads: int | None) -> Array | None:
         """Return the outputs if X is a finite array as the engine wants it, else None."""

@@ -273,13 +273,8 @@ class Network(Fitting):
             isinstance(X, np.memmap)
             and X.dtype.kind in "biuf"
             and X.shape[1:] == (self.in_features,)
-        ):  # converted a block at a time
-            out = np.empty((len(X), self.out_features), self.dtype)
-            start = 0
-            for block in _checks.row_blocks(X, "X", self.dtype):
-                out[start : start + len(block)] = self._model.predict(block, threads)
-                start += len(block)
-            return out
+        ):
+            return self._model.predict_by_blocks(X, threads)
         given, single = self._samples(X)
         _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the outputs")
         x = _checks.converted(given, "X", self.dtype, single)

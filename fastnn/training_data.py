@@ -186,8 +186,16 @@ def hold_out(
         return data, None
     if isinstance(validation_data, tuple | list):
         X, y, sample_weight = _checks.held_out(validation_data, name)
+        x: Array
         names = (f"{name}[0]", f"{name}[1]", f"{name}[2]")
-        x, target, weights = net._batch(X, y, loss, sample_weight, names)
+        if isinstance(X, np.memmap) and X.dtype != net.dtype:
+            streaming.check_mapped(X, names[0], net.dtype, net.in_features)
+            net._demand_probabilities(loss, np.require(X[:256], net.dtype, ["C", "A"]))
+            x, shape = X, (len(X), net.out_features)
+            target = check_target(loss, y, shape, net.dtype, names[1])
+            weights = net._weights(loss, len(X), sample_weight, names[2])
+        else:
+            x, target, weights = net._batch(X, y, loss, sample_weight, names)
         return data, Validation(x, target, weights, loss)
     share = _checks.share(validation_data, name, "a pair (X, y)")
     # a stream of its own, so that the epochs' orders stay those of the samples that train

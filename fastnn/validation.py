@@ -24,7 +24,10 @@ OF_WEIGHTS = (*NAMED.values(), metrics.binary_accuracy)
 
 @dataclass
 class Validation:
-    """Held-out samples and the figures that each epoch takes from them."""
+    """Held-out samples and the figures that each epoch takes from them.
+
+    `x` has the network's dtype, or is a memmap of another one that has been checked.
+    """
 
     x: Array
     target: Any
@@ -56,7 +59,7 @@ class Validation:
         """Return the loss, a built-in loss's metric and those asked for, by their History names."""
         if is_built_in(self.loss):
             plan, formula = self.loss.under(model.plan)
-            outputs = replace(model, plan=plan).predict(self.x, n_threads)
+            outputs = self._outputs(replace(model, plan=plan), n_threads)
             value, _ = self.loss.evaluate(outputs, self.target, self.weights, formula)
             if plan is not model.plan:  # these are logits
                 outputs = Softmax()(outputs)
@@ -67,7 +70,7 @@ class Validation:
                 ),
             }
         else:
-            outputs = model.predict(self.x, n_threads)
+            outputs = self._outputs(model, n_threads)
             value, _ = value_and_grad(self.loss, outputs, self.target, self.weights)
             figures = {"val_loss": value}
         for name, metric in self.metrics.items():
@@ -78,6 +81,11 @@ class Validation:
                 found = metric(outputs.copy(), copy.deepcopy(self.target))
             figures[f"val_{name}"] = _number(found, name)
         return figures
+
+    def _outputs(self, model: Model, n_threads: int) -> Array:
+        if self.x.dtype == model.params.dtype:
+            return model.predict(self.x, n_threads)
+        return model.predict_by_blocks(self.x, n_threads)
 
 
 def _compared(metric: Metric, name: str, target: Any, outputs: tuple[int, ...]) -> Array:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -232,3 +233,37 @@ print((watch.used - before) / 1024)
     ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert float(ran.stdout) < 40
+
+
+@pytest.mark.parametrize("stored", ["float32", "float64", "int16"])
+def test_held_out_samples_of_a_file_are_read_a_block_at_a_time(tmp_path, rng, stored):
+    """200,000 rows of 20 numbers: all of them in float32 would take 16 MB."""
+    X = rng.integers(-99, 99, (200_000, 20)).astype(stored)
+    y = rng.standard_normal(len(X))
+    X.tofile(tmp_path / "X")
+    mapped = np.memmap(tmp_path / "X", stored, "r", shape=X.shape)
+    found, peaks = [], []
+    for held_out in (X, mapped):
+        net = fn.Network([fn.Linear(20, 1)], "float32", seed=0)
+        tracemalloc.start()
+        history = net.fit(
+            np.zeros((4, 20)), np.zeros(4), loss=fn.MeanSquaredError(), epochs=2, seed=0,
+            validation_data=(held_out, y),
+        )  # fmt: skip
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        found.append(history["val_loss"])
+    np.testing.assert_allclose(*found, rtol=1e-6)
+    if stored != "float32":
+        assert peaks[0] - peaks[1] > 10e6
+
+
+def test_held_out_samples_of_a_file_are_checked(tmp_path):
+    X = np.memmap(tmp_path / "X", float, "w+", shape=(5, 2))
+    X[3, 1] = np.nan
+    net = fn.Network([fn.Linear(2, 1)], seed=0)
+    for held_out, message in ((X, r"validation_data\[0\]\[3, 1\] is nan"), (X[:, :1], "shape")):
+        with pytest.raises(ValueError, match=message):
+            net.fit(
+                [[0, 1]], [1], loss=fn.MeanSquaredError(), validation_data=(held_out, np.zeros(5))
+            )
