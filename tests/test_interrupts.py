@@ -168,7 +168,7 @@ def test_ctrl_c_at_random_moments():
     """Among them the first milliseconds; FASTNN_INTERRUPTS says how often."""
     times = int(os.environ.get("FASTNN_INTERRUPTS", "50"))
     ran = subprocess.run(
-        [sys.executable, "-c", STORM, str(times)], capture_output=True, text=True,
+        [sys.executable, "-P", "-c", STORM, str(times)], capture_output=True, text=True,
         timeout=60 + times,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -195,7 +195,7 @@ nets = [tests.network(i) for i in range(3)]
 
 def run(code):
     ran = subprocess.run(
-        [sys.executable, "-c", BLOCKED + code], capture_output=True, text=True, timeout=60
+        [sys.executable, "-P", "-c", BLOCKED + code], capture_output=True, text=True, timeout=60
     )
     assert ran.returncode == 0, ran.stderr
 

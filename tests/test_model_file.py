@@ -425,7 +425,7 @@ print(left)
 
 def test_real_interrupts_leave_no_temporary(path):
     """Some fall before the write or into it, at any place."""
-    arguments = [sys.executable, "-c", INTERRUPTED, str(path), "0.003", "0"]
+    arguments = [sys.executable, "-P", "-c", INTERRUPTED, str(path), "0.003", "0"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
     assert (done.stdout, done.stderr) == ("0\n", "")
 

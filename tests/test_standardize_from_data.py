@@ -86,6 +86,6 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 fn.Standardize.from_data(X)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert float(ran.stdout) < 50 + 40  # the file's own pages, and blocks

@@ -47,7 +47,7 @@ def test_a_process_that_may_start_no_thread(door):
     code = LIMITED.replace("DOOR", door)
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}
     ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, env=environment
     )
     if "Operation not permitted" in ran.stderr:
         pytest.skip("root may not become another user here")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import fastnn
+
 sklearn = pytest.importorskip("sklearn", minversion="1.6")
 
 # What cannot pass, with the private name that it touches.
@@ -27,9 +29,9 @@ def test_what_touches_no_private_name_passes(tmp_path):
     (tmp_path / "test_mlp.py").write_text(
         source.replace("sklearn.neural_network", "fastnn.sklearn")
     )
-    root = str(Path(__file__).parents[2])
+    root = str(Path(fastnn.__file__).parents[1])
     command = [
-        sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=line", "-p", "no:cacheprovider",
+        sys.executable, "-P", "-m", "pytest", "-q", "-rfE", "--tb=line", "-p", "no:cacheprovider",
         "-p", "no:randomly", "-p", "sklearn.conftest", "--rootdir", ".", "test_mlp.py",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": root, "PYTEST_ADDOPTS": ""}

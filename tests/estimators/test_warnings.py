@@ -70,7 +70,7 @@ def test_filters_of_the_command_line(filter_):
         "from fastnn.sklearn import MLPRegressor\n"
         "MLPRegressor(hidden_layer_sizes=(2,), max_iter=1).fit([[0], [1]], [0, 1])\n"
     )
-    command = [sys.executable, "-W", "error", "-W", filter_, "-c", program]
+    command = [sys.executable, "-P", "-W", "error", "-W", filter_, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
