@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from problems import targets
 
 pytest.importorskip("sklearn", minversion="1.6")
 from sklearn import neural_network
@@ -29,15 +30,7 @@ TARGETS = ["binary", "multiclass", "multilabel", "regression", "outputs"]
 def data(target):
     rng = np.random.default_rng(5)
     X = rng.standard_normal((50, 4))
-    signal = X @ rng.standard_normal((4, 3))
-    y = {
-        "binary": np.where(signal[:, 0] > 0, "yes", "no"),
-        "multiclass": np.array(["red", "green", "blue"])[signal.argmax(axis=1)],
-        "multilabel": (signal > 0).astype(int),
-        "regression": np.sin(signal[:, 0]),
-        "outputs": np.sin(signal),
-    }[target]
-    return X, y
+    return X, targets(X @ rng.standard_normal((4, 3)))[target]
 
 
 def estimator(module, target, **parameters):

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from problems import targets
 
 pytest.importorskip("sklearn", minversion="1.7")  # the first with weights and the Poisson loss
 from sklearn import neural_network
@@ -19,11 +20,7 @@ def data(target):
     X = rng.standard_normal((70, 4))
     signal = X @ rng.standard_normal((4, 3))
     y = {
-        "binary": np.where(signal[:, 0] > 0, "yes", "no"),
-        "multiclass": np.array(["red", "green", "blue"])[signal.argmax(axis=1)],
-        "multilabel": (signal > 0).astype(int),
-        "regression": np.sin(signal[:, 0]),
-        "outputs": np.sin(signal),
+        **targets(signal),
         "poisson": rng.poisson(np.exp(X[:, 0])).astype(float),
     }[target]
     return X, y, rng.choice([0.1, 0.5, 1, 6], 70)
