@@ -22,10 +22,15 @@ ISAS = {
     "baseline": [],
     "avx2": ["-mavx2", "-mfma"],
     "avx512": [
-        "-mavx512f", "-mavx512cd", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mfma",
+        "-mavx512f",
+        "-mavx512cd",
+        "-mavx512vl",
+        "-mavx512dq",
+        "-mavx512bw",
+        "-mfma",
         "-mprefer-vector-width=512",
     ],
-}  # fmt: skip
+}
 if platform.machine().lower() not in ("x86_64", "amd64"):
     ISAS = {"baseline": []}
 
@@ -35,9 +40,13 @@ if platform.machine().lower() not in ("x86_64", "amd64"):
 # only vectorising with this cost model and copies of functions for constant arguments pay: the rest
 # made the machine code 28 % larger and no kernel faster. Clang does the like by itself.
 FLAGS = [
-    "-O2", "-ftree-vectorize", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
+    "-O2",
+    "-ftree-vectorize",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
     "-fno-wrapv",
-]  # fmt: skip
+]
 GCC_FLAGS = ["-fvect-cost-model=dynamic", "-fipa-cp-clone"]
 OPENMP_PROBE = "#include <omp.h>\nint probe(void) { return omp_get_max_threads(); }"
 LINK_FLAGS = []

@@ -6,10 +6,26 @@ import importlib
 from bench.environment import ISAS, PROCESSORS, configure
 
 BENCHES = [
-    "step", "xor", "tanh", "threads", "predict", "jacobian", "gram", "kernels", "elementwise",
-    "accuracy", "fit_many", "uci", "mnist", "startup", "features", "out_of_core",
-    "sklearn_estimators", "coverage", "defaults",
-]  # fmt: skip
+    "step",
+    "xor",
+    "tanh",
+    "threads",
+    "predict",
+    "jacobian",
+    "gram",
+    "kernels",
+    "elementwise",
+    "accuracy",
+    "fit_many",
+    "uci",
+    "mnist",
+    "startup",
+    "features",
+    "out_of_core",
+    "sklearn_estimators",
+    "coverage",
+    "defaults",
+]
 PEERS = ["numpy", "openblas", "mkl", "scipy", "sklearn", "torch", "jax", "onnxruntime"]
 
 
@@ -31,18 +47,26 @@ def arguments():
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "benches", nargs="*", metavar="BENCH", type=names(BENCHES, "bench"),
+        "benches",
+        nargs="*",
+        metavar="BENCH",
+        type=names(BENCHES, "bench"),
         help=f"of {', '.join(BENCHES)}",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--peers", type=names(PEERS, "peer"), default=PEERS,
+        "--peers",
+        type=names(PEERS, "peer"),
+        default=PEERS,
         help=f"which to compare with, as in numpy,torch; by default all: {','.join(PEERS)}",
-    )  # fmt: skip
+    )
     parser.add_argument("--isa", choices=ISAS, help="fastnn's build, and a limit for the peers")
     parser.add_argument(
-        "--threads", type=int, choices=range(1, len(PROCESSORS) + 1), default=1,
+        "--threads",
+        type=int,
+        choices=range(1, len(PROCESSORS) + 1),
+        default=1,
         help="of each library, and processors to run on (default 1)",
-    )  # fmt: skip
+    )
     parser.add_argument("--quick", action="store_true", help="small and few, to see that it works")
     parser.add_argument("--json", metavar="FILE", help="write all results there")
     parser.add_argument("--plot", metavar="FILE", help="draw the ratios to the peers there")

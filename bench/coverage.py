@@ -36,10 +36,14 @@ def run(settings):
         covered, notes = {}, []
         for column, chosen in {"chosen alpha": alpha, "default alpha": 1e-4}.items():
             model = MLPRegressor(
-                hidden_layer_sizes=HIDDEN, activation="tanh", solver="lm", alpha=chosen,
-                max_iter=2 if settings.quick else ITERATIONS, store_covariance=True,
+                hidden_layer_sizes=HIDDEN,
+                activation="tanh",
+                solver="lm",
+                alpha=chosen,
+                max_iter=2 if settings.quick else ITERATIONS,
+                store_covariance=True,
                 n_jobs=threads(),
-            )  # fmt: skip
+            )
             splits = masks[:1] if settings.quick else masks
             found = [
                 intervals(model.set_params(random_state=seed), X, y, test)

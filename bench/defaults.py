@@ -35,14 +35,15 @@ def data_sets():
         "make_regression": (*made.make_regression(1000, 20, noise=10, random_state=0), False),
         "diabetes": (*made.load_diabetes(return_X_y=True), False),
         "make_classification": (
-            *made.make_classification(2000, 20, n_informative=10, random_state=0), True,
+            *made.make_classification(2000, 20, n_informative=10, random_state=0),
+            True,
         ),
         "moons": (*made.make_moons(1000, noise=0.25, random_state=0), True),
         "iris": (*made.load_iris(return_X_y=True), True),
         "wine classes": (*made.load_wine(return_X_y=True), True),
         "breast cancer": (*made.load_breast_cancer(return_X_y=True), True),
         "digits": (*made.load_digits(return_X_y=True), True),
-    }  # fmt: skip
+    }
     if (FOLDER / "uci").is_dir():
         for name in ("concrete", "energy", "wine", "yacht"):
             found[f"UCI {name}"] = (*load(name)[:2], False)
@@ -74,9 +75,15 @@ def figure(X, y, classes, widths, scaled, optimizer, seed, fewer):
     passes = epochs(len(training), 32, fn.SGD(0.1)) // (100 if fewer else 1)
     try:
         net.fit(
-            X[training], y[training], loss=loss, optimizer=optimizer, epochs=passes, seed=seed,
-            n_threads=threads(), progress=False,
-        )  # fmt: skip
+            X[training],
+            y[training],
+            loss=loss,
+            optimizer=optimizer,
+            epochs=passes,
+            seed=seed,
+            n_threads=threads(),
+            progress=False,
+        )
     except fn.DivergenceError:
         return np.bincount(y).max() / len(y) if classes else 1.0
     outputs = net.predict(X[held_out])
@@ -93,10 +100,14 @@ def run(settings):
 
                 def mean_figure(optimizer, X=X, y=y, classes=classes, widths=widths, form=form):
                     fewer = settings.quick
-                    return float(np.mean([
-                        figure(X, y, classes, widths, form, optimizer, seed, fewer)
-                        for seed in seeds
-                    ]))  # fmt: skip
+                    return float(
+                        np.mean(
+                            [
+                                figure(X, y, classes, widths, form, optimizer, seed, fewer)
+                                for seed in seeds
+                            ]
+                        )
+                    )
 
                 grid = {key: mean_figure(optimizer) for key, optimizer in GRID.items()}
                 best = (max if classes else min)(grid, key=grid.get)

@@ -10,9 +10,12 @@ from fastnn import _core
 
 SIZE = 4096
 EXACT = {
-    "exp": math.exp, "log": math.log, "tanh": math.tanh,
-    "sigmoid": lambda x: 1 / (1 + math.exp(-x)), "erf": math.erf,
-}  # fmt: skip
+    "exp": math.exp,
+    "log": math.log,
+    "tanh": math.tanh,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "erf": math.erf,
+}
 TOLERANCE = 8  # units in the last place
 
 
@@ -75,7 +78,8 @@ def run(settings):
             times = measure(works, 0.01, 20, settings.quick)
             rate = SIZE / times["fastnn"].minimum
             yield Record(
-                f"{name}, {np.dtype(dtype)}", f"µs for {SIZE:,}",
+                f"{name}, {np.dtype(dtype)}",
+                f"µs for {SIZE:,}",
                 {library: time * 1e6 for library, time in times.items()},
                 note=f"fastnn: {rate:.2e} elements a second",
-            )  # fmt: skip
+            )

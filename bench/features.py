@@ -92,6 +92,7 @@ def run(settings):
         for name, time in times.items():
             scale = 1e6 / (steps * EPOCHS)
             yield Record(
-                f"{peers.label(widths)}, {name}", "µs a step",
+                f"{peers.label(widths)}, {name}",
+                "µs a step",
                 {"with it": time * scale, "plain SGD": plain * scale},
-            )  # fmt: skip
+            )

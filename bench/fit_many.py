@@ -53,6 +53,7 @@ def run(settings):
                 raise SystemExit("fit_many: results differ; no time is printed")
             times = interleaved(calls, 2 if settings.quick else 15)
         yield Record(
-            f"{many} of {'-'.join(map(str, widths))}, {epochs} epochs of {n:,}", "ms",
+            f"{many} of {'-'.join(map(str, widths))}, {epochs} epochs of {n:,}",
+            "ms",
             {name: time * 1e3 for name, time in times.items()},
-        )  # fmt: skip
+        )

@@ -46,6 +46,8 @@ def run(settings):
         times = measure(works, 0.05, 10, settings.quick)
         limit = limits.seconds_for(gram_flops(widths, BATCH), np.float32)
         yield Record(
-            f"{peers.label(widths)}, {BATCH}", "µs a call",
-            {name: time * 1e6 for name, time in times.items()}, limit and limit * 1e6,
-        )  # fmt: skip
+            f"{peers.label(widths)}, {BATCH}",
+            "µs a call",
+            {name: time * 1e6 for name, time in times.items()},
+            limit and limit * 1e6,
+        )

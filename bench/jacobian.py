@@ -63,13 +63,19 @@ def run(settings):
             if limit and "fill" in times:  # the bandwidth, where an array of that size lives
                 limit = max(limit, times["fill"].minimum)
             yield Record(
-                f"{peers.label(widths)}, {BATCH}, by {wrt}", "µs a call",
-                {name: time * 1e6 for name, time in times.items()}, limit and limit * 1e6, note,
-            )  # fmt: skip
+                f"{peers.label(widths)}, {BATCH}, by {wrt}",
+                "µs a call",
+                {name: time * 1e6 for name, time in times.items()},
+                limit and limit * 1e6,
+                note,
+            )
     widths = NETWORKS[0]
     times, note = contest(peers.problem(widths, 1), "input", True, settings)
     limit = limits.seconds_for(peers.input_jacobian_flops(widths, 1), np.float32)
     yield Record(
-        f"{peers.label(widths)}, one sample, by input", "µs a call",
-        {name: time * 1e6 for name, time in times.items()}, limit and limit * 1e6, note,
-    )  # fmt: skip
+        f"{peers.label(widths)}, one sample, by input",
+        "µs a call",
+        {name: time * 1e6 for name, time in times.items()},
+        limit and limit * 1e6,
+        note,
+    )

@@ -86,10 +86,17 @@ def shapes(dtype, blas, quick):
             a, b, out = operands(which, batch, n_in, n_out, dtype, rng)
             times = contest(a, b, out, blas, quick)
             limit = limits.seconds_for(2 * batch * n_in * n_out, dtype)
-            yield which, batch, Record(
-                f"{which} {batch} x {n_in} x {n_out}, {np.dtype(dtype)}", "µs a product",
-                microseconds(times), limit and limit * 1e6, detail=True,
-            )  # fmt: skip
+            yield (
+                which,
+                batch,
+                Record(
+                    f"{which} {batch} x {n_in} x {n_out}, {np.dtype(dtype)}",
+                    "µs a product",
+                    microseconds(times),
+                    limit and limit * 1e6,
+                    detail=True,
+                ),
+            )
 
 
 def run(settings):
@@ -112,6 +119,8 @@ def run(settings):
             times = contest(a, b, out, blas, settings.quick)
             limit = limits.seconds_for(2 * n**3, dtype)
             yield Record(
-                f"square {n}, {np.dtype(dtype)}", "µs a product", microseconds(times),
+                f"square {n}, {np.dtype(dtype)}",
+                "µs a product",
+                microseconds(times),
                 limit and limit * 1e6,
-            )  # fmt: skip
+            )

@@ -22,12 +22,17 @@ def network(seed, width):
     """Return the recipe's network."""
     return fn.Network(
         [
-            fn.Dropout(0.2), fn.Linear(784, width), fn.ReLU(),
-            fn.Dropout(0.5), fn.Linear(width, width), fn.ReLU(),
-            fn.Dropout(0.5), fn.Linear(width, 10),
+            fn.Dropout(0.2),
+            fn.Linear(784, width),
+            fn.ReLU(),
+            fn.Dropout(0.5),
+            fn.Linear(width, width),
+            fn.ReLU(),
+            fn.Dropout(0.5),
+            fn.Linear(width, 10),
         ],
         seed=seed,
-    )  # fmt: skip
+    )
 
 
 def run(settings):
@@ -44,13 +49,20 @@ def run(settings):
         net = network(seed, 32 if settings.quick else 800)
         start = time.perf_counter()
         net.fit(
-            X[training], y[training], loss=fn.SoftmaxCrossEntropy(label_smoothing=0.1),
-            optimizer=fn.AdamW(fn.schedules.CosineDecay(0.001)), batch_size=64, seed=seed,
-            epochs=2 if settings.quick else 40, n_threads=threads(),
-        )  # fmt: skip
+            X[training],
+            y[training],
+            loss=fn.SoftmaxCrossEntropy(label_smoothing=0.1),
+            optimizer=fn.AdamW(fn.schedules.CosineDecay(0.001)),
+            batch_size=64,
+            seed=seed,
+            epochs=2 if settings.quick else 40,
+            n_threads=threads(),
+        )
         seconds = time.perf_counter() - start
         wrong = np.mean(net.predict(X[held_out]).argmax(axis=1) != y[held_out])
         yield Record(
-            f"split {seed}", "% wrong", {"fastnn": Measured(100 * float(wrong))},
+            f"split {seed}",
+            "% wrong",
+            {"fastnn": Measured(100 * float(wrong))},
             note=f"{seconds:.0f} s",
-        )  # fmt: skip
+        )

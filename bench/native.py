@@ -81,10 +81,20 @@ class Blas:
         (trans_a, data_a, lda), (trans_b, data_b, ldb) = arguments
         i64 = ctypes.c_int64
         repeat(
-            gemm, trans_a, trans_b, i64(out.shape[0]), i64(out.shape[1]), i64(a.shape[1]),
-            ctypes.c_void_p(data_a), i64(lda), ctypes.c_void_p(data_b), i64(ldb),
-            ctypes.c_void_p(out.ctypes.data), i64(out.shape[1]), i64(repeats),
-        )  # fmt: skip
+            gemm,
+            trans_a,
+            trans_b,
+            i64(out.shape[0]),
+            i64(out.shape[1]),
+            i64(a.shape[1]),
+            ctypes.c_void_p(data_a),
+            i64(lda),
+            ctypes.c_void_p(data_b),
+            i64(ldb),
+            ctypes.c_void_p(out.ctypes.data),
+            i64(out.shape[1]),
+            i64(repeats),
+        )
 
 
 def find_blas(names=("openblas", "mkl")):

@@ -20,9 +20,12 @@ import fastnn as fn
 LEARNING_RATE, MOMENTUM = 0.01, 0.9
 ADAM = {"learning_rate": 0.001, "betas": (0.9, 0.999), "eps": 1e-8}
 MODULES = {
-    "numpy": "bench.peers_numpy", "sklearn": "bench.peers_sklearn", "torch": "bench.peers_torch",
-    "jax": "bench.peers_jax", "onnxruntime": "bench.peers_onnxruntime",
-}  # fmt: skip
+    "numpy": "bench.peers_numpy",
+    "sklearn": "bench.peers_sklearn",
+    "torch": "bench.peers_torch",
+    "jax": "bench.peers_jax",
+    "onnxruntime": "bench.peers_onnxruntime",
+}
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,13 @@ class Problem:
     def astype(self, dtype):
         """Return the same problem in another dtype."""
         return Problem(
-            self.X.astype(dtype), self.y if self.labelled else self.y.astype(dtype),
+            self.X.astype(dtype),
+            self.y if self.labelled else self.y.astype(dtype),
             [(w.astype(dtype), b.astype(dtype)) for w, b in self.weights],
-            self.batch_size, self.activation, self.optimizer,
-        )  # fmt: skip
+            self.batch_size,
+            self.activation,
+            self.optimizer,
+        )
 
 
 def problem(widths, batch_size, n_batches=1, **options):
@@ -137,8 +143,10 @@ class FastnnPeer:
             "optimizer": fn.SGD(LEARNING_RATE, momentum=MOMENTUM)
             if problem.optimizer == "sgd"
             else fn.Adam(**ADAM),
-            "batch_size": problem.batch_size, "shuffle": False, "n_threads": n_threads,
-        }  # fmt: skip
+            "batch_size": problem.batch_size,
+            "shuffle": False,
+            "n_threads": n_threads,
+        }
 
     def train(self, epochs=1):
         self.net.fit(self.X, self.y, epochs=epochs, **self.settings)

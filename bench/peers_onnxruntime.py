@@ -18,19 +18,21 @@ class OnnxRuntimePeer:
         nodes, constants, name = [], [], "x0"
         for i, (weight, bias) in enumerate(problem.weights, start=1):
             constants += [
-                numpy_helper.from_array(weight, f"w{i}"), numpy_helper.from_array(bias, f"b{i}"),
-            ]  # fmt: skip
+                numpy_helper.from_array(weight, f"w{i}"),
+                numpy_helper.from_array(bias, f"b{i}"),
+            ]
             nodes.append(helper.make_node("Gemm", [name, f"w{i}", f"b{i}"], [f"z{i}"], transB=1))
             nodes.append(helper.make_node(activation, [f"z{i}"], [f"x{i}"]))
             name = f"x{i}"
         rows, (n_in, n_out) = len(problem.X), (problem.X.shape[1], len(problem.weights[-1][1]))
         last = nodes[-2].output[0]  # there is no activation after the last layer
         graph = helper.make_graph(
-            nodes[:-1], "mlp",
+            nodes[:-1],
+            "mlp",
             [helper.make_tensor_value_info("x0", onnx.TensorProto.FLOAT, [rows, n_in])],
             [helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, [rows, n_out])],
             constants,
-        )  # fmt: skip
+        )
         opset = [helper.make_opsetid("", 17)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=8)
         options = onnxruntime.SessionOptions()

@@ -18,11 +18,18 @@ class SklearnPeer:
         adam = problem.optimizer == "adam"
         self.model = (MLPClassifier if problem.labelled else MLPRegressor)(
             hidden_layer_sizes=[len(b) for _, b in problem.weights[:-1]],
-            activation=problem.activation, solver=problem.optimizer, alpha=0,
-            batch_size=problem.batch_size, shuffle=False, momentum=MOMENTUM,
-            nesterovs_momentum=False, beta_1=beta1, beta_2=beta2, epsilon=ADAM["eps"] / ratio,
+            activation=problem.activation,
+            solver=problem.optimizer,
+            alpha=0,
+            batch_size=problem.batch_size,
+            shuffle=False,
+            momentum=MOMENTUM,
+            nesterovs_momentum=False,
+            beta_1=beta1,
+            beta_2=beta2,
+            epsilon=ADAM["eps"] / ratio,
             learning_rate_init=ADAM["learning_rate"] if adam else LEARNING_RATE * ratio,
-        )  # fmt: skip
+        )
         # a regressor of one output wants its targets flat
         self.X, self.y = problem.X, problem.y
         if not problem.labelled and self.y.shape[1] == 1:

@@ -8,9 +8,12 @@ from bench import limits, peers
 from bench.common import Record, demand_agreement, measure, repeat
 
 CASES = [
-    ((64, 32, 10), 1), ((3, 64, 5), 1000), ((10, 64, 64, 3), 1000), ((20, 100, 10), 1000),
+    ((64, 32, 10), 1),
+    ((3, 64, 5), 1000),
+    ((10, 64, 64, 3), 1000),
+    ((20, 100, 10), 1000),
     ((64, 32, 10), 1000),
-]  # fmt: skip
+]
 TOLERANCE = 1e-5
 
 
@@ -25,6 +28,8 @@ def run(settings):
         times = measure(works, 0.02, 20, settings.quick)
         limit = limits.seconds_for(peers.forward_flops(widths, rows), np.float32)
         yield Record(
-            f"{peers.label(widths)}, {rows:,} row{'s' * (rows > 1)}", "µs a call",
-            {name: time * 1e6 for name, time in times.items()}, limit and limit * 1e6,
-        )  # fmt: skip
+            f"{peers.label(widths)}, {rows:,} row{'s' * (rows > 1)}",
+            "µs a call",
+            {name: time * 1e6 for name, time in times.items()},
+            limit and limit * 1e6,
+        )

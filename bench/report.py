@@ -15,10 +15,14 @@ from bench.common import threads
 
 # the packages that a peer needs, the one whose version matters first
 PACKAGES = {
-    "numpy": ["numpy"], "mkl": ["mkl"], "scipy": ["scipy"],
-    "sklearn": ["scikit-learn"], "torch": ["torch"], "jax": ["jax"],
+    "numpy": ["numpy"],
+    "mkl": ["mkl"],
+    "scipy": ["scipy"],
+    "sklearn": ["scikit-learn"],
+    "torch": ["torch"],
+    "jax": ["jax"],
     "onnxruntime": ["onnxruntime", "onnx"],
-}  # fmt: skip
+}
 CASE_WIDTH, CELL_WIDTH = 30, 20
 
 

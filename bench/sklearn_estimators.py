@@ -105,9 +105,10 @@ def predictions(name, classes, X, y, parameters, quick):
         times = measure(works, 0.02, 20, quick)
         plural = "s" * (len(rows) > 1)
         yield Record(
-            f"predict {name}, {len(rows):,} row{plural}", "µs a call",
+            f"predict {name}, {len(rows):,} row{plural}",
+            "µs a call",
             {library: time * 1e6 for library, time in times.items()},
-        )  # fmt: skip
+        )
 
 
 def frame_predictions(library, modules, quick):
@@ -122,9 +123,10 @@ def frame_predictions(library, modules, quick):
     X, y = make_classification(200, 20, random_state=0)
     frame = frames.DataFrame({f"x{i}": column for i, column in enumerate(X.T)})
     for kind, method in (
-        ("MLPClassifier", "predict"), ("MLPClassifier", "predict_proba"),
+        ("MLPClassifier", "predict"),
+        ("MLPClassifier", "predict_proba"),
         ("MLPRegressor", "predict"),
-    ):  # fmt: skip
+    ):
         works = {}
         for name, module in modules.items():
             with warnings.catch_warnings():
@@ -133,6 +135,7 @@ def frame_predictions(library, modules, quick):
             works[name] = partial(repeat, partial(getattr(model, method), frame[:1]))
         times = measure(works, 0.02, 20, quick)
         yield Record(
-            f"{kind}.{method}, 1 row of a {library} frame", "µs a call",
+            f"{kind}.{method}, 1 row of a {library} frame",
+            "µs a call",
             {name: time * 1e6 for name, time in times.items()},
-        )  # fmt: skip
+        )

@@ -8,9 +8,12 @@ import sys
 from bench.common import Measured, Record
 
 MODULES = {
-    "fastnn": "fastnn", "sklearn": "sklearn.neural_network", "torch": "torch", "jax": "jax",
+    "fastnn": "fastnn",
+    "sklearn": "sklearn.neural_network",
+    "torch": "torch",
+    "jax": "jax",
     "onnxruntime": "onnxruntime",
-}  # fmt: skip
+}
 
 
 def seconds_to_import(module):

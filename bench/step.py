@@ -6,9 +6,14 @@ from bench import limits, peers
 from bench.common import Record, demand_agreement, measure
 
 NETWORKS = [
-    ((2, 8, 1), 4), ((64, 32, 10), 32), ((16, 64, 64, 4), 16), ((20, 128, 128, 1), 64),
-    ((784, 128, 10), 32), ((784, 512, 512, 10), 128), ((784, 1024, 1024, 10), 512),
-]  # fmt: skip
+    ((2, 8, 1), 4),
+    ((64, 32, 10), 32),
+    ((16, 64, 64, 4), 16),
+    ((20, 128, 128, 1), 64),
+    ((784, 128, 10), 32),
+    ((784, 512, 512, 10), 128),
+    ((784, 1024, 1024, 10), 512),
+]
 TOLERANCE = 1e-4
 
 
@@ -35,7 +40,8 @@ def run(settings):
         times = training_times(problem, trainers, settings.quick)
         limit = limits.seconds_for(peers.step_flops(widths, batch_size), np.float32)
         yield Record(
-            f"{peers.label(widths)}, {batch_size}", "µs a step",
+            f"{peers.label(widths)}, {batch_size}",
+            "µs a step",
             {name: time * (1e6 / steps) for name, time in times.items()},
             limit and limit * 1e6,
-        )  # fmt: skip
+        )

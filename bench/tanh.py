@@ -26,6 +26,9 @@ def run(settings):
     others = [name for name in results if name != "fastnn"]
     best = min(others, key=lambda name: results[name].minimum, default="none")
     yield Record(
-        f"{peers.label(WIDTHS)}, {n:,}", "µs a step", results, limit and limit * 1e6,
+        f"{peers.label(WIDTHS)}, {n:,}",
+        "µs a step",
+        results,
+        limit and limit * 1e6,
         note=f"best peer: {best}; {PUBLISHED}",
-    )  # fmt: skip
+    )

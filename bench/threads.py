@@ -17,8 +17,9 @@ def run(settings):
             works = {"two threads": two.train, "one thread": one.train}
             times = measure(works, 0.1, 10, settings.quick)
         yield Record(
-            f"{peers.label(widths)}, {batch_size}", "µs a step",
+            f"{peers.label(widths)}, {batch_size}",
+            "µs a step",
             {name: time * (1e6 / steps) for name, time in times.items()},
             # it looks at the processors when it is loaded, and no longer lets threads wait awake
             note="" if threads() > 1 else "OpenMP was started for one processor",
-        )  # fmt: skip
+        )

@@ -70,9 +70,15 @@ def predictions(X, y, X_new, recipe, epochs):
 
     nets = [network(seed) for seed in range(MEMBERS)]
     fn.fit_many(
-        nets, (X - x_mean) / x_scale, (y - y_mean) / y_scale, loss=fn.MeanSquaredError(),
-        optimizer=optimizer, epochs=epochs, seed=range(MEMBERS), n_threads=threads(),
-    )  # fmt: skip
+        nets,
+        (X - x_mean) / x_scale,
+        (y - y_mean) / y_scale,
+        loss=fn.MeanSquaredError(),
+        optimizer=optimizer,
+        epochs=epochs,
+        seed=range(MEMBERS),
+        n_threads=threads(),
+    )
     return [net.predict((X_new - x_mean) / x_scale)[:, 0] * y_scale + y_mean for net in nets]
 
 

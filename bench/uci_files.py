@@ -11,9 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-SETS = {
-    "yacht": "yacht", "energy": "energy", "concrete": "concrete", "wine": "wine-quality-red",
-}  # fmt: skip
+SETS = {"yacht": "yacht", "energy": "energy", "concrete": "concrete", "wine": "wine-quality-red"}
 SPLITS = 20
 
 
@@ -33,9 +31,11 @@ def convert(clone, folder):
             test[split, np.loadtxt(source / f"index_test_{split}.txt", ndmin=1).astype(int)] = True
         np.savez_compressed(
             target / f"{name}.npz",
-            X=data[:, features], y=data[:, output[0]], test_mask=np.packbits(test, axis=1),
+            X=data[:, features],
+            y=data[:, output[0]],
+            test_mask=np.packbits(test, axis=1),
             n=len(data),
-        )  # fmt: skip
+        )
         print(target / f"{name}.npz")
 
 

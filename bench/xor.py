@@ -16,9 +16,15 @@ def network():
 
 def train(net, epochs):
     net.fit(
-        X, Y, loss=fn.HalfSquaredError(), optimizer=fn.SGD(0.1), epochs=epochs, batch_size=4,
-        seed=0, n_threads=1,
-    )  # fmt: skip
+        X,
+        Y,
+        loss=fn.HalfSquaredError(),
+        optimizer=fn.SGD(0.1),
+        epochs=epochs,
+        batch_size=4,
+        seed=0,
+        n_threads=1,
+    )
 
 
 def run(settings):

@@ -352,9 +352,13 @@ def sequence_of(value: Any, name: str, kind: type) -> tuple[Any, ...]:
 
 
 def number(
-    value: Any, name: str, *, above: float = -np.inf, at_least: float = -np.inf,
+    value: Any,
+    name: str,
+    *,
+    above: float = -np.inf,
+    at_least: float = -np.inf,
     below: float = np.inf,
-) -> float:  # fmt: skip
+) -> float:
     """Check a finite real number with above < value < below and at_least <= value."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; a real number is wanted")

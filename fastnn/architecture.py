@@ -49,9 +49,12 @@ def input_widths(layers: Sequence[Layer]) -> list[int]:
 
 
 def bind(
-    layers: Sequence[Layer], params: Array, grads: Array, constants: Array,
+    layers: Sequence[Layer],
+    params: Array,
+    grads: Array,
+    constants: Array,
     rng: "np.random.Generator",
-) -> None:  # fmt: skip
+) -> None:
     """Move the layers' values into a network's arrays, drawing those that are not set yet.
 
     Raises

@@ -76,9 +76,13 @@ class EarlyStopping(Callback):
     """
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 10, min_delta: float = 0.0,
-        mode: str = "auto", restore_best: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        min_delta: float = 0.0,
+        mode: str = "auto",
+        restore_best: bool = True,
+    ) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor is {monitor!r}; the name of a figure is wanted")
         self.monitor = monitor
@@ -126,8 +130,11 @@ class EarlyStopping(Callback):
     def state(self) -> dict[str, Any]:
         """Return the best figure, when it was, and the arrays of then."""
         return {
-            "best": self.best, "best_epoch": self.best_epoch, "waited": self.waited, **self._arrays,
-        }  # fmt: skip
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "waited": self.waited,
+            **self._arrays,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned."""

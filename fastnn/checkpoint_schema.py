@@ -61,9 +61,7 @@ def demand(facts: Facts, model: Model, grads: Any, parts: dict[str, State]) -> N
     """
     params, facts.constants = facts.model.params, model.constants
     _demand("fit", {"grads": grads}, {"grads": _array(params.dtype, params.shape)}, {})
-    own = {
-        "optimizer": _optimizer, "trainer": _trainer, "course": _course, "rates": _rates,
-    }  # fmt: skip
+    own = {"optimizer": _optimizer, "trainer": _trainer, "course": _course, "rates": _rates}
     if parts.keys() != {*own, *facts.callbacks}:
         raise ValueError(f"it has the parts {sorted(parts)}")
     for name, schema in own.items():
@@ -97,8 +95,9 @@ def _optimizer(facts: Facts, state: State) -> dict[str, Field]:
     own = facts.optimizer_state
 
     def numbers(arrays: Array) -> bool:
-        squares = [row for name, row in zip(own.names, arrays, strict=True)
-                   if name in NEVER_NEGATIVE]  # fmt: skip
+        squares = [
+            row for name, row in zip(own.names, arrays, strict=True) if name in NEVER_NEGATIVE
+        ]
         return not np.isnan(arrays).any() and all((row >= 0).all() for row in squares)
 
     return {
@@ -129,15 +128,17 @@ def _trainer(facts: Facts, state: State) -> dict[str, Field]:
         least = 5e-324 if bayesian and epoch else 0.0
         return fields | {
             "converged": _boolean(),
-            "damping": _number(0), "weight_precision": _number(least),
+            "damping": _number(0),
+            "weight_precision": _number(least),
             "noise_precision": _number(5e-324),
             **{f"column.{name}": _array(np.float64, (epoch,)) for name in names},
-        }  # fmt: skip
+        }
     within = position % facts.batch_size
     fields |= {
-        "epoch_loss": _number(), "epoch_weight": _weight(facts, position - within, position),
+        "epoch_loss": _number(),
+        "epoch_weight": _weight(facts, position - within, position),
         "elapsed": _number(0),
-    }  # fmt: skip
+    }
     if not stepwise:
         rows = facts.batch_size
         if facts.n_samples is not None:
@@ -319,16 +320,21 @@ def _constants(facts: Facts) -> Field:
         return True
 
     return _array(
-        model.constants.dtype, model.constants.shape, are_right,
+        model.constants.dtype,
+        model.constants.shape,
+        are_right,
         "the network's means and scales, and variances of at least 0",
-    )  # fmt: skip
+    )
 
 
 def _is_pcg64(state: Any) -> bool:
     """Whether it is the state of `numpy.random.default_rng`'s generator."""
     if not isinstance(state, dict) or state.keys() != {
-        "bit_generator", "state", "has_uint32", "uinteger",
-    }:  # fmt: skip
+        "bit_generator",
+        "state",
+        "has_uint32",
+        "uinteger",
+    }:
         return False
     inner = state["state"]
     return (
@@ -337,6 +343,8 @@ def _is_pcg64(state: Any) -> bool:
         and inner.keys() == {"state", "inc"}
         and all(_is_integer(value) and 0 <= value < 2**128 for value in inner.values())
         and inner["inc"] % 2 == 1
-        and _is_integer(state["has_uint32"]) and state["has_uint32"] in (0, 1)
-        and _is_integer(state["uinteger"]) and 0 <= state["uinteger"] < 2**32
-    )  # fmt: skip
+        and _is_integer(state["has_uint32"])
+        and state["has_uint32"] in (0, 1)
+        and _is_integer(state["uinteger"])
+        and 0 <= state["uinteger"] < 2**32
+    )

@@ -95,45 +95,58 @@ def _parser() -> argparse.ArgumentParser:
     add("data", metavar="DATA", help=data)
     add("--target", metavar="NAME", help=target)
     add(
-        "--task", choices=["classification", "regression"],
+        "--task",
+        choices=["classification", "regression"],
         help="default: classification if the target is text or a few whole numbers",
-    )  # fmt: skip
+    )
     add(
-        "--hidden", type=int, nargs="*", default=[128], metavar="WIDTH",
+        "--hidden",
+        type=int,
+        nargs="*",
+        default=[128],
+        metavar="WIDTH",
         help="widths of the hidden layers (default: 128; none for a linear model)",
-    )  # fmt: skip
+    )
     add("--activation", choices=ACTIVATIONS, default="relu", help="default: relu")
     add(
-        "--optimizer", choices=["adamw", "adam", "sgd"], default="adamw",
+        "--optimizer",
+        choices=["adamw", "adam", "sgd"],
+        default="adamw",
         help="default: adamw, whose rate falls along a cosine",
-    )  # fmt: skip
+    )
     add(
-        "--learning-rate", type=float,
+        "--learning-rate",
+        type=float,
         help=f"default: {defaults.RATE} for adamw, 0.001 for adam, 0.01 for sgd",
-    )  # fmt: skip
+    )
     add("--momentum", type=float, help="of sgd (default: 0.9)")
     add(
-        "--weight-decay", type=float,
+        "--weight-decay",
+        type=float,
         help=f"default: {defaults.WEIGHT_DECAY} for adamw, 0 for the others",
-    )  # fmt: skip
+    )
     add(
-        "--epochs", type=int,
+        "--epochs",
+        type=int,
         help=f"default: as many as make {defaults.UPDATES} updates, at least {defaults.EPOCHS}",
-    )  # fmt: skip
+    )
     add("--batch-size", type=int, default=32, help="default: 32")
     add(
-        "--validation-fraction", type=float, default=0.2,
+        "--validation-fraction",
+        type=float,
+        default=0.2,
         help="share of the samples, of each class alike, kept for validation (default: 0.2)",
-    )  # fmt: skip
+    )
     add("--seed", type=int, default=0, help="of the split, weights and batches (default: 0)")
     add("--threads", type=int, help="default: one a processor")
     add("--dtype", choices=["float32", "float64"], default="float32", help="default: float32")
     add("--output", metavar="FILE", help="model file (default: <name of DATA>.safetensors)")
     add(
-        "--plot", metavar="FILE",
+        "--plot",
+        metavar="FILE",
         help="draw the learning curve, for regression that of the standardised target, to a "
         f"{', '.join(PLOT_FORMATS)} file",
-    )  # fmt: skip
+    )
     add("--quiet", action="store_true", help="print nothing")
 
     add = command("predict", _predict, "write a model's predictions as CSV")
@@ -145,12 +158,13 @@ def _parser() -> argparse.ArgumentParser:
     add("model", metavar="MODEL", help=model)
     add("data", metavar="DATA", help=data)
     add(
-        "--target", metavar="NAME",
+        "--target",
+        metavar="NAME",
         help="column or array to compare with; by default the one that the model was trained for",
-    )  # fmt: skip
+    )
 
     command("info", _info, "describe this build of fastnn")
-    return parser  # fmt: skip
+    return parser
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -195,8 +209,11 @@ def _train(args: argparse.Namespace) -> None:
     net = _network(X[training], len(labels) if labels else 1, args)
     say(net.summary())
 
-    offsets = [np.abs(layer.mean) / layer.scale for layer in net.layers[:1]
-               if isinstance(layer, fn.Standardize)]  # fmt: skip
+    offsets = [
+        np.abs(layer.mean) / layer.scale
+        for layer in net.layers[:1]
+        if isinstance(layer, fn.Standardize)
+    ]
     # A network learns a target of mean 0 and scale 1 at any learning rate that suits others too.
     fit_y, mean, scale = y, 0.0, 1.0
     if not labels:
@@ -320,9 +337,10 @@ def _optimizer(args: argparse.Namespace) -> fn.optimizers.Optimizer:
     if args.optimizer == "adam":
         return fn.Adam(0.001 if rate is None else rate, weight_decay=decay)
     return fn.SGD(
-        0.01 if rate is None else rate, momentum=0.9 if momentum is None else momentum,
+        0.01 if rate is None else rate,
+        momentum=0.9 if momentum is None else momentum,
         weight_decay=decay,
-    )  # fmt: skip
+    )
 
 
 def _network(X: NDArray[Any], n_outputs: int, args: argparse.Namespace) -> fn.Network:

@@ -14,9 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import csv_file, npz_file
 from fastnn.csv_file import column_names
 
-__all__ = [
-    "Table", "column_names", "infer_task", "load_digits", "read_table", "stratified_split",
-]  # fmt: skip
+__all__ = ["Table", "column_names", "infer_task", "load_digits", "read_table", "stratified_split"]
 
 FilePath = str | os.PathLike[str]
 Task = Literal["classification", "regression"]

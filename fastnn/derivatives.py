@@ -186,9 +186,13 @@ class Derivatives:
         outputs: Array = np.empty((len(x), self._model.plan.n_out), x.dtype)
         for part in self._model.parts(len(x), 6):
             _core.engine.jvp(
-                *self._engine_arrays, x[part], None if by_params else h[part],
-                h if by_params else None, outputs[part], threads,
-            )  # fmt: skip
+                *self._engine_arrays,
+                x[part],
+                None if by_params else h[part],
+                h if by_params else None,
+                outputs[part],
+                threads,
+            )
         return outputs[0] if single else outputs
 
     def vjp(
@@ -225,9 +229,13 @@ class Derivatives:
         dx = np.empty_like(x)
         for part in self._model.parts(len(x), 6):
             _core.engine.vjp(
-                *self._engine_arrays, x[part], c[part], grads if by_params else None,
-                None if by_params else dx[part], threads,
-            )  # fmt: skip
+                *self._engine_arrays,
+                x[part],
+                c[part],
+                grads if by_params else None,
+                None if by_params else dx[part],
+                threads,
+            )
         return grads if by_params else dx[0] if single else dx
 
     def sample_grads(
@@ -307,9 +315,13 @@ class Derivatives:
         return _checks.sample_matrix(X, name, self.in_features)
 
     def _batch(
-        self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any = None,
+        self,
+        X: Any,
+        y: Any,
+        loss: Loss | CustomLoss,
+        sample_weight: Any = None,
         names: tuple[str, str, str] = ("X", "y", "sample_weight"),
-    ) -> tuple[Array, Any, Array | None]:  # fmt: skip
+    ) -> tuple[Array, Any, Array | None]:
         """Check X, y and weights: first their shapes, then what is small, and last X's numbers."""
         given = self._sample_matrix(X, names[0])
         n = len(given)
@@ -350,9 +362,13 @@ class Derivatives:
         at_least = max(256 // self.out_features, 1)
         for part in self._model.parts(len(x), 6 * self.out_features, at_least):
             _core.engine.jacobian(
-                *self._engine_arrays, x[part], by_params,
-                outputs[part] if with_outputs else None, jacobian[part], threads,
-            )  # fmt: skip
+                *self._engine_arrays,
+                x[part],
+                by_params,
+                outputs[part] if with_outputs else None,
+                jacobian[part],
+                threads,
+            )
         if single:
             return outputs[0] if with_outputs else outputs, jacobian[0] if out is None else out
         return outputs, jacobian if out is None else out
@@ -369,9 +385,16 @@ class Derivatives:
         if is_built_in(loss):
             plan, formula = loss.under(model.plan)
             value = _core.engine.loss_and_grad(
-                plan, model.params, model.constants, x, *loss.engine_target(target), weights,
-                formula, grads, n_threads,
-            )  # fmt: skip
+                plan,
+                model.params,
+                model.constants,
+                x,
+                *loss.engine_target(target),
+                weights,
+                formula,
+                grads,
+                n_threads,
+            )
         else:
             activations, outputs = model.forward(x, n_threads)
             value, dy = value_and_grad(loss, outputs, target, weights)

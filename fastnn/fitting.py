@@ -37,17 +37,27 @@ class Fitting(SecondDerivatives):
     _describe: Callable[[], tuple[dict[str, Any], dict[str, Array]]]
 
     def fit(
-        self, X: Any, y: Any = None, *, loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
         optimizer: Optimizer | FullBatchOptimizer | None = None,
-        epochs: int | None = None, batch_size: int = 32, shuffle: bool = True,
-        seed: int | None = None, sample_weight: Any = None,
+        epochs: int | None = None,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        sample_weight: Any = None,
         class_weight: "Mapping[int, float] | str | None" = None,
         validation_data: tuple[Any, Any] | tuple[Any, Any, Any] | float | None = None,
-        metrics: Sequence[str | Metric] = (), callbacks: Sequence[Callback] = (),
-        progress: bool | None = None, n_threads: int | None = None,
-        checkpoint: "str | os.PathLike[str] | None" = None, checkpoint_every: int | str = 1,
+        metrics: Sequence[str | Metric] = (),
+        callbacks: Sequence[Callback] = (),
+        progress: bool | None = None,
+        n_threads: int | None = None,
+        checkpoint: "str | os.PathLike[str] | None" = None,
+        checkpoint_every: int | str = 1,
         resume: bool = False,
-    ) -> History:  # fmt: skip
+    ) -> History:
         """Train on minibatches, from where the parameters are.
 
         Parameters
@@ -175,16 +185,22 @@ class Fitting(SecondDerivatives):
         if keeper:
             updates = -(-(data.n_samples or 0) // batch_size)  # of an epoch
             epochs_matter = depends_on_epochs(optimizer.learning_rate, updates, epochs)
-            keeper.demand_settings({
-                "network": self._describe()[0]["layers"], "dtype": str(self.dtype),
-                **data.fingerprint(self.in_features),
-                "loss": checkpoints.describe(loss), "optimizer": repr(optimizer),
-                "epochs": epochs if epochs_matter else None,
-                "batch_size": batch_size, "shuffle": shuffle, "seed": entropy,
-                "validation_data": None if held_out is None else list(held_out.x.shape),
-                "metrics": {name: checkpoints.describe(m) for name, m in measured.items()},
-                "callbacks": [checkpoints.describe(callback) for callback in callbacks],
-            })  # fmt: skip
+            keeper.demand_settings(
+                {
+                    "network": self._describe()[0]["layers"],
+                    "dtype": str(self.dtype),
+                    **data.fingerprint(self.in_features),
+                    "loss": checkpoints.describe(loss),
+                    "optimizer": repr(optimizer),
+                    "epochs": epochs if epochs_matter else None,
+                    "batch_size": batch_size,
+                    "shuffle": shuffle,
+                    "seed": entropy,
+                    "validation_data": None if held_out is None else list(held_out.x.shape),
+                    "metrics": {name: checkpoints.describe(m) for name, m in measured.items()},
+                    "callbacks": [checkpoints.describe(callback) for callback in callbacks],
+                }
+            )
             keeper.demand_epochs(epochs)
         claim = object()
 
@@ -200,12 +216,24 @@ class Fitting(SecondDerivatives):
             try:
                 self._keep_names(X)
                 return training.fit(
-                    self, self._model, data.x, data.target, data.weights, loss, optimizer, state,
-                    epochs=epochs, batch_size=batch_size,
+                    self,
+                    self._model,
+                    data.x,
+                    data.target,
+                    data.weights,
+                    loss,
+                    optimizer,
+                    state,
+                    epochs=epochs,
+                    batch_size=batch_size,
                     rng=np.random.default_rng(entropy) if shuffle else None,
-                    mask_key=self._mask_key(entropy), validation=held_out, callbacks=callbacks,
-                    progress=progress, n_threads=threads, checkpoints=keeper,
-                )  # fmt: skip
+                    mask_key=self._mask_key(entropy),
+                    validation=held_out,
+                    callbacks=callbacks,
+                    progress=progress,
+                    n_threads=threads,
+                    checkpoints=keeper,
+                )
             except BaseException as error:
                 if not self._optimizer_state.step and not isinstance(error, DivergenceError):
                     self._optimizer_state = before  # there was no update, and nothing is forgotten

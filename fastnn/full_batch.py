@@ -20,9 +20,15 @@ class FullBatchOptimizer:
     learning_rate: ClassVar[float] = 1.0  # they find the lengths of their steps themselves
 
     def trainer(
-        self, model: Model, x: Array, target: Any, weights: Array | None, loss: Any,
-        state: OptimizerState, epochs: int,
-    ) -> "FullBatchTrainer":  # fmt: skip
+        self,
+        model: Model,
+        x: Array,
+        target: Any,
+        weights: Array | None,
+        loss: Any,
+        state: OptimizerState,
+        epochs: int,
+    ) -> "FullBatchTrainer":
         """Return what the fit loop runs."""
         raise NotImplementedError
 
@@ -88,10 +94,14 @@ class FullBatchTrainer:
         """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
         done = self.epoch
         return {
-            "step": self.step, "epoch": done, "position": 0, "converged": self.converged,
-            "losses": self.losses[:done].copy(), "seconds": self.seconds[:done].copy(),
+            "step": self.step,
+            "epoch": done,
+            "position": 0,
+            "converged": self.converged,
+            "losses": self.losses[:done].copy(),
+            "seconds": self.seconds[:done].copy(),
             **{f"column.{name}": np.array(column) for name, column in self.columns.items()},
-        }  # fmt: skip
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `snapshot` returned, with the parameters of then; trusted."""

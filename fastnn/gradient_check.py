@@ -117,9 +117,15 @@ class GradientReport:
 
 
 def check_gradient(
-    f: Network | Callable[[Any], Any], x: Any, y: Any = None, loss: Loss | CustomLoss | None = None,
-    *, derivative: Any = None, wrt: str | None = None, tolerance: float | None = None,
-) -> GradientReport:  # fmt: skip
+    f: Network | Callable[[Any], Any],
+    x: Any,
+    y: Any = None,
+    loss: Loss | CustomLoss | None = None,
+    *,
+    derivative: Any = None,
+    wrt: str | None = None,
+    tolerance: float | None = None,
+) -> GradientReport:
     """Hold a gradient against finite differences.
 
     Either a network's, of a loss: `check_gradient(net, X, y, loss)`; or that of any function, which
@@ -193,9 +199,13 @@ def _of_function(f: Any, x: Any, derivative: Any, tolerance: float | None) -> Gr
         return f"{_indexed('f(x)', outputs)} by {_indexed('x', inputs if point.ndim else ())}"
 
     return _judged(
-        name, analytic.ravel(), numeric.ravel(), float(np.abs(value).max(initial=0)), [],
+        name,
+        analytic.ravel(),
+        numeric.ravel(),
+        float(np.abs(value).max(initial=0)),
+        [],
         tolerance or (1e-3 if single else 1e-6),
-    )  # fmt: skip
+    )
 
 
 def _indexed(name: str, place: tuple[int, ...]) -> str:
@@ -282,9 +292,13 @@ def _copy_of(layers: Sequence[Layer], dtype: np.dtype[Any]) -> Network:
 
 
 def _judged(
-    name: Callable[[int], str], analytic: Array, numeric: Array, value: float,
-    kinks: list[tuple[int, Kink]], tolerance: float,
-) -> GradientReport:  # fmt: skip
+    name: Callable[[int], str],
+    analytic: Array,
+    numeric: Array,
+    value: float,
+    kinks: list[tuple[int, Kink]],
+    tolerance: float,
+) -> GradientReport:
     """Compare entry by entry; `kinks` go with the number of the entry that they were met at."""
     allowed = np.full(analytic.size, tolerance)
     met = np.bincount([k for k, _ in kinks], minlength=analytic.size).astype(int)
@@ -302,7 +316,13 @@ def _judged(
         return GradientReport(True, "", 0.0, 0.0, 0.0, 0.0, 0, found, tolerance)
     worst = int(judged[np.argmax((relative / allowed)[judged])])  # of NaN the first
     return GradientReport(
-        bool((relative <= allowed)[judged].all()), name(worst), float(analytic[worst]),
-        float(numeric[worst]), float(error[worst]), float(relative[worst]), judged.size, found,
+        bool((relative <= allowed)[judged].all()),
+        name(worst),
+        float(analytic[worst]),
+        float(numeric[worst]),
+        float(error[worst]),
+        float(relative[worst]),
+        judged.size,
+        found,
         tolerance,
-    )  # fmt: skip
+    )

@@ -68,9 +68,15 @@ class LBFGS(FullBatchOptimizer):
         _checks.number(self.weight_decay, "weight_decay", at_least=0)
 
     def trainer(
-        self, model: Model, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss,
-        state: OptimizerState, epochs: int,
-    ) -> "LBFGSTrainer":  # fmt: skip
+        self,
+        model: Model,
+        x: Array,
+        target: Any,
+        weights: Array | None,
+        loss: Loss | CustomLoss,
+        state: OptimizerState,
+        epochs: int,
+    ) -> "LBFGSTrainer":
         """Return what the fit loop runs.
 
         Raises
@@ -95,9 +101,15 @@ class Objective:
     """
 
     def __init__(
-        self, model: Model, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss,
-        weight_decay: float, trained: NDArray[np.int64],
-    ) -> None:  # fmt: skip
+        self,
+        model: Model,
+        x: Array,
+        target: Any,
+        weights: Array | None,
+        loss: Loss | CustomLoss,
+        weight_decay: float,
+        trained: NDArray[np.int64],
+    ) -> None:
         self.model = dataclasses.replace(
             model, params=model.params.copy(), grads=model.grads.copy()
         )
@@ -113,10 +125,16 @@ class Objective:
         if is_built_in(self.loss):
             plan, formula = self.loss.under(model.plan)
             value = _core.engine.loss_and_grad(
-                plan, model.params, model.constants, self.x,
-                *self.loss.engine_target(self.target), self.weights, formula,
-                model.grads, self.n_threads,
-            )  # fmt: skip
+                plan,
+                model.params,
+                model.constants,
+                self.x,
+                *self.loss.engine_target(self.target),
+                self.weights,
+                formula,
+                model.grads,
+                self.n_threads,
+            )
         else:
             activations, outputs = model.forward(self.x, self.n_threads)
             value, dy = value_and_grad(self.loss, outputs, self.target, self.weights)
@@ -133,18 +151,29 @@ class LBFGSTrainer(FullBatchTrainer):
     """One iteration of SciPy's an epoch."""
 
     def __init__(
-        self, optimizer: LBFGS, minimize: Callable[..., Any], model: Model, x: Array, target: Any,
-        weights: Array | None, loss: Loss | CustomLoss, state: OptimizerState, epochs: int,
-    ) -> None:  # fmt: skip
+        self,
+        optimizer: LBFGS,
+        minimize: Callable[..., Any],
+        model: Model,
+        x: Array,
+        target: Any,
+        weights: Array | None,
+        loss: Loss | CustomLoss,
+        state: OptimizerState,
+        epochs: int,
+    ) -> None:
         super().__init__(model, x, state, epochs)
         m, n = optimizer.history_size, self.trained.size
         _checks.demand_memory(2 * m * n + 11 * m * m, m, "history_size")  # SciPy's workspace
         self.minimize = minimize
         self.iterations: Iterations | None = None
         self.options = {
-            "maxcor": optimizer.history_size, "gtol": optimizer.tolerance_grad, "maxiter": epochs,
-            "ftol": optimizer.tolerance_change, "maxfun": 2**31 - 1,
-        }  # fmt: skip
+            "maxcor": optimizer.history_size,
+            "gtol": optimizer.tolerance_grad,
+            "maxiter": epochs,
+            "ftol": optimizer.tolerance_change,
+            "maxfun": 2**31 - 1,
+        }
         self.objective = Objective(
             model, x, target, weights, loss, optimizer.weight_decay, self.trained
         )

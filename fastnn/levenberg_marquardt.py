@@ -93,9 +93,15 @@ class LevenbergMarquardt(FullBatchOptimizer):
         _checks.boolean(self.bayesian, "bayesian")
 
     def trainer(
-        self, model: Model, x: Array, target: Any, weights: Array | None, loss: Any,
-        state: OptimizerState, epochs: int,
-    ) -> "LevenbergMarquardtTrainer":  # fmt: skip
+        self,
+        model: Model,
+        x: Array,
+        target: Any,
+        weights: Array | None,
+        loss: Any,
+        state: OptimizerState,
+        epochs: int,
+    ) -> "LevenbergMarquardtTrainer":
         """Return what the fit loop runs.
 
         Raises
@@ -115,10 +121,16 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
     """One accepted step an epoch."""
 
     def __init__(
-        self, optimizer: LevenbergMarquardt, model: Model, x: Array, target: Array,
-        weights: Array | None, loss: HalfSquaredError | MeanSquaredError, state: OptimizerState,
+        self,
+        optimizer: LevenbergMarquardt,
+        model: Model,
+        x: Array,
+        target: Array,
+        weights: Array | None,
+        loss: HalfSquaredError | MeanSquaredError,
+        state: OptimizerState,
         epochs: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(model, x, state, epochs)
         self.optimizer, self.target, self.weights = optimizer, target, weights
         self.n_residuals = HalfSquaredError().divisor(len(x), weights) * target.shape[1]
@@ -195,9 +207,17 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         """Return rᵀr at some parameters, and leave Jᵀr in the model's `grads`."""
         model = self.model
         return 2 * _core.engine.loss_and_grad(
-            model.plan, params, model.constants, self.x, self.target, None, self.weights,
-            SQUARES, model.grads, n_threads,
-        )  # fmt: skip
+            model.plan,
+            params,
+            model.constants,
+            self.x,
+            self.target,
+            None,
+            self.weights,
+            SQUARES,
+            model.grads,
+            n_threads,
+        )
 
     def _linearise(self, squares: float, n_threads: int) -> None:
         """Compute JᵀJ where the parameters are; `_squares` was called there."""
@@ -205,10 +225,20 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         parts = list(model.parts(len(self.x), model.params.size, 32))
         for part in parts:
             _core.engine.gram(
-                model.plan, model.params, model.constants, self.x[part], None, None,
-                None if self.weights is None else self.weights[part], SQUARES, 1.0, self.gram,
-                part is not parts[0], part is parts[-1], n_threads,
-            )  # fmt: skip
+                model.plan,
+                model.params,
+                model.constants,
+                self.x[part],
+                None,
+                None,
+                None if self.weights is None else self.weights[part],
+                SQUARES,
+                1.0,
+                self.gram,
+                part is not parts[0],
+                part is parts[-1],
+                n_threads,
+            )
         self.matrix[...] = self.gram[np.ix_(self.trained, self.trained)]
         self.gradient[...] = model.grads[self.trained]
         self.diagonal[...] = self.matrix.diagonal()
@@ -236,9 +266,12 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         gamma = n_params - alpha / beta * np.square(root).sum()
         log_determinant = n_params * np.log(beta) - 2 * np.log(root.diagonal()).sum()
         evidence = 0.5 * (
-            n_params * np.log(alpha) + n_residuals * np.log(beta / (2 * np.pi))
-            - beta * squares - alpha * weights - log_determinant
-        )  # fmt: skip
+            n_params * np.log(alpha)
+            + n_residuals * np.log(beta / (2 * np.pi))
+            - beta * squares
+            - alpha * weights
+            - log_determinant
+        )
         self.figures = dict(zip(FIGURES, (alpha, beta, gamma, evidence), strict=True))
         self.weight_precision = max(gamma, LEAST) / weights
         self.noise_precision = max(n_residuals - gamma, LEAST) / squares

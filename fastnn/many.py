@@ -21,10 +21,18 @@ BY_ROW = {"sample_weight"}  # arguments of `fit` that have an entry for each row
 
 
 def fit_many(
-    networks: Sequence[Network], X: Any, y: Any, *, optimizer: Any = None, seed: Any = None,
-    rows: Sequence[Any] | None = None, callbacks: Sequence[Any] = (), checkpoint: Any = None,
-    n_threads: int | None = None, **arguments: Any,
-) -> list[History]:  # fmt: skip
+    networks: Sequence[Network],
+    X: Any,
+    y: Any,
+    *,
+    optimizer: Any = None,
+    seed: Any = None,
+    rows: Sequence[Any] | None = None,
+    callbacks: Sequence[Any] = (),
+    checkpoint: Any = None,
+    n_threads: int | None = None,
+    **arguments: Any,
+) -> list[History]:
     """Train several networks at once, each as `network.fit` alone would: to the same bits.
 
     Parameters
@@ -116,9 +124,13 @@ def fit_many(
 
     def arguments_of(i: int) -> dict[str, Any]:
         given = dict(
-            arguments, seed=seeds[i], callbacks=callback_lists[i], checkpoint=checkpoints[i],
-            n_threads=threads // at_once, progress=False,
-        )  # fmt: skip
+            arguments,
+            seed=seeds[i],
+            callbacks=callback_lists[i],
+            checkpoint=checkpoints[i],
+            n_threads=threads // at_once,
+            progress=False,
+        )
         if optimizers[i] is not None:
             given["optimizer"] = optimizers[i]
         if parts is not None:

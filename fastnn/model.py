@@ -55,9 +55,14 @@ class Model:
     def predict_as_is(self, X: Any, n_threads: int | None) -> Array | None:
         """Return the outputs if X is a finite array as the engine wants it, else None."""
         wanted = (
-            type(X) is np.ndarray and X.ndim == 2 and len(X) and X.dtype == self.params.dtype
-            and X.flags.c_contiguous and X.flags.aligned and X.shape[1] == self.plan.n_in
-        )  # fmt: skip
+            type(X) is np.ndarray
+            and X.ndim == 2
+            and len(X)
+            and X.dtype == self.params.dtype
+            and X.flags.c_contiguous
+            and X.flags.aligned
+            and X.shape[1] == self.plan.n_in
+        )
         if not wanted:
             return None
         out, finite = self._outputs(X, n_threads)
@@ -107,9 +112,14 @@ class Model:
         return activations, outputs.reshape(-1, self.plan.n_out)
 
     def backward(
-        self, x: Array, activations: Array, dy: Array, grads: Array, n_threads: int | None,
+        self,
+        x: Array,
+        activations: Array,
+        dy: Array,
+        grads: Array,
+        n_threads: int | None,
         training: bool = False,
-    ) -> Array:  # fmt: skip
+    ) -> Array:
         """Overwrite `grads` (n_params,), and return the cotangent of the input, (n, n_in)."""
         dx = np.empty_like(x)
         threads = _core.thread_count(n_threads)

@@ -25,9 +25,7 @@ class ModelFileError(ValueError):
 
 
 def write(
-    path: str | os.PathLike[str],
-    description: Mapping[str, Any],
-    arrays: Mapping[str, NDArray[Any]],
+    path: str | os.PathLike[str], description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
     """Write a model file atomically: `path` holds the old content or the new, never a part.
 

@@ -24,9 +24,17 @@ Array = NDArray[Any]
 
 # The attributes that a copy makes afresh, from a description and its arrays.
 MADE_AFRESH = {
-    "_layers", "_operations", "_model", "_optimizer_state", "_rng", "_passes", "_training",
-    "_class_labels", "_feature_names", "target_name",
-}  # fmt: skip
+    "_layers",
+    "_operations",
+    "_model",
+    "_optimizer_state",
+    "_rng",
+    "_passes",
+    "_training",
+    "_class_labels",
+    "_feature_names",
+    "target_name",
+}
 
 
 class Network(Fitting):
@@ -50,9 +58,11 @@ class Network(Fitting):
     """
 
     def __init__(
-        self, layers: "list[Layer] | tuple[Layer, ...]", dtype: DTypeLike = "float32",
+        self,
+        layers: "list[Layer] | tuple[Layer, ...]",
+        dtype: DTypeLike = "float32",
         seed: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if not isinstance(layers, list | tuple):
             raise TypeError(f"layers is {layers!r}; a list of layers is wanted")
         self._layers = tuple(layers)
@@ -299,10 +309,12 @@ class Network(Fitting):
     def _describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
         layers, arrays = architecture.describe(self.layers)
         description = {
-            "dtype": str(self.dtype), "layers": layers,
-            "class_labels": self.class_labels, "feature_names": self.feature_names,
+            "dtype": str(self.dtype),
+            "layers": layers,
+            "class_labels": self.class_labels,
+            "feature_names": self.feature_names,
             "target_name": None if self.target_name is None else str(self.target_name),
-        }  # fmt: skip
+        }
         return description, arrays
 
     @classmethod
@@ -322,10 +334,13 @@ class Network(Fitting):
         """
         description, arrays = self._describe()
         return {
-            "description": description, "arrays": arrays, "grads": self._model.grads,
-            "optimizer_state": self._optimizer_state, "rng": self._rng.bit_generator.state,
+            "description": description,
+            "arrays": arrays,
+            "grads": self._model.grads,
+            "optimizer_state": self._optimizer_state,
+            "rng": self._rng.bit_generator.state,
             "own": {name: value for name, value in vars(self).items() if name not in MADE_AFRESH},
-        }  # fmt: skip
+        }
 
     def __setstate__(self, state: Any) -> None:
         if isinstance(state, tuple):  # of an earlier version; the network itself is made already

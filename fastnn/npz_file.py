@@ -36,9 +36,18 @@ NUMBERS = {
 TEXT = re.compile(r"[US][1-9]\d{0,6}")
 
 DAMAGED = (
-    ValueError, EOFError, RuntimeError, NotImplementedError, OverflowError, OSError,
-    IndexError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-)  # fmt: skip
+    ValueError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    OverflowError,
+    OSError,
+    IndexError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
@@ -135,9 +144,12 @@ def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int,
     shape = tuple(int(side) for side in sides if side)
     if len(shape) > MAX_DIMENSIONS or any(side >= 2**48 for side in shape):
         raise ValueError(f"{name} has an impossible shape")
-    return _dtype(fields["descr"], name), fields["fortran_order"] == "True", shape, (
-        8 + size_bytes + length
-    )  # fmt: skip
+    return (
+        _dtype(fields["descr"], name),
+        fields["fortran_order"] == "True",
+        shape,
+        (8 + size_bytes + length),
+    )
 
 
 def _dtype(descr: str, name: str) -> np.dtype[Any]:

@@ -175,9 +175,11 @@ def _complex_step(
 
 
 def _values(
-    f: Callable[[Any], Any], x: Array, j: tuple[int, ...] | None = None,
+    f: Callable[[Any], Any],
+    x: Array,
+    j: tuple[int, ...] | None = None,
     shape: tuple[int, ...] | None = None,
-) -> Array:  # fmt: skip
+) -> Array:
     """Evaluate f at x, which may be moved at the entry j, and expect that shape."""
     y = _checks.numeric_array(f(x.copy()[()]), "what f returned")
     _expect(y, x, j, shape)

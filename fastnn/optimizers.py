@@ -358,9 +358,12 @@ class OptimizerState:
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of it."""
         return {
-            "kind": self.kind, "names": list(self.names), "step": self.step,
-            "missed": list(self.missed), "arrays": self.arrays,
-        }  # fmt: skip
+            "kind": self.kind,
+            "names": list(self.names),
+            "step": self.step,
+            "missed": list(self.missed),
+            "arrays": self.arrays,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` of the same optimizer returned; it is checked already."""

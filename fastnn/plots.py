@@ -150,9 +150,13 @@ class JacobianDisplay:
     """
 
     def __init__(
-        self, jacobian: Any, *, image_shape: tuple[int, int] | None = None,
-        class_labels: Sequence[Any] | None = None, feature_names: Sequence[str] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        jacobian: Any,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        class_labels: Sequence[Any] | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         self.jacobian = _checks.real_array(jacobian, "jacobian", np.dtype(np.float64))
         if self.jacobian.ndim != 2 or self.jacobian.size == 0:
             raise ValueError(
@@ -168,9 +172,13 @@ class JacobianDisplay:
 
     @classmethod
     def from_network(
-        cls, net: Network, X: Any, *, image_shape: tuple[int, int] | None = None,
+        cls,
+        net: Network,
+        X: Any,
+        *,
+        image_shape: tuple[int, int] | None = None,
         ax: "Axes | None" = None,
-    ) -> Self:  # fmt: skip
+    ) -> Self:
         """Compute the Jacobian of `net` at a sample, and draw it.
 
         Parameters
@@ -204,9 +212,11 @@ class JacobianDisplay:
         if labels is not None:
             labels = labels[-net.out_features :]  # a single output is for the second of two classes
         display = cls(
-            net.jacobian(x[0]), image_shape=image_shape, class_labels=labels,
+            net.jacobian(x[0]),
+            image_shape=image_shape,
+            class_labels=labels,
             feature_names=net.feature_names,
-        )  # fmt: skip
+        )
         return display.plot(ax)
 
     def plot(self, ax: "Axes | None" = None) -> Self:
@@ -269,9 +279,9 @@ class JacobianDisplay:
             raise ValueError("ax has no place in a grid; one that subplots made is wanted")
         ax.set_axis_off()
         grid, figure = place.subgridspec(n_rows, n_columns), ax.figure
-        self.axes_ = np.array([
-            figure.add_subplot(grid[divmod(i, n_columns)], xticks=[], yticks=[]) for i in range(n)
-        ])  # fmt: skip
+        self.axes_ = np.array(
+            [figure.add_subplot(grid[divmod(i, n_columns)], xticks=[], yticks=[]) for i in range(n)]
+        )
         titles = range(n) if self.class_labels is None else self.class_labels
         for panel, row, title in zip(self.axes_, self.jacobian, titles, strict=True):
             panel.imshow(row.reshape(shape), interpolation="nearest", **colours)

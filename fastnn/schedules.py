@@ -10,9 +10,16 @@ from fastnn import _checks
 from fastnn.schedule import Memory, Rates, Schedule, Updates
 
 __all__ = [
-    "Constant", "CosineDecay", "ExponentialDecay", "InverseScaling", "OneCycle", "ReduceOnPlateau",
-    "Schedule", "StepDecay", "Warmup",
-]  # fmt: skip
+    "Constant",
+    "CosineDecay",
+    "ExponentialDecay",
+    "InverseScaling",
+    "OneCycle",
+    "ReduceOnPlateau",
+    "Schedule",
+    "StepDecay",
+    "Warmup",
+]
 
 
 @dataclass(frozen=True)
@@ -349,9 +356,11 @@ class PlateauMemory:
     def state(self) -> dict[str, Any]:
         """Return all of it as plain numbers and lists, which JSON keeps exactly."""
         return {
-            "factors": list(self.factors), "best": self.best, "bad_epochs": self.bad_epochs,
+            "factors": list(self.factors),
+            "best": self.best,
+            "bad_epochs": self.bad_epochs,
             "cooldown_left": self.cooldown_left,
-        }  # fmt: skip
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Become what `state` returned."""

@@ -23,9 +23,14 @@ class SecondDerivatives(Derivatives):
     """
 
     def gram(
-        self, X: Any, y: Any = None, loss: Loss = HalfSquaredError("sum"),  # noqa: B008
-        *, sample_weight: Any = None, n_threads: int | None = None,
-    ) -> tuple[Array, Array | None]:  # fmt: skip
+        self,
+        X: Any,
+        y: Any = None,
+        loss: Loss = HalfSquaredError("sum"),  # noqa: B008
+        *,
+        sample_weight: Any = None,
+        n_threads: int | None = None,
+    ) -> tuple[Array, Array | None]:
         """Compute the Gauss-Newton matrix of a loss, and its gradient, without forming J.
 
         Parameters
@@ -84,17 +89,31 @@ class SecondDerivatives(Derivatives):
         parts = list(self._model.parts(len(x), self._model.params.size, 32))
         for part in parts:
             _core.engine.gram(
-                plan, *self._engine_arrays[1:], x[part], *_of(part, targets, labels, weights),
-                formula, scale, matrix, part is not parts[0], part is parts[-1], threads,
-            )  # fmt: skip
+                plan,
+                *self._engine_arrays[1:],
+                x[part],
+                *_of(part, targets, labels, weights),
+                formula,
+                scale,
+                matrix,
+                part is not parts[0],
+                part is parts[-1],
+                threads,
+            )
         if y is None:
             return matrix, None
         return matrix, self._loss_and_grad(x, target, weights, loss, threads)[1]
 
     def hvp(
-        self, X: Any, y: Any, loss: Loss, v: Any, *, sample_weight: Any = None,
+        self,
+        X: Any,
+        y: Any,
+        loss: Loss,
+        v: Any,
+        *,
+        sample_weight: Any = None,
         n_threads: int | None = None,
-    ) -> Array:  # fmt: skip
+    ) -> Array:
         """Multiply the Hessian of a loss by the parameters with a vector, without forming it.
 
         Parameters
@@ -129,9 +148,8 @@ class SecondDerivatives(Derivatives):
         return self._hvp(x, target, weights, loss, direction, _checks.thread_count(n_threads))
 
     def hessian(
-        self, X: Any, y: Any, loss: Loss, *, sample_weight: Any = None,
-        n_threads: int | None = None,
-    ) -> Array:  # fmt: skip
+        self, X: Any, y: Any, loss: Loss, *, sample_weight: Any = None, n_threads: int | None = None
+    ) -> Array:
         """Compute the Hessian of a loss by the parameters, for small networks.
 
         Each column takes an `hvp`, so the time grows with n_params² as the memory does.
@@ -171,18 +189,30 @@ class SecondDerivatives(Derivatives):
         return matrix
 
     def _hvp(
-        self, x: Array, target: Array, weights: Array | None, loss: Loss, direction: Array,
+        self,
+        x: Array,
+        target: Array,
+        weights: Array | None,
+        loss: Loss,
+        direction: Array,
         n_threads: int,
-    ) -> Array:  # fmt: skip
+    ) -> Array:
         product = np.zeros_like(direction)
         targets, labels = loss.engine_target(target)
         scale = 1 / loss.divisor(len(x), weights)
         plan, formula = loss.under(self._model.plan)
         for part in self._model.parts(len(x), 12):
             _core.engine.hvp(
-                plan, *self._engine_arrays[1:], x[part], *_of(part, targets, labels, weights),
-                formula, scale, direction, product, n_threads,
-            )  # fmt: skip
+                plan,
+                *self._engine_arrays[1:],
+                x[part],
+                *_of(part, targets, labels, weights),
+                formula,
+                scale,
+                direction,
+                product,
+                n_threads,
+            )
         return product
 
     def _square_matrix(self) -> Array:

@@ -18,10 +18,19 @@ class StepwiseTrainer:
     """Takes the same steps as the engine's Trainer, and shows the same face to the fit loop."""
 
     def __init__(
-        self, model: Model, x: Array, y: Array, weights: Array | None, loss: CustomLoss,
-        rule: UpdateRule, state: OptimizerState, segments: Segments, batch_size: int, epochs: int,
+        self,
+        model: Model,
+        x: Array,
+        y: Array,
+        weights: Array | None,
+        loss: CustomLoss,
+        rule: UpdateRule,
+        state: OptimizerState,
+        segments: Segments,
+        batch_size: int,
+        epochs: int,
         rng: "np.random.Generator | None",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.model, self.x, self.y, self.weights, self.loss = model, x, y, weights, loss
         self.rule, self.state, self.segments = rule, state, segments
         self.batch_size = batch_size
@@ -73,11 +82,15 @@ class StepwiseTrainer:
     def snapshot(self) -> dict[str, Any]:
         """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
         state: dict[str, Any] = {
-            "step": self.step, "epoch": self.epoch, "position": self.position,
-            "epoch_loss": self.epoch_loss, "epoch_weight": self.epoch_weight, "elapsed": 0.0,
+            "step": self.step,
+            "epoch": self.epoch,
+            "position": self.position,
+            "epoch_loss": self.epoch_loss,
+            "epoch_weight": self.epoch_weight,
+            "elapsed": 0.0,
             "losses": self.losses[: self.epoch].copy(),
             "seconds": self.seconds[: self.epoch].copy(),
-        }  # fmt: skip
+        }
         if self.position:
             state["elapsed"] = time.monotonic() - self.epoch_start
             params, constants = self.last_good
@@ -122,8 +135,11 @@ class StepwiseTrainer:
         self.epoch_weight += weight
 
     def _end_epoch(self) -> None:
-        if not (np.isfinite(self.model.params).all() and np.isfinite(self.epoch_loss)
-                and np.isfinite(self.model.constants).all()):  # fmt: skip
+        if not (
+            np.isfinite(self.model.params).all()
+            and np.isfinite(self.epoch_loss)
+            and np.isfinite(self.model.constants).all()
+        ):
             return self._diverge()
         self.last_good = self.model.params.copy(), self.model.constants.copy()
         divisor = self.epoch_weight if self.mean else 1

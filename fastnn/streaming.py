@@ -139,9 +139,14 @@ class StreamingTrainer:
     """A trainer that is fed from a source; it shows the same face to the fit loop."""
 
     def __init__(
-        self, trainer: Any, source: Source, loss: Any, rng: "np.random.Generator | None",
-        batch_size: int, row_bytes: int,
-    ) -> None:  # fmt: skip
+        self,
+        trainer: Any,
+        source: Source,
+        loss: Any,
+        rng: "np.random.Generator | None",
+        batch_size: int,
+        row_bytes: int,
+    ) -> None:
         self.trainer, self.source, self.loss, self.rng = trainer, source, loss, rng
         self.rows = batch_size * max(BLOCK_BYTES // max(batch_size * row_bytes, 1), 1)
         self.order: Order | None = None

@@ -50,9 +50,12 @@ class DivergenceError(ArithmeticError):
     """
 
     def __init__(
-        self, epoch: int, step: int, history: "History",
+        self,
+        epoch: int,
+        step: int,
+        history: "History",
         advice: str = "A smaller learning rate or standardised data usually help",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(
             f"the loss became NaN or infinite in epoch {epoch}, step {step} (both from 0); the "
             f"parameters of the last finite epoch remain. {advice}"
@@ -80,12 +83,25 @@ class History(dict[str, list[float]]):
 
 
 def fit(
-    net: Any, model: Model, x: Array | Source, target: Any, weights: Array | None,
-    loss: Loss | CustomLoss, optimizer: Optimizer | FullBatchOptimizer, state: OptimizerState, *,
-    epochs: int, batch_size: int, rng: "np.random.Generator | None", mask_key: int,
-    validation: Validation | None, callbacks: Sequence[Callback], progress: bool, n_threads: int,
+    net: Any,
+    model: Model,
+    x: Array | Source,
+    target: Any,
+    weights: Array | None,
+    loss: Loss | CustomLoss,
+    optimizer: Optimizer | FullBatchOptimizer,
+    state: OptimizerState,
+    *,
+    epochs: int,
+    batch_size: int,
+    rng: "np.random.Generator | None",
+    mask_key: int,
+    validation: Validation | None,
+    callbacks: Sequence[Callback],
+    progress: bool,
+    n_threads: int,
     checkpoints: Checkpoints | None,
-) -> History:  # fmt: skip
+) -> History:
     """Train `model` in place, and `state` with it; all arguments are checked already.
 
     `net` is the network itself, for the callbacks.
@@ -104,11 +120,23 @@ def fit(
         shuffled = rng is not None and source is None
         plan, formula = loss.under(model.plan)
         trainer = _core.engine.Trainer(
-            plan, model.params, model.grads, model.constants, x, *loss.engine_target(target),
-            weights, formula, optimizer.update_rule(), state.arrays, segments, state.step,
-            batch_size, epochs, rng.bit_generator if rng is not None and shuffled else None,
+            plan,
+            model.params,
+            model.grads,
+            model.constants,
+            x,
+            *loss.engine_target(target),
+            weights,
+            formula,
+            optimizer.update_rule(),
+            state.arrays,
+            segments,
+            state.step,
+            batch_size,
+            epochs,
+            rng.bit_generator if rng is not None and shuffled else None,
             n_threads,
-        )  # fmt: skip
+        )
         trainer.mask_key = mask_key
         if source is not None:
             trainer = StreamingTrainer(
@@ -117,9 +145,18 @@ def fit(
     else:
         assert isinstance(x, np.ndarray)
         trainer = StepwiseTrainer(
-            model, x, target, weights, loss, optimizer.update_rule(), state, segments, batch_size,
-            epochs, rng,
-        )  # fmt: skip
+            model,
+            x,
+            target,
+            weights,
+            loss,
+            optimizer.update_rule(),
+            state,
+            segments,
+            batch_size,
+            epochs,
+            rng,
+        )
         trainer.mask_key = mask_key
     rates = RateFeed(optimizer.learning_rate, -(-(n_samples or 0) // batch_size), epochs)
     course = Course(rng)
@@ -129,13 +166,27 @@ def fit(
     if checkpoints:
         named = {f"callbacks.{i}": callback for i, callback in enumerate(callbacks)}
         checkpoints.parts = {
-            "optimizer": state, "trainer": placed, "course": course, "rates": rates, **named,
-        }  # fmt: skip
+            "optimizer": state,
+            "trainer": placed,
+            "course": course,
+            "rates": rates,
+            **named,
+        }
         inner = trainer.trainer if isinstance(trainer, StreamingTrainer) else trainer
         facts = Facts(
-            model, net.layers, inner, state, rates, named, epochs, n_samples, batch_size,
-            weights is not None, rng is not None, () if validation is None else validation.names,
-        )  # fmt: skip
+            model,
+            net.layers,
+            inner,
+            state,
+            rates,
+            named,
+            epochs,
+            n_samples,
+            batch_size,
+            weights is not None,
+            rng is not None,
+            () if validation is None else validation.names,
+        )
         resumed = checkpoints.restore(net, facts)
         rates.go_to(trainer.epoch * rates.updates_per_epoch + trainer.position // batch_size)
     show: Callable[[Any, dict[str, list[float]]], None] | None = None
@@ -290,13 +341,15 @@ def history_of(
     """Gather what has been measured so far."""
     done = trainer.epoch
     scheduled = isinstance(rates.learning_rate, Schedule)
-    return History({
-        "loss": trainer.losses[:done].tolist(),
-        **own_columns(trainer),
-        **validation_columns,
-        **({"learning_rate": rates.of_epochs(done)} if scheduled else {}),
-        "seconds": trainer.seconds[:done].tolist(),
-    })  # fmt: skip
+    return History(
+        {
+            "loss": trainer.losses[:done].tolist(),
+            **own_columns(trainer),
+            **validation_columns,
+            **({"learning_rate": rates.of_epochs(done)} if scheduled else {}),
+            "seconds": trainer.seconds[:done].tolist(),
+        }
+    )
 
 
 def own_columns(trainer: Any) -> dict[str, list[float]]:

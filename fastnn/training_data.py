@@ -75,15 +75,22 @@ class TrainingData:
             "data": ["batches" if streams else len(self.target), in_features],
             "targets": list(np.shape(self.target)),
             "X": None if streams or self.from_file else checkpoints.digest(self.x),
-            "y": checkpoints.digest(self.target), "weights": checkpoints.digest(self.weights),
-        }  # fmt: skip
+            "y": checkpoints.digest(self.target),
+            "weights": checkpoints.digest(self.weights),
+        }
 
 
 def training_data(
-    net: Derivatives, X: Any, y: Any, sample_weight: Any, class_weight: Any,
-    loss: Loss | CustomLoss, optimizer: Optimizer | FullBatchOptimizer,
-    epochs: int | None, validation_data: Any,
-) -> TrainingData:  # fmt: skip
+    net: Derivatives,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    loss: Loss | CustomLoss,
+    optimizer: Optimizer | FullBatchOptimizer,
+    epochs: int | None,
+    validation_data: Any,
+) -> TrainingData:
     """Check X, y and their weights.
 
     Raises
@@ -117,9 +124,13 @@ def training_data(
 
 
 def _of_batches(
-    net: Derivatives, X: Any, loss: Loss | CustomLoss, optimizer: Optimizer | FullBatchOptimizer,
-    epochs: int | None, validation_data: Any,
-) -> TrainingData:  # fmt: skip
+    net: Derivatives,
+    X: Any,
+    loss: Loss | CustomLoss,
+    optimizer: Optimizer | FullBatchOptimizer,
+    epochs: int | None,
+    validation_data: Any,
+) -> TrainingData:
     if isinstance(optimizer.learning_rate, Schedule):
         raise ValueError(
             f"optimizer has the schedule {optimizer.learning_rate!r}, which must know the "
@@ -159,9 +170,12 @@ def _of_batches(
 
 
 def _times_class_weights(
-    net: Derivatives, weights: Array | None, class_weight: Mapping[int, float] | str | None,
-    loss: Loss | CustomLoss, target: Any,
-) -> Array | None:  # fmt: skip
+    net: Derivatives,
+    weights: Array | None,
+    class_weight: Mapping[int, float] | str | None,
+    loss: Loss | CustomLoss,
+    target: Any,
+) -> Array | None:
     if class_weight is None:
         return weights
     by_class = class_weights.sample_weights(class_weight, loss, target, net.out_features)
@@ -171,9 +185,12 @@ def _times_class_weights(
 
 
 def hold_out(
-    net: Derivatives, data: TrainingData, validation_data: Any, loss: Loss | CustomLoss,
+    net: Derivatives,
+    data: TrainingData,
+    validation_data: Any,
+    loss: Loss | CustomLoss,
     entropy: Any,
-) -> tuple[TrainingData, Validation | None]:  # fmt: skip
+) -> tuple[TrainingData, Validation | None]:
     """Return the samples to train on and those to validate on, which may be a share of the former.
 
     Raises

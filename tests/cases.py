@@ -322,20 +322,26 @@ LOSS_CASES = [
     real_loss("huber-2.5", "Huber", delta=2.5),
     real_loss("pinball-0.3", "Pinball", has_hessian=False, quantiles=0.3),
     class_loss("poisson", "Poisson", "counts", normal_outputs, counts),
-    class_loss(
-        "negative_log_likelihood", "NegativeLogLikelihood", "labels", probabilities, labels
-    ),
+    class_loss("negative_log_likelihood", "NegativeLogLikelihood", "labels", probabilities, labels),
     class_loss("softmax_cross_entropy", "SoftmaxCrossEntropy", "labels", normal_outputs, labels),
     class_loss(
-        "softmax_cross_entropy-smooth", "SoftmaxCrossEntropy", "labels", normal_outputs, labels,
+        "softmax_cross_entropy-smooth",
+        "SoftmaxCrossEntropy",
+        "labels",
+        normal_outputs,
+        labels,
         label_smoothing=0.2,
     ),
     class_loss("binary_cross_entropy", "BinaryCrossEntropy", "unit", normal_outputs, unit_interval),
     class_loss(
-        "binary_cross_entropy-smooth", "BinaryCrossEntropy", "unit", normal_outputs, unit_interval,
+        "binary_cross_entropy-smooth",
+        "BinaryCrossEntropy",
+        "unit",
+        normal_outputs,
+        unit_interval,
         label_smoothing=0.2,
     ),
-]  # fmt: skip
+]
 SMOOTH_LOSS_CASES = [case for case in LOSS_CASES if case.has_hessian]
 
 
@@ -384,8 +390,14 @@ OPTIMIZER_CASES = [
         "rmsprop_all",
         "RMSprop",
         {
-            "learning_rate": 0.005, "alpha": 0.8, "eps": 1e-2, "weight_decay": 0.1,
-            "momentum": 0.5, "centered": True, "l1": 0.01, "clip_norm": 1.0,
+            "learning_rate": 0.005,
+            "alpha": 0.8,
+            "eps": 1e-2,
+            "weight_decay": 0.1,
+            "momentum": 0.5,
+            "centered": True,
+            "l1": 0.01,
+            "clip_norm": 1.0,
         },
     ),
     OptimizerCase("l1", "SGD", {"learning_rate": 0.05, "l1": 0.02}),
@@ -396,4 +408,4 @@ OPTIMIZER_CASES = [
         "AdamW",
         {"learning_rate": 0.01, "clip_norm": 0.5, "clip_value": 0.1, "l1": 0.03},
     ),
-]  # fmt: skip
+]

@@ -95,9 +95,19 @@ def loss_value_and_grad(loss, y_pred, y, reduction="mean", weights=None):
 
 
 def train(
-    layers, params, X, y, *, loss, optimizer, epochs, batch_size, rng=None, reduction="mean",
+    layers,
+    params,
+    X,
+    y,
+    *,
+    loss,
+    optimizer,
+    epochs,
+    batch_size,
+    rng=None,
+    reduction="mean",
     weights=None,
-):  # fmt: skip
+):
     """Train in minibatches, the last one of an epoch possibly short.
 
     Parameters

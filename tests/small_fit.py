@@ -21,9 +21,11 @@ class Interrupt(fn.Callback):
 
 def network(dtype="float64"):
     layers = [
-        fn.Standardize(np.arange(5.0), np.arange(1.0, 6.0)), fn.Linear(5, 8), fn.Tanh(),
+        fn.Standardize(np.arange(5.0), np.arange(1.0, 6.0)),
+        fn.Linear(5, 8),
+        fn.Tanh(),
         fn.Linear(8, 3),
-    ]  # fmt: skip
+    ]
     return fn.Network(layers, dtype, seed=0)
 
 

@@ -120,10 +120,15 @@ def points(dtype):
     rng = np.random.default_rng(5)
     info = np.finfo(dtype)
     top = -np.log(float(info.smallest_subnormal))
-    x = np.concatenate([
-        np.exp2(rng.uniform(np.log2(float(info.tiny)), 0, 30)), rng.uniform(0, 3, 60),
-        rng.uniform(0, 20, 40), rng.uniform(0, top + 5, 60), [17, 20, 40, 100, 1e4],
-    ])  # fmt: skip
+    x = np.concatenate(
+        [
+            np.exp2(rng.uniform(np.log2(float(info.tiny)), 0, 30)),
+            rng.uniform(0, 3, 60),
+            rng.uniform(0, 20, 40),
+            rng.uniform(0, top + 5, 60),
+            [17, 20, 40, 100, 1e4],
+        ]
+    )
     return np.concatenate([x, -x]).astype(dtype)
 
 
@@ -139,9 +144,9 @@ def ulps(actual, expected, dtype, at_least=0):
         mpf(float(np.spacing(np.dtype(dtype).type(max(abs(e), a)))))
         for e, a in zip(expected, np.broadcast_to(at_least, len(expected)), strict=True)
     ]
-    return np.array([
-        float(abs(mpf(float(a)) - e) / u) for a, e, u in zip(actual, expected, unit, strict=True)
-    ])  # fmt: skip
+    return np.array(
+        [float(abs(mpf(float(a)) - e) / u) for a, e, u in zip(actual, expected, unit, strict=True)]
+    )
 
 
 def demand(actual, expected, dtype, what, at_least=0, limit=ULPS):
@@ -201,9 +206,7 @@ def test_second_derivative_of_activation(isa, dtype, name):
     net = fn.Network([fn.Linear(1, 1), ACTIVATIONS[name][0]()], dtype)
     net.params[:] = 1, 0
     target, direction = np.full((1, 1), -far, dtype), np.array([0, 1], dtype)
-    found = [
-        net.hvp(row[None, None], target, fn.HalfSquaredError(), direction)[1] for row in x
-    ]  # fmt: skip
+    found = [net.hvp(row[None, None], target, fn.HalfSquaredError(), direction)[1] for row in x]
     a, slope, second = (exact(name, order, dtype) for order in range(3))
     expected = [s * s + (v + far) * c for v, s, c in zip(a, slope, second, strict=True)]
     least = float(np.finfo(dtype).tiny)  # below it σ'' is denormal
@@ -304,9 +307,7 @@ def test_softmax_cross_entropy(isa, dtype, smoothing):
             exact_value = sum(a * b for a, b in zip(t, logs, strict=True) if a)
             demand([value], [exact_value], dtype, what)
             others = [sum(S[:j] + S[j + 1 :]) for j in range(n)]
-            slopes = [
-                (1 - t[j]) - others[j] if j == label else S[j] - t[j] for j in range(n)
-            ]  # fmt: skip
+            slopes = [(1 - t[j]) - others[j] if j == label else S[j] - t[j] for j in range(n)]
             terms = close(S, t) if smoothing else 0
             demand(gradient[0], slopes, dtype, what + ", gradient", terms)
         demand_hessian(loss, z, softmax_jacobian(S), dtype, isa, [0])
@@ -383,12 +384,10 @@ LOSSES = {  # value, slope, second derivative, and the terms of the first two ne
     ),
     "Pinball": (
         fn.Pinball(0.3),
-        lambda z, y: (
-            (mpf(0.3) - (z > y)) * (y - z), ((z > y) - mpf(0.3)) * (z != y), None, 0, 0,
-        ),
+        lambda z, y: ((mpf(0.3) - (z > y)) * (y - z), ((z > y) - mpf(0.3)) * (z != y), None, 0, 0),
         REAL,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -70,8 +70,9 @@ for wrt in ("input", "params"):
     P[f"jacobian, {wrt}"] = X, lambda net, x, wrt=wrt: net.jacobian(x, wrt)
     P[f"value_and_jacobian, {wrt}"] = X, lambda net, x, wrt=wrt: net.value_and_jacobian(x, wrt)
     P[f"jacobian_operator, {wrt}"] = (
-        X[0], lambda net, x, wrt=wrt: net.jacobian_operator(x, wrt).to_dense()
-    )  # fmt: skip
+        X[0],
+        lambda net, x, wrt=wrt: net.jacobian_operator(x, wrt).to_dense(),
+    )
     P[f"vjp, X, {wrt}"] = X, lambda net, x, wrt=wrt: net.vjp(x, Y, wrt)
     P[f"vjp, cotangent, {wrt}"] = Y, lambda net, c, wrt=wrt: net.vjp(X, c, wrt)
 P["jvp, X"] = X, lambda net, x: net.jvp(x, X)
@@ -97,18 +98,21 @@ P["fit, y"] = Y, lambda net, y: fitted(net, X, y)
 P["fit, labels"] = LABELS, lambda net, y: fitted(net, X, y, loss=CROSS)
 P["fit, sample_weight"] = WEIGHT, lambda net, w: fitted(net, X, Y, sample_weight=w)
 P["fit, class_weight and labels"] = (
-    LABELS, lambda net, y: fitted(net, X, y, loss=CROSS, class_weight="balanced")
-)  # fmt: skip
+    LABELS,
+    lambda net, y: fitted(net, X, y, loss=CROSS, class_weight="balanced"),
+)
 P["fit, validation X"] = X, lambda net, x: fitted(net, X, Y, validation_data=(x, Y))
 P["fit, validation y"] = Y, lambda net, y: fitted(net, X, Y, validation_data=(X, y))
 P["fit, validation weights"] = (
-    WEIGHT, lambda net, w: fitted(net, X, Y, validation_data=(X, Y, w), metrics=("rmse",))
-)  # fmt: skip
+    WEIGHT,
+    lambda net, w: fitted(net, X, Y, validation_data=(X, Y, w), metrics=("rmse",)),
+)
 P["fit, a share to validate"] = X, lambda net, x: fitted(net, x, Y, validation_data=0.5)
 P["fit, LBFGS"] = Y, lambda net, y: fitted(net, X, y, optimizer=fn.LBFGS())
 P["fit, Levenberg-Marquardt"] = (
-    Y, lambda net, y: fitted(net, X, y, optimizer=fn.LevenbergMarquardt())
-)  # fmt: skip
+    Y,
+    lambda net, y: fitted(net, X, y, optimizer=fn.LevenbergMarquardt()),
+)
 P["fit, custom loss"] = Y, lambda net, y: fitted(net, X, y, loss=Custom())
 P["fit, batches, X"] = X, lambda net, x: fitted(net, [(x, Y), (x, Y)])
 P["fit, batches, y"] = Y, lambda net, y: fitted(net, [(X, y), (X, y)])
@@ -130,8 +134,9 @@ P["fit_many, X of rows"] = (
 )
 P["check_gradient, X"] = X, lambda net, x: fn.check_gradient(net, x, Y, HALF).analytic
 P["weight"] = (
-    np.arange(12).reshape(4, 3) % 5 - 2.0, lambda net, v: assigned(net.layers[0], "weight", v)
-)  # fmt: skip
+    np.arange(12).reshape(4, 3) % 5 - 2.0,
+    lambda net, v: assigned(net.layers[0], "weight", v),
+)
 P["bias"] = np.array([1.0, -1, 2, 0]), lambda net, v: assigned(net.layers[0], "bias", v)
 P["a layer"] = X, lambda net, x: net.layers[0](x)
 P["a layer, vjp, x"] = X, lambda net, x: net.layers[0].vjp(x, np.ones((N, 4)))
@@ -151,12 +156,13 @@ FREE["Standardize, scale"] = X[0] + 1, lambda s: fn.Standardize(np.ones(3), s)(X
 FREE["running_mean"] = X[0], lambda v: assigned(fn.BatchNorm(3), "running_mean", v)
 FREE["running_var"] = X[0], lambda v: assigned(fn.BatchNorm(3), "running_var", v)
 FREE["initializer, weight"] = (
-    Y, lambda v: fn.Network([fn.Linear(2, 6, weight_init=lambda rng, shape: v)]).params.copy()
-)  # fmt: skip
+    Y,
+    lambda v: fn.Network([fn.Linear(2, 6, weight_init=lambda rng, shape: v)]).params.copy(),
+)
 FREE["initializer, bias"] = (
-    LABELS, lambda v: fn.Network([fn.Linear(2, 6, bias_init=lambda rng, shape: v)],
-                                 seed=0).params.copy()
-)  # fmt: skip
+    LABELS,
+    lambda v: fn.Network([fn.Linear(2, 6, bias_init=lambda rng, shape: v)], seed=0).params.copy(),
+)
 for kind in ("HalfSquaredError", "MeanAbsoluteError", "Huber", "Poisson", "BinaryCrossEntropy"):
     loss = getattr(fn, kind)()
     FREE[f"{kind}, y"] = Y, lambda y, loss=loss: loss.value_and_grad(Y + 1.0, y, WEIGHT)
@@ -190,8 +196,10 @@ def of_dtype(plain, tmp_path):
     whole_rows = plain.dtype.kind == "i"
     for name, form in forms(plain, tmp_path):
         dtype = getattr(form, "dtype", None)
-        if whole_rows and (name in ("f2", "f4", "f8", "g", "bfloat16", "pandas", "polars")
-                           or not str(dtype).startswith(("int", "uint", "Int"))):  # fmt: skip
+        if whole_rows and (
+            name in ("f2", "f4", "f8", "g", "bfloat16", "pandas", "polars")
+            or not str(dtype).startswith(("int", "uint", "Int"))
+        ):
             continue
         yield name, form
 
@@ -219,10 +227,13 @@ def test_functions_take_every_form(call, tmp_path):
 @pytest.mark.parametrize("form", ["F", "float64", "strided", "read-only", "swapped", "list"])
 def test_a_gradient_of_ones_own_has_any_form(form):
     made = {
-        "F": np.asfortranarray, "float64": lambda g: g.astype(np.float64),
-        "strided": lambda g: np.repeat(g, 2, axis=1)[:, ::2], "read-only": read_only,
-        "swapped": lambda g: g.astype(g.dtype.newbyteorder()), "list": lambda g: g.tolist(),
-    }[form]  # fmt: skip
+        "F": np.asfortranarray,
+        "float64": lambda g: g.astype(np.float64),
+        "strided": lambda g: np.repeat(g, 2, axis=1)[:, ::2],
+        "read-only": read_only,
+        "swapped": lambda g: g.astype(g.dtype.newbyteorder()),
+        "list": lambda g: g.tolist(),
+    }[form]
     wanted = fitted(network("float32"), X, Y, loss=Custom())
     assert_same(fitted(network("float32"), X, Y, loss=Custom(made)), wanted, 0, form)
 

@@ -88,10 +88,18 @@ def test_no_samples(method):
         lambda a: np.matrix(a),
     ],
     ids=[
-        "Fortran order", "strided", "reversed", "byte-swapped", "half", "long double", "list",
-        "misaligned", "read-only", "matrix",
+        "Fortran order",
+        "strided",
+        "reversed",
+        "byte-swapped",
+        "half",
+        "long double",
+        "list",
+        "misaligned",
+        "read-only",
+        "matrix",
     ],
-)  # fmt: skip
+)
 @pytest.mark.filterwarnings("ignore:the matrix subclass")
 def test_unusual_arrays_are_taken(isa, dtype, view):
     whole = np.round(X * 8) / 8  # the same number in every format
@@ -170,13 +178,25 @@ def test_bad_targets(bad, error, message, loss):
 
 
 def test_bad_arguments_of_losses():
-    refused(ValueError, "y lies in [0, 7] … [0, 1]", network().fit, X, REAL_Y,
-            loss=fn.BinaryCrossEntropy())  # fmt: skip
+    refused(
+        ValueError,
+        "y lies in [0, 7] … [0, 1]",
+        network().fit,
+        X,
+        REAL_Y,
+        loss=fn.BinaryCrossEntropy(),
+    )
     one = fn.Network([fn.Linear(3, 1)])
     refused(ValueError, "at least 2 outputs … has 1", one.fit, X, Y)
     refused(ValueError, "reduction is 'max' … 'mean' or 'sum'", fn.MeanSquaredError, "max")
-    refused(ValueError, "y holds -1 … at least 0", network().fit, X, -REAL_Y.clip(0, 1),
-            loss=fn.Poisson())  # fmt: skip
+    refused(
+        ValueError,
+        "y holds -1 … at least 0",
+        network().fit,
+        X,
+        -REAL_Y.clip(0, 1),
+        loss=fn.Poisson(),
+    )
     refused(ValueError, "delta is 0 … above 0", fn.Huber, 0)
     refused(TypeError, "delta is 'wide'", fn.Huber, "wide")
     refused(ValueError, "quantiles is 1 … above 0 and below 1", fn.Pinball, 1)
@@ -199,8 +219,14 @@ class Shapeless:
 
 
 def test_bad_python_losses():
-    refused(ValueError, "value_and_grad returned a value of shape (4, 2) … (2,)",
-            network().fit, X, REAL_Y, loss=Shapeless())  # fmt: skip
+    refused(
+        ValueError,
+        "value_and_grad returned a value of shape (4, 2) … (2,)",
+        network().fit,
+        X,
+        REAL_Y,
+        loss=Shapeless(),
+    )
     refused(ValueError, "y has shape (3, 2)", network().fit, X, REAL_Y[:3], loss=Shapeless())
 
 
@@ -257,14 +283,26 @@ def test_integers_beyond_the_engines(name):
     for huge in (2**62, 2**100):
         refused(ValueError, f"{name} is {huge} … below 2**62 is wanted", fit, X, Y, **{name: huge})
     for sign in ("", "-"):  # Python does not print it
-        refused(ValueError, f"{name} is about {sign}2**16610 … is wanted", fit, X, Y,
-                **{name: int(f"{sign}1") * 10**5000})  # fmt: skip
+        refused(
+            ValueError,
+            f"{name} is about {sign}2**16610 … is wanted",
+            fit,
+            X,
+            Y,
+            **{name: int(f"{sign}1") * 10**5000},
+        )
 
 
 @pytest.mark.parametrize("epochs", [10**15, 2**62 - 1])
 def test_more_epochs_than_a_history_holds(epochs):
-    refused(ValueError, f"epochs is {epochs}; fewer are wanted … memory", network().fit, X, Y,
-            epochs=epochs)  # fmt: skip
+    refused(
+        ValueError,
+        f"epochs is {epochs}; fewer are wanted … memory",
+        network().fit,
+        X,
+        Y,
+        epochs=epochs,
+    )
 
 
 def test_a_large_batch_is_the_whole_set():
@@ -319,13 +357,19 @@ def test_bad_networks():
     refused(ValueError, "layers is [] … at least one layer", fn.Network, [])
     refused(ValueError, "at least one layer that fixes its width", fn.Network, [fn.ReLU()])
     refused(
-        ValueError, "layers[2] is Linear(5, 2), which takes 5 features … gives 4",
-        fn.Network, [fn.Linear(3, 4), fn.ReLU(), fn.Linear(5, 2)],
-    )  # fmt: skip
+        ValueError,
+        "layers[2] is Linear(5, 2), which takes 5 features … gives 4",
+        fn.Network,
+        [fn.Linear(3, 4), fn.ReLU(), fn.Linear(5, 2)],
+    )
     refused(TypeError, "layers[1] is <class", fn.Network, [fn.Linear(3, 4), fn.ReLU])
     shared = fn.ReLU()
-    refused(ValueError, "layers[2]: this ReLU() already belongs",
-            fn.Network, [fn.Linear(3, 4), shared, shared])  # fmt: skip
+    refused(
+        ValueError,
+        "layers[2]: this ReLU() already belongs",
+        fn.Network,
+        [fn.Linear(3, 4), shared, shared],
+    )
     layers = [fn.Linear(3, 4), shared]
     net = fn.Network(layers, seed=0)
     refused(ValueError, "layers[0]: this Linear(3, 4) already belongs", fn.Network, layers)
@@ -337,10 +381,18 @@ def test_bad_networks():
     huge = fn.Linear(1, 1)
     huge.weight = [[1e200]]
     refused(ValueError, "out of the range of float32", fn.Network, [huge])
-    refused(ValueError, "out of the range of float32",
-            fn.Network, [fn.Standardize([0], [1e-60]), fn.Linear(1, 1)])  # fmt: skip
-    refused(ValueError, "weight_init(rng, (2, 3)) has shape (3, 2)", fn.Network,
-            [fn.Linear(3, 2, weight_init=lambda rng, shape: np.zeros(shape[::-1]))])  # fmt: skip
+    refused(
+        ValueError,
+        "out of the range of float32",
+        fn.Network,
+        [fn.Standardize([0], [1e-60]), fn.Linear(1, 1)],
+    )
+    refused(
+        ValueError,
+        "weight_init(rng, (2, 3)) has shape (3, 2)",
+        fn.Network,
+        [fn.Linear(3, 2, weight_init=lambda rng, shape: np.zeros(shape[::-1]))],
+    )
 
 
 def test_bad_arguments_of_layers_and_passes():
@@ -356,8 +408,9 @@ def test_bad_arguments_of_layers_and_passes():
     refused(ValueError, "at least one feature", fn.ReLU(), [])
     refused(ValueError, "x[0] is nan", fn.ReLU(), [np.nan])
     refused(ValueError, "cotangent has shape (3,) … (4, 2)", layer.vjp, X, [1, 2, 3])
-    refused(ValueError, "weight has shape (3, 2) … (2, 3)", setattr, layer, "weight",
-            np.ones((3, 2)))  # fmt: skip
+    refused(
+        ValueError, "weight has shape (3, 2) … (2, 3)", setattr, layer, "weight", np.ones((3, 2))
+    )
     refused(ValueError, "weight[0, 0] is nan", setattr, layer, "weight", np.full((2, 3), np.nan))
     refused(ValueError, "bias has shape (3,)", setattr, layer, "bias", [1, 2, 3])
     refused(ValueError, "without one", setattr, fn.Linear(2, 1, bias=False), "bias", [1])
@@ -372,8 +425,14 @@ def test_bad_names():
     net = network()
     refused(ValueError, "class_labels is ['a'] … a list of 2", setattr, net, "class_labels", ["a"])
     refused(ValueError, "feature_names is 'abc'", setattr, net, "feature_names", "abc")
-    refused(ValueError, "feature_names … a list of 3 of type str", setattr, net, "feature_names",
-            [1, 2, 3])  # fmt: skip
+    refused(
+        ValueError,
+        "feature_names … a list of 3 of type str",
+        setattr,
+        net,
+        "feature_names",
+        [1, 2, 3],
+    )
     refused(ValueError, "class_labels", setattr, net, "class_labels", [(), ()])
     net.class_labels = np.array([3, 5])
     assert net.class_labels == [3, 5]

@@ -12,10 +12,26 @@ from fastnn import _core
 
 ROOT = Path(__file__).parents[1]
 BENCHES = [
-    "step", "xor", "tanh", "threads", "predict", "jacobian", "gram", "kernels", "elementwise",
-    "accuracy", "fit_many", "uci", "mnist", "startup", "features", "out_of_core",
-    "sklearn_estimators", "coverage", "defaults",
-]  # fmt: skip
+    "step",
+    "xor",
+    "tanh",
+    "threads",
+    "predict",
+    "jacobian",
+    "gram",
+    "kernels",
+    "elementwise",
+    "accuracy",
+    "fit_many",
+    "uci",
+    "mnist",
+    "startup",
+    "features",
+    "out_of_core",
+    "sklearn_estimators",
+    "coverage",
+    "defaults",
+]
 # What takes a while to import or compile is for those who run the benches in earnest.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
 
@@ -23,8 +39,11 @@ LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
 def bench(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "bench", *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def test_the_list_names_every_bench():

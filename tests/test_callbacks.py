@@ -69,9 +69,13 @@ def test_an_epoch_after_convergence_does_not_begin(rng, optimizer):
     X = rng.standard_normal((60, 8))
     recorder, net = Recorder(), fn.Network([fn.Linear(8, 1)], "float64", seed=0)
     history = net.fit(
-        X, X[:, 0] - 1, loss=fn.MeanSquaredError(), optimizer=optimizer, epochs=500,
+        X,
+        X[:, 0] - 1,
+        loss=fn.MeanSquaredError(),
+        optimizer=optimizer,
+        epochs=500,
         callbacks=[recorder],
-    )  # fmt: skip
+    )
     assert 1 < len(history["loss"]) < 100
     assert [call[:2] for call in recorder.calls[1:-1]] == [
         (kind, epoch) for epoch in range(len(history["loss"])) for kind in ("begin", "end")
@@ -235,11 +239,13 @@ def test_a_second_fit_starts_early_stopping_afresh(problem):
     X, y, held_out = problem
     stopper = fn.EarlyStopping(patience=5)
     counts = [
-        len(network().fit(
-            X, y, epochs=2000, validation_data=held_out, callbacks=[stopper], **SETTINGS
-        )["loss"])
+        len(
+            network().fit(
+                X, y, epochs=2000, validation_data=held_out, callbacks=[stopper], **SETTINGS
+            )["loss"]
+        )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     assert counts[0] == counts[1] < 2000
 
 

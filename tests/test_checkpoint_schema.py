@@ -46,7 +46,8 @@ FITS = {
         [fn.Tanh()],
         LABELS,
         settings(
-            validation_data=(X, LABELS), callbacks=[fn.EarlyStopping(patience=9)],
+            validation_data=(X, LABELS),
+            callbacks=[fn.EarlyStopping(patience=9)],
             metrics=["accuracy"],
         ),
     ),
@@ -57,7 +58,7 @@ FITS = {
         np.eye(3)[LABELS],
         settings(loss=fn.MeanSquaredError(), optimizer=fn.LevenbergMarquardt(bayesian=True)),
     ),
-}  # fmt: skip
+}
 
 
 def fit(name, path, resume=False, net=None):
@@ -109,10 +110,23 @@ WITHIN = [
 ]
 # what may be another number, as no relation ties it to the rest
 FREE = {
-    "epoch_loss", "batch_loss", "elapsed", "epoch_weight", "batch_weight", "damping",
-    "weight_precision", "noise_precision", "best", "best_epoch", "waited", "bad_epochs",
-    "cooldown_left", "stopped", "factors", "converged",
-}  # fmt: skip
+    "epoch_loss",
+    "batch_loss",
+    "elapsed",
+    "epoch_weight",
+    "batch_weight",
+    "damping",
+    "weight_precision",
+    "noise_precision",
+    "best",
+    "best_epoch",
+    "waited",
+    "bad_epochs",
+    "cooldown_left",
+    "stopped",
+    "factors",
+    "converged",
+}
 
 
 @pytest.mark.parametrize(("name", "within"), WITHIN)

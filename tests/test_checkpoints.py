@@ -27,8 +27,10 @@ def data(rng):
 @pytest.mark.parametrize("every", [1, 2, 4])
 def test_a_fit_broken_off_between_epochs(isa, dtype, path, data, wrap, shuffle, every):
     settings = SETTINGS | {
-        "loss": wrap(fn.SoftmaxCrossEntropy()), "shuffle": shuffle, "validation_data": 0.2,
-    }  # fmt: skip
+        "loss": wrap(fn.SoftmaxCrossEntropy()),
+        "shuffle": shuffle,
+        "validation_data": 0.2,
+    }
     whole, broken, resumed = (network(dtype) for _ in range(3))
     expected = bits(whole, whole.fit(*data, callbacks=[Interrupt(-1)], **settings))
     keep = {"checkpoint": path, "checkpoint_every": every}
@@ -48,9 +50,13 @@ def test_a_fit_broken_off_within_an_epoch(isa, dtype, path, rng, monkeypatch, wr
     """Every place at which the engine comes back is one to go on from, also within a batch."""
     X, y = rng.standard_normal((3_000, 5)), rng.integers(3, size=3_000)
     settings = {
-        "loss": wrap(fn.SoftmaxCrossEntropy()), "optimizer": fn.SGD(0.01, momentum=0.9),
-        "epochs": 3, "batch_size": 2_500, "seed": 3, "shuffle": shuffle,
-    }  # fmt: skip
+        "loss": wrap(fn.SoftmaxCrossEntropy()),
+        "optimizer": fn.SGD(0.01, momentum=0.9),
+        "epochs": 3,
+        "batch_size": 2_500,
+        "seed": 3,
+        "shuffle": shuffle,
+    }
     layers = [fn.Linear(5, 200), fn.Tanh(), fn.Linear(200, 3)]
 
     def wide():
@@ -101,9 +107,12 @@ def test_what_a_callback_wrote_before_it_was_broken_off(isa, dtype, path, rng, m
 
     X, y = rng.standard_normal((3_000, 5)), rng.standard_normal((3_000, 3))
     settings = {
-        "loss": fn.MeanSquaredError(), "optimizer": fn.SGD(HugeFrom(4)), "epochs": 3,
-        "batch_size": 1_000, "seed": 3,
-    }  # fmt: skip
+        "loss": fn.MeanSquaredError(),
+        "optimizer": fn.SGD(HugeFrom(4)),
+        "epochs": 3,
+        "batch_size": 1_000,
+        "seed": 3,
+    }
     keep = {"checkpoint": path, "checkpoint_every": "0.000001s", "callbacks": [Write()]}
     monkeypatch.setattr(training, "SLICE_SECONDS", 0.0)
 
@@ -166,8 +175,10 @@ def test_early_stopping_goes_on(path, rng, break_off):
     y = X[:, :3].argmax(axis=1)
     y[:20] = rng.integers(3, size=20)
     settings = SETTINGS | {
-        "epochs": 300, "optimizer": fn.SGD(0.3, momentum=0.9), "validation_data": (X[20:], y[20:]),
-    }  # fmt: skip
+        "epochs": 300,
+        "optimizer": fn.SGD(0.3, momentum=0.9),
+        "validation_data": (X[20:], y[20:]),
+    }
     stoppers = [fn.EarlyStopping(patience=10) for _ in range(3)]
     whole, broken, resumed = (network() for _ in range(3))
 

@@ -23,8 +23,9 @@ FEATURES = {
     "RMSprop and a plateau": {
         "optimizer": fn.RMSprop(
             schedules.Warmup(schedules.ReduceOnPlateau(0.01, patience=0, min_delta=1.0), updates=3),
-            momentum=0.5, centered=True,
-        ),
+            momentum=0.5,
+            centered=True,
+        )
     },
     "clipping and a penalty": {"optimizer": fn.SGD(0.1, clip_norm=0.5, l1=1e-4)},
     "weights": {"sample_weight": np.linspace(0, 2, 3_000), "class_weight": "balanced"},
@@ -33,7 +34,7 @@ FEATURES = {
     "LayerNorm": {"between": [lambda: fn.LayerNorm(100)]},
     "BatchNorm": {"between": [lambda: fn.BatchNorm(100)]},
     "a layer that was frozen": {"optimizer": fn.Adam(0.01), "before": frozen_before},
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -46,8 +47,11 @@ def data(rng):
 @pytest.mark.parametrize("name", FEATURES)
 def test_a_fit_that_is_broken_off(isa, dtype, data, tmp_path, monkeypatch, name, wrap):
     settings = {
-        "optimizer": fn.SGD(0.05, momentum=0.9), "epochs": 3, "batch_size": BATCH_SIZE, "seed": 3,
-    } | FEATURES[name]  # fmt: skip
+        "optimizer": fn.SGD(0.05, momentum=0.9),
+        "epochs": 3,
+        "batch_size": BATCH_SIZE,
+        "seed": 3,
+    } | FEATURES[name]
     between, before = settings.pop("between", []), settings.pop("before", None)
     settings["loss"] = wrap(fn.SoftmaxCrossEntropy())
     if wrap is Python and ("metrics" in settings or "sample_weight" in settings):

@@ -204,11 +204,23 @@ def misaligned(shape):
         lambda shape: "there",
     ],
     ids=[
-        "float64", "byte-swapped", "integers", "one sample", "another sample", "another column",
-        "flat", "another axis", "Fortran order", "strided", "reversed", "read-only", "misaligned",
-        "list", "text",
+        "float64",
+        "byte-swapped",
+        "integers",
+        "one sample",
+        "another sample",
+        "another column",
+        "flat",
+        "another axis",
+        "Fortran order",
+        "strided",
+        "reversed",
+        "read-only",
+        "misaligned",
+        "list",
+        "text",
     ],
-)  # fmt: skip
+)
 def test_bad_places_for_the_result(wrt, make):
     out = make(SHAPES[wrt])
     for method in (network().jacobian, network().value_and_jacobian):
@@ -219,8 +231,13 @@ def test_bad_places_for_the_result(wrt, make):
 
 def test_the_place_for_one_sample():
     net = network()
-    refused(ValueError, "out has shape (1, 2, 3) … (2, 3)", net.jacobian, X[0],
-            out=np.zeros((1, 2, 3), "f"))  # fmt: skip
+    refused(
+        ValueError,
+        "out has shape (1, 2, 3) … (2, 3)",
+        net.jacobian,
+        X[0],
+        out=np.zeros((1, 2, 3), "f"),
+    )
 
 
 def test_the_result_may_not_lie_on_what_it_is_made_of():

@@ -88,16 +88,24 @@ print((peak() - before) * 1024)
 @pytest.mark.parametrize(
     "method",
     [
-        "jvp by input", "jvp by params", "vjp by input", "vjp by params", "gram", "gram of a loss",
+        "jvp by input",
+        "jvp by params",
+        "vjp by input",
+        "vjp by params",
+        "gram",
+        "gram of a loss",
         "hvp",
     ],
-)  # fmt: skip
+)
 def test_products_need_no_jacobian(method):
     """Of 100,000 samples, by parameters, it would take 8 GB; all activations take 55 MB."""
     measured = subprocess.run(  # elsewhere than in a source folder that may not be built
         [sys.executable, "-c", MEASURED, method],
-        cwd=Path(sys.executable).parent, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        cwd=Path(sys.executable).parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert measured.returncode == 0, measured.stderr
     assert int(measured.stdout) < 200e6
 

@@ -197,13 +197,22 @@ n, k, m, l = 2, 3, 4, 5  # noqa: E741
 @pytest.mark.parametrize(
     ("y_shape", "x_shape", "shape"),
     [
-        ((), (), ()), ((), (n,), (1, n)), ((), (n, k), (k, n)),
-        ((m,), (), (m, 1)), ((m,), (n,), (m, n)), ((m,), (n, k), (m, k, n)),
-        ((m, l), (), (m, l)), ((m, l), (n,), (m, l, n)), ((m, l), (n, k), (m, l, k, n)),
+        ((), (), ()),
+        ((), (n,), (1, n)),
+        ((), (n, k), (k, n)),
+        ((m,), (), (m, 1)),
+        ((m,), (n,), (m, n)),
+        ((m,), (n, k), (m, k, n)),
+        ((m, l), (), (m, l)),
+        ((m, l), (n,), (m, l, n)),
+        ((m, l), (n, k), (m, l, k, n)),
     ],
-    ids=[f"{y} by {x}" for y in ("scalar", "vector", "matrix") for x in ("scalar", "vector",
-                                                                       "matrix")],
-)  # fmt: skip
+    ids=[
+        f"{y} by {x}"
+        for y in ("scalar", "vector", "matrix")
+        for x in ("scalar", "vector", "matrix")
+    ],
+)
 def test_shapes(y_shape, x_shape, shape, rng):
     C = rng.standard_normal(y_shape + x_shape)
 
@@ -271,9 +280,18 @@ def test_chain_of_a_function_of_three_and_one_of_two(rng):
         (lambda x: np.exp(x) * np.log(x), lambda x: np.exp(x) * np.log(x) + np.exp(x) / x),
         (lambda x: np.exp(np.log(x) ** 2), lambda x: np.exp(np.log(x) ** 2) * 2 * np.log(x) / x),
     ],
-    ids=["constant", "a x", "power", "negative power", "exponential", "logarithm", "sum", "product",
-         "chain"],
-)  # fmt: skip
+    ids=[
+        "constant",
+        "a x",
+        "power",
+        "negative power",
+        "exponential",
+        "logarithm",
+        "sum",
+        "product",
+        "chain",
+    ],
+)
 @pytest.mark.parametrize("method", ["central", "complex"])
 @pytest.mark.parametrize("x", [0.4, 1.0, 2.3])
 def test_rules(function, derivative, method, x):

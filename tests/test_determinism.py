@@ -42,9 +42,12 @@ def test_bits_do_not_depend_on_threads_or_interruption(name, regularised, dtype,
         for run in range(3):
             net = network(regularised, dtype)
             settings = {
-                "optimizer": OPTIMIZERS[name], "epochs": 2, "batch_size": 320, "seed": 7,
+                "optimizer": OPTIMIZERS[name],
+                "epochs": 2,
+                "batch_size": 320,
+                "seed": 7,
                 "n_threads": n_threads,
-            }  # fmt: skip
+            }
             net.fit(X, Y, **settings)
             found[n_threads, run] = digest(net)
         checkpoint = tmp_path / f"{n_threads}.safetensors"

@@ -8,8 +8,12 @@ from pathlib import Path
 def test_damaged_files_are_refused_by_name(tmp_path):
     command = ["-m", "fuzz", "--inputs", "20000", "--seed", "0", "--keep", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, *command], cwd=Path(__file__).parent, capture_output=True, text=True,
-        timeout=3_600, check=False,
-    )  # fmt: skip
+        [sys.executable, *command],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=3_600,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-5_000:] + done.stderr[-5_000:]
     assert "20,000 inputs" in done.stdout

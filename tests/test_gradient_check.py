@@ -99,9 +99,15 @@ class Tampered(fn.Network):
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(0, "layers[1].weight[0, 0]"), (11, "layers[1].weight[3, 2]"), (12, "layers[1].bias[0]"),
-     (15, "layers[1].bias[3]"), (16, "layers[3].weight[0, 0]"), (23, "layers[3].weight[1, 3]")],
-)  # fmt: skip
+    [
+        (0, "layers[1].weight[0, 0]"),
+        (11, "layers[1].weight[3, 2]"),
+        (12, "layers[1].bias[0]"),
+        (15, "layers[1].bias[3]"),
+        (16, "layers[3].weight[0, 0]"),
+        (23, "layers[3].weight[1, 3]"),
+    ],
+)
 def test_the_worst_entry_is_named(dtype, rng, place, name):
     layers = [fn.Standardize([0, 1, 2], [1, 2, 3]), fn.Linear(3, 4), fn.Tanh()]
     net = Tampered([*layers, fn.Linear(4, 2, bias=False)], dtype, seed=0)
@@ -211,11 +217,15 @@ def test_functions(rng):
         (lambda W: (W**2).sum(), [[1.0, 2.0]], [[2.0, 3.9]], "x[0, 1]"),
         (np.exp, [0.0, 0.0], [[1, 0], [0.01, 1]], "f(x)[1] by x[0]"),
         (lambda x: np.array([x, x * x]), 1.0, [[1], [2.1]], "f(x)[1] by x"),
-        (lambda W: W @ [1.0, 1.0], [[1.0, 2.0], [3.0, 4.0]],
-         np.array([[[1, 0], [1, 0]], [[0, 1], [0, 2]]]), "f(x)[1] by x[1, 1]"),
+        (
+            lambda W: W @ [1.0, 1.0],
+            [[1.0, 2.0], [3.0, 4.0]],
+            np.array([[[1, 0], [1, 0]], [[0, 1], [0, 2]]]),
+            "f(x)[1] by x[1, 1]",
+        ),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_wrong_derivatives_of_functions(f, x, derivative, entry):
     report = check_gradient(f, x, derivative=derivative)
     assert not report
@@ -242,19 +252,31 @@ X, Y, HALF = np.ones((3, 2)), np.zeros((3, 2)), fn.HalfSquaredError()
         (lambda: check_gradient(network(), X, Y[:2], HALF), ValueError, r"y has shape \(2, 2\)"),
         (lambda: check_gradient(network(), X, Y, HALF, wrt="X"), ValueError, "wrt is 'X'"),
         (lambda: check_gradient(network(), X, Y, HALF, tolerance=0), ValueError, "tolerance is 0"),
-        (lambda: check_gradient(np.sin, 1, Y, derivative=np.cos), TypeError,
-         "y, loss and wrt go with"),
-        (lambda: check_gradient(np.sin, 1, derivative=np.cos, wrt="params"), TypeError,
-         "y, loss and wrt go with"),
-        (lambda: check_gradient(np.sin, 1, derivative=np.cos, wrt="input"), TypeError,
-         "y, loss and wrt go with"),
-        (lambda: check_gradient(lambda x: x @ x, [1, 2], derivative=[[2, 4]]), ValueError,
-         r"derivative has shape \(1, 2\); \(2,\) is wanted"),
+        (
+            lambda: check_gradient(np.sin, 1, Y, derivative=np.cos),
+            TypeError,
+            "y, loss and wrt go with",
+        ),
+        (
+            lambda: check_gradient(np.sin, 1, derivative=np.cos, wrt="params"),
+            TypeError,
+            "y, loss and wrt go with",
+        ),
+        (
+            lambda: check_gradient(np.sin, 1, derivative=np.cos, wrt="input"),
+            TypeError,
+            "y, loss and wrt go with",
+        ),
+        (
+            lambda: check_gradient(lambda x: x @ x, [1, 2], derivative=[[2, 4]]),
+            ValueError,
+            r"derivative has shape \(1, 2\); \(2,\) is wanted",
+        ),
         (lambda: check_gradient(np.sin, 1, derivative=np.nan), ValueError, "derivative is nan"),
         (lambda: check_gradient(np.sin, [1, np.inf], derivative=0), ValueError, r"x\[1\] is inf"),
     ],
     ids=range(15),
-)  # fmt: skip
+)
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()

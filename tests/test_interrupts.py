@@ -16,10 +16,18 @@ import fastnn as fn
 TRACED = {
     str(Path(fn.__file__).with_name(f"{name}.py"))
     for name in (
-        "atomic_file", "background", "checkpoints", "fitting", "full_batch", "lbfgs", "many",
-        "optimizers", "streaming", "training",
+        "atomic_file",
+        "background",
+        "checkpoints",
+        "fitting",
+        "full_batch",
+        "lbfgs",
+        "many",
+        "optimizers",
+        "streaming",
+        "training",
     )
-}  # fmt: skip
+}
 
 
 def network(seed=0):
@@ -79,9 +87,14 @@ def fit_many_on_batches(nets, folder, epochs):
 
 
 FITS = [
-    fit, fit_batches, fit_mapped, fit_with_a_checkpoint, fit_by_lbfgs, fit_many,
+    fit,
+    fit_batches,
+    fit_mapped,
+    fit_with_a_checkpoint,
+    fit_by_lbfgs,
+    fit_many,
     fit_many_on_batches,
-]  # fmt: skip
+]
 
 
 def wait_for(condition):
@@ -168,9 +181,11 @@ def test_ctrl_c_at_random_moments():
     """Among them the first milliseconds; FASTNN_INTERRUPTS says how often."""
     times = int(os.environ.get("FASTNN_INTERRUPTS", "50"))
     ran = subprocess.run(
-        [sys.executable, "-P", "-c", STORM, str(times)], capture_output=True, text=True,
+        [sys.executable, "-P", "-c", STORM, str(times)],
+        capture_output=True,
+        text=True,
         timeout=60 + times,
-    )  # fmt: skip
+    )
     assert ran.returncode == 0, ran.stderr
 
 

@@ -81,11 +81,18 @@ def test_products_with_vectors_and_matrices(kind, dtype):
     h, c = numbers(n, dtype=dtype), numbers(m, dtype=dtype)
     H, C = numbers(n, 3, dtype=dtype), numbers(m, 3, dtype=dtype)
     for actual, expected in [
-        (J.matvec(h), dense @ h), (J @ h, dense @ h), (J.rmatvec(c), dense.T @ c),
-        (c @ J, c @ dense), (J.matmat(H), dense @ H), (J @ H, dense @ H),
-        (J.rmatmat(C), dense.T @ C), (C.T @ J, C.T @ dense), (J.T @ c, c @ dense),
-        (J.matvec(h[:, None]), (dense @ h)[:, None]), (J.rmatvec(c[:, None]), (c @ dense)[:, None]),
-    ]:  # fmt: skip
+        (J.matvec(h), dense @ h),
+        (J @ h, dense @ h),
+        (J.rmatvec(c), dense.T @ c),
+        (c @ J, c @ dense),
+        (J.matmat(H), dense @ H),
+        (J @ H, dense @ H),
+        (J.rmatmat(C), dense.T @ C),
+        (C.T @ J, C.T @ dense),
+        (J.T @ c, c @ dense),
+        (J.matvec(h[:, None]), (dense @ h)[:, None]),
+        (J.rmatvec(c[:, None]), (c @ dense)[:, None]),
+    ]:
         assert actual.dtype == dtype
         assert actual.shape == expected.shape
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)
@@ -124,9 +131,12 @@ def test_composition_is_the_product_of_the_matrices(left, right):
 def test_composition_associates(dtype):
     squares = ["identity", "diagonal", "softmax", "composed, square"]
     kinds = by_hand(dtype)
-    triples = [(kinds[a][0], kinds[b][0], kinds[c][0])
-               for a in ["dense", *squares] for b in squares
-               for c in [*squares, "tall", "kronecker", "linear layer"]]  # fmt: skip
+    triples = [
+        (kinds[a][0], kinds[b][0], kinds[c][0])
+        for a in ["dense", *squares]
+        for b in squares
+        for c in [*squares, "tall", "kronecker", "linear layer"]
+    ]
     for A, B, C in triples:
         left, right = (A @ B) @ C, A @ (B @ C)
         assert left.dtype == right.dtype == dtype
@@ -144,12 +154,19 @@ def test_composition_simplifies_where_the_structure_allows():
     assert identity @ diagonal is diagonal
     assert dense @ identity is dense
     for product, kind in [
-        (diagonal @ diagonal, Diagonal), (diagonal @ softmax, DiagonalMinusOuter),
-        (softmax @ diagonal, DiagonalMinusOuter), (dense @ diagonal, Dense),
-        (diagonal @ tall, Dense), (softmax @ tall, Dense), (dense @ softmax, Dense),
-        (dense @ tall, Dense), (dense @ kronecker, Kronecker), (softmax @ softmax, Composed),
-        (dense @ softmax @ diagonal @ tall, Dense), (kinds["transposed block"] @ dense, Composed),
-    ]:  # fmt: skip
+        (diagonal @ diagonal, Diagonal),
+        (diagonal @ softmax, DiagonalMinusOuter),
+        (softmax @ diagonal, DiagonalMinusOuter),
+        (dense @ diagonal, Dense),
+        (diagonal @ tall, Dense),
+        (softmax @ tall, Dense),
+        (dense @ softmax, Dense),
+        (dense @ tall, Dense),
+        (dense @ kronecker, Kronecker),
+        (softmax @ softmax, Composed),
+        (dense @ softmax @ diagonal @ tall, Dense),
+        (kinds["transposed block"] @ dense, Composed),
+    ]:
         assert type(product) is kind
     column, row = Dense(numbers(9, 1)), Dense(numbers(1, 9))
     assert type(column @ row) is Composed  # 18 numbers, not 81
@@ -220,8 +237,11 @@ def test_least_squares_by_scipy():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: Dense(np.ones((2, 3))) @ Diagonal([1, 2]), ValueError,
-         r"shapes \(2, 3\) and \(2, 2\) do not compose, since 3 inputs meet 2 outputs; order"),
+        (
+            lambda: Dense(np.ones((2, 3))) @ Diagonal([1, 2]),
+            ValueError,
+            r"shapes \(2, 3\) and \(2, 2\) do not compose, since 3 inputs meet 2 outputs; order",
+        ),
         (lambda: Composed([Identity(2), Identity(3)]), ValueError, r"\(2, 2\) and \(3, 3\)"),
         (lambda: Composed([]), ValueError, "factors is empty"),
         (lambda: Composed([Identity(2), np.eye(2)]), TypeError, r"factors\[1\] is array"),
@@ -251,7 +271,7 @@ def test_least_squares_by_scipy():
         (lambda: Kronecker(Identity(2), [1, 2]), ValueError, r"right has shape \(2,\)"),
     ],
     ids=range(28),
-)  # fmt: skip
+)
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
@@ -284,9 +304,12 @@ def test_layers(case, dtype, rng, isa, make_network):
         close(J.to_dense(), dense, dtype)
         close(layer.jacobian(x, wrt="params").to_dense(), expected, dtype)
         structure = {
-            "Linear": Dense, "Softmax": DiagonalMinusOuter, "LogSoftmax": DiagonalMinusOuter,
-            "LayerNorm": Composed, "Dropout": Identity,
-        }  # fmt: skip
+            "Linear": Dense,
+            "Softmax": DiagonalMinusOuter,
+            "LogSoftmax": DiagonalMinusOuter,
+            "LayerNorm": Composed,
+            "Dropout": Identity,
+        }
         assert type(J) is structure.get(case.cls, Diagonal)
 
 

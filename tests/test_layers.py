@@ -61,8 +61,11 @@ def test_forward_at_special_values(case, dtype, rng):
     actual = make_layer(case, params)(X)
     info = np.finfo(dtype)
     # Relative to each value, however small; sums of huge and tiny terms relative to the largest.
-    largest = {"Linear": np.abs(X).max(), "LayerNorm": np.abs(expected).max(),
-               "BatchNorm": np.abs(expected).max()}  # fmt: skip
+    largest = {
+        "Linear": np.abs(X).max(),
+        "LayerNorm": np.abs(expected).max(),
+        "BatchNorm": np.abs(expected).max(),
+    }
     atol = max(20 * info.eps * largest.get(case.cls, 0), 4 * info.smallest_subnormal)
     np.testing.assert_allclose(actual, expected, rtol=20 * info.eps, atol=atol)
 
@@ -127,8 +130,11 @@ def test_nan_is_handed_on(case, dtype, rng, column):
 def test_subderivatives_at_the_kink(dtype):
     at_zero, one = np.zeros(4, dtype), np.ones(4, dtype)
     for layer, slope in [
-        (fn.ReLU(), 0), (fn.LeakyReLU(0.2), 0.2), (fn.ELU(0.5), 0.5), (fn.Abs(), 0)
-    ]:  # fmt: skip
+        (fn.ReLU(), 0),
+        (fn.LeakyReLU(0.2), 0.2),
+        (fn.ELU(0.5), 0.5),
+        (fn.Abs(), 0),
+    ]:
         np.testing.assert_allclose(layer.vjp(at_zero, one), slope, rtol=1e-6)
 
 

@@ -35,9 +35,13 @@ def by_hand(net, X, y, loss, weight_decay=0.0, **options):
 
     iterates = [net.params.astype(float)]
     result = scipy_optimize.minimize(
-        function, iterates[0], jac=True, method="L-BFGS-B", callback=lambda x: iterates.append(+x),
+        function,
+        iterates[0],
+        jac=True,
+        method="L-BFGS-B",
+        callback=lambda x: iterates.append(+x),
         options=options,
-    )  # fmt: skip
+    )
     return result, iterates[1:]
 
 
@@ -110,9 +114,12 @@ def test_frozen_layers_are_no_variables(dtype, data):
         return value + 0.05 * params @ params, gradient[free] + 0.1 * params
 
     expected = scipy_optimize.minimize(
-        function, net.params[free].astype(float), jac=True, method="L-BFGS-B",
+        function,
+        net.params[free].astype(float),
+        jac=True,
+        method="L-BFGS-B",
         options={"maxiter": 8},
-    )  # fmt: skip
+    )
     net.fit(X, y, loss=loss, optimizer=optimizer, epochs=8)
     assert np.array_equal(net.params[frozen], network(dtype).params[frozen])
     np.testing.assert_array_equal(net.params[free], expected.x.astype(dtype))

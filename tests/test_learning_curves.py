@@ -19,14 +19,23 @@ Y = np.digitize(X[:, 0] * X[:, 1] + 0.3 * X[:, 2], [-0.5, 0.5])
 def networks(activation):
     """Return the same network of fastnn and of PyTorch, with the same parameters."""
     ours = fn.Network(
-        [fn.Linear(6, 24), getattr(fn, activation)(), fn.Linear(24, 24),
-         getattr(fn, activation)(), fn.Linear(24, 3)],
-        dtype="float64", seed=3,
-    )  # fmt: skip
+        [
+            fn.Linear(6, 24),
+            getattr(fn, activation)(),
+            fn.Linear(24, 24),
+            getattr(fn, activation)(),
+            fn.Linear(24, 3),
+        ],
+        dtype="float64",
+        seed=3,
+    )
     theirs = torch.nn.Sequential(
-        torch.nn.Linear(6, 24), getattr(torch.nn, activation)(), torch.nn.Linear(24, 24),
-        getattr(torch.nn, activation)(), torch.nn.Linear(24, 3),
-    ).double()  # fmt: skip
+        torch.nn.Linear(6, 24),
+        getattr(torch.nn, activation)(),
+        torch.nn.Linear(24, 24),
+        getattr(torch.nn, activation)(),
+        torch.nn.Linear(24, 3),
+    ).double()
     with torch.no_grad():
         for i in (0, 2, 4):
             theirs[i].weight.copy_(torch.tensor(ours.layers[i].weight.copy()))

@@ -94,9 +94,10 @@ def test_the_history(rng, loss_class, reduction):
 def test_bits_depend_on_threads_and_stops_in_no_way(dtype, rng):
     X, y = rng.standard_normal((3000, 2)), rng.standard_normal((3000, 2))
     settings = {
-        "loss": fn.MeanSquaredError(), "optimizer": fn.LevenbergMarquardt(bayesian=True),
+        "loss": fn.MeanSquaredError(),
+        "optimizer": fn.LevenbergMarquardt(bayesian=True),
         "epochs": 3,
-    }  # fmt: skip
+    }
     nets = [small_network(dtype, 2) for _ in range(3)]
     nets[0].fit(X, y, n_threads=1, **settings)
     nets[1].fit(X, y, n_threads=2, **settings)
@@ -123,18 +124,23 @@ def test_the_evidence_of_a_linear_network_is_exact(rng, n_out):
     y = X @ truth + 0.3 + 0.5 * rng.standard_normal((n, n_out))
     net = fn.Network([fn.Linear(d, n_out)], "float64", seed=0)
     history = net.fit(
-        X, y, loss=fn.MeanSquaredError(), epochs=200,
+        X,
+        y,
+        loss=fn.MeanSquaredError(),
+        epochs=200,
         optimizer=fn.LevenbergMarquardt(tolerance=1e-14, bayesian=True),
-    )  # fmt: skip
+    )
     alpha, beta = history["weight_precision"][-1], history["noise_precision"][-1]
     Phi = np.kron(np.c_[X, np.ones(n)], np.eye(n_out))
     assert history["log_evidence"][-1] == pytest.approx(
         log_evidence(Phi, y.ravel(), alpha, beta), rel=1e-10
     )
     best = scipy_optimize.minimize(
-        lambda logs: -log_evidence(Phi, y.ravel(), *np.exp(logs)), [0, 0], tol=1e-12,
+        lambda logs: -log_evidence(Phi, y.ravel(), *np.exp(logs)),
+        [0, 0],
+        tol=1e-12,
         method="Nelder-Mead",
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(np.log([alpha, beta]), best.x, atol=1e-5)
     eigenvalues = np.linalg.eigvalsh(Phi.T @ Phi)
     gamma = (eigenvalues / (eigenvalues + alpha / beta)).sum()
@@ -183,9 +189,12 @@ def test_divergence(rng):
     net.params = before = [3e38, 3e38, 0]
     with pytest.raises(fn.DivergenceError, match="epoch 0") as caught:
         net.fit(
-            rng.standard_normal((5, 2)), np.ones(5), loss=fn.MeanSquaredError(),
-            optimizer=fn.LevenbergMarquardt(), epochs=5,
-        )  # fmt: skip
+            rng.standard_normal((5, 2)),
+            np.ones(5),
+            loss=fn.MeanSquaredError(),
+            optimizer=fn.LevenbergMarquardt(),
+            epochs=5,
+        )
     assert len(caught.value.history["loss"]) == 0
     np.testing.assert_array_equal(net.params, np.float32(before))
 
@@ -233,9 +242,10 @@ def test_a_weight_is_how_often_a_sample_is_given(dtype, rng, bayesian):
     for one in nets:
         one.params = net.params
     settings = {
-        "loss": fn.MeanSquaredError(), "epochs": 4,
+        "loss": fn.MeanSquaredError(),
+        "epochs": 4,
         "optimizer": fn.LevenbergMarquardt(bayesian=bayesian),
-    }  # fmt: skip
+    }
     weighted = nets[0].fit(X, y, sample_weight=weights, **settings)
     rows = np.repeat(np.arange(40), weights)
     repeated = nets[1].fit(X[rows], y[rows], **settings)
@@ -267,9 +277,12 @@ def test_frozen_parameters_are_no_part_of_the_evidence(rng):
     net = small_network()
     net.layers[0].trainable = False
     history = net.fit(
-        X, y, loss=fn.MeanSquaredError(), epochs=200,
+        X,
+        y,
+        loss=fn.MeanSquaredError(),
+        epochs=200,
         optimizer=fn.LevenbergMarquardt(tolerance=1e-14, bayesian=True),
-    )  # fmt: skip
+    )
     alpha, beta = history["weight_precision"][-1], history["noise_precision"][-1]
     Phi = np.c_[np.tanh(X @ net.layers[0].weight.T + net.layers[0].bias), np.ones(40)]
     assert history["log_evidence"][-1] == pytest.approx(log_evidence(Phi, y, alpha, beta), rel=1e-9)
@@ -302,9 +315,10 @@ def test_a_fit_broken_off_ends_with_the_same_bits(dtype, rng, tmp_path):
     _, X, y = problem_of_a_teacher(rng, noise=0.5, n=40)
     whole, resumed = small_network(dtype), small_network(dtype)
     settings = {
-        "loss": fn.MeanSquaredError(), "epochs": 9,
+        "loss": fn.MeanSquaredError(),
+        "epochs": 9,
         "optimizer": fn.LevenbergMarquardt(bayesian=True),
-    }  # fmt: skip
+    }
     expected = whole.fit(X, y, callbacks=[BreakOff(-1)], **settings)
     keep = {"checkpoint": tmp_path / "fit", "checkpoint_every": 2}
     with pytest.raises(KeyboardInterrupt):
@@ -319,9 +333,12 @@ def test_a_fit_broken_off_ends_with_the_same_bits(dtype, rng, tmp_path):
 def test_a_converged_fit_stays_so(rng, tmp_path):
     net, X, y = problem_of_a_teacher(rng)
     settings = {
-        "loss": fn.MeanSquaredError(), "optimizer": fn.LevenbergMarquardt(), "epochs": 1000,
-        "checkpoint": tmp_path / "fit", "checkpoint_every": 100,
-    }  # fmt: skip
+        "loss": fn.MeanSquaredError(),
+        "optimizer": fn.LevenbergMarquardt(),
+        "epochs": 1000,
+        "checkpoint": tmp_path / "fit",
+        "checkpoint_every": 100,
+    }
     first = net.fit(X, y, **settings)
     assert len(first["loss"]) < 1000
     params = net.params.copy()
@@ -334,9 +351,13 @@ def test_early_stopping_by_the_evidence(rng):
     net = small_network()
     stopping = fn.EarlyStopping("log_evidence", patience=1)
     history = net.fit(
-        X, y, loss=fn.MeanSquaredError(), epochs=30, callbacks=[stopping],
+        X,
+        y,
+        loss=fn.MeanSquaredError(),
+        epochs=30,
+        callbacks=[stopping],
         optimizer=fn.LevenbergMarquardt(bayesian=True),
-    )  # fmt: skip
+    )
     assert stopping.best == max(history["log_evidence"])
 
 

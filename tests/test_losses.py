@@ -132,9 +132,14 @@ def test_pinball_finds_the_quantiles(rng):
     net = fn.Network([fn.Linear(1, 3)], "float64", seed=0)
     quantiles, X = (0.1, 0.5, 0.9), np.zeros((1001, 1))
     history = net.fit(
-        X, y, loss=fn.Pinball(quantiles), optimizer=fn.Adam(0.01), epochs=800, batch_size=1001,
+        X,
+        y,
+        loss=fn.Pinball(quantiles),
+        optimizer=fn.Adam(0.01),
+        epochs=800,
+        batch_size=1001,
         validation_data=(X, y),
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(net.predict(X[0]), np.quantile(y, quantiles), atol=0.05)
     shares = (y[:, None] <= net.predict(X)).mean(axis=0)
     assert history["val_coverage_error"][-1] == pytest.approx(np.abs(shares - quantiles).mean())
@@ -145,8 +150,9 @@ def test_poisson_finds_the_rates(rng):
     X = rng.uniform(-1, 1, (2000, 2))
     y = rng.poisson(np.exp(1 + X @ [0.5, -1]))
     net = fn.Network([fn.Linear(2, 1)], "float64", seed=0)
-    history = net.fit(X, y, loss=fn.Poisson(), optimizer=fn.Adam(0.02), epochs=40, seed=0,
-                      validation_data=(X, y))  # fmt: skip
+    history = net.fit(
+        X, y, loss=fn.Poisson(), optimizer=fn.Adam(0.02), epochs=40, seed=0, validation_data=(X, y)
+    )
     np.testing.assert_allclose(net.params, [0.5, -1, 1], atol=0.1)
     error = np.exp(net.predict(X)).ravel() - y
     assert history["val_rmse"][-1] == pytest.approx(np.sqrt(np.mean(error**2)))

@@ -165,12 +165,19 @@ def test_a_feature_that_is_always_0_ends_with_weights_of_0(isa, decay):
 @pytest.mark.parametrize(
     ("dtype", "size", "clip_norm"),
     [
-        ("float32", 1e-30, 1.0), ("float32", 1e20, 1e-3),
-        ("float32", 1e30, 1.0), ("float32", 1e30, 1e-20), ("float32", 3e37, 1e-4),
-        ("float64", 1e-200, 1.0), ("float64", 1e155, 1.0), ("float64", 1e200, 1e-3),
-        ("float64", 1e200, 1e-200), ("float64", 1e300, 1e10), ("float64", 1e200, 1e250),
+        ("float32", 1e-30, 1.0),
+        ("float32", 1e20, 1e-3),
+        ("float32", 1e30, 1.0),
+        ("float32", 1e30, 1e-20),
+        ("float32", 3e37, 1e-4),
+        ("float64", 1e-200, 1.0),
+        ("float64", 1e155, 1.0),
+        ("float64", 1e200, 1e-3),
+        ("float64", 1e200, 1e-200),
+        ("float64", 1e300, 1e10),
+        ("float64", 1e200, 1e250),
     ],
-)  # fmt: skip
+)
 def test_clipping_gradients_of_any_size(isa, rng, dtype, size, clip_norm):
     gradient = (rng.standard_normal(1000) * size).astype(dtype)
     exact = gradient.astype(np.longdouble)
@@ -225,17 +232,30 @@ def test_columns_of_any_size_are_standardised(rng, size):
         (1e-163, 0, {"float32": "varies by .*, too little for float32; --dtype float64"}),
         (1e-200, 0, {"float32": "too little for float32"}),
         (1e-310, 0, dict.fromkeys(["float32", "float64"], "too little for")),
-        (1e30, 0, {}), (1e-28, 0, {}), (1e20, 1e21, {}),
+        (1e30, 0, {}),
+        (1e-28, 0, {}),
+        (1e20, 1e21, {}),
     ],
-)  # fmt: skip
+)
 def test_the_command_line_trains_on_targets_of_any_size(
     tmp_path, capsys, rng, dtype, size, mean, refused
-):  # fmt: skip
+):
     X = rng.standard_normal((100, 3))
     np.savez(tmp_path / "data.npz", X=X, y=X @ [1, -2, 0.5] * size + mean)
     model = tmp_path / "model.safetensors"
-    command = ["train", str(tmp_path / "data.npz"), "--output", str(model), "--dtype", dtype,
-               "--task", "regression", "--hidden", "--learning-rate", "0.05"]  # fmt: skip
+    command = [
+        "train",
+        str(tmp_path / "data.npz"),
+        "--output",
+        str(model),
+        "--dtype",
+        dtype,
+        "--task",
+        "regression",
+        "--hidden",
+        "--learning-rate",
+        "0.05",
+    ]
     status = main(command)
     said = capsys.readouterr()
     if dtype in refused:

@@ -57,9 +57,10 @@ def test_one_optimizer_and_seed_for_all(data):
 def test_levenberg_marquardt(rng, data):
     X, y = data[0], rng.standard_normal(200)
     settings = {
-        "optimizer": fn.LevenbergMarquardt(bayesian=True), "loss": fn.MeanSquaredError(),
+        "optimizer": fn.LevenbergMarquardt(bayesian=True),
+        "loss": fn.MeanSquaredError(),
         "epochs": 4,
-    }  # fmt: skip
+    }
     nets = [network(seed, "float64", n_out=1) for seed in range(3)]
     fn.fit_many(nets, X, y, n_threads=2, **settings)
     for seed, net in enumerate(nets):

@@ -203,9 +203,14 @@ def test_xor_learned():
         for seed in range(50):
             net = fn.Network([fn.Linear(2, hidden), fn.ReLU(), fn.Linear(hidden, 1)], seed=seed)
             net.fit(
-                XOR_X, XOR_Y, loss=HALF, optimizer=fn.SGD(0.1), epochs=3000, batch_size=4,
+                XOR_X,
+                XOR_Y,
+                loss=HALF,
+                optimizer=fn.SGD(0.1),
+                epochs=3000,
+                batch_size=4,
                 shuffle=False,
-            )  # fmt: skip
+            )
             error = np.abs(net(XOR_X).ravel() - XOR_Y).max()
             solved[hidden] = solved.get(hidden, 0) + (error < 0.05)
     print(f"solved of 50 random starts, by hidden units: {solved}")
@@ -226,8 +231,16 @@ def test_all_nine_partial_derivatives_of_the_xor_network(dtype, rng, activation,
     assert net(x)[0] == pytest.approx(w5 * a1 + w6 * a2 + b3, rel=1e-5, abs=1e-6)
     net.backward([1])
     expected = [
-        w5 * s1 * x[0], w5 * s1 * x[1], w6 * s2 * x[0], w6 * s2 * x[1], w5 * s1, w6 * s2, a1, a2, 1,
-    ]  # fmt: skip
+        w5 * s1 * x[0],
+        w5 * s1 * x[1],
+        w6 * s2 * x[0],
+        w6 * s2 * x[1],
+        w5 * s1,
+        w6 * s2,
+        a1,
+        a2,
+        1,
+    ]
     tolerance = 1e-5 if dtype == "float32" else 1e-14
     np.testing.assert_allclose(net.grads, expected, rtol=tolerance, atol=tolerance)
     J = net.jacobian_operator(x, wrt="params")
@@ -279,10 +292,12 @@ def test_softmax_network_by_its_parameters(dtype, cotangent, gradient):
 
 @pytest.mark.parametrize(
     ("cotangent", "gradient"),
-    [([1, 0], [1, -1, -1, 1, 0, 0, 2, 1, 0, 0, 0, 0]),
-     ([0, 1], [-2, 2, 5, -5, 0, 0, 0, 0, 0, 2, 1, 0])],
+    [
+        ([1, 0], [1, -1, -1, 1, 0, 0, 2, 1, 0, 0, 0, 0]),
+        ([0, 1], [-2, 2, 5, -5, 0, 0, 0, 0, 0, 2, 1, 0]),
+    ],
     ids=["row 0", "row 1"],
-)  # fmt: skip
+)
 def test_logits_by_their_parameters(dtype, cotangent, gradient):
     net = softmax_network(dtype)
     logits = fn.Network([fn.Linear(2, 3, False), fn.ReLU(), fn.Linear(3, 2, False)], dtype)

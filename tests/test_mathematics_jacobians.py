@@ -10,10 +10,7 @@ import fastnn as fn
 pytestmark = pytest.mark.usefixtures("isa")
 
 X = [1, -1]  # the embedding E of the softmax network
-QR_BY_THETA = [
-    [1, -1, -1, 1, 0, 0, 2, 1, 0, 0, 0, 0],
-    [-2, 2, 5, -5, 0, 0, 0, 0, 0, 2, 1, 0],
-]
+QR_BY_THETA = [[1, -1, -1, 1, 0, 0, 2, 1, 0, 0, 0, 0], [-2, 2, 5, -5, 0, 0, 0, 0, 0, 2, 1, 0]]
 S_BY_THETA = [
     [3 / 4, -3 / 4, -3 / 2, 3 / 2, 0, 0, 1 / 2, 1 / 4, 0, -1 / 2, -1 / 4, 0],
     [-3 / 4, 3 / 4, 3 / 2, -3 / 2, 0, 0, -1 / 2, -1 / 4, 0, 1 / 2, 1 / 4, 0],

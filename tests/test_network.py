@@ -102,8 +102,9 @@ def test_relu_inside_the_products(isa, dtype, rng):
     for layer, a, sign in zip(linears[::-1], inputs[-2::-1], signs[::-1], strict=True):
         cotangent = cotangent * sign
         for found, exact in (
-            (layer.weight_grad, cotangent.T @ a), (layer.bias_grad, cotangent.sum(axis=0)),
-        ):  # fmt: skip
+            (layer.weight_grad, cotangent.T @ a),
+            (layer.bias_grad, cotangent.sum(axis=0)),
+        ):
             assert np.allclose(found, exact, rtol=0, atol=eps * np.abs(exact).max())
         cotangent = cotangent @ layer.weight.astype(float)
     assert np.allclose(dx, cotangent, rtol=0, atol=eps * np.abs(cotangent).max())
@@ -149,9 +150,10 @@ def test_loss_and_grad_feeds_scipy(rng):
         return net.loss_and_grad(X, y, fn.MeanSquaredError())
 
     start = objective(net.params.copy())[0]
-    assert optimize.check_grad(
-        lambda p: objective(p)[0], lambda p: objective(p)[1], net.params.copy()
-    ) < 1e-6  # fmt: skip
+    assert (
+        optimize.check_grad(lambda p: objective(p)[0], lambda p: objective(p)[1], net.params.copy())
+        < 1e-6
+    )
     result = optimize.minimize(objective, net.params.copy(), jac=True, method="BFGS")
     assert result.fun < start / 5
 
@@ -247,10 +249,15 @@ def test_seeds():
 @pytest.mark.parametrize(
     ("following", "variance"),
     [
-        ("ReLU", 2 / 300), ("LeakyReLU", 2 / 300), ("GELU", 2 / 300), ("SELU", 1 / 300),
-        ("Tanh", 2 / 500), ("Softmax", 2 / 500), (None, 2 / 500),
+        ("ReLU", 2 / 300),
+        ("LeakyReLU", 2 / 300),
+        ("GELU", 2 / 300),
+        ("SELU", 1 / 300),
+        ("Tanh", 2 / 500),
+        ("Softmax", 2 / 500),
+        (None, 2 / 500),
     ],
-)  # fmt: skip
+)
 def test_initial_weights_fit_the_following_activation(following, variance):
     layer = fn.Linear(300, 200)
     net = fn.Network([layer] + ([getattr(fn, following)()] if following else []), "float64", seed=0)
@@ -263,10 +270,14 @@ def test_initial_weights_fit_the_following_activation(following, variance):
 @pytest.mark.parametrize(
     ("name", "variance"),
     [
-        ("he_uniform", 2 / 300), ("he_normal", 2 / 300), ("xavier_uniform", 2 / 500),
-        ("xavier_normal", 2 / 500), ("lecun_normal", 1 / 300), ("zeros", 0),
+        ("he_uniform", 2 / 300),
+        ("he_normal", 2 / 300),
+        ("xavier_uniform", 2 / 500),
+        ("xavier_normal", 2 / 500),
+        ("lecun_normal", 1 / 300),
+        ("zeros", 0),
     ],
-)  # fmt: skip
+)
 def test_initializers_by_choice(name, variance):
     layer = fn.Linear(300, 200, weight_init=getattr(fn.initializers, name))
     fn.Network([layer, fn.ReLU()], "float64", seed=0)

@@ -132,8 +132,9 @@ def test_the_complex_step(rng, wrt, activation):
     width = activation.features
     net = fn.Network(
         [fn.Linear(4, width), getattr(fn, activation.cls)(**activation.args), fn.Linear(width, 3)],
-        "float64", seed=1,
-    )  # fmt: skip
+        "float64",
+        seed=1,
+    )
     layers = [
         {"kind": "linear", "in_features": 4, "out_features": width, "bias": True},
         activation.description,
@@ -169,9 +170,20 @@ def guarded(shape, dtype):
 
 
 WIDTHS = [
-    (1, 1, 1), (2, 3, 1), (1, 5, 8), (3, 64, 5), (4, 7, 15), (8, 16, 16), (16, 8, 17), (17, 33, 2),
-    (31, 15, 9), (32, 4, 32), (33, 2, 31), (65, 65, 3), (5, 66, 36),
-]  # fmt: skip
+    (1, 1, 1),
+    (2, 3, 1),
+    (1, 5, 8),
+    (3, 64, 5),
+    (4, 7, 15),
+    (8, 16, 16),
+    (16, 8, 17),
+    (17, 33, 2),
+    (31, 15, 9),
+    (32, 4, 32),
+    (33, 2, 31),
+    (65, 65, 3),
+    (5, 66, 36),
+]
 
 
 @by_either

@@ -16,10 +16,13 @@ layouts = pytest.mark.parametrize("layout", ["numerator", "denominator"])
 @pytest.mark.parametrize("x", [-20.0, -0.7, 0.01, 0.3, 1.0, 7.0])
 def test_accuracy_on_scalars(method, rtol, x):
     for f, derivative in [
-        (np.exp, np.exp), (np.sin, np.cos), (np.arctan, lambda x: 1 / (1 + x * x)),
-        (lambda x: x**5 - 3 * x, lambda x: 5 * x**4 - 3), (lambda x: 1 / x, lambda x: -1 / x**2),
+        (np.exp, np.exp),
+        (np.sin, np.cos),
+        (np.arctan, lambda x: 1 / (1 + x * x)),
+        (lambda x: x**5 - 3 * x, lambda x: 5 * x**4 - 3),
+        (lambda x: 1 / x, lambda x: -1 / x**2),
         (lambda x: np.log(x * x), lambda x: 2 / x),
-    ]:  # fmt: skip
+    ]:
         derived = numerical_jacobian(f, x, method)
         assert derived.shape == ()
         assert derived.dtype == np.float64
@@ -141,17 +144,27 @@ def grows():
         (lambda x: None, 1.0, "central", TypeError, "what f returned has dtype object"),
         (lambda x: "y", 1.0, "central", TypeError, "what f returned has dtype <U1"),
         (lambda x: np.nan, 1.0, "central", ValueError, "f returned nan at x"),
-        (lambda x: x if x == 1 else np.inf, 1.0, "central", ValueError,
-         "f returned inf where x is"),
-        (lambda x: x if x[1] == 1 else x * np.inf, [1, 1], "central", ValueError,
-         r"f returned inf where x\[1\] is"),
+        (
+            lambda x: x if x == 1 else np.inf,
+            1.0,
+            "central",
+            ValueError,
+            "f returned inf where x is",
+        ),
+        (
+            lambda x: x if x[1] == 1 else x * np.inf,
+            [1, 1],
+            "central",
+            ValueError,
+            r"f returned inf where x\[1\] is",
+        ),
         (grows(), 1.0, "central", ValueError, r"f returned shape \(\d,\) where x is"),
         (np.abs, [1, 2], "complex", TypeError, "float64 for a complex argument: an operation"),
         (lambda x: np.real(x) ** 2, 1.0, "complex", TypeError, "drops the imaginary part"),
         (discards, [1, 2], "complex", TypeError, "f discards imaginary parts"),
     ],
     ids=range(16),
-)  # fmt: skip
+)
 def test_bad_input(derive, f, x, method, error, message):
     with pytest.raises(error, match=message):
         derive(f, x, method)

@@ -51,9 +51,12 @@ def test_two_hundred_steps_agree_with_pytorch(isa, rng, tmp_path, case):
         [fn.Linear(6, 16), fn.ReLU(), fn.Linear(16, 8), fn.Tanh(), fn.Linear(8, 4)], "float64", 3
     )
     theirs = torch.nn.Sequential(
-        torch.nn.Linear(6, 16), torch.nn.ReLU(), torch.nn.Linear(16, 8), torch.nn.Tanh(),
+        torch.nn.Linear(6, 16),
+        torch.nn.ReLU(),
+        torch.nn.Linear(16, 8),
+        torch.nn.Tanh(),
         torch.nn.Linear(8, 4),
-    ).double()  # fmt: skip
+    ).double()
     net.save(tmp_path / "net.safetensors")
     theirs.load_state_dict(load_file(tmp_path / "net.safetensors"))  # the names are PyTorch's
     args = dict(case.args)
@@ -163,9 +166,12 @@ def test_the_state_can_be_looked_at_alone(rng):
     net = fn.Network([fn.Linear(3, 1)], seed=0)
     assert net.optimizer_state == ("", 0, {})
     net.fit(
-        rng.standard_normal((8, 3)), np.zeros(8), loss=fn.MeanSquaredError(),
-        optimizer=fn.SGD(0.1, momentum=0.9), epochs=1,
-    )  # fmt: skip
+        rng.standard_normal((8, 3)),
+        np.zeros(8),
+        loss=fn.MeanSquaredError(),
+        optimizer=fn.SGD(0.1, momentum=0.9),
+        epochs=1,
+    )
     velocity = net.optimizer_state.arrays["momentum_buffer"]
     assert velocity.shape == net.params.shape
     assert velocity.any()
@@ -258,10 +264,12 @@ def test_frozen_layers_agree_with_the_oracle(isa, dtype, rng, case, frozen):
     net.fit(X, y, optimizer=optimizer_of(case), epochs=1, batch_size=20)  # leaves a state
     state = {name: array.copy() for name, array in net.optimizer_state.arrays.items()}
     oracle, expected = three_layers(), net.params.astype(float)
-    trained = np.concatenate([
-        np.full(layer.n_params, 2 * i not in [2 * k for k in frozen])
-        for i, layer in enumerate(net.layers[::2])
-    ])  # fmt: skip
+    trained = np.concatenate(
+        [
+            np.full(layer.n_params, 2 * i not in [2 * k for k in frozen])
+            for i, layer in enumerate(net.layers[::2])
+        ]
+    )
     reference = getattr(reference_optimizers, case.cls)(**case.args)
     net.layers[1].trainable = False  # of no effect
     oracle.params[...] = three_layers(dtype).params
@@ -313,9 +321,12 @@ def test_a_layer_that_thaws_agrees_with_pytorch(isa, rng, wrap):
     net = three_layers()
     X, y = rng.standard_normal((20, 5)), rng.integers(3, size=20)
     theirs = torch.nn.Sequential(
-        torch.nn.Linear(5, 7), torch.nn.ReLU(), torch.nn.Linear(7, 6), torch.nn.Tanh(),
+        torch.nn.Linear(5, 7),
+        torch.nn.ReLU(),
+        torch.nn.Linear(7, 6),
+        torch.nn.Tanh(),
         torch.nn.Linear(6, 3),
-    ).double()  # fmt: skip
+    ).double()
     torch.nn.utils.vector_to_parameters(torch.tensor(net.params), theirs.parameters())
     update = torch.optim.Adam(theirs.parameters(), 0.01)
     for frozen in ((0, 2), (2,), (4,), ()):
@@ -343,9 +354,12 @@ def test_frozen_normalisations_agree_with_pytorch(isa, rng, frozen):
         4,
     )
     theirs = torch.nn.Sequential(
-        torch.nn.Linear(5, 7), torch.nn.LayerNorm(7), torch.nn.Linear(7, 6), torch.nn.Tanh(),
+        torch.nn.Linear(5, 7),
+        torch.nn.LayerNorm(7),
+        torch.nn.Linear(7, 6),
+        torch.nn.Tanh(),
         torch.nn.Linear(6, 3),
-    ).double()  # fmt: skip
+    ).double()
     torch.nn.utils.vector_to_parameters(torch.tensor(net.params), theirs.parameters())
     for i in frozen:
         net.layers[i].trainable = False

@@ -175,9 +175,18 @@ def test_the_shapes_of_derivatives():
     sizes = {"n": n, "d": d, "m": m, "p": net.n_params}
     X, x, h, v = np.ones((n, d)), np.ones(d), np.ones((n, d)), np.ones(net.n_params)
     given = {
-        "net": net, "layer": layer, "fn": fn, "f": net, "loss": fn.HalfSquaredError(),
-        "X": X, "x": x, "h": h, "v": v, "y": np.ones((n, m)), "c": np.ones((n, m)),
-    }  # fmt: skip
+        "net": net,
+        "layer": layer,
+        "fn": fn,
+        "f": net,
+        "loss": fn.HalfSquaredError(),
+        "X": X,
+        "x": x,
+        "h": h,
+        "v": v,
+        "y": np.ones((n, m)),
+        "c": np.ones((n, m)),
+    }
     rows = re.findall(r"^\| (`.*?`) \| (\(.*?\)) \| ", section("Derivatives"), re.MULTILINE)
     assert len(rows) > 10
     for calls, shapes in rows:

@@ -276,10 +276,17 @@ def test_training_agrees_with_torch(reduction):
             total += loss.item() * (len(rows) / 11 if reduction == "mean" else 1)
         history_torch.append(total)
     trained, history = reference_training.train(
-        case.layers, params, X, y, loss="softmax_cross_entropy", reduction=reduction, epochs=5,
-        optimizer=reference_optimizers.SGD(0.1, momentum=0.9), batch_size=4,
+        case.layers,
+        params,
+        X,
+        y,
+        loss="softmax_cross_entropy",
+        reduction=reduction,
+        epochs=5,
+        optimizer=reference_optimizers.SGD(0.1, momentum=0.9),
+        batch_size=4,
         rng=np.random.default_rng(3),
-    )  # fmt: skip
+    )
     assert_close(trained, params_torch.detach())
     assert_close(history, history_torch)
 
@@ -288,10 +295,16 @@ def test_training_by_hand():
     # y = w x on (1, 1), (2, 0), (1, 2) from w = 0, in natural order, batches of two and one:
     # losses 1/2 and 0, gradient -1, w = 1/4; then loss (7/4)²/2, gradient -7/4, w = 11/16.
     trained, history = reference_training.train(
-        [cases.linear(1, 1, bias=False)], [0.0], [[1], [2], [1]], [1, 0, 2], epochs=1,
-        loss="half_squared_error", optimizer=reference_optimizers.SGD(0.25), batch_size=2,
+        [cases.linear(1, 1, bias=False)],
+        [0.0],
+        [[1], [2], [1]],
+        [1, 0, 2],
+        epochs=1,
+        loss="half_squared_error",
+        optimizer=reference_optimizers.SGD(0.25),
+        batch_size=2,
         reduction="sum",
-    )  # fmt: skip
+    )
     assert trained == [11 / 16]
     assert history == [1 / 2 + 49 / 32]
 

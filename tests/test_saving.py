@@ -46,8 +46,10 @@ def test_the_file_is_plain_safetensors_with_pytorchs_names(tmp_path):
     net.save(tmp_path / "net.safetensors")
     arrays = load_file(tmp_path / "net.safetensors")
     assert {name: array.shape for name, array in arrays.items()} == {
-        "0.weight": (4, 3), "0.bias": (4,), "2.weight": (2, 4),
-    }  # fmt: skip
+        "0.weight": (4, 3),
+        "0.bias": (4,),
+        "2.weight": (2, 4),
+    }
     assert np.array_equal(arrays["2.weight"], net.layers[2].weight)
 
 

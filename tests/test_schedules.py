@@ -36,12 +36,15 @@ PAIRS = [
         OneCycle(0.3, pct_start=0.47, div_factor=3, final_div_factor=7),
         "OneCycleLR",
         {
-            "max_lr": 0.3, "total_steps": TOTAL, "pct_start": 0.47, "div_factor": 3,
+            "max_lr": 0.3,
+            "total_steps": TOTAL,
+            "pct_start": 0.47,
+            "div_factor": 3,
             "final_div_factor": 7,
         },
         False,
     ),
-]  # fmt: skip
+]
 
 
 @pytest.fixture
@@ -117,9 +120,7 @@ SHORT = [
 @pytest.mark.parametrize("warmup", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("total", [0, 1, 2, 3, 4, 5])
 @pytest.mark.parametrize(("schedule", "name", "arguments"), SHORT, ids=str)
-def test_few_updates_agree_with_pytorch(
-    torch_schedulers, schedule, name, arguments, total, warmup
-):  # fmt: skip
+def test_few_updates_agree_with_pytorch(torch_schedulers, schedule, name, arguments, total, warmup):
     optimizer = torch_optimizer(0.1)
     scheduler = getattr(torch_schedulers, name)(optimizer, **arguments(max(total - warmup, 1)))
     if warmup:
@@ -277,9 +278,14 @@ def test_a_fit_follows_its_schedule(isa, rng, monkeypatch, wrap, schedule):
             rows = slice(5 * batch, 5 * batch + 5)
             rate = float(feed.at(np.array([5 * epoch + batch]))[0])
             pieces.fit(
-                X[rows], y[rows], loss=loss, optimizer=fn.SGD(rate, momentum=0.9), epochs=1,
-                batch_size=5, shuffle=False,
-            )  # fmt: skip
+                X[rows],
+                y[rows],
+                loss=loss,
+                optimizer=fn.SGD(rate, momentum=0.9),
+                epochs=1,
+                batch_size=5,
+                shuffle=False,
+            )
         feed.observe({"loss": history["loss"][epoch]})
         assert history["learning_rate"][epoch] == rate
     np.testing.assert_allclose(whole.params, pieces.params, rtol=1e-14, atol=1e-15)
@@ -291,9 +297,13 @@ def test_a_plateau_watches_the_validation_loss(rng):
     net = network()
     schedule = ReduceOnPlateau(0.05, patience=0, factor=0.5)
     history = net.fit(
-        X, y, loss=fn.MeanSquaredError(), optimizer=fn.SGD(schedule), epochs=200,
+        X,
+        y,
+        loss=fn.MeanSquaredError(),
+        optimizer=fn.SGD(schedule),
+        epochs=200,
         validation_data=(X + 0.5, -y),
-    )  # fmt: skip
+    )
     memory = schedule.memory(1)
     for value in history["val_loss"]:
         memory.observe({"val_loss": value})
@@ -340,9 +350,13 @@ def test_few_updates(rng):
     """Where a schedule's parts are shorter than an update, all rates are still numbers."""
     for total in (1, 2, 3, 4):
         for schedule in (
-            OneCycle(0.1), OneCycle(0.1, pct_start=0.5), CosineDecay(0.1), InverseScaling(0.1),
-            Warmup(CosineDecay(0.1), updates=2), Warmup(OneCycle(0.1), epochs=5),
-        ):  # fmt: skip
+            OneCycle(0.1),
+            OneCycle(0.1, pct_start=0.5),
+            CosineDecay(0.1),
+            InverseScaling(0.1),
+            Warmup(CosineDecay(0.1), updates=2),
+            Warmup(OneCycle(0.1), epochs=5),
+        ):
             with np.errstate(all="raise"):
                 rates = schedule.rates(np.arange(total), 1, total)
             assert (rates > 0).all(), schedule

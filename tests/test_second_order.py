@@ -252,9 +252,7 @@ def test_hessian_against_jax(make_network, loss_case):
     pytest.importorskip("jax")
     case, params, X, y, v, hessian, product = by_jax(loss_case.name)
     net, loss = make_network(case, "float64", params), made(loss_case, "sum")
-    for found, expected in (
-        (net.hessian(X, y, loss), hessian), (net.hvp(X, y, loss, v), product),
-    ):  # fmt: skip
+    for found, expected in ((net.hessian(X, y, loss), hessian), (net.hvp(X, y, loss, v), product)):
         assert np.abs(found - expected).max() <= 1e-12 * max(1, np.abs(expected).max())
 
 
@@ -263,8 +261,9 @@ def test_hvp_is_a_difference_of_gradients(rng, n):
     """More samples than pass at a time, through a network of odd widths."""
     net = fn.Network(
         [fn.Linear(7, 17), fn.Tanh(), fn.Linear(17, 9), fn.Sigmoid(), fn.Linear(9, 3)],
-        "float64", seed=0,
-    )  # fmt: skip
+        "float64",
+        seed=0,
+    )
     X, y = rng.standard_normal((n, 7)), rng.integers(3, size=n)
     v, loss, params = rng.standard_normal(net.n_params), fn.SoftmaxCrossEntropy(), net.params.copy()
     found, sides = net.hvp(X, y, loss, v), []

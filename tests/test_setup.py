@@ -17,8 +17,11 @@ def test_without_a_compiler(tmp_path, compiler):
     environment = {**os.environ, "PATH": str(tmp_path), "CC": compiler or ""}
     ran = subprocess.run(
         [sys.executable, str(TOP / "setup.py"), "build_ext", "--build-lib", str(tmp_path)],
-        capture_output=True, text=True, env=environment, cwd=tmp_path,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+    )
     assert ran.returncode != 0
     assert "apt-get install gcc" in ran.stderr
     assert "Traceback" not in ran.stderr

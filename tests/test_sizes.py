@@ -58,7 +58,7 @@ SHAPES = {
     "running_var": lambda net: setattr(fn.BatchNorm(3), "running_var", WIDE),
     "Dense": lambda net: fn.jacobians.Dense(WIDE[:, :, None]),
     "fit_many, rows": lambda net: fn.fit_many([net], WIDE, np.zeros(5), rows=[[0]], loss=HALF),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("call", SHAPES)
@@ -107,9 +107,11 @@ def test_layers_that_are_too_large_are_refused_by_name(size):
 @pytest.mark.parametrize("size", [2**62, 2**63, 2**64, 10**400, 0, -1])
 def test_sizes_out_of_range_are_refused_by_name(size):
     for make, name in (
-        (fn.BatchNorm, "features"), (fn.LayerNorm, "features"),
-        (lambda n: fn.Linear(n, 2), "in_features"), (lambda n: fn.Linear(2, n), "out_features"),
-    ):  # fmt: skip
+        (fn.BatchNorm, "features"),
+        (fn.LayerNorm, "features"),
+        (lambda n: fn.Linear(n, 2), "in_features"),
+        (lambda n: fn.Linear(2, n), "out_features"),
+    ):
         with pytest.raises(ValueError, match=name):
             make(size)
 

@@ -91,11 +91,17 @@ def test_training_is_that_of_cross_entropy_to_the_bit(isa, dtype, rng):
     losses = fn.NegativeLogLikelihood(), fn.SoftmaxCrossEntropy()
     histories = [
         net.fit(
-            X, labels, loss=loss, optimizer=fn.Adam(0.01), epochs=4, batch_size=8, seed=1,
+            X,
+            labels,
+            loss=loss,
+            optimizer=fn.Adam(0.01),
+            epochs=4,
+            batch_size=8,
+            seed=1,
             validation_data=(X, labels),
         )
         for net, loss in zip(nets, losses, strict=True)
-    ]  # fmt: skip
+    ]
     assert np.array_equal(nets[0].params, nets[1].params)
     for name in ("loss", "val_loss", "val_accuracy"):
         assert histories[0][name] == histories[1][name]

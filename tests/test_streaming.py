@@ -41,9 +41,11 @@ SETTINGS = {"optimizer": fn.Adam(0.01), "epochs": 3, "batch_size": 16, "seed": 4
 def train(X, y, dtype="float64", **settings):
     net = fn.Network([fn.Linear(6, 8), fn.Tanh(), fn.Linear(8, 3)], dtype, seed=0)
     history = net.fit(X, y, **SETTINGS | settings)
-    return net.params.tobytes(), net.grads.tobytes(), {
-        name: column for name, column in history.items() if name != "seconds"
-    }  # fmt: skip
+    return (
+        net.params.tobytes(),
+        net.grads.tobytes(),
+        {name: column for name, column in history.items() if name != "seconds"},
+    )
 
 
 @pytest.mark.parametrize("stored", ["float16", "float32", "float64", "uint8", ">f8"])
@@ -247,9 +249,13 @@ def test_held_out_samples_of_a_file_are_read_a_block_at_a_time(tmp_path, rng, st
         net = fn.Network([fn.Linear(20, 1)], "float32", seed=0)
         tracemalloc.start()
         history = net.fit(
-            np.zeros((4, 20)), np.zeros(4), loss=fn.MeanSquaredError(), epochs=2, seed=0,
+            np.zeros((4, 20)),
+            np.zeros(4),
+            loss=fn.MeanSquaredError(),
+            epochs=2,
+            seed=0,
             validation_data=(held_out, y),
-        )  # fmt: skip
+        )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         found.append(history["val_loss"])

@@ -15,10 +15,16 @@ LAYERS = {
     "half_squared_error": [cases.linear(5, 8), {"kind": "relu"}, cases.linear(8, 3)],
     "mean_squared_error": [cases.linear(5, 7), {"kind": "gelu"}, cases.linear(7, 3, bias=False)],
     "negative_log_likelihood": [
-        cases.linear(5, 6), {"kind": "tanh"}, cases.linear(6, 3), {"kind": "softmax"},
+        cases.linear(5, 6),
+        {"kind": "tanh"},
+        cases.linear(6, 3),
+        {"kind": "softmax"},
     ],
     "softmax_cross_entropy": [
-        cases.linear(5, 8), {"kind": "silu"}, cases.linear(8, 6), {"kind": "elu"},
+        cases.linear(5, 8),
+        {"kind": "silu"},
+        cases.linear(8, 6),
+        {"kind": "elu"},
         cases.linear(6, 3),
     ],
     "binary_cross_entropy": [cases.linear(5, 8), {"kind": "selu"}, cases.linear(8, 3)],
@@ -26,7 +32,7 @@ LAYERS = {
     "huber": [cases.linear(5, 4), {"kind": "tanh"}, cases.linear(4, 3)],
     "pinball": [cases.linear(5, 4), {"kind": "tanh"}, cases.linear(4, 3)],
     "poisson": [cases.linear(5, 4), {"kind": "sigmoid"}, cases.linear(4, 3)],
-}  # fmt: skip
+}
 
 
 def made(case, reduction="mean"):
@@ -57,14 +63,25 @@ def test_two_hundred_steps_agree_with_the_oracle(isa, rng, loss, optimizer, make
     loss, case, params, X, y = problem_for(loss, rng)
     net = make_network(case, "float64", params)
     history = net.fit(
-        X, y, loss=made(loss), optimizer=getattr(fn, optimizer.cls)(**optimizer.args),
-        epochs=40, batch_size=5, seed=11,
-    )  # fmt: skip
+        X,
+        y,
+        loss=made(loss),
+        optimizer=getattr(fn, optimizer.cls)(**optimizer.args),
+        epochs=40,
+        batch_size=5,
+        seed=11,
+    )
     expected, losses = reference_training.train(
-        case.layers, params, X, y, loss=loss.description, epochs=40, batch_size=5,
+        case.layers,
+        params,
+        X,
+        y,
+        loss=loss.description,
+        epochs=40,
+        batch_size=5,
         optimizer=getattr(reference_optimizers, optimizer.cls)(**optimizer.args),
         rng=np.random.default_rng(11),
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(net.params, expected, rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(history["loss"], losses, rtol=1e-10)
 
@@ -74,13 +91,19 @@ def test_summed_minibatch_gradients(isa, problem, make_network):
     loss, case, params, X, y = problem
     net = make_network(case, "float64", params)
     history = net.fit(
-        X, y, loss=made(loss, "sum"), optimizer=fn.SGD(0.01), epochs=10,
-        batch_size=5, shuffle=False,
-    )  # fmt: skip
+        X, y, loss=made(loss, "sum"), optimizer=fn.SGD(0.01), epochs=10, batch_size=5, shuffle=False
+    )
     expected, losses = reference_training.train(
-        case.layers, params, X, y, loss=loss.description, epochs=10, batch_size=5,
-        optimizer=reference_optimizers.SGD(0.01), reduction="sum",
-    )  # fmt: skip
+        case.layers,
+        params,
+        X,
+        y,
+        loss=loss.description,
+        epochs=10,
+        batch_size=5,
+        optimizer=reference_optimizers.SGD(0.01),
+        reduction="sum",
+    )
     np.testing.assert_allclose(net.params, expected, rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(history["loss"], losses, rtol=1e-10)
 
@@ -106,10 +129,18 @@ def test_a_loss_written_in_python_trains_alike(isa, dtype, problem, make_network
     nets, histories = [], []
     for given in (built_in, Python(built_in)):
         net = make_network(case, dtype, params)
-        histories.append(net.fit(
-            X, y, loss=given, optimizer=fn.Adam(0.01), epochs=10, batch_size=5, seed=2,
-            validation_data=(X[:7], y[:7]),
-        ))  # fmt: skip
+        histories.append(
+            net.fit(
+                X,
+                y,
+                loss=given,
+                optimizer=fn.Adam(0.01),
+                epochs=10,
+                batch_size=5,
+                seed=2,
+                validation_data=(X[:7], y[:7]),
+            )
+        )
         nets.append(net)
     rtol = 1e-4 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(nets[0].params, nets[1].params, rtol=rtol, atol=rtol)
@@ -141,10 +172,24 @@ def test_the_slices_of_time_do_not_change_a_bit(isa, rng):
         model, rule = net._model, fn.Adam().update_rule()
         state = np.zeros((2, net.n_params))
         trainer = _core.engine.Trainer(
-            model.plan, model.params, model.grads, model.constants, X, None, y, None,
-            fn.SoftmaxCrossEntropy().formula(), rule, state, np.array([[0, net.n_params, 0]]), 0,
-            4_500, 3, np.random.PCG64(1), 1,
-        )  # fmt: skip
+            model.plan,
+            model.params,
+            model.grads,
+            model.constants,
+            X,
+            None,
+            y,
+            None,
+            fn.SoftmaxCrossEntropy().formula(),
+            rule,
+            state,
+            np.array([[0, net.n_params, 0]]),
+            0,
+            4_500,
+            3,
+            np.random.PCG64(1),
+            1,
+        )
         trainer.set_rates(1e-3)
         calls = 1
         while not trainer.run(3, seconds, 1):

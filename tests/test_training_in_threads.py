@@ -18,10 +18,24 @@ def test_other_threads_run_during_one_call_of_the_engine(isa, rng):
     X, y = rng.standard_normal((2_000, 64)), rng.standard_normal((2_000, 1))
     model, inside = net._model, threading.Event()
     trainer = _core.engine.Trainer(
-        model.plan, model.params, model.grads, model.constants, X.astype("f"), y.astype("f"), None,
-        None, fn.MeanSquaredError().formula(), fn.SGD(1e-3).update_rule(), np.empty((0, 0), "f"),
-        np.array([[0, net.n_params, 0]]), 0, 32, 100, None, 1,
-    )  # fmt: skip
+        model.plan,
+        model.params,
+        model.grads,
+        model.constants,
+        X.astype("f"),
+        y.astype("f"),
+        None,
+        None,
+        fn.MeanSquaredError().formula(),
+        fn.SGD(1e-3).update_rule(),
+        np.empty((0, 0), "f"),
+        np.array([[0, net.n_params, 0]]),
+        0,
+        32,
+        100,
+        None,
+        1,
+    )
     trainer.set_rates(1e-3)
     before = trainer.epoch
 

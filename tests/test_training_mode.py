@@ -54,20 +54,36 @@ def pair(dtype="float64", p=0.25):
     """Return a network with all three layers, and PyTorch's with the same parameters."""
     net = fn.Network(
         [
-            fn.Linear(4, 70), fn.BatchNorm(70, momentum=0.2), fn.ReLU(), fn.Dropout(p),
-            fn.Linear(70, 6), fn.LayerNorm(6), fn.Tanh(), fn.Linear(6, 3),
+            fn.Linear(4, 70),
+            fn.BatchNorm(70, momentum=0.2),
+            fn.ReLU(),
+            fn.Dropout(p),
+            fn.Linear(70, 6),
+            fn.LayerNorm(6),
+            fn.Tanh(),
+            fn.Linear(6, 3),
         ],
-        dtype, seed=1,
-    )  # fmt: skip
+        dtype,
+        seed=1,
+    )
     theirs = torch.nn.Sequential(
-        torch.nn.Linear(4, 70), torch.nn.BatchNorm1d(70, momentum=0.2), torch.nn.ReLU(),
+        torch.nn.Linear(4, 70),
+        torch.nn.BatchNorm1d(70, momentum=0.2),
+        torch.nn.ReLU(),
         Masked(p, 4),  # its place among the engine's operations: a normalisation is two
-        torch.nn.Linear(70, 6), torch.nn.LayerNorm(6), torch.nn.Tanh(), torch.nn.Linear(6, 3),
-    ).double()  # fmt: skip
-    theirs.load_state_dict({
-        f"{i}.{name}": torch.tensor(np.array(array, float))
-        for i, layer in enumerate(net.layers) for name, array in layer.arrays().items()
-    }, strict=False)  # fmt: skip
+        torch.nn.Linear(70, 6),
+        torch.nn.LayerNorm(6),
+        torch.nn.Tanh(),
+        torch.nn.Linear(6, 3),
+    ).double()
+    theirs.load_state_dict(
+        {
+            f"{i}.{name}": torch.tensor(np.array(array, float))
+            for i, layer in enumerate(net.layers)
+            for name, array in layer.arrays().items()
+        },
+        strict=False,
+    )
     return net, theirs
 
 
@@ -99,8 +115,15 @@ def test_training_equals_pytorch(dtype, data, custom):
     X, y = data
     net, theirs = pair(dtype)
     loss = fn.SoftmaxCrossEntropy()
-    net.fit(X, y, loss=Python(loss) if custom else loss, optimizer=fn.SGD(0.05, momentum=0.9),
-            epochs=15, batch_size=16, seed=7)  # fmt: skip
+    net.fit(
+        X,
+        y,
+        loss=Python(loss) if custom else loss,
+        optimizer=fn.SGD(0.05, momentum=0.9),
+        epochs=15,
+        batch_size=16,
+        seed=7,
+    )
     optimizer = torch.optim.SGD(theirs.parameters(), 0.05, momentum=0.9)
     rng = np.random.default_rng(7)
     for epoch in range(15):
@@ -201,9 +224,12 @@ def test_masks_are_random(dtype, p):
     assert abs(first.mean() - 1) < 5 * np.sqrt(variance / first.size)
     centred = (first.astype(float) - 1) / np.sqrt(variance)
     for other in (
-        (second.astype(float) - 1) / np.sqrt(variance), np.roll(centred, 1, 0),
-        np.roll(centred, 1, 1), np.roll(centred, (1, 1), (0, 1)), np.roll(centred, 16, 1),
-    ):  # fmt: skip
+        (second.astype(float) - 1) / np.sqrt(variance),
+        np.roll(centred, 1, 0),
+        np.roll(centred, 1, 1),
+        np.roll(centred, (1, 1), (0, 1)),
+        np.roll(centred, 16, 1),
+    ):
         assert abs((centred * other).mean()) < 5 / np.sqrt(first.size)
     for axis in (0, 1):
         means = centred.mean(axis=axis) * np.sqrt(centred.shape[axis])

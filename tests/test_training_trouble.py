@@ -58,18 +58,8 @@ def test_divergence_tells_the_rates_of_the_epochs_before(rng):
 
 SCALED = "(y - y.mean()) / y.std()"
 ADVICE = {  # what is wrong, in the features, the targets and the optimizer: what is said
-    "features": (
-        1e6,
-        1,
-        fn.SGD(0.01),
-        ["features X reach 3", "column 1", "Standardize."],
-    ),
-    "targets": (
-        1,
-        1e9,
-        fn.SGD(0.5),
-        ["targets y reach", SCALED, "0.5: try 0.05"],
-    ),
+    "features": (1e6, 1, fn.SGD(0.01), ["features X reach 3", "column 1", "Standardize."]),
+    "targets": (1, 1e9, fn.SGD(0.5), ["targets y reach", SCALED, "0.5: try 0.05"]),
     "rate": (1, 1, fn.SGD(100.0), ["The learning rate is 100: try 10", "Adam"]),
     "schedule": (1, 1, fn.SGD(fn.schedules.Constant(100.0)), ["Constant(rate=100.0)", "a tenth"]),
     "adam": (1, 1, fn.Adam(1e35), ["1e+35: try 1e+34", "clip_norm=1.0"]),
@@ -86,9 +76,13 @@ def test_divergence_says_what_to_try(wrap, case):
     net = fn.Network([fn.Linear(2, 16), fn.ReLU(), fn.Linear(16, 1)], seed=0)
     with np.errstate(all="ignore"), pytest.raises(fn.DivergenceError) as info:
         net.fit(
-            X * features, y, loss=wrap(fn.MeanSquaredError()), optimizer=optimizer, epochs=500,
+            X * features,
+            y,
+            loss=wrap(fn.MeanSquaredError()),
+            optimizer=optimizer,
+            epochs=500,
             seed=0,
-        )  # fmt: skip
+        )
     assert all(words in str(info.value) for words in said)
     assert ("features X" in str(info.value)) == (case == "features")
     assert ("targets y" in str(info.value)) == (case == "targets")

@@ -17,9 +17,15 @@ def held_out_rows(X, y, loss, share, seed, n_out):
 
     net = fn.Network([fn.Linear(X.shape[1], n_out)], "float64", seed=0)
     history = net.fit(
-        X, y, loss=loss, optimizer=fn.SGD(1e-3), epochs=1, seed=seed, validation_data=share,
+        X,
+        y,
+        loss=loss,
+        optimizer=fn.SGD(1e-3),
+        epochs=1,
+        seed=seed,
+        validation_data=share,
         metrics=[spy],
-    )  # fmt: skip
+    )
     return seen[0], history, net
 
 
@@ -60,9 +66,8 @@ def test_a_share_trains_as_its_rows_alone_would(isa, dtype, rng):
     training = np.setdiff1d(np.arange(50), seen[0].astype(int))
     assert len(training) == 40
     same = nets[1].fit(
-        X[training], y[training],
-        validation_data=(X[seen[0].astype(int)], seen[0]), **settings,
-    )  # fmt: skip
+        X[training], y[training], validation_data=(X[seen[0].astype(int)], seen[0]), **settings
+    )
     assert np.array_equal(nets[0].params, nets[1].params)
     assert history["val_loss"] == same["val_loss"]
 
@@ -94,9 +99,14 @@ def test_named_metrics_against_scikit_learn(rng):
         return np.abs(outputs).max()
 
     history = net.fit(
-        X, y, loss=fn.MeanSquaredError(), optimizer=fn.SGD(0.01), epochs=2,
-        validation_data=(X[:15], y[:15]), metrics=("rmse", worst, "r2"),
-    )  # fmt: skip
+        X,
+        y,
+        loss=fn.MeanSquaredError(),
+        optimizer=fn.SGD(0.01),
+        epochs=2,
+        validation_data=(X[:15], y[:15]),
+        metrics=("rmse", worst, "r2"),
+    )
     assert list(history) == ["loss", "val_loss", "val_rmse", "val_worst", "val_r2", "seconds"]
     predicted = net.predict(X[:15])[:, 0]
     assert history["val_r2"][-1] == pytest.approx(metrics.r2_score(y[:15], predicted), rel=1e-9)
@@ -135,9 +145,14 @@ def test_named_metrics_beside_a_loss_of_ones_own(rng, flat):
             given = target if flat or not own else target[:, np.newaxis]
             net = fn.Network([fn.Linear(3, n_out)], "float64", seed=0)
             history = net.fit(
-                X, given, loss=OfColumns(loss) if own else loss, optimizer=fn.SGD(1e-9), epochs=1,
-                validation_data=(X, given), metrics=names,
-            )  # fmt: skip
+                X,
+                given,
+                loss=OfColumns(loss) if own else loss,
+                optimizer=fn.SGD(1e-9),
+                epochs=1,
+                validation_data=(X, given),
+                metrics=names,
+            )
             figures.append([history[f"val_{name}"][-1] for name in names])
         np.testing.assert_allclose(figures[0], figures[1], rtol=1e-7)
 
@@ -150,9 +165,13 @@ def test_a_named_metric_of_targets_that_it_cannot_compare(rng):
         ValueError, match=r"metrics has 'accuracy', which wants .* \(12,\), .* have \(12, 2\)"
     ):
         net.fit(
-            X, y, loss=Python(fn.MeanSquaredError()), epochs=1, validation_data=(X, y),
+            X,
+            y,
+            loss=Python(fn.MeanSquaredError()),
+            epochs=1,
+            validation_data=(X, y),
             metrics=["accuracy"],
-        )  # fmt: skip
+        )
     assert np.array_equal(net.params, before)
 
 
@@ -166,9 +185,14 @@ def test_a_metric_that_spoils_what_it_is_given(rng):
     def losses(metrics):
         net = fn.Network([fn.Linear(3, 1)], "float64", seed=0)
         return net.fit(
-            X, y, loss=fn.MeanSquaredError(), epochs=3, seed=0, validation_data=(X, y),
+            X,
+            y,
+            loss=fn.MeanSquaredError(),
+            epochs=3,
+            seed=0,
+            validation_data=(X, y),
             metrics=metrics,
-        )["val_loss"]  # fmt: skip
+        )["val_loss"]
 
     assert losses((spoiling, "r2")) == losses(())
 
@@ -179,9 +203,12 @@ def test_a_metric_with_the_name_of_the_loss_s_own(rng):
 
     with pytest.raises(ValueError, match=r"metrics\[0\] is called 'rmse', as MeanSquaredError's"):
         fn.Network([fn.Linear(3, 1)]).fit(
-            np.ones((4, 3)), np.ones(4), loss=fn.MeanSquaredError(), validation_data=0.5,
+            np.ones((4, 3)),
+            np.ones(4),
+            loss=fn.MeanSquaredError(),
+            validation_data=0.5,
             metrics=(rmse,),
-        )  # fmt: skip
+        )
 
 
 def test_an_error_in_a_metric_arrives_unchanged(rng):
@@ -193,8 +220,9 @@ def test_an_error_in_a_metric_arrives_unchanged(rng):
 
     X, y = rng.standard_normal((10, 3)), np.zeros(10, int)
     for metric, error, message in (
-        (broken, LookupError, "mine"), (wordy, TypeError, "metric wordy returned 'good'"),
-    ):  # fmt: skip
+        (broken, LookupError, "mine"),
+        (wordy, TypeError, "metric wordy returned 'good'"),
+    ):
         net = fn.Network([fn.Linear(3, 2)], seed=0)
         with pytest.raises(error, match=message):
             net.fit(X, y, validation_data=(X, y), metrics=[metric])

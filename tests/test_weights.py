@@ -128,9 +128,11 @@ def test_gram_hvp_and_hessian(isa, problem, case, dtype, rng, reduction):
         derivatives.hvp(*exact, v.astype(float), reduction, w64),
     ]
     found = [
-        matrix, gradient, net.hvp(X, y, loss, v, sample_weight=w),
+        matrix,
+        gradient,
+        net.hvp(X, y, loss, v, sample_weight=w),
         net.hessian(X, y, loss, sample_weight=w).astype(float) @ v,
-    ]  # fmt: skip
+    ]
     for ours, theirs in zip(found, expected, strict=True):
         atol = tolerance(dtype, 300) * max(1, np.abs(theirs).max())
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol)
@@ -162,14 +164,29 @@ def test_training_agrees_with_the_oracle(isa, problem, case, reduction, shuffle)
     net, X, y, w, (layers, params, _, _, description) = problem(case, 23)
     w[10:15] = 0  # in the natural order a whole batch
     history = net.fit(
-        X, y, loss=made(case, reduction), optimizer=fn.SGD(0.01, momentum=0.9), epochs=4,
-        batch_size=5, seed=4, shuffle=shuffle, sample_weight=w,
-    )  # fmt: skip
+        X,
+        y,
+        loss=made(case, reduction),
+        optimizer=fn.SGD(0.01, momentum=0.9),
+        epochs=4,
+        batch_size=5,
+        seed=4,
+        shuffle=shuffle,
+        sample_weight=w,
+    )
     expected, losses = reference_training.train(
-        layers, params, X, y, loss=description, epochs=4, batch_size=5,
+        layers,
+        params,
+        X,
+        y,
+        loss=description,
+        epochs=4,
+        batch_size=5,
         optimizer=reference_optimizers.SGD(0.01, momentum=0.9),
-        rng=np.random.default_rng(4) if shuffle else None, reduction=reduction, weights=w,
-    )  # fmt: skip
+        rng=np.random.default_rng(4) if shuffle else None,
+        reduction=reduction,
+        weights=w,
+    )
     np.testing.assert_allclose(net.params, expected, rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(history["loss"], losses, rtol=1e-10)
 
@@ -196,9 +213,14 @@ def test_a_loss_written_in_python_trains_alike(isa, dtype, rng, reduction, batch
         net = fn.Network([fn.Linear(3, 6), fn.ReLU(), fn.Linear(6, 4)], dtype, seed=0)
         settings = {"optimizer": fn.SGD(rate, momentum=0.5), "epochs": 4, "shuffle": False}
         history = net.fit(
-            X, y, loss=given, batch_size=batch_size, sample_weight=w,
-            validation_data=(X, y, w), **settings,
-        )  # fmt: skip
+            X,
+            y,
+            loss=given,
+            batch_size=batch_size,
+            sample_weight=w,
+            validation_data=(X, y, w),
+            **settings,
+        )
         value, gradient = net.loss_and_grad(X, y, given, w)
         nets.append((net.params, gradient, [value, *history["loss"], *history["val_loss"]]))
     rtol = 1e-4 if dtype == "float32" else 1e-11
@@ -367,9 +389,10 @@ def test_bad_class_weights(class_weight, error, message):
 def test_losses_without_classes_take_no_class_weights():
     two, one = fn.Network([fn.Linear(3, 2)]), fn.Network([fn.Linear(3, 1)])
     for net, loss in (
-        (one, fn.MeanSquaredError()), (two, fn.BinaryCrossEntropy()),
+        (one, fn.MeanSquaredError()),
+        (two, fn.BinaryCrossEntropy()),
         (two, Weighted(fn.SoftmaxCrossEntropy())),
-    ):  # fmt: skip
+    ):
         y = Y if net is one or isinstance(loss, Weighted) else np.stack([Y, Y], axis=1)
         with pytest.raises(TypeError, match="class_weight does not go with the loss"):
             net.fit(X, y, loss=loss, class_weight="balanced")
@@ -391,9 +414,15 @@ def test_a_loss_of_ones_own_that_takes_no_weights():
     for call in (
         lambda loss: net.fit(X, Y, loss=loss, sample_weight=[1, 2, 3, 4], epochs=1),
         lambda loss: net.loss_and_grad(X, Y, loss, [1, 2, 3, 4]),
-        lambda loss: net.fit(X[:2], Y[:2], loss=loss, sample_weight=[1, 2],
-                             validation_data=(X, Y, [1, 2, 3, 4]), epochs=1),
-    ):  # fmt: skip
+        lambda loss: net.fit(
+            X[:2],
+            Y[:2],
+            loss=loss,
+            sample_weight=[1, 2],
+            validation_data=(X, Y, [1, 2, 3, 4]),
+            epochs=1,
+        ),
+    ):
         with pytest.raises(TypeError, match="value_and_grad takes no sample_weight"):
             call(Plain())
         call(Taking())

@@ -9,16 +9,15 @@ writes the matrix out. The vocabulary is that of SciPy's LinearOperator, and
 """
 
 from fastnn.jacobians.base import Composed, Jacobian
-from fastnn.jacobians.kinds import (
-    Block,
-    Dense,
-    Diagonal,
-    DiagonalMinusOuter,
-    Identity,
-    Kronecker,
-)
+from fastnn.jacobians.kinds import Block, Dense, Diagonal, DiagonalMinusOuter, Identity, Kronecker
 
 __all__ = [
-    "Block", "Composed", "Dense", "Diagonal", "DiagonalMinusOuter", "Identity", "Jacobian",
+    "Block",
+    "Composed",
+    "Dense",
+    "Diagonal",
+    "DiagonalMinusOuter",
+    "Identity",
+    "Jacobian",
     "Kronecker",
-]  # fmt: skip
+]

@@ -22,15 +22,49 @@ from fastnn.layers.softmax import LogSoftmax, Softmax
 from fastnn.layers.standardize import Standardize
 
 __all__ = [
-    "ELU", "GELU", "LAYERS", "SELU", "Abs", "Activation", "BatchNorm", "Dropout", "Identity",
-    "Layer", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax",
-    "Softplus", "Standardize", "Tanh",
-]  # fmt: skip
+    "ELU",
+    "GELU",
+    "LAYERS",
+    "SELU",
+    "Abs",
+    "Activation",
+    "BatchNorm",
+    "Dropout",
+    "Identity",
+    "Layer",
+    "LayerNorm",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Standardize",
+    "Tanh",
+]
 
 LAYERS: dict[str, type[Layer]] = {
     layer.kind: layer
     for layer in (
-        Abs, BatchNorm, Dropout, ELU, GELU, Identity, LayerNorm, LeakyReLU, Linear, LogSoftmax,
-        ReLU, SELU, Sigmoid, SiLU, Softmax, Softplus, Standardize, Tanh,
+        Abs,
+        BatchNorm,
+        Dropout,
+        ELU,
+        GELU,
+        Identity,
+        LayerNorm,
+        LeakyReLU,
+        Linear,
+        LogSoftmax,
+        ReLU,
+        SELU,
+        Sigmoid,
+        SiLU,
+        Softmax,
+        Softplus,
+        Standardize,
+        Tanh,
     )
-}  # fmt: skip
+}

@@ -43,9 +43,14 @@ class Linear(Weighted):
     out_features: int
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *,
-        weight_init: Initializer | None = None, bias_init: Initializer | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+    ) -> None:
         self.in_features = _checks.integer(in_features, "in_features", at_least=1)
         self.out_features = _checks.integer(out_features, "out_features", at_least=1)
         for name, initializer in (("weight_init", weight_init), ("bias_init", bias_init)):
@@ -62,8 +67,9 @@ class Linear(Weighted):
     def config(self) -> dict[str, Any]:
         """Return the constructor's plain arguments, as a model file keeps them."""
         config: dict[str, Any] = {
-            "in_features": self.in_features, "out_features": self.out_features
-        }  # fmt: skip
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+        }
         return config if self._has_bias else {**config, "bias": False}
 
     def initial_values(self, rng: "np.random.Generator", default: Initializer) -> Array:

@@ -83,11 +83,13 @@ class LayerNorm(Normalization):
         y, deviation = self._normalized(x)
         weight = self._weight_of(self._flat_params(x.dtype))
         ones = np.ones_like(x)
-        return jacobians.Composed([
-            jacobians.Diagonal(weight / deviation),
-            jacobians.DiagonalMinusOuter(ones, ones, ones / x.dtype.type(x.size)),
-            jacobians.DiagonalMinusOuter(ones, y, y / x.dtype.type(x.size)),
-        ])  # fmt: skip
+        return jacobians.Composed(
+            [
+                jacobians.Diagonal(weight / deviation),
+                jacobians.DiagonalMinusOuter(ones, ones, ones / x.dtype.type(x.size)),
+                jacobians.DiagonalMinusOuter(ones, y, y / x.dtype.type(x.size)),
+            ]
+        )
 
     def _normalized(self, x: Array) -> tuple[Array, Array]:
         # squares of what is at most 1 do not overflow

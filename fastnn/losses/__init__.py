@@ -26,15 +26,34 @@ from fastnn.losses.regression import (
 )
 
 __all__ = [
-    "BUILT_IN", "BinaryCrossEntropy", "CustomLoss", "HalfSquaredError", "Huber", "Loss",
-    "MeanAbsoluteError", "MeanSquaredError", "NegativeLogLikelihood", "Pinball", "Poisson",
-    "SoftmaxCrossEntropy", "check_target", "demand_weights", "is_built_in",
-]  # fmt: skip
+    "BUILT_IN",
+    "BinaryCrossEntropy",
+    "CustomLoss",
+    "HalfSquaredError",
+    "Huber",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "NegativeLogLikelihood",
+    "Pinball",
+    "Poisson",
+    "SoftmaxCrossEntropy",
+    "check_target",
+    "demand_weights",
+    "is_built_in",
+]
 
 BUILT_IN = (
-    HalfSquaredError, MeanSquaredError, MeanAbsoluteError, Huber, Pinball, Poisson,
-    BinaryCrossEntropy, NegativeLogLikelihood, SoftmaxCrossEntropy,
-)  # fmt: skip
+    HalfSquaredError,
+    MeanSquaredError,
+    MeanAbsoluteError,
+    Huber,
+    Pinball,
+    Poisson,
+    BinaryCrossEntropy,
+    NegativeLogLikelihood,
+    SoftmaxCrossEntropy,
+)
 
 
 def is_built_in(loss: Any) -> TypeGuard[Loss]:

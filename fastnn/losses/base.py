@@ -99,9 +99,12 @@ class Loss:
         return self.evaluate(outputs, target, weights)
 
     def evaluate(
-        self, outputs: Array, target: Array, weights: Array | None = None,
+        self,
+        outputs: Array,
+        target: Array,
+        weights: Array | None = None,
         formula: Formula | None = None,
-    ) -> tuple[float, Array]:  # fmt: skip
+    ) -> tuple[float, Array]:
         """`value_and_grad` of arrays that have been checked, maybe by the formula of `under`."""
         divisor = self.divisor(len(outputs), weights)
         gradient = np.empty_like(outputs)

@@ -62,15 +62,13 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})
-        ],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "network": [list, tuple, callable, None],
         "callbacks": [list, tuple, None],
         "n_jobs": [Integral, None],
-    }  # fmt: skip
+    }
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())  # the attributes themselves otherwise
@@ -93,9 +91,15 @@ class BaseMLP(Inspection, StochasticFit, ABC):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None,
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
         sample_weight_val: Any = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Fit the network.
 
         Parameters
@@ -143,9 +147,14 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         return self._fit(X, y, sample_weight, incremental=True)
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, incremental: bool = False,
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        incremental: bool = False,
         validation: Any = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         hidden = networks.hidden_widths(self.hidden_layer_sizes)
         _checks.sequence_of(self.callbacks or (), "callbacks", Callback)
         self._demand_stochastic(
@@ -219,8 +228,10 @@ class BaseMLP(Inspection, StochasticFit, ABC):
             return {"network": self.network}
         hidden = networks.hidden_widths(self.hidden_layer_sizes)
         return {
-            "hidden_layer_sizes": hidden, "activation": self.activation, "dropout": self.dropout,
-        }  # fmt: skip
+            "hidden_layer_sizes": hidden,
+            "activation": self.activation,
+            "dropout": self.dropout,
+        }
 
     def _demand_architecture(self) -> None:
         """Raise if the network that training is to go on with was made by other parameters."""
@@ -233,9 +244,14 @@ class BaseMLP(Inspection, StochasticFit, ABC):
                 )
 
     def _checked_validation(
-        self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any,
+        self,
+        objective: Objective,
+        n_out: int,
+        dtype: "np.dtype[Any]",
+        X: Any,
+        y: Any,
         sample_weight: Any,
-    ) -> tuple[Array, Array, "Array | None"]:  # fmt: skip
+    ) -> tuple[Array, Array, "Array | None"]:
         """Check held-out samples, for a network of so many outputs."""
         X, y = self._check_validation(objective, n_out, dtype, X, y)
         if sample_weight is not None:

@@ -123,16 +123,38 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     }
 
     def __init__(
-        self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: str = "adam",
-        alpha: float = 0.0001, batch_size: Any = "auto", learning_rate: str = "constant",
-        learning_rate_init: float = 0.001, power_t: float = 0.5, max_iter: int = 200,
-        shuffle: bool = True, random_state: Any = None, tol: float = 1e-4, verbose: bool = False,
-        warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
-        early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
-        beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: int = 10,
-        max_fun: int = 15000, loss: Any = "log_loss", class_weight: Any = None,
-        dropout: float = 0.0, network: Any = None, callbacks: Any = None, n_jobs: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        max_fun: int = 15000,
+        loss: Any = "log_loss",
+        class_weight: Any = None,
+        dropout: float = 0.0,
+        network: Any = None,
+        callbacks: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -388,9 +410,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any
     ) -> tuple[Array, Array]:
         X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=False,
-            dtype=dtype,
-        )  # fmt: skip
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=False, dtype=dtype
+        )
         y = (y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y).copy()
         self._check_classes(y, False)
         return self._dense(X), self._encode(y)

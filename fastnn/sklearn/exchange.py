@@ -25,15 +25,28 @@ from fastnn.sklearn.stochastic import StochasticOptimizer
 Array = NDArray[Any]
 
 COUNTERPARTS: dict[type, type] = {
-    neural_network.MLPClassifier: MLPClassifier, neural_network.MLPRegressor: MLPRegressor,
-}  # fmt: skip
+    neural_network.MLPClassifier: MLPClassifier,
+    neural_network.MLPRegressor: MLPRegressor,
+}
 
 # What both libraries keep under one name and with one meaning.
 SHARED = (
-    "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
-    "best_validation_score_", "out_activation_", "n_features_in_", "feature_names_in_",
-    "n_outputs_", "n_layers_", "classes_", "_label_binarizer", "_no_improvement_count",
-)  # fmt: skip
+    "n_iter_",
+    "t_",
+    "loss_",
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+    "out_activation_",
+    "n_features_in_",
+    "feature_names_in_",
+    "n_outputs_",
+    "n_layers_",
+    "classes_",
+    "_label_binarizer",
+    "_no_improvement_count",
+)
 
 
 def from_sklearn(estimator: Any) -> Any:
@@ -149,9 +162,10 @@ def _known_parameters(estimator: BaseMLP, target: type) -> dict[str, Any]:
         ):
             raise ValueError(f"{name} is {value!r}; scikit-learn's {target.__name__} has none")
     wanted = {
-        "activation": ("identity", "logistic", "tanh", "relu"), "solver": ("adam", "sgd", "lbfgs"),
+        "activation": ("identity", "logistic", "tanh", "relu"),
+        "solver": ("adam", "sgd", "lbfgs"),
         "loss": ("squared_error", "poisson"),
-    }  # fmt: skip
+    }
     for name in wanted.keys() & known.keys():
         if not isinstance(given[name], str) or given[name] not in wanted[name]:
             raise ValueError(
@@ -229,9 +243,13 @@ def _to_optimizer(optimizer: StochasticOptimizer, widths: list[int], factor: flo
             made.learning_rate = optimizer.first_rate * root / (1 - made.beta_1**made.t)
         return made
     made = SGDOptimizer(
-        [], optimizer.first_rate, optimizer.schedule, rule.momentum, rule.nesterov,
+        [],
+        optimizer.first_rate,
+        optimizer.schedule,
+        rule.momentum,
+        rule.nesterov,
         optimizer.power_t,
-    )  # fmt: skip
+    )
     made.learning_rate = optimizer.learning_rate
     n_params = sum(fan_in * fan_out + fan_out for fan_in, fan_out in pairwise(widths))
     velocity = state.arrays[0] if rule.momentum else np.zeros(n_params, state.arrays.dtype)

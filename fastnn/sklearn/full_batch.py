@@ -65,9 +65,12 @@ class PenalisedLoss:
         """Return F and its gradient (n_params,); the network keeps these parameters."""
         self.network.params[...] = params
         value, gradient = self.network._loss_and_grad(
-            self.x, self.target, self.sample_weight, self.objective.loss,
+            self.x,
+            self.target,
+            self.sample_weight,
+            self.objective.loss,
             _core.thread_count(self.n_threads),
-        )  # fmt: skip
+        )
         factor = self.objective.factor
         value = value * factor + self.offset + 0.5 * float(params @ (self.decay * params))
         gradient = gradient * factor + self.decay * params
@@ -77,9 +80,12 @@ class PenalisedLoss:
     def matrix(self) -> Array:
         """Return JᵀHJ + D where the network's parameters are: (n_params, n_params)."""
         gram, _ = self.network.gram(
-            self.x, self.target, self.objective.loss, sample_weight=self.sample_weight,
+            self.x,
+            self.target,
+            self.objective.loss,
+            sample_weight=self.sample_weight,
             n_threads=self.n_threads,
-        )  # fmt: skip
+        )
         matrix = gram.astype(np.float64) * self.objective.factor
         matrix[np.diag_indices_from(matrix)] += self.decay
         matrix[self.frozen] = matrix[:, self.frozen] = 0
@@ -106,9 +112,7 @@ def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
         If it diverged; the network keeps the last finite parameters.
     """
     network = function.network
-    options = {
-        "maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol,
-    }  # fmt: skip
+    options = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
 
     reached = network.params.astype(np.float64)
     estimator.n_iter_ = 0
@@ -129,9 +133,13 @@ def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
 
     with np.errstate(over="ignore", invalid="ignore"):  # a step may be too long for any number
         found = scipy.optimize.minimize(
-            value_and_grad, reached.copy(), method="L-BFGS-B", jac=True, options=options,
+            value_and_grad,
+            reached.copy(),
+            method="L-BFGS-B",
+            jac=True,
+            options=options,
             callback=report,
-        )  # fmt: skip
+        )
     network.params[...] = found.x
     estimator.n_iter_ = min(int(found.nit), estimator.max_iter)
     estimator.loss_ = float(found.fun)

@@ -142,7 +142,13 @@ def engine_jacobian(model: Model, x: Array, by_params: bool, n_threads: int | No
     jacobian: Array = np.empty((len(x), model.plan.n_out, columns), x.dtype)
     for part in model.parts(len(x), 6 * model.plan.n_out):
         _core.engine.jacobian(
-            model.plan, model.params, model.constants, x[part], by_params, None, jacobian[part],
+            model.plan,
+            model.params,
+            model.constants,
+            x[part],
+            by_params,
+            None,
+            jacobian[part],
             _core.thread_count(n_threads),
-        )  # fmt: skip
+        )
     return jacobian

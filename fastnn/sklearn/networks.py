@@ -18,10 +18,15 @@ Array = NDArray[Any]
 
 # scikit-learn's names; fastnn's own names of the other activations are taken beside them.
 ACTIVATIONS: dict[str, type[Layer]] = {
-    "identity": Identity, "logistic": Sigmoid, "tanh": Tanh, "relu": ReLU,
-    **{kind: LAYERS[kind] for kind in ("leaky_relu", "elu", "selu", "softplus", "gelu", "silu",
-                                       "abs")},
-}  # fmt: skip
+    "identity": Identity,
+    "logistic": Sigmoid,
+    "tanh": Tanh,
+    "relu": ReLU,
+    **{
+        kind: LAYERS[kind]
+        for kind in ("leaky_relu", "elu", "selu", "softplus", "gelu", "silu", "abs")
+    },
+}
 
 
 class FittedNetwork:
@@ -71,10 +76,11 @@ class FittedNetwork:
     def has(self, coefs: Any, intercepts: Any) -> bool:
         """Return whether these lists hold the very views of the network."""
         return (
-            len(coefs) == len(self.coefs) and len(intercepts) == len(self.intercepts)
+            len(coefs) == len(self.coefs)
+            and len(intercepts) == len(self.intercepts)
             and all(map(operator.is_, coefs, self.coefs))
             and all(map(operator.is_, intercepts, self.intercepts))
-        )  # fmt: skip
+        )
 
     def with_values(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> "FittedNetwork":
         """Return a network of these values: itself, or one of their shapes if those differ.
@@ -92,8 +98,9 @@ class FittedNetwork:
         if shapes != [array.shape for array in [*self.coefs, *self.intercepts]]:
             fitted = self._of_widths([weight.shape for weight in coefs])
         for name, new, views in (
-            ("coefs_", coefs, fitted.coefs), ("intercepts_", intercepts, fitted.intercepts),
-        ):  # fmt: skip
+            ("coefs_", coefs, fitted.coefs),
+            ("intercepts_", intercepts, fitted.intercepts),
+        ):
             for i, (array, view) in enumerate(zip(new, views, strict=True)):
                 if array.shape != view.shape:
                     raise ValueError(f"{name}[{i}] has shape {array.shape}; {view.shape} is wanted")
@@ -219,9 +226,12 @@ def given(values: Array) -> Callable[[Any, Any], Array]:
 
 
 def perceptron(
-    widths: Sequence[int], activation: Any, dropout: float, dtype: "np.dtype[Any]",
+    widths: Sequence[int],
+    activation: Any,
+    dropout: float,
+    dtype: "np.dtype[Any]",
     draw: Callable[[int, int], tuple[Array, Array]],
-) -> Network:  # fmt: skip
+) -> Network:
     """Make linear layers of these widths, with activations and dropout between them.
 
     `draw` returns the weights (fan_in, fan_out) and biases (fan_out,) of each layer in turn.
@@ -238,9 +248,12 @@ def perceptron(
 
 
 def custom(
-    layers: Any, n_features: int, n_outputs: int, dtype: "np.dtype[Any]",
+    layers: Any,
+    n_features: int,
+    n_outputs: int,
+    dtype: "np.dtype[Any]",
     random_state: "np.random.RandomState",
-) -> Network:  # fmt: skip
+) -> Network:
     """Make a network of copies of a user's layers, or of what his function returns.
 
     Raises

@@ -23,9 +23,11 @@ Array = NDArray[Any]
 
 # scikit-learn's names
 REGRESSION = {
-    "squared_error": HalfSquaredError, "absolute_error": MeanAbsoluteError, "huber": Huber,
+    "squared_error": HalfSquaredError,
+    "absolute_error": MeanAbsoluteError,
+    "huber": Huber,
     "poisson": Poisson,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

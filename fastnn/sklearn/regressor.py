@@ -126,17 +126,38 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     }
 
     def __init__(
-        self, loss: Any = "squared_error", hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu", *, solver: str = "adam",
-        alpha: float = 0.0001, batch_size: Any = "auto", learning_rate: str = "constant",
-        learning_rate_init: float = 0.001, power_t: float = 0.5, max_iter: int = 200,
-        shuffle: bool = True, random_state: Any = None, tol: float = 1e-4, verbose: bool = False,
-        warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
-        early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
-        beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: int = 10,
-        max_fun: int = 15000, dropout: float = 0.0, network: Any = None, callbacks: Any = None,
-        store_covariance: bool = False, n_jobs: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        max_fun: int = 15000,
+        dropout: float = 0.0,
+        network: Any = None,
+        callbacks: Any = None,
+        store_covariance: bool = False,
+        n_jobs: int | None = None,
+    ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -230,9 +251,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _validate_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         dtype = (np.float64, np.float32) if reset else self._parameter_dtype()
         X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
-            dtype=dtype, reset=reset,
-        )  # fmt: skip
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=dtype,
+            reset=reset,
+        )
         return X, one_column(y)
 
     def _objective(self, y: Array) -> Objective:
@@ -257,9 +284,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._covariance = None
         if self.store_covariance:
             function = PenalisedLoss(
-                self._fitted.network, objective, x, target, sample_weight, self.alpha,
+                self._fitted.network,
+                objective,
+                x,
+                target,
+                sample_weight,
+                self.alpha,
                 self._n_threads(),
-            )  # fmt: skip
+            )
             self._covariance = ParameterCovariance.of(function)
 
     def _shaped_jacobian(self, jacobian: Array) -> Array:
@@ -293,9 +325,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any
     ) -> tuple[Array, Array]:
         X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True,
-            dtype=dtype, reset=False,
-        )  # fmt: skip
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=dtype,
+            reset=False,
+        )
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         objective.loss.check_target(y, (len(y), n_out), dtype, "y_val")
         return self._dense(X), y

@@ -136,11 +136,23 @@ class Epochs:
             rule |= {"eps": rule["eps"] / self.objective.factor, "eps_uncorrected": True}
         model, loss, state = self.network._model, self.objective.loss, self.optimizer.state
         trainer = _core.engine.Trainer(
-            model.plan, model.params, model.grads, model.constants, self.x,
-            *loss.engine_target(self.target), self.sample_weight, loss.formula(), rule,
-            state.arrays, state.segments(), state.step, self.batch_size, TRAINER_EPOCHS, None,
+            model.plan,
+            model.params,
+            model.grads,
+            model.constants,
+            self.x,
+            *loss.engine_target(self.target),
+            self.sample_weight,
+            loss.formula(),
+            rule,
+            state.arrays,
+            state.segments(),
+            state.step,
+            self.batch_size,
+            TRAINER_EPOCHS,
+            None,
             _core.thread_count(self.n_threads),
-        )  # fmt: skip
+        )
         trainer.reported, trainer.by_batches = self.objective.reported, True
         if model.plan.has_dropout:  # without, the random numbers are scikit-learn's
             entropy = (int(self.random_state.randint(2**31)), state.step)

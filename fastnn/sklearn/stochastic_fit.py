@@ -28,9 +28,16 @@ class StochasticFit(FittedParameters):
         return min(int(self.batch_size), n_samples)
 
     def _fit_stochastic(
-        self, x: Array, y: Array, target: Array, sample_weight: "Array | None",
-        objective: Objective, random_state: Any, incremental: bool, validation: Any,
-    ) -> None:  # fmt: skip
+        self,
+        x: Array,
+        y: Array,
+        target: Array,
+        sample_weight: "Array | None",
+        objective: Objective,
+        random_state: Any,
+        incremental: bool,
+        validation: Any,
+    ) -> None:
         network = self._fitted.network
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = StochasticOptimizer.of(self, network)
@@ -49,9 +56,17 @@ class StochasticFit(FittedParameters):
             validation = x[held_out], y[held_out], weight
             x, target, objective = x[train], target[train], objective.of_rows(train)
         epochs = Epochs(
-            network, objective, self._optimizer, x, target, sample_weight,
-            self._batch_size(len(x)), self.alpha, self._n_threads(), random_state,
-        )  # fmt: skip
+            network,
+            objective,
+            self._optimizer,
+            x,
+            target,
+            sample_weight,
+            self._batch_size(len(x)),
+            self.alpha,
+            self._n_threads(),
+            random_state,
+        )
         network._refuse_batches_of_one(len(x), epochs.batch_size, self.batch_size)
         order = np.arange(len(x)) if self.shuffle else None
         self.n_iter_ = 0

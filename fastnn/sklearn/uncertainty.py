@@ -45,9 +45,12 @@ class ParameterCovariance:
         """Estimate both where the network's parameters are."""
         network, x, target = function.network, function.x, function.target
         matrix, _ = network.gram(
-            x, None, HalfSquaredError("sum"), sample_weight=function.sample_weight,
+            x,
+            None,
+            HalfSquaredError("sum"),
+            sample_weight=function.sample_weight,
             n_threads=function.n_threads,
-        )  # fmt: skip
+        )
         penalised = matrix.astype(np.float64)
         penalised[np.diag_indices_from(penalised)] += function.alpha * weight_mask(network)
         values, vectors = np.linalg.eigh(penalised)

@@ -85,9 +85,11 @@ def test_interrupted_process(folder):
     command = [sys.executable, "-u", "-m", "fastnn", "train", "digits", "--epochs", "1000000"]
     # Where the tests run in the background, Ctrl-C is ignored, and a child would inherit that.
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as running:  # fmt: skip
+    ) as running:
         try:
             for line in running.stdout:
                 if line.startswith(b"split"):

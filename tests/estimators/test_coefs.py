@@ -42,8 +42,12 @@ def test_what_is_written_or_assigned_counts(classifier):
     np.testing.assert_array_equal(model.predict_proba(X), before)
     model.coefs_[1] *= 1.5
     model.intercepts_ = [b + 1 for b in model.intercepts_]
-    hidden = np.tanh(np.tanh(X @ classifier.coefs_[0] + classifier.intercepts_[0] + 1)
-                     @ (classifier.coefs_[1] * 1.5) + classifier.intercepts_[1] + 1)  # fmt: skip
+    hidden = np.tanh(
+        np.tanh(X @ classifier.coefs_[0] + classifier.intercepts_[0] + 1)
+        @ (classifier.coefs_[1] * 1.5)
+        + classifier.intercepts_[1]
+        + 1
+    )
     logits = hidden @ classifier.coefs_[2] + classifier.intercepts_[2] + 1
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-12)
@@ -96,9 +100,13 @@ def test_values_that_are_set_before_a_fit(way):
     models = []
     for module in BOTH:
         model = module.MLPRegressor(
-            hidden_layer_sizes=(4,), solver="sgd", max_iter=1, shuffle=False, random_state=0,
+            hidden_layer_sizes=(4,),
+            solver="sgd",
+            max_iter=1,
+            shuffle=False,
+            random_state=0,
             warm_start=way == "warm start",
-        )  # fmt: skip
+        )
         model.coefs_, model.intercepts_ = [0] * 2, [0] * 2
         for i in range(2):
             model.coefs_[i], model.intercepts_[i] = coefs[i].copy(), intercepts[i].copy()
@@ -143,11 +151,14 @@ def subclass(module, kind):
 def test_a_subclass_that_draws_its_own_initial_values(kind, activation):
     models = [
         subclass(m, kind)(
-            hidden_layer_sizes=(6, 4), activation=activation, max_iter=3, random_state=2,
+            hidden_layer_sizes=(6, 4),
+            activation=activation,
+            max_iter=3,
+            random_state=2,
             batch_size=20,
         ).fit(X, LABELS if kind == "MLPClassifier" else Y)
         for m in BOTH
-    ]  # fmt: skip
+    ]
     plain = getattr(ours, kind)(
         hidden_layer_sizes=(6, 4), activation=activation, max_iter=3, random_state=2, batch_size=20
     ).fit(X, LABELS if kind == "MLPClassifier" else Y)
@@ -173,11 +184,15 @@ def test_initial_values_of_a_wrong_shape_leave_the_last_fit():
 def test_each_layers_initial_values_fit_its_own_activation(sizes, activation):
     model = MLPRegressor(hidden_layer_sizes=sizes, activation=activation, random_state=0)
     as_layers = MLPRegressor(
-        hidden_layer_sizes=sizes, random_state=0, activation={
-            "identity": fn.Identity(), "logistic": fn.Sigmoid(), "tanh": fn.Tanh(),
+        hidden_layer_sizes=sizes,
+        random_state=0,
+        activation={
+            "identity": fn.Identity(),
+            "logistic": fn.Sigmoid(),
+            "tanh": fn.Tanh(),
             "relu": fn.ReLU(),
         }[activation],
-    )  # fmt: skip
+    )
     for one in (model, as_layers):
         one.set_params(max_iter=1, learning_rate_init=1e-300).fit(X, Y)
         for weight in one.coefs_:

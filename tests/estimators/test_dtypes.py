@@ -27,10 +27,17 @@ def test_predictions_follow_the_dtype_of_x_and_of_the_fit(kind, solver, fitted):
     counts = np.round(np.abs(X * 10))
     methods = ["predict", "predict_proba", "predict_log_proba"]
     for given in (
-        X.astype(np.float32), X.astype(np.float64), np.round(X * 10).astype(int),
-        counts.astype(np.uint8), counts.astype(np.int16), X > 0, X.astype(np.float16), X.tolist(),
-        X.astype(">f4"), X.astype(object),
-    ):  # fmt: skip
+        X.astype(np.float32),
+        X.astype(np.float64),
+        np.round(X * 10).astype(int),
+        counts.astype(np.uint8),
+        counts.astype(np.int16),
+        X > 0,
+        X.astype(np.float16),
+        X.tolist(),
+        X.astype(">f4"),
+        X.astype(object),
+    ):
         for method in methods if kind == "MLPClassifier" else methods[:1]:
             mine, other = getattr(model, method)(given), getattr(theirs, method)(given)
             assert mine.dtype == other.dtype, (method, np.asarray(given).dtype)

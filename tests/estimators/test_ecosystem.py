@@ -26,17 +26,18 @@ X, y = load_iris(return_X_y=True)
 def classifier(**parameters):
     return MLPClassifier(
         **{
-            "hidden_layer_sizes": (8,), "solver": "lbfgs", "max_iter": 50, "random_state": 0,
+            "hidden_layer_sizes": (8,),
+            "solver": "lbfgs",
+            "max_iter": 50,
+            "random_state": 0,
             **parameters,
         }
-    )  # fmt: skip
+    )
 
 
 def test_a_grid_search_over_a_pipeline():
     pipeline = make_pipeline(StandardScaler(), classifier())
-    grid = {
-        "mlpclassifier__alpha": [1e-3, 1e6], "mlpclassifier__activation": ["tanh", "relu"],
-    }  # fmt: skip
+    grid = {"mlpclassifier__alpha": [1e-3, 1e6], "mlpclassifier__activation": ["tanh", "relu"]}
     search = GridSearchCV(pipeline, grid, cv=3, return_train_score=True).fit(X, y)
     assert search.best_params_["mlpclassifier__alpha"] == 1e-3
     assert search.best_score_ > 0.9

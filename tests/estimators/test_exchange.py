@@ -15,22 +15,36 @@ from fastnn.sklearn import MLPClassifier, MLPRegressor, from_sklearn, to_sklearn
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TARGETS = {
-    "classes": LABELS, "two classes": SIGNAL[:, 0] > 0, "labels": SIGNAL > 0,
-    "numbers": Y, "one number": Y[:, 0],
-}  # fmt: skip
+    "classes": LABELS,
+    "two classes": SIGNAL[:, 0] > 0,
+    "labels": SIGNAL > 0,
+    "numbers": Y,
+    "one number": Y[:, 0],
+}
 SETTINGS = {
-    "adam": {}, "sgd": {"solver": "sgd", "learning_rate_init": 0.1}, "lbfgs": {"solver": "lbfgs"},
+    "adam": {},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.1},
+    "lbfgs": {"solver": "lbfgs"},
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "nesterovs_momentum": False},
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 1, "n_iter_no_change": 2},
     "no momentum": {"solver": "sgd", "momentum": 0},
     "early stopping": {"early_stopping": True, "activation": "tanh"},
     "no hidden layer": {"hidden_layer_sizes": (), "activation": "identity"},
     "two hidden layers": {"hidden_layer_sizes": (5, 3), "activation": "logistic", "alpha": 0.1},
-}  # fmt: skip
+}
 ATTRIBUTES = (
-    "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_", "n_layers_",
-    "best_validation_score_", "n_outputs_", "n_features_in_", "out_activation_",
-)  # fmt: skip
+    "n_iter_",
+    "t_",
+    "loss_",
+    "loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "n_layers_",
+    "best_validation_score_",
+    "n_outputs_",
+    "n_features_in_",
+    "out_activation_",
+)
 
 
 def fitted(module, target, setting, **more):

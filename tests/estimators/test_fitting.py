@@ -179,10 +179,17 @@ def test_lbfgs_that_meets_no_number_midway_keeps_its_last_iterate(nothing, monke
 
 def test_divergence_under_early_stopping_leaves_the_best():
     model = MLPRegressor(
-        solver="sgd", learning_rate_init=0.7, hidden_layer_sizes=(5,), early_stopping=True,
-        random_state=0, momentum=0.99, activation="identity", tol=0, max_iter=1000,
+        solver="sgd",
+        learning_rate_init=0.7,
+        hidden_layer_sizes=(5,),
+        early_stopping=True,
+        random_state=0,
+        momentum=0.99,
+        activation="identity",
+        tol=0,
+        max_iter=1000,
         n_iter_no_change=1000,
-    )  # fmt: skip
+    )
     with pytest.warns(ConvergenceWarning, match="diverged in iteration .* best validation score"):
         model.fit(X, Y)
     assert model.best_validation_score_ == np.nanmax(model.validation_scores_)

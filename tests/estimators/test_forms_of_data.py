@@ -44,28 +44,33 @@ for s in ("adam", "lbfgs"):
     CALLS[f"target, {s}"] = LABELS, lambda y, s=s: learned(model(MLPRegressor, s), X, y)
     CALLS[f"X, {s}"] = X, lambda x, s=s: learned(model(MLPRegressor, s), x, REAL)
     CALLS[f"weights, {s}"] = (
-        WEIGHT, lambda w, s=s: learned(model(MLPClassifier, s), X, LABELS, sample_weight=w)
-    )  # fmt: skip
+        WEIGHT,
+        lambda w, s=s: learned(model(MLPClassifier, s), X, LABELS, sample_weight=w),
+    )
 CALLS["class_weight"] = (
     SEVERAL,
     lambda y: learned(model(MLPClassifier, "adam", class_weight=[{0: 1, 1: 3}] * 4), X, y),
 )
 CALLS["early stopping, several labels"] = (
     SEVERAL,
-    lambda y: learned(model(MLPClassifier, "adam", early_stopping=True, validation_fraction=0.3),
-                      X, y),
-)  # fmt: skip
+    lambda y: learned(
+        model(MLPClassifier, "adam", early_stopping=True, validation_fraction=0.3), X, y
+    ),
+)
 CALLS["X_val"] = (
-    X, lambda x: learned(model(MLPClassifier, "adam"), X, LABELS, X_val=x, y_val=LABELS)
-)  # fmt: skip
+    X,
+    lambda x: learned(model(MLPClassifier, "adam"), X, LABELS, X_val=x, y_val=LABELS),
+)
 CALLS["y_val"] = (
-    SEVERAL, lambda y: learned(model(MLPClassifier, "adam"), X, SEVERAL, X_val=X, y_val=y)
-)  # fmt: skip
+    SEVERAL,
+    lambda y: learned(model(MLPClassifier, "adam"), X, SEVERAL, X_val=X, y_val=y),
+)
 CALLS["sample_weight_val"] = (
     WEIGHT,
-    lambda w: learned(model(MLPRegressor, "adam"), X, REAL, X_val=X, y_val=REAL,
-                      sample_weight_val=w),
-)  # fmt: skip
+    lambda w: learned(
+        model(MLPRegressor, "adam"), X, REAL, X_val=X, y_val=REAL, sample_weight_val=w
+    ),
+)
 FITTED = {}
 
 
@@ -111,12 +116,16 @@ def test_an_estimator_takes_every_form(call, tmp_path):
         found = method(form)
         for one, other in zip(
             found if isinstance(found, list) else [found],
-            wanted if isinstance(wanted, list) else [wanted], strict=True,
-        ):  # fmt: skip
+            wanted if isinstance(wanted, list) else [wanted],
+            strict=True,
+        ):
             np.testing.assert_allclose(
-                np.asarray(one, float), np.asarray(other, float), rtol=1e-12, atol=1e-12,
+                np.asarray(one, float),
+                np.asarray(other, float),
+                rtol=1e-12,
+                atol=1e-12,
                 err_msg=f"{call}: {name}",
-            )  # fmt: skip
+            )
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

@@ -26,9 +26,11 @@ def test_losses_of_fastnn():
     np.testing.assert_allclose(shares, quantiles, atol=0.03)
     # an intercept that the losses' minima shift: the mean is 1, the median ln 2
     for loss, low, high in (
-        ("squared_error", 0.9, 1.1), ("absolute_error", 0.55, 0.8), ("huber", 0.7, 0.95),
+        ("squared_error", 0.9, 1.1),
+        ("absolute_error", 0.55, 0.8),
+        ("huber", 0.7, 0.95),
         (fn.Huber(0.01), 0.55, 0.8),
-    ):  # fmt: skip
+    ):
         model = MLPRegressor(loss, random_state=0, **parameters).fit(features, y)
         assert low < model.intercepts_[0][0] < high
     with pytest.raises(ValueError, match="at least 0"):
@@ -65,9 +67,14 @@ def test_quantiles_stop_early_by_their_score():
             seen.append(metrics["val_d2"])
 
     model = MLPRegressor(
-        QUANTILES, (5,), early_stopping=True, random_state=0, callbacks=[Recorder()],
-        learning_rate_init=0.02, n_iter_no_change=5,
-    )  # fmt: skip
+        QUANTILES,
+        (5,),
+        early_stopping=True,
+        random_state=0,
+        callbacks=[Recorder()],
+        learning_rate_init=0.02,
+        n_iter_no_change=5,
+    )
     model.fit(X[:40], Y[:40, 0], X_val=X[40:], y_val=Y[40:, 0])
     assert seen == model.validation_scores_
     assert model.best_validation_score_ == max(seen)
@@ -84,9 +91,15 @@ def test_quantiles_stop_early_by_their_score():
 def test_shares_are_predicted_as_shares(solver):
     share = 1 / (1 + np.exp(-2 * SIGNAL[:, 0]))
     model = MLPRegressor(
-        fn.BinaryCrossEntropy(), (), solver=solver, max_iter=2000, alpha=0, random_state=0,
-        learning_rate_init=0.02, tol=1e-9,
-    )  # fmt: skip
+        fn.BinaryCrossEntropy(),
+        (),
+        solver=solver,
+        max_iter=2000,
+        alpha=0,
+        random_state=0,
+        learning_rate_init=0.02,
+        tol=1e-9,
+    )
     predicted = model.fit(X, share).predict(X)
     assert model.out_activation_ == "logistic"
     np.testing.assert_allclose(predicted, share, atol=1e-3)

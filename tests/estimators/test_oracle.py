@@ -36,9 +36,15 @@ def data(target):
 def estimator(module, target, **parameters):
     kind = "MLPRegressor" if target in ("regression", "outputs") else "MLPClassifier"
     defaults = {
-        "hidden_layer_sizes": (6, 5), "batch_size": 16, "alpha": 0.02, "learning_rate_init": 0.03,
-        "max_iter": EPOCHS, "tol": 0, "n_iter_no_change": EPOCHS, "random_state": 3,
-    }  # fmt: skip
+        "hidden_layer_sizes": (6, 5),
+        "batch_size": 16,
+        "alpha": 0.02,
+        "learning_rate_init": 0.03,
+        "max_iter": EPOCHS,
+        "tol": 0,
+        "n_iter_no_change": EPOCHS,
+        "random_state": 3,
+    }
     return getattr(module, kind)(**{**defaults, **parameters})
 
 
@@ -124,11 +130,21 @@ def test_the_poisson_loss(solver, weighted, outputs):
     weights = {"sample_weight": draw.uniform(size=len(X))} if weighted else {}
     models = [
         fitted(
-            estimator(m, "regression", loss="poisson", solver=solver, max_iter=10, shuffle=False,
-                      batch_size=len(X)), X, y, **weights
+            estimator(
+                m,
+                "regression",
+                loss="poisson",
+                solver=solver,
+                max_iter=10,
+                shuffle=False,
+                batch_size=len(X),
+            ),
+            X,
+            y,
+            **weights,
         )
         for m in (neural_network, ours)
-    ]  # fmt: skip
+    ]
     assert_same(*models, tolerance=1e-7)
     first, second = models
     assert second.loss_ == pytest.approx(first.loss_)
@@ -182,9 +198,14 @@ def test_early_stopping_agrees(target):
     models = []
     for module in (neural_network, ours):
         model = estimator(
-            module, target, early_stopping=True, tol=1e-3, n_iter_no_change=5, max_iter=200,
+            module,
+            target,
+            early_stopping=True,
+            tol=1e-3,
+            n_iter_no_change=5,
+            max_iter=200,
             validation_fraction=0.3,
-        )  # fmt: skip
+        )
         models.append(fitted(model, X, y))
     assert_same(*models)
     first, second = models

@@ -19,10 +19,7 @@ def data(target):
     rng = np.random.default_rng(5)
     X = rng.standard_normal((70, 4))
     signal = X @ rng.standard_normal((4, 3))
-    y = {
-        **targets(signal),
-        "poisson": rng.poisson(np.exp(X[:, 0])).astype(float),
-    }[target]
+    y = {**targets(signal), "poisson": rng.poisson(np.exp(X[:, 0])).astype(float)}[target]
     return X, y, rng.choice([0.1, 0.5, 1, 6], 70)
 
 
@@ -75,9 +72,17 @@ def assert_the_same_fit(theirs, mine, tolerance=1e-8):
 def test_training_ends_in_the_same_epoch(parameters, target, weighted, early_stopping):
     X, y, weight = data(target)
     models = fitted_by_both(
-        target, X, y, weight if weighted else None, max_iter=150, tol=3e-3, n_iter_no_change=4,
-        early_stopping=early_stopping, validation_fraction=0.3, **parameters,
-    )  # fmt: skip
+        target,
+        X,
+        y,
+        weight if weighted else None,
+        max_iter=150,
+        tol=3e-3,
+        n_iter_no_change=4,
+        early_stopping=early_stopping,
+        validation_fraction=0.3,
+        **parameters,
+    )
     assert_the_same_fit(*models)
 
 
@@ -97,9 +102,16 @@ def test_every_activation_with_and_without_hidden_layers(sizes, activation, targ
 def test_lbfgs_with_weights(sizes, target):
     X, y, weight = data(target)
     theirs, mine = fitted_by_both(
-        target, X, y, weight, hidden_layer_sizes=sizes, activation="logistic", max_iter=8,
-        solver="lbfgs", early_stopping=True,
-    )  # fmt: skip
+        target,
+        X,
+        y,
+        weight,
+        hidden_layer_sizes=sizes,
+        activation="logistic",
+        max_iter=8,
+        solver="lbfgs",
+        early_stopping=True,
+    )
     assert mine.n_iter_ == theirs.n_iter_
     assert mine.loss_ == pytest.approx(theirs.loss_, rel=1e-8)
     np.testing.assert_allclose(mine.coefs_[0], theirs.coefs_[0], rtol=1e-6, atol=1e-6)
@@ -116,8 +128,12 @@ def test_batches_without_weight_have_no_loss():
         warnings.simplefilter("ignore", ConvergenceWarning)
         for momentum in (0, 0.9):
             model = ours.MLPRegressor(
-                hidden_layer_sizes=(4,), solver="sgd", momentum=momentum, random_state=0,
-                learning_rate_init=1e-12, **parameters,
-            )  # fmt: skip
+                hidden_layer_sizes=(4,),
+                solver="sgd",
+                momentum=momentum,
+                random_state=0,
+                learning_rate_init=1e-12,
+                **parameters,
+            )
             loss = model.fit(X, y, sample_weight=weight).loss_
             assert loss == pytest.approx(model.fit(X[kept], y[kept]).loss_, rel=1e-6)

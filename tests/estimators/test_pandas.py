@@ -108,10 +108,13 @@ def test_held_out_frames():
 def test_names_are_heeded_where_samples_are_taken():
     model = regressor(warm_start=True).partial_fit(FRAME, TARGET)
     calls = (
-        model.predict, model.jacobian, model.hidden_activations,
-        lambda frame: model.partial_fit(frame, TARGET), lambda frame: model.fit(frame, TARGET),
+        model.predict,
+        model.jacobian,
+        model.hidden_activations,
+        lambda frame: model.partial_fit(frame, TARGET),
+        lambda frame: model.fit(frame, TARGET),
         lambda frame: model.score(frame, TARGET),
-    )  # fmt: skip
+    )
     renamed = FRAME.rename(columns={"depth": "length"})
     for call in calls:
         with warnings.catch_warnings():
@@ -147,27 +150,41 @@ def labelled(columns):
 
 
 FRAMES = {
-    "rows of one block": FRAME[:1], "all": FRAME, "strided": FRAME[::3], "no row": FRAME[:0],
+    "rows of one block": FRAME[:1],
+    "all": FRAME,
+    "strided": FRAME[::3],
+    "no row": FRAME[:0],
     "columns of their own": pandas.DataFrame({name: FRAME[name].copy() for name in NAMES}),
-    "float32": FRAME[:3].astype("float32"), "integers": (10 * FRAME[:3]).astype("int64"),
+    "float32": FRAME[:3].astype("float32"),
+    "integers": (10 * FRAME[:3]).astype("int64"),
     "mixed": FRAME[:3].astype({"width": "int64", "depth": "float32"}),
-    "booleans": FRAME[:3] > 0, "objects": FRAME[:3].astype(object),
-    "nullable": FRAME[:3].astype("Float64"), "one nullable": FRAME.astype({"width": "Float64"}),
-    "null": FRAME[:3].astype("Float64").mask(FRAME > 0), "NaN": FRAME[:3].mask(FRAME > 0),
+    "booleans": FRAME[:3] > 0,
+    "objects": FRAME[:3].astype(object),
+    "nullable": FRAME[:3].astype("Float64"),
+    "one nullable": FRAME.astype({"width": "Float64"}),
+    "null": FRAME[:3].astype("Float64").mask(FRAME > 0),
+    "NaN": FRAME[:3].mask(FRAME > 0),
     "infinite": FRAME[:3].replace(FRAME.iloc[0, 0], np.inf),
     "text": FRAME[:3].astype({"width": str}),
-    "words": FRAME[:3].assign(width="a"), "category": FRAME[:3].astype("category"),
+    "words": FRAME[:3].assign(width="a"),
+    "category": FRAME[:3].astype("category"),
     "sparse": FRAME[:3].astype(pandas.SparseDtype("float", 0)),
     "one sparse": FRAME[:3].astype({"width": pandas.SparseDtype("float", 0)}),
-    "complex": FRAME[:3].astype(complex), "dates": FRAME[:3].astype("datetime64[ns]"),
-    "another order": WRONG_ORDER[:1], "one missing": FRAME[NAMES[:2]],
-    "one more": FRAME.assign(more=1.0), "renamed": FRAME.rename(columns={"depth": "length"}),
-    "twice the same": labelled(["width", "width", "depth"]), "numbers": labelled([0, 1, 2]),
+    "complex": FRAME[:3].astype(complex),
+    "dates": FRAME[:3].astype("datetime64[ns]"),
+    "another order": WRONG_ORDER[:1],
+    "one missing": FRAME[NAMES[:2]],
+    "one more": FRAME.assign(more=1.0),
+    "renamed": FRAME.rename(columns={"depth": "length"}),
+    "twice the same": labelled(["width", "width", "depth"]),
+    "numbers": labelled([0, 1, 2]),
     "names of NumPy": labelled(pandas.Index(list(map(np.str_, NAMES)), dtype=object)),
     "names as categories": labelled(pandas.CategoricalIndex(NAMES)),
     "levels": labelled(pandas.MultiIndex.from_tuples([(name, 1) for name in NAMES])),
-    "column": FRAME["width"], "array": X[:2], "list": X[:2].tolist(),
-}  # fmt: skip
+    "column": FRAME["width"],
+    "array": X[:2],
+    "list": X[:2].tolist(),
+}
 
 
 def outcome(call, *args):
@@ -194,9 +211,10 @@ def test_frames_that_skip_scikit_learns_checks_give_what_these_give(name, dtype,
     if isinstance(FRAMES[name], pandas.DataFrame) and name not in ("twice the same", "levels"):
         polars = pytest.importorskip("polars")
         frames += [
-            polars.DataFrame({str(c): list(map(plain, FRAMES[name][c])) for c in FRAMES[name]},
-                             strict=False)
-        ]  # fmt: skip
+            polars.DataFrame(
+                {str(c): list(map(plain, FRAMES[name][c])) for c in FRAMES[name]}, strict=False
+            )
+        ]
     found = [outcome(call, frame) for call in calls for frame in frames]
     monkeypatch.setattr(base, "plain_array", lambda *_: None)
     assert found == [outcome(call, frame) for call in calls for frame in frames]

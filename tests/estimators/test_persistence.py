@@ -54,24 +54,36 @@ def through_protocol(protocol):
 
 
 DUPLICATES = {
-    "skops": through_skops, "joblib": through_joblib, "cloudpickle": through("cloudpickle"),
-    "dill": through("dill"), "copy": copy.copy, "deepcopy": copy.deepcopy,
+    "skops": through_skops,
+    "joblib": through_joblib,
+    "cloudpickle": through("cloudpickle"),
+    "dill": through("dill"),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
     **{f"pickle {n}": through_protocol(n) for n in range(pickle.HIGHEST_PROTOCOL + 1)},
-}  # fmt: skip
+}
 every_way = pytest.mark.parametrize("duplicate", DUPLICATES.values(), ids=DUPLICATES)
 every_deep_way = pytest.mark.parametrize(
-    "duplicate", [way for name, way in DUPLICATES.items() if name != "copy"],
+    "duplicate",
+    [way for name, way in DUPLICATES.items() if name != "copy"],
     ids=[name for name in DUPLICATES if name != "copy"],
-)  # fmt: skip
+)
 
 
 def network(dtype):
     frozen = fn.Linear(5, 4)
     frozen.trainable = False
     layers = [
-        fn.Standardize.from_data(X), fn.Linear(3, 5), fn.BatchNorm(5), fn.ReLU(), fn.Dropout(0.2),
-        frozen, fn.LayerNorm(4), fn.Tanh(), fn.Linear(4, 3, bias=False),
-    ]  # fmt: skip
+        fn.Standardize.from_data(X),
+        fn.Linear(3, 5),
+        fn.BatchNorm(5),
+        fn.ReLU(),
+        fn.Dropout(0.2),
+        frozen,
+        fn.LayerNorm(4),
+        fn.Tanh(),
+        fn.Linear(4, 3, bias=False),
+    ]
     net = fn.Network(layers, dtype, seed=0)
     net.class_labels, net.feature_names = ["blue", "green", "red"], ["a", "b", "c"]
     net.target_name = "colour"
@@ -126,13 +138,14 @@ ESTIMATORS = {
     "sgd": (MLPRegressor("squared_error", (5,), solver="sgd", learning_rate="adaptive"), Y),
     "parts": (
         MLPRegressor(
-            fn.Huber(0.5), network=[fn.Linear(3, 4), fn.BatchNorm(4), fn.GELU(), fn.Linear(4, 1)],
+            fn.Huber(0.5),
+            network=[fn.Linear(3, 4), fn.BatchNorm(4), fn.GELU(), fn.Linear(4, 1)],
             callbacks=[fn.EarlyStopping("loss")],
         ),
         Y[:, 0],
     ),
     "covariance": (MLPRegressor("squared_error", (3,), store_covariance=True), Y[:, 0]),
-}  # fmt: skip
+}
 
 
 @every_deep_way
@@ -172,15 +185,31 @@ def test_feature_names_stay(duplicate):
 
 
 SCHEDULES = [
-    fn.schedules.Constant(0.1), fn.schedules.StepDecay(0.1, 3), fn.schedules.OneCycle(0.1),
-    fn.schedules.CosineDecay(0.1), fn.schedules.ReduceOnPlateau(0.1),
-]  # fmt: skip
+    fn.schedules.Constant(0.1),
+    fn.schedules.StepDecay(0.1, 3),
+    fn.schedules.OneCycle(0.1),
+    fn.schedules.CosineDecay(0.1),
+    fn.schedules.ReduceOnPlateau(0.1),
+]
 PARTS = [
-    fn.SGD(0.1, momentum=0.9), fn.Adam(), fn.AdamW(), fn.RMSprop(), fn.LBFGS(),
-    fn.LevenbergMarquardt(), *SCHEDULES, fn.SGD(SCHEDULES[-1]), fn.Huber(0.3),
-    fn.Pinball((0.1, 0.9)), fn.SoftmaxCrossEntropy(label_smoothing=0.1), fn.BinaryCrossEntropy(),
-    fn.Poisson("sum"), fn.ReLU(), fn.ELU(0.3), fn.Dropout(0.2), fn.Softmax(),
-]  # fmt: skip
+    fn.SGD(0.1, momentum=0.9),
+    fn.Adam(),
+    fn.AdamW(),
+    fn.RMSprop(),
+    fn.LBFGS(),
+    fn.LevenbergMarquardt(),
+    *SCHEDULES,
+    fn.SGD(SCHEDULES[-1]),
+    fn.Huber(0.3),
+    fn.Pinball((0.1, 0.9)),
+    fn.SoftmaxCrossEntropy(label_smoothing=0.1),
+    fn.BinaryCrossEntropy(),
+    fn.Poisson("sum"),
+    fn.ReLU(),
+    fn.ELU(0.3),
+    fn.Dropout(0.2),
+    fn.Softmax(),
+]
 
 
 @every_way

@@ -31,9 +31,23 @@ def test_what_touches_no_private_name_passes(tmp_path):
     )
     root = str(Path(fastnn.__file__).parents[1])
     command = [
-        sys.executable, "-P", "-m", "pytest", "-q", "-rfE", "--tb=line", "-p", "no:cacheprovider",
-        "-p", "no:randomly", "-p", "sklearn.conftest", "--rootdir", ".", "test_mlp.py",
-    ]  # fmt: skip
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "-q",
+        "-rfE",
+        "--tb=line",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+        "-p",
+        "sklearn.conftest",
+        "--rootdir",
+        ".",
+        "test_mlp.py",
+    ]
     environment = {**os.environ, "PYTHONPATH": root, "PYTEST_ADDOPTS": ""}
     environment.pop("PYTEST_XDIST_WORKER", None)
     done = subprocess.run(

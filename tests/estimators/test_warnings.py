@@ -20,10 +20,13 @@ CASES = {
     "stochastic": ({"solver": "adam", "max_iter": 2}, ConvergenceWarning, Y[:, 0]),
     "lbfgs": ({"solver": "lbfgs", "max_iter": 2}, ConvergenceWarning, Y[:, 0]),
     "lbfgs, calls": ({"solver": "lbfgs", "max_fun": 2}, ConvergenceWarning, Y[:, 0]),
-    "batch": ({"batch_size": 999, "max_iter": 2, "tol": 1e9, "n_iter_no_change": 1}, UserWarning,
-              Y[:, 0]),
+    "batch": (
+        {"batch_size": 999, "max_iter": 2, "tol": 1e9, "n_iter_no_change": 1},
+        UserWarning,
+        Y[:, 0],
+    ),
     "column": ({"max_iter": 3, "tol": 1e9, "n_iter_no_change": 1}, DataConversionWarning, Y[:, :1]),
-}  # fmt: skip
+}
 
 
 def shown(module, case, kind="MLPRegressor"):

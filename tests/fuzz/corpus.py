@@ -16,18 +16,94 @@ N = 24
 X = np.random.default_rng(0).standard_normal((N, 3))
 LABELS = np.arange(N) % 2
 SPECIAL = [
-    None, True, False, 0, 1, -1, 2, 7, 2**31, 2**53 + 1, 2**62, 2**63, -(2**63), 2**64, 10**30, 0.5, -0.5,
-    1e-320, 1e308, math.nan, math.inf, -math.inf, "", "text", "float32", "float64", "M8[s/0]", "\x1b[2J",
-    "\ud800", "nan", [], {}, [[]], [1, 2], {"kind": "linear"}, {"a": {"b": []}},
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2,
+    7,
+    2**31,
+    2**53 + 1,
+    2**62,
+    2**63,
+    -(2**63),
+    2**64,
+    10**30,
+    0.5,
+    -0.5,
+    1e-320,
+    1e308,
+    math.nan,
+    math.inf,
+    -math.inf,
+    "",
+    "text",
+    "float32",
+    "float64",
+    "M8[s/0]",
+    "\x1b[2J",
+    "\ud800",
+    "nan",
+    [],
+    {},
+    [[]],
+    [1, 2],
+    {"kind": "linear"},
+    {"a": {"b": []}},
+]
 DESCRS = [
-    "<f8", ">f8", "<f4", "|b1", "<i8", "<u8", "<f2", "<f16", "<c16", "|O", "<U3", "|S2", "<U0", "M8[s/0]",
-    "M8[s]", "V8", "<f9", "f8,f8", "<U999999999", "",
-]  # fmt: skip
+    "<f8",
+    ">f8",
+    "<f4",
+    "|b1",
+    "<i8",
+    "<u8",
+    "<f2",
+    "<f16",
+    "<c16",
+    "|O",
+    "<U3",
+    "|S2",
+    "<U0",
+    "M8[s/0]",
+    "M8[s]",
+    "V8",
+    "<f9",
+    "f8,f8",
+    "<U999999999",
+    "",
+]
 CELLS = [
-    "", " ", "nan", "inf", "1e999", "-0", "1_0", "01", "0x1", "٣", "1,2", '"', '""', "\0", "\x1b[2J", "a", "1.5",
-    "9223372036854775808", "9" * 400, "\u2028", ".", "1e-400", "+1", "\r", "\n", "\ufeff", "x" * 200,
-]  # fmt: skip
+    "",
+    " ",
+    "nan",
+    "inf",
+    "1e999",
+    "-0",
+    "1_0",
+    "01",
+    "0x1",
+    "٣",
+    "1,2",
+    '"',
+    '""',
+    "\0",
+    "\x1b[2J",
+    "a",
+    "1.5",
+    "9223372036854775808",
+    "9" * 400,
+    "\u2028",
+    ".",
+    "1e-400",
+    "+1",
+    "\r",
+    "\n",
+    "\ufeff",
+    "x" * 200,
+]
 
 
 class Loss:
@@ -53,12 +129,20 @@ def fits():
     stopping = {"validation_data": (X, LABELS), "callbacks": [fn.EarlyStopping(patience=5)]}
     squares = {"loss": fn.MeanSquaredError(), "optimizer": fn.LevenbergMarquardt(bayesian=True)}
     return {
-        "adam": (network(fn.Tanh(), fn.Dropout(0.1)), LABELS, common | {"optimizer": fn.Adam(0.01)}),
+        "adam": (
+            network(fn.Tanh(), fn.Dropout(0.1)),
+            LABELS,
+            common | {"optimizer": fn.Adam(0.01)},
+        ),
         "norm": (network(fn.BatchNorm(4)), LABELS, common | {"batch_size": 6} | stopping),
         "plateau": (network(fn.ReLU()), LABELS, common | {"optimizer": fn.SGD(plateau)}),
-        "stepwise": (network(fn.Tanh()), LABELS, common | {"loss": Loss(), "optimizer": fn.RMSprop()}),
+        "stepwise": (
+            network(fn.Tanh()),
+            LABELS,
+            common | {"loss": Loss(), "optimizer": fn.RMSprop()},
+        ),
         "lm": (network(fn.Tanh()), np.eye(2)[LABELS], common | squares),
-    }  # fmt: skip
+    }
 
 
 def seeds(folder):
