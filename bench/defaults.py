@@ -14,7 +14,7 @@ import numpy as np
 import fastnn as fn
 from bench.common import Measured, Record, threads
 from bench.uci import FOLDER, load, scale_of
-from fastnn.defaults import epochs
+from fastnn.training.defaults import epochs
 
 NETWORKS = {"8": [8], "64": [64], "64-64-64-64": [64] * 4, "700": [700]}
 GRID = {

@@ -8,10 +8,13 @@
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _core, initializers, jacobians
+from fastnn import initializers, jacobians, optimizers
+from fastnn._version import __version__
 from fastnn.callbacks import Callback, EarlyStopping
+from fastnn.files.model_file import ModelFileError
 from fastnn.layers import (
     ELU,
     GELU,
@@ -33,8 +36,6 @@ from fastnn.layers import (
     Standardize,
     Tanh,
 )
-from fastnn.lbfgs import LBFGS
-from fastnn.levenberg_marquardt import LevenbergMarquardt
 from fastnn.losses import (
     BinaryCrossEntropy,
     HalfSquaredError,
@@ -47,19 +48,16 @@ from fastnn.losses import (
     Poisson,
     SoftmaxCrossEntropy,
 )
-from fastnn.model_file import ModelFileError
 from fastnn.network import Network, load
-from fastnn.optimizers import SGD, Adam, AdamW, RMSprop
-from fastnn.threads import get_num_threads, set_num_threads
+from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop
+from fastnn.runtime import build_info, get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
 if TYPE_CHECKING:
     from fastnn import schedules
     from fastnn.gradient_check import check_gradient
-    from fastnn.many import fit_many
     from fastnn.numerical import numerical_hessian, numerical_jacobian
-
-__version__ = "0.1.0"  # a literal: reading the metadata of the installation takes 20 ms
+    from fastnn.parallel import fit_many
 
 __all__ = [
     "ELU",
@@ -117,10 +115,13 @@ __all__ = [
     "set_num_threads",
 ]
 
+# Pickles of earlier versions name these modules.
+sys.modules["fastnn.lbfgs"] = sys.modules["fastnn.levenberg_marquardt"] = optimizers
+
 # imported when they are first used, so that `import fastnn` stays short
 _LATER = {
     "check_gradient": "fastnn.gradient_check",
-    "fit_many": "fastnn.many",
+    "fit_many": "fastnn.parallel",
     "numerical_hessian": "fastnn.numerical",
     "numerical_jacobian": "fastnn.numerical",
 }
@@ -132,16 +133,3 @@ def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def build_info() -> dict[str, Any]:
-    """Return what this installation is: version, instruction sets, threads, compiler, flags."""
-    return {
-        "version": __version__,
-        "isa": _core.isa,
-        "available_isas": _core.available_isas(),
-        "n_threads": _core.thread_count(None),
-        "openmp": _core.engine.openmp,
-        "compiler": _core.engine.compiler,
-        "flags": _core.engine.flags,
-    }

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import csv_file, npz_file
-from fastnn.csv_file import column_names
+from fastnn.files import csv_file, npz_file
+from fastnn.files.csv_file import column_names
 
 __all__ = ["Table", "column_names", "infer_task", "load_digits", "read_table", "stratified_split"]
 

@@ -24,9 +24,9 @@ from fastnn.losses import (
     check_target,
     is_built_in,
 )
+from fastnn.losses.custom import value_and_grad
 from fastnn.network import Network
 from fastnn.numerical import numerical_jacobian
-from fastnn.stepwise import value_and_grad
 
 Array = NDArray[Any]
 

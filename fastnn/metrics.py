@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.printing import printable
+from fastnn._checks.printing import printable
 
 Array = NDArray[Any]
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks
-from fastnn.schedule import Memory, Rates, Schedule, Updates
+from fastnn.optimizers.schedule import Memory, Rates, Schedule, Updates
 
 __all__ = [
     "Constant",

@@ -3,7 +3,7 @@
 import numpy as np
 
 import fastnn as fn
-from fastnn import model_file
+from fastnn.files import model_file
 
 SETTINGS = {"optimizer": fn.Adam(0.01), "epochs": 9, "batch_size": 7, "seed": 3}
 

@@ -7,8 +7,9 @@ import pytest
 from small_fit import bits
 
 import fastnn as fn
-from fastnn import model_file, schedules, training
-from fastnn.checkpoints import Checkpoints
+from fastnn import schedules, training
+from fastnn.files import model_file
+from fastnn.training.checkpoints import Checkpoints
 
 N = 3_000
 X = np.random.default_rng(0).standard_normal((N, 5))

@@ -8,8 +8,10 @@ from custom_loss import Python
 from small_fit import SETTINGS, Interrupt, bits, epochs_done, network
 
 import fastnn as fn
-from fastnn import model_file, schedules, training
-from fastnn.checkpoints import Checkpoints
+from fastnn import schedules
+from fastnn.files import model_file
+from fastnn.training import loop
+from fastnn.training.checkpoints import Checkpoints
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_fit_broken_off_within_an_epoch(isa, dtype, path, rng, monkeypatch, wr
 
     whole = wide()
     expected = bits(whole, whole.fit(X, y, **settings))
-    monkeypatch.setattr(training, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 0.0)
     places = set()
     resumed = wide()
     write = Checkpoints.write
@@ -114,7 +116,7 @@ def test_what_a_callback_wrote_before_it_was_broken_off(isa, dtype, path, rng, m
         "seed": 3,
     }
     keep = {"checkpoint": path, "checkpoint_every": "0.000001s", "callbacks": [Write()]}
-    monkeypatch.setattr(training, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 0.0)
 
     def write_and_break_off(self, net):
         write(self, net)

@@ -5,8 +5,10 @@ import pytest
 from custom_loss import Python
 
 import fastnn as fn
-from fastnn import model_file, schedules, training
-from fastnn.checkpoints import Checkpoints
+from fastnn import schedules
+from fastnn.files import model_file
+from fastnn.training import loop
+from fastnn.training.checkpoints import Checkpoints
 
 BATCH_SIZE = 1_250
 
@@ -77,7 +79,7 @@ def test_a_fit_that_is_broken_off(isa, dtype, data, tmp_path, monkeypatch, name,
         write(self, net)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 0.0)
     monkeypatch.setattr(Checkpoints, "write", write_and_break_off)
     path = tmp_path / "run.checkpoint"
     first = network()

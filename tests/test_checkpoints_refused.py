@@ -7,8 +7,9 @@ import pytest
 from small_fit import SETTINGS, Interrupt, bits, epochs_done, network
 
 import fastnn as fn
-from fastnn import model_file, schedules, training
-from fastnn.checkpoints import Checkpoints
+from fastnn import schedules, training
+from fastnn.files import model_file
+from fastnn.training.checkpoints import Checkpoints
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import fastnn as fn
-from fastnn import defaults
 from fastnn.losses import BUILT_IN
+from fastnn.training import defaults
 
 N, D = 256, 4
 HIDDEN = {"8": [8], "128": [128], "1024": [1024], "64-64-64-64": [64] * 4}

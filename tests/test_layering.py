@@ -1,6 +1,7 @@
 """The rooms of the package: an import only points down, never up or across at the top."""
 
 import ast
+import graphlib
 import re
 from pathlib import Path
 
@@ -8,58 +9,11 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "fastnn"
 
-# Lowest first. A module may import from its own room only what stands before it in the list.
-ROOMS = [
-    ["_core"],
-    [
-        "frames",
-        "printing",
-        "_checks",
-        "background",
-        "jacobians",
-        "numerical",
-        "threads",
-        "atomic_file",
-        "model_file",
-        "initializers",
-        "schedule",
-        "schedules",
-        "rate_feed",
-        "optimizers",
-        "npz_file",
-        "csv_file",
-        "class_labels",
-        "datasets",
-        "metrics",
-    ],
-    ["layers", "losses", "class_weights", "model"],
-    [
-        "architecture",
-        "passes",
-        "chain_rule",
-        "stepwise",
-        "derivatives",
-        "second_derivatives",
-        "full_batch",
-        "advice",
-        "defaults",
-        "lbfgs",
-        "levenberg_marquardt",
-        "callbacks",
-        "checkpoint_schema",
-        "checkpoints",
-        "validation",
-        "streaming",
-        "training_data",
-        "training",
-        "fitting",
-    ],
-    ["network", "many", "gradient_check"],
-    ["plots", "sklearn", "cli_output", "cli", "__main__"],
-]
-PLACE = {
-    name: (level, place) for level, room in enumerate(ROOMS) for place, name in enumerate(room)
-}
+TABLE = re.search(
+    r"```layers\n(.*?)```", (SOURCE.parent / "docs" / "internals.md").read_text(), re.DOTALL
+)
+assert TABLE
+PLACE = {name: place for place, name in enumerate(TABLE[1].split())}
 KERNELS = [
     "threads",
     "dtypes",
@@ -122,6 +76,23 @@ def test_imports_point_down(path):
             continue  # the command line stands on the public names
         assert name in PLACE, f"{path} imports fastnn.{name}, which has no room"
         assert name == here or PLACE[name] < PLACE[here], f"{path} imports {name}: that is up"
+
+
+def test_no_module_imports_itself_through_others():
+    """Inside a package, too, there is an order in which its files can be read."""
+    files = {".".join(p.relative_to(SOURCE).with_suffix("").parts): p for p in FILES}
+    graph = {
+        name: {
+            target
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+            for target in (node.module[7:], f"{node.module[7:]}.{alias.name}")
+            if target in files and target != name
+        }
+        for name, path in files.items()
+    }
+    graphlib.TopologicalSorter(graph).prepare()  # raises on a circle
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.glob("_core/kernels/*.pxd")), ids=lambda p: p.stem)

@@ -14,9 +14,9 @@ import pytest
 from numpy.testing import assert_array_equal
 from safetensors.numpy import save
 
-from fastnn import model_file
-from fastnn.atomic_file import atomic_file
-from fastnn.model_file import ModelFileError
+from fastnn.files import model_file
+from fastnn.files.atomic_file import atomic_file
+from fastnn.files.model_file import ModelFileError
 
 DESCRIPTION = {
     "layers": [{"type": "Linear", "in_features": 3, "out_features": 2}],
@@ -389,7 +389,7 @@ def test_description_that_json_cannot_hold(path):
 INTERRUPTED = """
 import os, signal, sys, threading, time
 import numpy as np
-from fastnn import model_file
+from fastnn.files import model_file
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
 path, delay, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])

@@ -7,8 +7,6 @@ import pytest
 from custom_loss import Python
 
 import fastnn as fn
-from fastnn import rate_feed
-from fastnn.rate_feed import RateFeed
 from fastnn.schedules import (
     Constant,
     CosineDecay,
@@ -20,6 +18,8 @@ from fastnn.schedules import (
     StepDecay,
     Warmup,
 )
+from fastnn.training import rates
+from fastnn.training.rates import RateFeed
 
 PER_EPOCH, EPOCHS = 7, 13
 TOTAL = PER_EPOCH * EPOCHS
@@ -266,7 +266,7 @@ def network(dtype="float64"):
 )
 def test_a_fit_follows_its_schedule(isa, rng, monkeypatch, wrap, schedule):
     """As if each update were a fit of its own, with the rate that the schedule says."""
-    monkeypatch.setattr(rate_feed, "UPDATES_AHEAD", 3)  # fewer than an epoch, and no divisor
+    monkeypatch.setattr(rates, "UPDATES_AHEAD", 3)  # fewer than an epoch, and no divisor
     X, y = data(rng)
     loss = wrap(fn.MeanSquaredError())
     whole, pieces = network(), network()

@@ -13,7 +13,7 @@ from fastnn import _checks
 
 @pytest.fixture(params=[64, 1 << 21], ids=["small blocks", "one block"])
 def block(request, monkeypatch):
-    monkeypatch.setattr(_checks, "BLOCK_BYTES", request.param)
+    monkeypatch.setattr(_checks.arrays, "BLOCK_BYTES", request.param)
 
 
 def exact(column):

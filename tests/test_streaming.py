@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import fastnn as fn
-from fastnn import _checks, streaming, training
+from fastnn import _checks
+from fastnn.training import loop, streaming
 
 
 @pytest.fixture(params=[1 << 10, 1 << 21], ids=["small blocks", "one block"])
@@ -65,7 +66,7 @@ def test_a_share_of_a_memory_mapped_array(data, mapped, block, stored):
 
 @pytest.mark.parametrize("stored", ["float16", "float32", "float64", "uint8", ">f8"])
 def test_predictions_of_a_memory_mapped_array(isa, dtype, data, mapped, monkeypatch, stored):
-    monkeypatch.setattr(_checks, "BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr(_checks.arrays, "BLOCK_BYTES", 1 << 10)
     X = (data[0] * 20 + 100).astype(stored)
     net = fn.Network([fn.Linear(6, 8), fn.Tanh(), fn.Linear(8, 3)], dtype, seed=0)
     # a block may take another form of the matrix product than the whole
@@ -146,10 +147,10 @@ def test_a_generator_is_good_for_one_epoch(data):
 @pytest.mark.parametrize("kind", ["memmap", "batches"])
 def test_checkpoints_within_an_epoch(data, mapped, tmp_path, monkeypatch, kind):
     monkeypatch.setattr(streaming, "BLOCK_BYTES", 1 << 10)
-    monkeypatch.setattr(training, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SLICE_SECONDS", 0.0)
     X, y = (mapped(data[0], "float32"), data[1]) if kind == "memmap" else (Chunks(*data), None)
     expected = train(X, y)
-    write = training.Checkpoints.write
+    write = loop.Checkpoints.write
     places = set()
 
     def write_and_break_off(self, net):
@@ -157,7 +158,7 @@ def test_checkpoints_within_an_epoch(data, mapped, tmp_path, monkeypatch, kind):
         places.add((self.parts["trainer"].trainer.epoch, self.parts["trainer"].trainer.position))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.Checkpoints, "write", write_and_break_off)
+    monkeypatch.setattr(loop.Checkpoints, "write", write_and_break_off)
     keep = {"checkpoint": tmp_path / "c", "checkpoint_every": "0.000001s", "resume": True}
     for _ in range(1000):
         try:

@@ -175,7 +175,7 @@ def changed_after(monkeypatch, array, value, name):
         array[...] = value
         return found
 
-    monkeypatch.setattr(_checks.np, name, then_change)
+    monkeypatch.setattr(_checks.arrays.np, name, then_change)
 
 
 def test_labels_written_between_check_and_use_do_no_harm(monkeypatch):

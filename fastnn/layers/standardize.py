@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import _checks, frames, jacobians
+from fastnn import _checks, jacobians
+from fastnn._checks import frames
 from fastnn.layers.base import Array, Layer
 
 

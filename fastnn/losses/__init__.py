@@ -10,12 +10,13 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.losses.base import CustomLoss, Loss
+from fastnn.losses.base import Loss
 from fastnn.losses.classification import (
     BinaryCrossEntropy,
     NegativeLogLikelihood,
     SoftmaxCrossEntropy,
 )
+from fastnn.losses.custom import CustomLoss
 from fastnn.losses.regression import (
     HalfSquaredError,
     Huber,

@@ -1,7 +1,7 @@
 """What all losses share: reduction, weights, and the way into the engine."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,6 @@ Reduction = Literal["mean", "sum"]
 
 # What the engine takes: the kind, the reduction, and the loss's own numbers by name.
 Formula = dict[str, Any]
-
-
-class CustomLoss(Protocol):
-    """What `fit` asks of a loss written in Python.
-
-    If it has an attribute `reduction` that is not "mean", an epoch's loss is the sum of its values
-    over the minibatches; otherwise their mean, weighted by the samples. To train with sample
-    weights, `value_and_grad` takes them as an argument `sample_weight`, an array (n,).
-    """
-
-    def value_and_grad(self, y_pred: Array, y: Array) -> tuple[float, Array]:
-        """Return the loss of a minibatch and its gradient by `y_pred` (n, n_outputs)."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fastnn import _core
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Adam, OptimizerState
 from fastnn.sklearn.objectives import Objective
-from fastnn.training import SLICE_SECONDS
+from fastnn.training.loop import SLICE_SECONDS
 
 Array = NDArray[Any]
 

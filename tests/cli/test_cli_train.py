@@ -9,7 +9,8 @@ from command_line import FAST, flowers, read_predictions, score, write_csv
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastnn as fn
-from fastnn import cli, datasets, defaults
+from fastnn import cli, datasets
+from fastnn.training import defaults
 
 COSINE = fn.schedules.CosineDecay
 

@@ -1,0 +1,30 @@
+"""The checks of what a user hands in: arrays, plain values, data frames, printable text."""
+
+from fastnn._checks.arrays import class_labels as class_labels
+from fastnn._checks.arrays import converted as converted
+from fastnn._checks.arrays import numeric_array as numeric_array
+from fastnn._checks.arrays import one_or_more_samples as one_or_more_samples
+from fastnn._checks.arrays import output_array as output_array
+from fastnn._checks.arrays import real_array as real_array
+from fastnn._checks.arrays import real_targets as real_targets
+from fastnn._checks.arrays import row_blocks as row_blocks
+from fastnn._checks.arrays import row_indices as row_indices
+from fastnn._checks.arrays import sample_matrix as sample_matrix
+from fastnn._checks.arrays import sample_weight as sample_weight
+from fastnn._checks.arrays import samples as samples
+from fastnn._checks.arrays import shaped_array as shaped_array
+from fastnn._checks.values import boolean as boolean
+from fastnn._checks.values import choice as choice
+from fastnn._checks.values import demand_memory as demand_memory
+from fastnn._checks.values import epochs_or_time as epochs_or_time
+from fastnn._checks.values import floating_dtype as floating_dtype
+from fastnn._checks.values import held_out as held_out
+from fastnn._checks.values import integer as integer
+from fastnn._checks.values import names as names
+from fastnn._checks.values import number as number
+from fastnn._checks.values import optional_text as optional_text
+from fastnn._checks.values import pair as pair
+from fastnn._checks.values import seed as seed
+from fastnn._checks.values import sequence_of as sequence_of
+from fastnn._checks.values import share as share
+from fastnn._checks.values import thread_count as thread_count

@@ -1,0 +1,250 @@
+"""The public door: what a user hands in is checked and converted here, once.
+
+Inside, every array is C-contiguous, aligned, of native byte order and of the network's dtype, and
+every number is in range; the engine relies on it. An error names the argument, what came, and what
+was wanted.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _core
+from fastnn._checks import frames
+
+Array = NDArray[Any]
+
+BLOCK_BYTES = 1 << 21  # of rows that are read at once from data that may be larger than memory
+
+
+def numeric_array(value: Any, name: str) -> Array:
+    """Make an array of booleans, integers or real numbers, without a copy where it is one.
+
+    Columns of a data frame may have nullable dtypes, and an array a number format such as bfloat16,
+    which becomes float32.
+
+    Raises
+    ------
+    TypeError
+        If it is not numeric: objects, text, complex numbers, sparse or masked arrays.
+    ValueError
+        If it is ragged, or a nullable column has missing values.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first")
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name} is sparse; pass {name}.toarray()")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
+    if array.dtype.kind == "O" and hasattr(value, "dtype" if array.ndim == 1 else "dtypes"):
+        array = frames.of_nullable_columns(value, array, name)
+    if array.dtype.kind == "V" and array.dtype.type is not np.void:  # bfloat16 and its like
+        if not np.can_cast(array.dtype, np.float32):
+            raise TypeError(f"{name} has dtype {array.dtype}, which float32 does not hold")
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {array.dtype}; real numbers are wanted")
+    return array
+
+
+def converted(given: Array, name: str, dtype: np.dtype[Any], single: bool = False) -> Array:
+    """Convert an array of numbers to a finite one that the engine can read; copies only if it must.
+
+    Whoever calls it has checked the shape: a copy that does not fit into memory is a MemoryError.
+    `single` says that the caller's own is the one row of this matrix.
+    """
+    if given.dtype != dtype or not (given.flags.c_contiguous and given.flags.aligned):
+        _core.demand_memory(given.size * dtype.itemsize, f"{name} as {dtype}")
+    # overflow becomes infinity, which is reported below
+    with np.errstate(over="ignore", under="ignore"):
+        array = np.require(given, dtype, ["C", "A"])
+    if not _core.engine.all_finite(array.reshape(-1)):
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        found = given[place]
+        place = place[1:] if single else place
+        reason = f", too large for {dtype}" if np.isfinite(found) else ""
+        where = f"[{', '.join(map(str, place))}]" if place else ""
+        raise ValueError(f"{name}{where} is {found}{reason}; finite numbers are wanted")
+    return array
+
+
+def row_blocks(given: Array, name: str, dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Yield the rows of a numeric matrix in blocks, each checked and converted as `real_array`.
+
+    Raises
+    ------
+    ValueError
+        As `real_array`; it says from which row on the block is.
+    """
+    rows = max(BLOCK_BYTES // max(given[:1].size * dtype.itemsize, 1), 1)
+    for start in range(0, len(given), rows):
+        try:
+            yield real_array(given[start : start + rows], name, dtype)
+        except ValueError as error:
+            if not start:
+                raise
+            raise ValueError(f"from row {start}: {error}") from None
+
+
+def real_array(value: Any, name: str, dtype: np.dtype[Any], ndim: int | None = None) -> Array:
+    """Check a finite array, of so many dimensions, and convert it for the engine.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `numeric_array`, or if it has other dimensions, or holds NaN, infinity, or a number
+        beyond the range of `dtype`.
+    """
+    given = numeric_array(value, name)
+    if ndim is not None and given.ndim != ndim:
+        wanted = {1: "a vector (n,)", 2: "a matrix (n, k)"}[ndim]
+        raise ValueError(f"{name} has shape {given.shape}; {wanted} is wanted")
+    return converted(given, name, dtype)
+
+
+def shaped_array(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    """`real_array` of exactly that shape."""
+    given = numeric_array(value, name)
+    if given.shape != shape:
+        raise ValueError(f"{name} has shape {given.shape}; {shape} is wanted")
+    return converted(given, name, dtype)
+
+
+def output_array(
+    value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], inputs: dict[str, Array]
+) -> Array:
+    """Check an array that a result is to be written into: its very memory, never a copy.
+
+    It may not overlap the `inputs`, named as in the error.
+    """
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a {type(value).__name__}; an ndarray is wanted")
+    array: Array = np.asarray(value)  # a subclass's own memory, without its methods
+    if array.dtype != dtype or not array.dtype.isnative:
+        raise TypeError(f"{name} has dtype {array.dtype}; {dtype} is wanted")
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; {shape} is wanted")
+    if not array.flags.carray:
+        raise ValueError(f"{name} is not C-contiguous, aligned and writable")
+    for other, taken in inputs.items():
+        if np.may_share_memory(array, taken):
+            raise ValueError(f"{name} shares memory with {other}; memory of its own is wanted")
+    return array
+
+
+def sample_matrix(value: Any, name: str, n_features: int) -> Array:
+    """Check the shape of a matrix of samples (n, n_features), n at least 1; see `converted`."""
+    given = numeric_array(value, name)
+    if given.ndim != 2 or given.shape[1] != n_features:
+        raise ValueError(f"{name} has shape {given.shape}; (n, {n_features}) is wanted")
+    if given.shape[0] == 0:
+        raise ValueError(f"{name} is empty; at least one row is wanted")
+    return given
+
+
+def samples(value: Any, name: str, dtype: np.dtype[Any], n_features: int) -> Array:
+    """Check a matrix of samples (n, n_features), n at least 1."""
+    return converted(sample_matrix(value, name, n_features), name, dtype)
+
+
+def one_or_more_samples(value: Any, name: str, n_features: int) -> tuple[Array, bool]:
+    """Check the shape of samples (n, n_features), or of one sample (n_features,).
+
+    Returns
+    -------
+    (ndarray, bool)
+        A matrix, which `converted` is to convert, and whether it was given as one sample.
+    """
+    given = numeric_array(value, name)
+    if given.ndim not in (1, 2) or given.shape[-1] != n_features:
+        raise ValueError(
+            f"{name} has shape {given.shape}; (n, {n_features}) or ({n_features},) is wanted"
+        )
+    return np.atleast_2d(given), given.ndim == 1
+
+
+def real_targets(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, int]) -> Array:
+    """Check targets (n, n_outputs); (n,) will do for one output."""
+    given = numeric_array(value, name)
+    if given.ndim == 1 and shape[1] == 1:
+        given = given[:, np.newaxis]
+    if given.shape != shape:
+        wanted = f"{shape} or ({shape[0]},)" if shape[1] == 1 else f"{shape}"
+        raise ValueError(
+            f"{name} has shape {given.shape}; {wanted} is wanted, a row for each sample and a "
+            f"column for each output"
+        )
+    return converted(given, name, dtype)
+
+
+def class_labels(value: Any, name: str, n_samples: int, n_classes: int) -> NDArray[np.int64]:
+    """Check class indices (n_samples,) in 0 … n_classes - 1; whole-numbered floats will do.
+
+    What is checked is a copy, so that no other thread can put an index out of range behind the
+    engine's back.
+    """
+    try:
+        given = numeric_array(value, name)
+    except TypeError as error:
+        raise TypeError(
+            f"{error}, as class indices 0 to {n_classes - 1}; for names, "
+            f"np.unique({name}, return_inverse=True) gives both"
+        ) from None
+    if given.shape != (n_samples,):
+        raise ValueError(
+            f"{name} has shape {given.shape}; ({n_samples},) is wanted, a class index for each "
+            f"sample"
+        )
+    labels = given.copy()
+    valid = (labels >= 0) & (labels < n_classes) & (labels == np.floor(labels))
+    if not valid.all():
+        place = int(np.argmin(valid))
+        raise ValueError(
+            f"{name}[{place}] is {labels[place]}; a class index 0 to {n_classes - 1} is wanted"
+        )
+    return labels.astype(np.int64, order="C", copy=False)
+
+
+def sample_weight(value: Any, name: str, dtype: np.dtype[Any], n_samples: int) -> Array | None:
+    """Check a weight for each sample, (n_samples,): at least 0 and not all 0; or None."""
+    if value is None:
+        return None
+    given = numeric_array(value, name)
+    if given.shape != (n_samples,):
+        raise ValueError(
+            f"{name} has shape {given.shape}; ({n_samples},) is wanted, a weight for each sample"
+        )
+    weights = converted(given, name, dtype)
+    if n_samples and weights.min() < 0:
+        place = int(np.argmin(weights))
+        raise ValueError(f"{name}[{place}] is {weights[place]}; at least 0 is wanted")
+    if n_samples and not weights.any():
+        raise ValueError(f"{name} is 0 for every sample; at least one above 0 is wanted")
+    return weights
+
+
+def row_indices(value: Any, name: str, n: int) -> NDArray[np.int64]:
+    """Check indices of rows, 0 … n - 1, or a mask (n,) of them; at least one row."""
+    given = numeric_array(value, name)
+    if given.ndim != 1 or given.dtype.kind not in "iub" or given.size == 0:
+        raise ValueError(
+            f"{name} has shape {given.shape} and dtype {given.dtype}; row indices (k,), at least "
+            f"one, or a mask ({n},) are wanted"
+        )
+    rows = given.copy()  # checked in its stead: another thread may write into the user's own
+    if rows.dtype.kind == "b" and rows.shape == (n,):
+        rows = np.flatnonzero(rows)
+    if rows.dtype.kind == "b" or rows.size == 0:
+        raise ValueError(
+            f"{name} has shape {given.shape} and dtype {given.dtype}; row indices (k,), at least "
+            f"one, or a mask ({n},) of at least one are wanted"
+        )
+    if not 0 <= rows.min() <= rows.max() < n:
+        raise ValueError(
+            f"{name} lies in [{rows.min()}, {rows.max()}]; row indices 0 to {n - 1} are wanted"
+        )
+    return rows.astype(np.int64, copy=False)

@@ -1,0 +1,1 @@
+"""Files: models, tables, and how one is replaced without ever being half written."""

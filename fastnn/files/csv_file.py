@@ -1,0 +1,104 @@
+"""CSV files: their cells, column names and numbers, with errors that say where.
+
+A number is what a spreadsheet calls one: decimal digits with a sign, a point and an exponent. What
+Python would also take, as "1_0", "٣" or "nan", is none, and neither is "1,000".
+"""
+
+import csv
+import math
+import os
+import re
+from collections.abc import Iterator
+
+from fastnn._checks.printing import printable
+
+FilePath = str | os.PathLike[str]
+
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+MISSING = re.compile(r"[+-]?(nan|inf|infinity)|", re.IGNORECASE)
+CANONICAL_INTEGER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
+
+
+def lines(path: FilePath) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells; what is not CSV raises a ValueError that says where."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        try:
+            first = file.readline()
+            file.seek(0)
+            separator = max(",;\t", key=first.count)
+            reader = csv.reader(file, strict=True, delimiter=separator)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
+        try:
+            for cells in reader:
+                yield reader.line_num, cells
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
+
+
+def column_names(path: FilePath) -> list[str]:
+    """Return the column names of a CSV file.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A CSV file.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        The first line is missing, or a name is empty or occurs twice.
+    OSError
+        The file cannot be opened.
+    """
+    _, cells = next(lines(path), (0, []))
+    names = [cell.strip() for cell in cells]
+    if not names:
+        raise ValueError(f"{path}: expected column names in the first line, which is empty")
+    seen: set[str] = set()
+    for position, name in enumerate(names, start=1):
+        if not name:
+            raise ValueError(f"{path}, line 1: column {position} has no name")
+        if name in seen:
+            raise ValueError(f"{path}, line 1: two columns have the name {name!r}")
+        seen.add(name)
+    return names
+
+
+def number(text: str, path: FilePath, line: int, column: str) -> float:
+    """Return the number in a cell.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or too large for float64.
+    """
+    stripped = text.strip()
+    value = float(stripped) if NUMBER.fullmatch(stripped) else math.nan
+    if not math.isfinite(value):
+        found = repr(text) if stripped else "an empty cell"
+        raise ValueError(
+            f"{path}, line {line}, column {column!r}: expected a finite number, found {found}"
+        )
+    return value
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell, stripped, is a number, or says that one is missing or infinite."""
+    return bool(NUMBER.fullmatch(text) or MISSING.fullmatch(text))
+
+
+def is_canonical_integer(text: str) -> bool:
+    """Whether a cell is the very text that an int64 is printed as."""
+    return bool(CANONICAL_INTEGER.fullmatch(text)) and -(2**63) <= int(text) < 2**63
+
+
+def shown(names: list[str]) -> str:
+    """Return column names for an error."""
+    return ", ".join(map(printable, names))

@@ -1,0 +1,188 @@
+"""Arrays of numbers or text out of an .npz archive, which may have been written by anybody.
+
+NumPy evaluates the type that an .npy header names, and some of these texts end the interpreter.
+Here the header must match a pattern, and its type is looked up in a closed table.
+"""
+
+import lzma
+import math
+import os
+import re
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Collection
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._checks.printing import printable
+
+FilePath = str | os.PathLike[str]
+
+MAGIC = b"\x93NUMPY"
+MAX_HEADER = 10_000  # bytes; NumPy's own limit
+MAX_DIMENSIONS = 32
+ITEM = re.compile(
+    r"\s*'(?:(descr)': *'([^']{1,20})'|(fortran_order)': *(True|False)|(shape)': *\(([\d, L]*)\))"
+    r"\s*(?:,|(?=}))"
+)
+NUMBERS = {
+    text: np.dtype(text)
+    for text in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+} | {f"f{np.dtype(np.longdouble).itemsize}": np.dtype(np.longdouble)}
+TEXT = re.compile(r"[US][1-9]\d{0,6}")
+
+DAMAGED = (
+    ValueError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    OverflowError,
+    OSError,
+    IndexError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+def read(path: FilePath, wanted: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Read some arrays of an archive.
+
+    Parameters
+    ----------
+    path : str or PathLike
+    wanted : collection of str
+        Their names.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Booleans, integers, real numbers or text, writable.
+
+    Raises
+    ------
+    ValueError
+        If it is not an .npz archive, or a damaged one; or an array is missing, of another type (as
+        pickled objects are), or larger than the memory of this machine.
+    OSError
+        If it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError(f"{path}: not an .npz archive, or a damaged one")
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = {
+                    member.filename.removesuffix(".npy"): member for member in archive.infolist()
+                }
+                for name in wanted:
+                    if name not in members:
+                        names = ", ".join(map(printable, members))
+                        raise _OfArrayError(f"no array {name!r}; the arrays are {names}")
+                return {name: _member(archive, members[name], name) for name in wanted}
+        except _OfArrayError as error:
+            raise ValueError(f"{path}: {error}") from None
+        except DAMAGED as error:
+            text = printable(str(error) or type(error).__name__)
+            raise ValueError(f"{path}: cannot be read as an .npz archive ({text})") from error
+
+
+class _OfArrayError(Exception):
+    """An archive that can be read, with an array that cannot be taken."""
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> NDArray[Any]:
+    if member.compress_type not in COMPRESSIONS:
+        raise ValueError(f"{name} is compressed by method {member.compress_type}")
+    with archive.open(member) as file:
+        dtype, fortran_order, shape, header_bytes = _header(file, name)
+        n = math.prod(shape)
+        if n * dtype.itemsize + header_bytes != member.file_size:
+            raise ValueError(f"{name} is of another size than its shape {shape} says")
+        if n * max(dtype.itemsize, 8) > _memory():
+            raise _OfArrayError(
+                f"{name} has shape {shape}, for which this machine has not the memory"
+            )
+        array = np.empty(n, dtype)
+        _fill(file, array.view(np.uint8).data)
+        if file.read(1):  # which also compares the checksum
+            raise ValueError(f"{name} is longer than its shape {shape} says")
+    native = array.astype(dtype.newbyteorder("="), copy=False)
+    if dtype.kind == "b":
+        native = native.view(np.uint8) != 0  # any other byte would be neither True nor False
+    if dtype.kind == "U" and n and native.view(np.uint32).max() > sys.maxunicode:
+        raise ValueError(f"{name} holds numbers that are no characters")
+    return native.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
+    """Return the type, whether columns come first, the shape, and the length of a .npy header."""
+    magic = file.read(8)
+    if magic[:6] != MAGIC or magic[6:] not in (b"\1\0", b"\2\0", b"\3\0"):
+        raise _OfArrayError(f"{name} is not an array as NumPy saves them")
+    size_bytes = 2 if magic[6] == 1 else 4
+    length = int.from_bytes(_exactly(file, size_bytes), "little")
+    if length > MAX_HEADER:
+        raise ValueError(f"{name} has a header of {length} bytes")
+    text = _exactly(file, length).decode("utf-8" if magic[6] == 3 else "latin-1")
+    fields: dict[str, str] = {}
+    place = 1
+    while match := ITEM.match(text, place):
+        key = match[1] or match[3] or match[5]
+        fields[key], place = match[2] or match[4] or match[6] or "", match.end()
+    if text[:1] != "{" or text[place:].strip() != "}" or len(fields) != 3:
+        kind = re.search(r"'descr': *(\[)", text)
+        what = "is a structured array" if kind else f"has the header {text[:100]!r}"
+        raise _OfArrayError(f"{name} {what}; numbers or text are wanted")
+    sides = [side.strip().removesuffix("L") for side in fields["shape"].split(",")]
+    shape = tuple(int(side) for side in sides if side)
+    if len(shape) > MAX_DIMENSIONS or any(side >= 2**48 for side in shape):
+        raise ValueError(f"{name} has an impossible shape")
+    return (
+        _dtype(fields["descr"], name),
+        fields["fortran_order"] == "True",
+        shape,
+        (8 + size_bytes + length),
+    )
+
+
+def _dtype(descr: str, name: str) -> np.dtype[Any]:
+    """Look a type up by NumPy's text for it, such as "<f8"."""
+    order, text = (descr[0], descr[1:]) if descr[0] in "<>|=" else ("=", descr)
+    if text in NUMBERS:
+        dtype: np.dtype[Any] = NUMBERS[text]
+    elif TEXT.fullmatch(text):
+        dtype = np.dtype((np.str_ if text[0] == "U" else np.bytes_, int(text[1:])))
+    else:
+        what = "of Python objects, which only pickle reads" if text[0] == "O" else f"of {descr!r}"
+        raise _OfArrayError(f"{name} must be numbers or text, got an array {what}")
+    return dtype.newbyteorder(">") if order == ">" else dtype.newbyteorder("<")
+
+
+def _exactly(file: IO[bytes], n: int) -> bytes:
+    content = file.read(n)
+    if len(content) < n:
+        raise EOFError("it ends within a header")
+    return content
+
+
+def _fill(file: IO[bytes], target: memoryview) -> None:
+    """Read bytes until `target` is full, a part at a time."""
+    place = 0
+    while place < len(target):
+        content = file.read(min(len(target) - place, 1 << 20))
+        if not content:
+            raise EOFError("it ends within an array")
+        target[place : place + len(content)] = content
+        place += len(content)
+
+
+def _memory() -> int:
+    """Return how many bytes of memory this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,403 @@
+"""A network's first derivatives: gradients, Jacobians, and products with them.
+
+All are exact, by the chain rule in the compiled engine. At a kink the derivative is that which the
+layer takes: the negative side's, and 0 for `Abs`.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks, _core
+from fastnn._checks import frames
+from fastnn.jacobians import Jacobian
+from fastnn.layers import Layer, composition
+from fastnn.losses import CustomLoss, Loss, check_target, demand_weights, is_built_in
+from fastnn.losses.custom import value_and_grad
+from fastnn.model import Model
+
+Array = NDArray[Any]
+
+
+class Derivatives:
+    """The methods of `Network` that differentiate it once.
+
+    Where there is a choice, `wrt` says by what: "input", or "params" in the order of `net.params`.
+    Results do not depend on `n_threads`, bit for bit; by default that is one a processor.
+    """
+
+    _layers: tuple[Layer, ...]
+    _model: Model
+    _feature_names: list[str] | None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of parameters, inputs and outputs."""
+        return self._model.params.dtype
+
+    @property
+    def in_features(self) -> int:
+        """Width of the input."""
+        return int(self._model.plan.n_in)
+
+    @property
+    def out_features(self) -> int:
+        """Width of the output."""
+        return int(self._model.plan.n_out)
+
+    def loss_and_grad(
+        self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any = None
+    ) -> tuple[float, Array]:
+        """Compute a loss over all samples as one batch, and its gradient by the parameters.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes: targets (n, out_features) or class indices (n,).
+        loss : Loss, or an object with `value_and_grad(y_pred, y)`
+        sample_weight : array_like (n,), optional
+            At least 0, and not all 0; by default 1 each.
+
+        Returns
+        -------
+        (float, ndarray (n_params,))
+            A fresh array in the network's dtype; `grads` keeps what it held. Feeds
+            `scipy.optimize.minimize(jac=True)`. SciPy's SLSQP takes float64 alone: of a float32
+            network, give it `gradient.astype(float)`.
+        """
+        x, target, weights = self._batch(X, y, loss, sample_weight)
+        return self._loss_and_grad(x, target, weights, loss, _core.thread_count(None))
+
+    def jacobian(
+        self, X: Any, wrt: str = "input", *, out: Any = None, n_threads: int | None = None
+    ) -> Array:
+        """Compute the Jacobian of the outputs at each sample: a row for each output.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features) or (in_features,)
+        wrt : {"input", "params"}
+        out : ndarray of the result's shape and the network's dtype, optional
+            C-contiguous, and apart from X and the parameters; the result is written there.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray (n, out_features, in_features) or (n, out_features, n_params)
+            Without the first axis for one sample.
+
+        Raises
+        ------
+        MemoryError
+            If the result does not fit into memory.
+        ValueError, TypeError
+            If an argument does not fit.
+
+        Notes
+        -----
+        By the input, the engine goes forward or backward through the layers, whichever takes fewer
+        multiplications; by the parameters it goes backward. Softmax's Jacobian is applied as
+        diag(S) - S Sᵀ, which costs no product.
+        """
+        if n_threads is None and isinstance(wrt, str) and wrt in ("input", "params"):
+            ready = _core.engine.jacobian_ready(*self._engine_arrays, X, wrt == "params", out)
+            if ready is not None:
+                return ready
+        return self._jacobian(X, wrt, out, n_threads, with_outputs=False)[1]
+
+    def value_and_jacobian(
+        self, X: Any, wrt: str = "input", *, out: Any = None, n_threads: int | None = None
+    ) -> tuple[Array, Array]:
+        """Compute the outputs, and with them in one pass the `jacobian`.
+
+        Returns
+        -------
+        (ndarray of the outputs' shape, ndarray)
+        """
+        return self._jacobian(X, wrt, out, n_threads, with_outputs=True)
+
+    def jacobian_operator(self, x: Any, wrt: str = "input") -> Jacobian:
+        """Return the Jacobian of the outputs at one sample, as the product of the layers'.
+
+        It is not multiplied out: a product with a vector costs about as much as a pass through the
+        network, and no matrix is made until `to_dense()`.
+
+        Parameters
+        ----------
+        x : array_like (in_features,)
+        wrt : {"input", "params"}
+            Differentiate by the input, or by all parameters in the order of `params`.
+
+        Returns
+        -------
+        fastnn.jacobians.Jacobian (out_features, in_features) or (out_features, n_params)
+            Of the parameters as they are now. `matvec(h)` is the derivative in direction h,
+            `rmatvec(c)` pulls a cotangent c back, and `scipy.sparse.linalg.aslinearoperator` takes
+            it.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x has another shape or is not finite real numbers, or `wrt` is neither.
+        """
+        wrt = _checks.choice(wrt, "wrt", ("input", "params"))
+        if not _core.engine.all_finite(self._model.params):
+            raise ValueError("params hold NaN or infinity; finite numbers are wanted")
+        self._demand_names(x)
+        sample = _checks.shaped_array(x, "x", self.dtype, (self.in_features,))
+        return composition.jacobian_operator(self._layers, sample, wrt)
+
+    def jvp(
+        self, X: Any, tangent: Any, wrt: str = "input", *, n_threads: int | None = None
+    ) -> Array:
+        """Multiply the Jacobian at each sample by a tangent: J h, without forming J.
+
+        It is the derivative of the outputs along a direction of the input or the parameters.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features) or (in_features,)
+        tangent : array_like
+            h, of X's shape by the input, (n_params,) by the parameters.
+        wrt : {"input", "params"}
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray (n, out_features) or (out_features,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+        """
+        by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
+        given, single = self._samples(X)
+        _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the product")
+        shape = given.shape[1:] if single else given.shape
+        shape = self._model.params.shape if by_params else shape
+        h = _checks.shaped_array(tangent, "tangent", self.dtype, shape)
+        h = h if by_params else h.reshape(given.shape)
+        x = _checks.converted(given, "X", self.dtype, single)
+        threads = _checks.thread_count(n_threads)
+        outputs: Array = np.empty((len(x), self._model.plan.n_out), x.dtype)
+        for part in self._model.parts(len(x), 6):
+            _core.engine.jvp(
+                *self._engine_arrays,
+                x[part],
+                None if by_params else h[part],
+                h if by_params else None,
+                outputs[part],
+                threads,
+            )
+        return outputs[0] if single else outputs
+
+    def vjp(
+        self, X: Any, cotangent: Any, wrt: str = "input", *, n_threads: int | None = None
+    ) -> Array:
+        """Multiply a cotangent by the Jacobian at each sample: Jᵀ c, without forming J.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features) or (in_features,)
+        cotangent : array_like of the outputs' shape
+            c, the derivative of some scalar by each output.
+        wrt : {"input", "params"}
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray
+            Of X's shape by the input; (n_params,) by the parameters, summed over the samples.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+        """
+        by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
+        given, single = self._samples(X)
+        n_out = self._model.plan.n_out
+        shape = (n_out,) if single else (len(given), n_out)
+        c = _checks.shaped_array(cotangent, "cotangent", self.dtype, shape).reshape(-1, n_out)
+        x = _checks.converted(given, "X", self.dtype, single)
+        threads = _checks.thread_count(n_threads)
+        grads = np.zeros_like(self._model.params)
+        dx = np.empty_like(x)
+        for part in self._model.parts(len(x), 6):
+            _core.engine.vjp(
+                *self._engine_arrays,
+                x[part],
+                c[part],
+                grads if by_params else None,
+                None if by_params else dx[part],
+                threads,
+            )
+        return grads if by_params else dx[0] if single else dx
+
+    def sample_grads(
+        self, X: Any, y: Any, loss: Loss | CustomLoss, *, n_threads: int | None = None
+    ) -> Array:
+        """Compute the gradient of each sample's own loss by the parameters.
+
+        The loss's reduction plays no part: the rows add up to the gradient of the summed loss.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes: targets (n, out_features) or class indices (n,).
+        loss : Loss, or an object with `value_and_grad(y_pred, y)`
+            The latter is called once a sample.
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray (n, n_params)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+        """
+        given = self._sample_matrix(X, "X")
+        grads = self._result((len(given), self._model.params.size), "the gradients")
+        x, target, _ = self._batch(given, y, loss)
+        threads = _checks.thread_count(n_threads)
+        model = self._model
+        if is_built_in(loss):
+            plan, formula = loss.under(model.plan)
+            model = dataclasses.replace(model, plan=plan)
+            outputs = model.predict(x, threads)
+            summed = dataclasses.replace(loss, reduction="sum")
+            dy = summed.evaluate(outputs, target, formula=formula)[1]
+        else:
+            outputs = model.predict(x, threads)
+            dy = np.empty_like(outputs)
+            for i in range(len(x)):
+                one = slice(i, i + 1)
+                dy[one] = value_and_grad(loss, outputs[one], target[one])[1]
+        for part in self._model.parts(len(x), 6):
+            _core.engine.sample_vjp(
+                model.plan, model.params, model.constants, x[part], dy[part], grads[part], threads
+            )
+        return grads
+
+    # ------------------------------------------------------------------ what they share
+
+    @property
+    def _engine_arrays(self) -> tuple[Any, Array, Array]:
+        return self._model.plan, self._model.params, self._model.constants
+
+    def _demand_names(self, X: Any) -> None:
+        """See that a frame has the columns that the network knows by name, if it knows any."""
+        if self._feature_names is not None and type(X) is not np.ndarray:
+            found = frames.column_names(X)
+            if found is not None:
+                frames.same_names(found, self._feature_names)
+
+    def _keep_names(self, X: Any) -> None:
+        """Take over the column names of a frame of the right width, if there are none yet."""
+        if self._feature_names is None:
+            self._feature_names = frames.column_names(X)
+
+    def _samples(self, X: Any) -> tuple[Array, bool]:
+        """Check the names and the shape of X, which is to be converted when all shapes fit."""
+        self._demand_names(X)
+        return _checks.one_or_more_samples(X, "X", self.in_features)
+
+    def _sample_matrix(self, X: Any, name: str) -> Array:
+        """The same of a matrix of at least one sample."""
+        self._demand_names(X)
+        return _checks.sample_matrix(X, name, self.in_features)
+
+    def _batch(
+        self,
+        X: Any,
+        y: Any,
+        loss: Loss | CustomLoss,
+        sample_weight: Any = None,
+        names: tuple[str, str, str] = ("X", "y", "sample_weight"),
+    ) -> tuple[Array, Any, Array | None]:
+        """Check X, y and weights: first their shapes, then what is small, and last X's numbers."""
+        given = self._sample_matrix(X, names[0])
+        n = len(given)
+        target = check_target(loss, y, (n, self.out_features), self.dtype, names[1])
+        weights = self._weights(loss, n, sample_weight, names[2])
+        x = _checks.converted(given, names[0], self.dtype)
+        self._demand_probabilities(loss, x)
+        return x, target, weights
+
+    def _demand_probabilities(self, loss: Loss | CustomLoss, x: Array) -> None:
+        if is_built_in(loss) and loss.takes_probabilities:
+            loss.check_outputs(self._model.predict(x[:256], 1))
+
+    def _weights(
+        self, loss: Loss | CustomLoss, n: int, sample_weight: Any, name: str = "sample_weight"
+    ) -> Array | None:
+        if sample_weight is None:
+            return None
+        demand_weights(loss)
+        return _checks.sample_weight(sample_weight, name, self.dtype, n)
+
+    def _jacobian(
+        self, X: Any, wrt: str, out: Any, n_threads: int | None, with_outputs: bool
+    ) -> tuple[Array, Array]:
+        by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
+        given, single = self._samples(X)
+        threads = _checks.thread_count(n_threads)
+        columns = self._model.params.size if by_params else self.in_features
+        shape = (len(given), self.out_features, columns)
+        if out is None:
+            jacobian = self._result(shape, "the Jacobian")
+        else:
+            wanted = shape[1:] if single else shape
+            inputs = {"X": given, "the parameters": self._model.params}
+            jacobian = _checks.output_array(out, "out", self.dtype, wanted, inputs).reshape(shape)
+        x = _checks.converted(given, "X", self.dtype, single)
+        outputs: Array = np.empty((len(x) if with_outputs else 0, self.out_features), x.dtype)
+        at_least = max(256 // self.out_features, 1)
+        for part in self._model.parts(len(x), 6 * self.out_features, at_least):
+            _core.engine.jacobian(
+                *self._engine_arrays,
+                x[part],
+                by_params,
+                outputs[part] if with_outputs else None,
+                jacobian[part],
+                threads,
+            )
+        if single:
+            return outputs[0] if with_outputs else outputs, jacobian[0] if out is None else out
+        return outputs, jacobian if out is None else out
+
+    def _result(self, shape: tuple[int, ...], what: str) -> Array:
+        _core.demand_memory(math.prod(shape) * self.dtype.itemsize, what)
+        return np.empty(shape, self.dtype)
+
+    def _loss_and_grad(
+        self, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss, n_threads: int
+    ) -> tuple[float, Array]:
+        model = self._model
+        grads = np.empty_like(model.params)
+        if is_built_in(loss):
+            plan, formula = loss.under(model.plan)
+            value = _core.engine.loss_and_grad(
+                plan,
+                model.params,
+                model.constants,
+                x,
+                *loss.engine_target(target),
+                weights,
+                formula,
+                grads,
+                n_threads,
+            )
+        else:
+            activations, outputs = model.forward(x, n_threads)
+            value, dy = value_and_grad(loss, outputs, target, weights)
+            model.backward(x, activations, dy, grads, n_threads)
+        return value, grads

@@ -1,0 +1,375 @@
+"""The network: a list of layers, their parameters as one flat vector, and what can be done with it.
+
+The layers are compiled to a Plan for the engine once, at construction. Parameters, gradients and
+constants are three flat arrays; the layers hold views into them.
+"""
+
+import copy
+import os
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastnn import _checks, _core
+from fastnn.files import model_file
+from fastnn.files.model_file import ModelFileError
+from fastnn.layers import Layer, Standardize, composition
+from fastnn.model import Model
+from fastnn.network.fitting import Fitting
+from fastnn.network.passes import Pass, Passes
+from fastnn.optimizers import OptimizerState, StateView
+from fastnn.training.checkpoints import without_fit
+
+Array = NDArray[Any]
+
+# The attributes that a copy makes afresh, from a description and its arrays.
+MADE_AFRESH = {
+    "_layers",
+    "_operations",
+    "_model",
+    "_optimizer_state",
+    "_rng",
+    "_passes",
+    "_training",
+    "_class_labels",
+    "_feature_names",
+    "target_name",
+}
+
+
+class Network(Fitting):
+    """A multi-layer perceptron: layers applied one after the other.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Each belongs to this network from now on. At least one of them (such as a Linear or
+        Standardize) must say its width.
+    dtype : {"float32", "float64"}
+        Of parameters, inputs and outputs.
+    seed : int, optional
+        Of the initial weights, drawn layer by layer from one `numpy.random.default_rng(seed)` in
+        float64, so that both dtypes start alike. By default fresh entropy.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If widths do not fit or a layer already belongs to a network.
+    """
+
+    def __init__(
+        self,
+        layers: "list[Layer] | tuple[Layer, ...]",
+        dtype: DTypeLike = "float32",
+        seed: int | None = None,
+    ) -> None:
+        if not isinstance(layers, list | tuple):
+            raise TypeError(f"layers is {layers!r}; a list of layers is wanted")
+        self._layers = tuple(layers)
+        dtype = _checks.floating_dtype(dtype)
+        rng = np.random.default_rng(_checks.seed(seed))
+        widths = composition.input_widths(self._layers)
+        n_params = sum(layer.n_params for layer in self._layers)
+        params, grads = (_core.aligned_zeros((n_params,), dtype) for _ in range(2))
+        self._operations = [
+            layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
+        ]
+        plan = _core.engine.Plan(self._operations)
+        self._model = Model(plan, params, grads, np.empty(plan.n_constants, dtype))
+        composition.bind(self._layers, params, grads, self._model.constants, rng)
+        self._optimizer_state = OptimizerState()
+        self._rng = rng  # of the masks of `forward(training=True)`, from now on
+        self._passes = Passes()
+        # What trains it, by the process: a forked child is another than its parent.
+        self._training: dict[int, object] = {}
+        self._class_labels: list[Any] | None = None
+        first = self._layers[0]
+        self._feature_names = first.feature_names if isinstance(first, Standardize) else None
+        self.target_name: str | None = None
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, in order."""
+        return self._layers
+
+    @property
+    def params(self) -> Array:
+        """All parameters, (n_params,), writable: for each layer that has them its weight row by
+        row, then its bias. The layers' arrays are views into it; assigning copies into it."""
+        return self._model.params
+
+    @params.setter
+    def params(self, value: Any) -> None:
+        self.params[...] = _checks.shaped_array(value, "params", self.dtype, self.params.shape)
+
+    @property
+    def grads(self) -> Array:
+        """The gradient that `backward` or `fit` left, (n_params,), in the order of `params`.
+
+        It raises RuntimeError if another thread's `fit` has overwritten what `backward` wrote.
+        """
+        self._passes.read()
+        return self._model.grads
+
+    @grads.setter
+    def grads(self, value: Any) -> None:
+        self._model.grads[...] = _checks.shaped_array(value, "grads", self.dtype, self.params.shape)
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters."""
+        return self.params.size
+
+    @property
+    def optimizer_state(self) -> StateView:
+        """What the optimizer of the last `fit` remembers, and a further one continues."""
+        return self._optimizer_state.view()
+
+    @property
+    def class_labels(self) -> list[Any] | None:
+        """Names of the classes in the order of the outputs; saved with the model."""
+        return copy.copy(self._class_labels)
+
+    @class_labels.setter
+    def class_labels(self, value: Any) -> None:
+        n = max(self.out_features, 2)  # one output can tell two classes apart
+        self._class_labels = _checks.names(value, "class_labels", n, (str, int, float, bool))
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the input features, (in_features,); saved with the model.
+
+        `fit` takes them from a data frame, pandas' or Polars', where there are none yet. A frame
+        that comes later, to `fit`, `predict` or any other method, must have the same columns in the
+        same order; arrays have no names and are not asked for any. None forgets the names.
+        """
+        return copy.copy(self._feature_names)
+
+    @feature_names.setter
+    def feature_names(self, value: Any) -> None:
+        self._feature_names = _checks.names(value, "feature_names", self.in_features, (str,))
+
+    def summary(self) -> str:
+        """Return a table of the layers, their output widths and numbers of parameters."""
+        out_features = [operation[2] for operation in self._operations]
+        return composition.summary(self.layers, out_features, f"total, {self.dtype}")
+
+    def __repr__(self) -> str:
+        layers = "".join(f"    {layer!r},\n" for layer in self.layers)
+        return f"Network([\n{layers}], dtype={str(self.dtype)!r})"
+
+    # ------------------------------------------------------------------ passes
+
+    def forward(self, X: Any, training: bool = False) -> Array:
+        """Compute the outputs, and remember what `backward` needs.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features) or (in_features,)
+        training : bool
+            Whether to do what `fit` does with a minibatch: drop elements at random in Dropout, and
+            in BatchNorm take the batch's own statistics, and move the running ones.
+
+        Returns
+        -------
+        ndarray (n, out_features) or (out_features,)
+            Raw outputs, in the network's dtype. All activations stay in memory until the thread's
+            next call, or its end; `predict` keeps none.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape, or is not finite real numbers; or is one sample, where a
+            BatchNorm in training wants several.
+        MemoryError
+            If the activations do not fit into memory.
+        """
+        moment = self._passes.now()
+        given, single = self._samples(X)
+        training = _checks.boolean(training, "training")
+        row_bytes = (self._model.plan.row_width + self.in_features) * self.dtype.itemsize
+        _core.demand_memory(len(given) * row_bytes, "X with all activations")
+        x = _checks.converted(given, "X", self.dtype, single)
+        if np.may_share_memory(x, given):
+            x = x.copy()  # the caller may write into its own before `backward`
+        place = None
+        if training:
+            self._refuse_while_training()
+            if self._model.plan.has_batch_norm and len(x) == 1:
+                raise ValueError("X is one sample; BatchNorm in training needs two or more")
+            place = (int(self._rng.integers(2**64, dtype=np.uint64)), 0, 0)
+        activations, outputs = self._model.forward(x, None, place)
+        self._passes.keep(Pass(x, activations, single, training, moment))
+        return outputs[0].copy() if single else outputs.copy()
+
+    __call__ = forward
+
+    def backward(self, dY: Any) -> Array:
+        """Propagate a cotangent of the last `forward`'s outputs back to the input.
+
+        Overwrites `grads` with the gradient by the parameters, summed over the samples.
+
+        Parameters
+        ----------
+        dY : array_like of the outputs' shape
+            Derivative of some scalar by each output.
+
+        Returns
+        -------
+        ndarray of the input's shape
+            Derivative of that scalar by the input.
+
+        Raises
+        ------
+        RuntimeError
+            If this thread called no `forward` since the construction or the last `fit`; or another
+            thread is training this network, or is in `backward`, or had not read from `grads` the
+            gradient of its own `backward` when this thread called `forward`.
+        ValueError, TypeError
+            If dY has another shape, or is not finite real numbers.
+
+        Notes
+        -----
+        Parameters written since `forward` mix the old activations with the new weights. Each thread
+        has activations of its own, but `grads` is one array: threads that share a network want
+        `loss_and_grad` or `vjp`, which keep nothing, or copies of the network.
+        """
+        self._refuse_while_training()
+        done = self._passes.kept()
+        x, single = done.x, done.single
+        shape = (self.out_features,) if single else (len(x), self.out_features)
+        dy = _checks.shaped_array(dY, "dY", self.dtype, shape).reshape(-1, self.out_features)
+        self._passes.begin_backward(done)
+        try:
+            dx = self._model.backward(
+                x, done.activations, dy, self._model.grads, None, done.training
+            )
+        finally:
+            self._passes.end_backward()
+        return dx[0] if single else dx
+
+    def predict(self, X: Any, *, n_threads: int | None = None) -> Array:
+        """Compute the outputs for any number of samples, in memory that does not grow with them.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features) or (in_features,)
+            A `numpy.memmap` may be larger than memory.
+        n_threads : int, optional
+            By default one a processor; the results do not depend on it.
+
+        Returns
+        -------
+        ndarray (n, out_features) or (out_features,)
+            Raw outputs, in the network's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape, or is not finite real numbers; or is a frame whose columns are
+            not `feature_names`.
+        """
+        if n_threads is None:
+            ready = self._model.predict_ready(X)
+            if ready is not None:
+                return ready
+        threads = _checks.thread_count(n_threads)
+        ready = self._model.predict_as_is(X, threads)
+        if ready is not None:
+            return ready
+        if (
+            isinstance(X, np.memmap)
+            and X.dtype.kind in "biuf"
+            and X.shape[1:] == (self.in_features,)
+        ):
+            return self._model.predict_by_blocks(X, threads)
+        given, single = self._samples(X)
+        _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the outputs")
+        x = _checks.converted(given, "X", self.dtype, single)
+        outputs = self._model.predict(x, threads)
+        return outputs[0] if single else outputs
+
+    # ------------------------------------------------------------------ keeping
+
+    def save(self, path: "str | os.PathLike[str]") -> None:
+        """Write the model to a safetensors file, at once or not at all.
+
+        The file holds the arrays under the names that `torch.nn.Sequential` gives them ("0.weight",
+        "0.bias", …), and in its metadata the layers, dtype, class labels and feature names.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; a file that stood there stays as it was.
+        """
+        model_file.write(path, *self._describe())
+
+    def _describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        layers, arrays = composition.describe(self.layers)
+        description = {
+            "dtype": str(self.dtype),
+            "layers": layers,
+            "class_labels": self.class_labels,
+            "feature_names": self.feature_names,
+            "target_name": None if self.target_name is None else str(self.target_name),
+        }
+        return description, arrays
+
+    @classmethod
+    def _from_description(cls, description: dict[str, Any], arrays: dict[str, Array]) -> Self:
+        layers = composition.build(description["layers"], arrays)
+        net = cls.__new__(cls)  # a subclass may construct itself from other arguments
+        Network.__init__(net, layers, dtype=description["dtype"])
+        net.class_labels = description["class_labels"]
+        net.feature_names = description["feature_names"]
+        net.target_name = _checks.optional_text(description["target_name"], "target_name")
+        return net
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return plain values and arrays: the description of a model file, and what goes with it.
+
+        Nothing of the compiled core is in it, for it stands in pickles and other files.
+        """
+        description, arrays = self._describe()
+        return {
+            "description": description,
+            "arrays": arrays,
+            "grads": self._model.grads,
+            "optimizer_state": self._optimizer_state,
+            "rng": self._rng.bit_generator.state,
+            "own": {name: value for name, value in vars(self).items() if name not in MADE_AFRESH},
+        }
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, tuple):  # of an earlier version; the network itself is made already
+            grads, optimizer_state, own = state
+        else:
+            restored = type(self)._from_description(state["description"], state["arrays"])
+            vars(self).update(vars(restored))
+            self._rng.bit_generator.state = state["rng"]
+            grads, optimizer_state, own = (
+                state[name] for name in ("grads", "optimizer_state", "own")
+            )
+        self._model.grads[...] = grads
+        self._optimizer_state = copy.deepcopy(optimizer_state)
+        vars(self).update(own)
+
+
+def load(path: "str | os.PathLike[str]") -> Network:
+    """Read a network that `Network.save` wrote, or a checkpoint of `Network.fit`.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is truncated, foreign, or describes no valid network.
+    OSError
+        If it cannot be read.
+    """
+    description, arrays = without_fit(*model_file.read(path))
+    try:
+        return Network._from_description(description, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ModelFileError(f"{os.fspath(path)}: not a valid network: {error!r}") from error

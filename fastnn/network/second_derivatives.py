@@ -1,0 +1,243 @@
+"""A loss's second derivatives by a network's parameters: the Hessian, and Gauss-Newton's matrix.
+
+Exact, in the compiled engine. The second derivative of a piecewise linear activation is 0, at its
+kink too.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks, _core
+from fastnn.losses import HalfSquaredError, Loss, is_built_in
+from fastnn.network.derivatives import Derivatives
+
+Array = NDArray[Any]
+
+
+class SecondDerivatives(Derivatives):
+    """The methods of `Network` that differentiate a loss twice.
+
+    Results do not depend on `n_threads`, bit for bit; by default that is one a processor.
+    """
+
+    def gram(
+        self,
+        X: Any,
+        y: Any = None,
+        loss: Loss = HalfSquaredError("sum"),  # noqa: B008
+        *,
+        sample_weight: Any = None,
+        n_threads: int | None = None,
+    ) -> tuple[Array, Array | None]:
+        """Compute the Gauss-Newton matrix of a loss, and its gradient, without forming J.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like, optional
+            What the loss takes. Without it no gradient is computed; `NegativeLogLikelihood` and
+            `Huber` need it for their Hessians.
+        loss : Loss
+            By default the summed ½ Σ (ŷ - y)², which gives JᵀJ and Jᵀr with r = ŷ - y.
+        sample_weight : array_like (n,), optional
+            A factor for each sample's share, at least 0 and not all 0.
+        n_threads : int, optional
+
+        Returns
+        -------
+        (ndarray (n_params, n_params), ndarray (n_params,) or None)
+            Σ Jᵀ H_L J over the samples, where J is the Jacobian of the outputs by the parameters
+            and H_L the Hessian of a sample's loss by the outputs: the identity for ½ Σ (ŷ - y)²,
+            softmax's Jacobian diag(S) - S Sᵀ for cross-entropy. And the gradient Σ Jᵀ ∇L. Both
+            are divided by n, or the sum of the weights, if the loss takes the mean.
+
+        Raises
+        ------
+        MemoryError
+            If a matrix of n_params² does not fit into memory.
+        TypeError
+            If the loss has no Hessian: one of your own, or a piecewise linear one.
+        ValueError, TypeError
+            If an argument does not fit.
+
+        Notes
+        -----
+        Memory is that of the result and some megabytes for each thread, whatever the number of
+        samples.
+        """
+        _demand_hessian(loss)
+        matrix = self._square_matrix()
+        targets = labels = None
+        if y is None:
+            given = self._sample_matrix(X, "X")
+            if loss.hessian_takes_target:
+                raise ValueError(f"y is None; {type(loss).__name__} has another Hessian for each")
+            if loss.takes_labels:  # whether the network suits the loss
+                shape = (len(given), self.out_features)
+                loss.check_target(np.zeros(len(given), np.int64), shape, self.dtype)
+            weights = self._weights(loss, len(given), sample_weight)
+            x = _checks.converted(given, "X", self.dtype)
+            self._demand_probabilities(loss, x)
+        else:
+            x, target, weights = self._batch(X, y, loss, sample_weight)
+            targets, labels = loss.engine_target(target)
+        threads = _checks.thread_count(n_threads)
+        scale = 1 / loss.divisor(len(x), weights)
+        plan, formula = loss.under(self._model.plan)
+        parts = list(self._model.parts(len(x), self._model.params.size, 32))
+        for part in parts:
+            _core.engine.gram(
+                plan,
+                *self._engine_arrays[1:],
+                x[part],
+                *_of(part, targets, labels, weights),
+                formula,
+                scale,
+                matrix,
+                part is not parts[0],
+                part is parts[-1],
+                threads,
+            )
+        if y is None:
+            return matrix, None
+        return matrix, self._loss_and_grad(x, target, weights, loss, threads)[1]
+
+    def hvp(
+        self,
+        X: Any,
+        y: Any,
+        loss: Loss,
+        v: Any,
+        *,
+        sample_weight: Any = None,
+        n_threads: int | None = None,
+    ) -> Array:
+        """Multiply the Hessian of a loss by the parameters with a vector, without forming it.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes: targets (n, out_features) or class indices (n,).
+        loss : Loss
+        v : array_like (n_params,)
+        sample_weight : array_like (n,), optional
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray (n_params,)
+
+        Raises
+        ------
+        TypeError
+            If the loss has no Hessian: one of your own, or a piecewise linear one.
+        ValueError, TypeError
+            If an argument does not fit.
+
+        Notes
+        -----
+        Exact, forward over reverse: the tangent of the gradient along v (Pearlmutter 1994). About
+        the cost of two gradients.
+        """
+        _demand_hessian(loss)
+        direction = _checks.shaped_array(v, "v", self.dtype, self._model.params.shape)
+        x, target, weights = self._batch(X, y, loss, sample_weight)
+        return self._hvp(x, target, weights, loss, direction, _checks.thread_count(n_threads))
+
+    def hessian(
+        self, X: Any, y: Any, loss: Loss, *, sample_weight: Any = None, n_threads: int | None = None
+    ) -> Array:
+        """Compute the Hessian of a loss by the parameters, for small networks.
+
+        Each column takes an `hvp`, so the time grows with n_params² as the memory does.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+        y : array_like
+            What the loss takes: targets (n, out_features) or class indices (n,).
+        loss : Loss
+        sample_weight : array_like (n,), optional
+        n_threads : int, optional
+
+        Returns
+        -------
+        ndarray (n_params, n_params)
+            Symmetric.
+
+        Raises
+        ------
+        MemoryError
+            If a matrix of n_params² does not fit into memory.
+        ValueError, TypeError
+            As `hvp`.
+        """
+        _demand_hessian(loss)
+        matrix = self._square_matrix()
+        x, target, weights = self._batch(X, y, loss, sample_weight)
+        threads = _checks.thread_count(n_threads)
+        direction = np.zeros_like(self._model.params)
+        for i in range(len(matrix)):
+            direction[i] = 1
+            matrix[i] = self._hvp(x, target, weights, loss, direction, threads)
+            direction[i] = 0
+        for i in range(len(matrix)):  # rounding differs between the two halves
+            matrix[i + 1 :, i] = matrix[i, i + 1 :]
+        return matrix
+
+    def _hvp(
+        self,
+        x: Array,
+        target: Array,
+        weights: Array | None,
+        loss: Loss,
+        direction: Array,
+        n_threads: int,
+    ) -> Array:
+        product = np.zeros_like(direction)
+        targets, labels = loss.engine_target(target)
+        scale = 1 / loss.divisor(len(x), weights)
+        plan, formula = loss.under(self._model.plan)
+        for part in self._model.parts(len(x), 12):
+            _core.engine.hvp(
+                plan,
+                *self._engine_arrays[1:],
+                x[part],
+                *_of(part, targets, labels, weights),
+                formula,
+                scale,
+                direction,
+                product,
+                n_threads,
+            )
+        return product
+
+    def _square_matrix(self) -> Array:
+        n = self._model.params.size
+        return self._result((n, n), f"a matrix of {n:,} x {n:,} for the parameters")
+
+
+def _of(
+    part: slice, targets: Array | None, labels: Array | None, weights: Array | None
+) -> tuple[Array | None, Array | None, Array | None]:
+    return (
+        None if targets is None else targets[part],
+        None if labels is None else labels[part],
+        None if weights is None else weights[part],
+    )
+
+
+def _demand_hessian(loss: Any) -> None:
+    if not is_built_in(loss):
+        raise TypeError(
+            f"loss is {loss!r}; a loss of fastnn such as SoftmaxCrossEntropy() is wanted, whose "
+            f"Hessian is known"
+        )
+    if not loss.has_hessian:
+        raise TypeError(
+            f"loss is {loss!r}, which is piecewise linear and has no Hessian; a smooth one such as "
+            f"Huber() is wanted"
+        )

@@ -1,0 +1,228 @@
+"""What `fit` is given to train and to validate on, checked and made ready for the fit loop.
+
+X comes in one of three ways: as an array, in memory or of the right dtype in a file that the engine
+can read itself; as a memmap that is converted a block at a time; or as an iterable of batches.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks
+from fastnn.losses import CustomLoss, Loss, check_target, class_weights, is_built_in
+from fastnn.optimizers import Optimizer
+from fastnn.optimizers.full_batch import FullBatchOptimizer
+from fastnn.optimizers.schedule import Schedule
+from fastnn.training import checkpoints, streaming, validation
+from fastnn.training.streaming import Batches, MappedRows
+from fastnn.training.validation import Validation
+
+Array = NDArray[Any]
+
+SPLIT = 1  # the stream of the seed that chooses held-out samples
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The samples to train on.
+
+    Attributes
+    ----------
+    x : ndarray (n, in_features), MappedRows or Batches
+    target : ndarray
+        What the loss takes; of MappedRows that of all rows in the file, and empty beside Batches.
+    sample_weight : ndarray (n,), or None
+        What the user gave.
+    weights : ndarray (n,), or None
+        The same times those of the classes.
+    from_file : bool
+        Whether X was a memmap.
+    """
+
+    x: Any
+    target: Any
+    sample_weight: Array | None = None
+    weights: Array | None = None
+    from_file: bool = False
+
+    @property
+    def n_samples(self) -> int | None:
+        """How many there are; None where only the iterable knows."""
+        n: int | None = len(self.x) if isinstance(self.x, np.ndarray) else self.x.n_samples
+        return n
+
+    def features(self, rows: NDArray[np.int64]) -> Array:
+        """Return some rows of X, as they are stored."""
+        found: Array = (self.x.x if isinstance(self.x, MappedRows) else self.x)[rows]
+        return found
+
+    def part(self, rows: NDArray[np.int64]) -> "TrainingData":
+        """Return these rows alone."""
+        if isinstance(self.x, MappedRows):
+            return replace(self, x=MappedRows(self.x.x, self.target, self.x.dtype, rows))
+        given = None if self.sample_weight is None else self.sample_weight[rows]
+        weights = _part(self.weights, rows, "trained on")
+        return TrainingData(self.x[rows], self.target[rows], given, weights, self.from_file)
+
+    def fingerprint(self, in_features: int) -> dict[str, Any]:
+        """Return what a checkpoint tells these samples from others by."""
+        streams = isinstance(self.x, Batches)
+        return {
+            "data": ["batches" if streams else len(self.target), in_features],
+            "targets": list(np.shape(self.target)),
+            "X": None if streams or self.from_file else checkpoints.digest(self.x),
+            "y": checkpoints.digest(self.target),
+            "weights": checkpoints.digest(self.weights),
+        }
+
+
+def training_data(
+    net: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    loss: Loss | CustomLoss,
+    optimizer: Optimizer | FullBatchOptimizer,
+    epochs: int | None,
+    validation_data: Any,
+) -> TrainingData:
+    """Check X, y and their weights.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they do not fit the network, the loss, or one another; of `validation_data` only whether
+        it is a share matters here.
+    """
+    streams = y is None and not isinstance(X, np.ndarray)
+    mapped = (
+        isinstance(X, np.memmap)
+        and is_built_in(loss)
+        and not isinstance(optimizer, FullBatchOptimizer)
+        and (X.dtype != net.dtype or isinstance(validation_data, Real))
+    )  # of the right dtype, the engine reads the file's pages itself
+    if (streams or mapped) and not (sample_weight is None and class_weight is None):
+        raise ValueError(
+            "sample_weight and class_weight need X in memory, or a memmap of the network's "
+            "dtype beside validation_data that is not a share"
+        )
+    if streams:
+        return _of_batches(net, X, loss, optimizer, epochs, validation_data)
+    if mapped:
+        net._sample_matrix(X, "X")
+        target = check_target(loss, y, (len(X), net.out_features), net.dtype, "y")
+        streaming.check_mapped(X, "X", net.dtype, net.in_features)
+        return TrainingData(MappedRows(X, target, net.dtype, None), target, from_file=True)
+    x, target, given = net._batch(X, y, loss, sample_weight)
+    weights = _times_class_weights(net, given, class_weight, loss, target)
+    return TrainingData(x, target, given, weights, from_file=isinstance(X, np.memmap))
+
+
+def _of_batches(
+    net: Any,
+    X: Any,
+    loss: Loss | CustomLoss,
+    optimizer: Optimizer | FullBatchOptimizer,
+    epochs: int | None,
+    validation_data: Any,
+) -> TrainingData:
+    if isinstance(optimizer.learning_rate, Schedule):
+        raise ValueError(
+            f"optimizer has the schedule {optimizer.learning_rate!r}, which must know the "
+            f"updates of an epoch; beside an iterable, a number is wanted"
+        )
+    if isinstance(optimizer, FullBatchOptimizer):
+        raise ValueError(
+            f"X is an iterable and optimizer {optimizer!r}, which takes all samples at once; "
+            f"an array is wanted, or SGD(…), Adam(…) or another"
+        )
+    if not hasattr(X, "__iter__") or isinstance(X, str):
+        raise TypeError(f"y is None and X is {X!r}; an iterable of pairs (X, y) is wanted")
+    if not is_built_in(loss):
+        raise TypeError(f"loss is {loss!r}; with an iterable of batches a loss of fastnn is wanted")
+    if net._model.plan.has_batch_norm:
+        raise ValueError(
+            "X is an iterable, whose last batch may be of one sample; BatchNorm needs two"
+        )
+    if isinstance(validation_data, Real):
+        raise ValueError("validation_data is a share; beside an iterable, (X, y) is wanted")
+    if epochs != 1 and iter(X) is X:
+        raise ValueError(
+            f"X is {X!r}, which is exhausted after one epoch; an object whose iter() starts "
+            f"anew is wanted, such as a list of batches or a class with __iter__"
+        )
+
+    def check(batch: Any, name: str) -> tuple[Any, Any]:
+        given_x, given_y = _checks.pair(batch, name)
+        given = net._sample_matrix(given_x, f"{name}[0]")
+        net._keep_names(given_x)
+        target = check_target(
+            loss, given_y, (len(given), net.out_features), net.dtype, f"{name}[1]"
+        )
+        return _checks.converted(given, f"{name}[0]", net.dtype), target
+
+    return TrainingData(Batches(X, check), np.empty(0))
+
+
+def _times_class_weights(
+    net: Any,
+    weights: Array | None,
+    class_weight: Mapping[int, float] | str | None,
+    loss: Loss | CustomLoss,
+    target: Any,
+) -> Array | None:
+    if class_weight is None:
+        return weights
+    by_class = class_weights.sample_weights(class_weight, loss, target, net.out_features)
+    product = by_class if weights is None else weights * by_class
+    name = "sample_weight times class_weight"
+    return _checks.sample_weight(product, name, net.dtype, len(target))
+
+
+def hold_out(
+    net: Any, data: TrainingData, validation_data: Any, loss: Loss | CustomLoss, entropy: Any
+) -> tuple[TrainingData, Validation | None]:
+    """Return the samples to train on and those to validate on, which may be a share of the former.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `validation_data` is not what it should be.
+    """
+    name = "validation_data"
+    if validation_data is None:
+        return data, None
+    if isinstance(validation_data, tuple | list):
+        X, y, sample_weight = _checks.held_out(validation_data, name)
+        x: Array
+        names = (f"{name}[0]", f"{name}[1]", f"{name}[2]")
+        if isinstance(X, np.memmap) and X.dtype != net.dtype:
+            streaming.check_mapped(X, names[0], net.dtype, net.in_features)
+            net._demand_probabilities(loss, np.require(X[:256], net.dtype, ["C", "A"]))
+            x, shape = X, (len(X), net.out_features)
+            target = check_target(loss, y, shape, net.dtype, names[1])
+            weights = net._weights(loss, len(X), sample_weight, names[2])
+        else:
+            x, target, weights = net._batch(X, y, loss, sample_weight, names)
+        return data, Validation(x, target, weights, loss)
+    share = _checks.share(validation_data, name, "a pair (X, y)")
+    # a stream of its own, so that the epochs' orders stay those of the samples that train
+    rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(SPLIT,)))
+    rows, rows_held_out = validation.split(share, data.target, loss, rng)
+    x = np.require(data.features(rows_held_out), net.dtype, ["C", "A"])
+    weights = _part(data.sample_weight, rows_held_out, "held out")
+    return data.part(rows), Validation(x, data.target[rows_held_out], weights, loss)
+
+
+def _part(weights: Array | None, rows: NDArray[np.int64], what: str) -> Array | None:
+    if weights is None:
+        return None
+    part = weights[rows]
+    if not part.any():
+        raise ValueError(f"sample_weight is 0 for all samples that are {what}")
+    return part

@@ -1,0 +1,109 @@
+"""The learning rates of one `fit`, from a number or a schedule to the trainer."""
+
+from typing import Any
+
+import numpy as np
+
+from fastnn.optimizers.schedule import Rates, Schedule, Updates
+
+UPDATES_AHEAD = 100_000
+
+
+def depends_on_epochs(learning_rate: float | Schedule, updates_per_epoch: int, epochs: int) -> bool:
+    """Whether the same updates would have other rates in a longer fit, as under CosineDecay."""
+    total = updates_per_epoch * epochs
+    if not isinstance(learning_rate, Schedule) or total == 0:
+        return False
+    updates = np.unique(np.linspace(0, total - 1, min(total, 1000)).astype(np.int64))
+    with np.errstate(over="ignore", under="ignore"):
+        now, longer = (
+            learning_rate.rates(updates.copy(), updates_per_epoch, total_updates)
+            for total_updates in (total, total + updates_per_epoch)
+        )
+    return not np.array_equal(now, longer)
+
+
+class RateFeed:
+    """The learning rates of one `fit`, handed to its trainer some updates ahead.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+    updates_per_epoch, epochs : int
+
+    Attributes
+    ----------
+    by_epoch : bool
+        Whether the rates depend on what `observe` is told after each epoch.
+    """
+
+    def __init__(
+        self, learning_rate: float | Schedule, updates_per_epoch: int, epochs: int
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.updates_per_epoch = updates_per_epoch
+        self.total_updates = epochs * updates_per_epoch
+        self.given = 0
+        self.memory = (
+            learning_rate.memory(updates_per_epoch) if isinstance(learning_rate, Schedule) else None
+        )
+        self.by_epoch = self.memory is not None
+
+    def supply(self, trainer: Any) -> None:
+        """Give the trainer the rates of the updates ahead, if it has none left.
+
+        Raises
+        ------
+        ValueError
+            If a schedule's rates are not one finite number of at least 0 for each update.
+        """
+        if trainer.rates_left:
+            return
+        if not isinstance(self.learning_rate, Schedule):
+            trainer.set_rates(float(self.learning_rate))
+            return
+        end = min(self.given + UPDATES_AHEAD, self.total_updates)
+        if self.by_epoch:
+            end = min(end, (self.given // self.updates_per_epoch + 1) * self.updates_per_epoch)
+        trainer.set_rates(self.at(np.arange(self.given, end)))
+        self.given = end
+
+    def at(self, updates: Updates) -> Rates:
+        """Return the learning rates of updates that are known already."""
+        if not isinstance(self.learning_rate, Schedule):
+            return np.full(len(updates), float(self.learning_rate))
+        with np.errstate(over="ignore", under="ignore"):
+            found = self.learning_rate.rates(updates, self.updates_per_epoch, self.total_updates)
+        rates: Rates = np.require(found, np.float64, ["C", "A"])
+        if self.memory is not None and rates.shape == updates.shape:
+            rates = rates * np.array(self.memory.factors)[updates // self.updates_per_epoch]
+        if rates.shape != updates.shape or not (np.isfinite(rates) & (rates >= 0)).all():
+            raise ValueError(
+                f"learning_rate: {self.learning_rate!r} gave {rates} for {len(updates)} updates; "
+                f"a finite number of at least 0 for each is wanted"
+            )
+        return rates
+
+    def of_epochs(self, epochs: int) -> list[float]:
+        """Return the rate of the last update of each of the first epochs, for the History."""
+        return [
+            float(rate) for rate in self.at((np.arange(epochs) + 1) * self.updates_per_epoch - 1)
+        ]
+
+    def observe(self, metrics: dict[str, float]) -> None:
+        """Learn an epoch's figures, by their names in the History."""
+        if self.memory is not None:
+            self.memory.observe(metrics)
+
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers of the epochs so far as plain JSON; a part of a checkpoint."""
+        return {} if self.memory is None else self.memory.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned; `go_to` says after how many updates that was."""
+        if self.memory is not None:
+            self.memory.restore(state)
+
+    def go_to(self, updates: int) -> None:
+        """Go on after that many updates of this fit."""
+        self.given = updates

@@ -1,0 +1,213 @@
+"""Training on data that is not in memory: rows of a file, or batches that an iterable makes.
+
+The engine's trainer is fed a block of rows at a time, each of whole minibatches, so that the result
+is that of the same rows in memory, bit for bit. The next block is read, gathered and converted in a
+thread while the engine trains on this one. The order of an epoch is drawn before its first block.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _checks
+from fastnn._core import background
+
+Array = NDArray[Any]
+Order = NDArray[np.int64]
+Blocks = Generator[tuple[Any, Any, bool], None, None]  # features, targets, whether it is the last
+
+BLOCK_BYTES = 1 << 21
+
+
+class Source(Protocol):
+    """Where rows come from."""
+
+    n_samples: int | None
+
+    def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
+        """Yield an epoch's features and targets from row `start` on, and whether it ends.
+
+        Blocks end at multiples of `rows`, but for the last.
+        """
+        ...
+
+
+class MappedRows:
+    """Rows of a memory-mapped array, or some of them, in the network's dtype."""
+
+    def __init__(self, x: Array, target: Array, dtype: np.dtype[Any], rows: Order | None) -> None:
+        self.x, self.target, self.dtype, self.rows = x, target, dtype, rows
+        self.n_samples: int = len(x) if rows is None else len(rows)
+
+    def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
+        """Gather and convert a block at a time."""
+        while start < self.n_samples:
+            end = min(start - start % rows + rows, self.n_samples)
+            place: Any = slice(start, end) if order is None else order[start:end]
+            if self.rows is not None:
+                place = self.rows[place]
+            x = np.require(self.x[place], self.dtype, ["C", "A", "O"])
+            yield x, np.require(self.target[place], requirements=["C", "A"]), end == self.n_samples
+            start = end
+
+
+class Batches:
+    """What an iterable gives, pairs (X, y), cut anew into blocks."""
+
+    n_samples = None
+
+    def __init__(self, given: Iterable[Any], check: Callable[[Any, str], tuple[Any, Any]]) -> None:
+        self.given, self.check = given, check
+
+    def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
+        """Hold back a block until there is more, to know which is the last."""
+        skip, room = start, rows - start % rows
+        x: Any = None
+        for i, batch in enumerate(self.given):
+            more_x, more_target = self.check(batch, f"X, batch {i}")
+            dropped = min(skip, len(more_x))
+            skip -= dropped
+            more_x, more_target = more_x[dropped:], more_target[dropped:]
+            if not len(more_x):
+                continue
+            if x is None:  # copied, as the iterable may write its next batch into the same memory
+                x, target = more_x.copy(), more_target.copy()
+            else:
+                x, target = np.concatenate([x, more_x]), np.concatenate([target, more_target])
+            while len(x) > room:
+                yield x[:room].copy(), target[:room].copy(), False
+                x, target, room = x[room:], target[room:], rows
+        if x is None:
+            raise ValueError(
+                f"X gave no {'further ' if start else ''}batches of (X, y) in this epoch"
+            )
+        yield x.copy(), target.copy(), True
+
+
+class Ahead:
+    """An iterator that a thread keeps one item ahead.
+
+    The thread starts with the first `take`. If it cannot be started, there is nothing ahead.
+    """
+
+    def __init__(self, items: Generator[Any, None, None]) -> None:
+        self._items = items
+        self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = threading.Thread(target=self._work, daemon=True)
+        self._begun = self._closed = False
+
+    def _work(self) -> None:
+        try:
+            while self._wanted.get() and not self._closed:
+                self._ready.put((next(self._items), None))
+        except BaseException as error:  # it arrives where the item would have
+            self._ready.put((None, error))
+        finally:
+            self._items.close()  # and with it what the user's iterable has open
+
+    def take(self) -> Any:
+        """Return the next item; what was raised in its making is raised here."""
+        if not self._begun:
+            self._begun = True
+            self._wanted.put(True)
+            if self._thread is not None and not background.start(self._thread):
+                self._thread = None
+        if self._thread is None:
+            return next(self._items)
+        item, error = background.take(self._ready)
+        if error is not None:
+            raise error
+        self._wanted.put(True)
+        return item
+
+    def close(self) -> None:
+        """End the thread; if it is in the user's iterable, when that returns."""
+        self._closed = True
+        self._wanted.put(False)
+        if self._thread is None:
+            self._items.close()
+        elif self._thread.is_alive():
+            self._thread.join(background.POLL_SECONDS)
+
+
+class StreamingTrainer:
+    """A trainer that is fed from a source; it shows the same face to the fit loop."""
+
+    def __init__(
+        self,
+        trainer: Any,
+        source: Source,
+        loss: Any,
+        rng: "np.random.Generator | None",
+        batch_size: int,
+        row_bytes: int,
+    ) -> None:
+        self.trainer, self.source, self.loss, self.rng = trainer, source, loss, rng
+        self.rows = batch_size * max(BLOCK_BYTES // max(batch_size * row_bytes, 1), 1)
+        self.order: Order | None = None
+        self.ahead: Ahead | None = None
+        self.end = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.trainer, name)
+
+    def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:
+        """Train until that many epochs are complete, or about that much time has passed."""
+        trainer, deadline = self.trainer, time.monotonic() + seconds
+        while trainer.epoch < until_epoch and trainer.rates_left:
+            if trainer.position == self.end:
+                self._feed()
+            trainer.run(until_epoch, max(deadline - time.monotonic(), 0.0), n_threads)
+            if trainer.position == 0:
+                self.close()
+            if trainer.diverged or time.monotonic() > deadline:
+                break
+        return bool(trainer.epoch >= until_epoch)
+
+    def _feed(self) -> None:
+        position = self.trainer.position
+        if self.ahead is None:
+            if position == 0 and self.rng is not None:
+                assert self.source.n_samples is not None
+                self.order = self.rng.permutation(self.source.n_samples)
+            self.ahead = Ahead(self.source.blocks(self.order, position, self.rows))
+        x, target, last = self.ahead.take()
+        self.trainer.feed(x, *self.loss.engine_target(target), last)
+        self.end = position + len(x)
+
+    def close(self) -> None:
+        """End the thread that reads ahead; the next epoch starts another."""
+        if self.ahead is not None:
+            self.ahead.close()
+        self.ahead, self.end = None, 0
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restore` needs to go on from here, bit for bit."""
+        state: dict[str, Any] = self.trainer.snapshot()
+        if self.trainer.position and self.order is not None:
+            state["order"] = self.order
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `snapshot` returned; it is checked already."""
+        self.order = state.get("order")
+        self.end = state["position"]
+        self.trainer.restore({name: v for name, v in state.items() if name != "order"})
+
+
+def check_mapped(x: Any, name: str, dtype: np.dtype[Any], n_features: int) -> None:
+    """Check a memory-mapped matrix of samples a part at a time, as `_checks.samples` does."""
+    rows = max(BLOCK_BYTES // (max(n_features, 1) * 8), 1)
+    for start in range(0, max(len(x), 1), rows):
+        try:
+            _checks.samples(x[start : start + rows], name, dtype, n_features)
+        except ValueError as error:
+            if not start:
+                raise
+            raise ValueError(f"from row {start}: {error}") from None

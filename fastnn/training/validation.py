@@ -1,0 +1,194 @@
+"""Held-out samples: how they are chosen, and the figures that each epoch takes from them."""
+
+import copy
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import metrics
+from fastnn.layers import Softmax
+from fastnn.losses import BinaryCrossEntropy, CustomLoss, Loss, is_built_in
+from fastnn.losses.custom import value_and_grad
+from fastnn.model import Model
+
+Array = NDArray[Any]
+Metric = Callable[..., float]  # of the outputs and y
+
+NAMED = {"accuracy": metrics.accuracy, "rmse": metrics.rmse, "r2": metrics.r2}
+OF_WEIGHTS = (*NAMED.values(), metrics.binary_accuracy)
+
+
+@dataclass
+class Validation:
+    """Held-out samples and the figures that each epoch takes from them.
+
+    `x` has the network's dtype, or is a memmap of another one that has been checked.
+    """
+
+    x: Array
+    target: Any
+    weights: Array | None
+    loss: Loss | CustomLoss
+    metrics: dict[str, Metric] = field(default_factory=dict)
+
+    def take_metrics(self, metrics: dict[str, Metric], n_outputs: int) -> None:
+        """Measure these too.
+
+        Raises
+        ------
+        ValueError
+            If one that is named cannot compare the outputs (n, n_outputs) with the targets, which
+            a loss of one's own may have in any shape.
+        """
+        for name, metric in metrics.items():
+            if metric in OF_WEIGHTS:
+                _compared(metric, name, self.target, (len(self.x), n_outputs))
+        self.metrics = metrics
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The History's names of what `measure` returns."""
+        own = [self.loss.metric_name] if is_built_in(self.loss) else []
+        return tuple(dict.fromkeys(f"val_{name}" for name in ("loss", *own, *self.metrics)))
+
+    def measure(self, model: Model, n_threads: int) -> dict[str, float]:
+        """Return the loss, a built-in loss's metric and those asked for, by their History names."""
+        if is_built_in(self.loss):
+            plan, formula = self.loss.under(model.plan)
+            outputs = self._outputs(replace(model, plan=plan), n_threads)
+            value, _ = self.loss.evaluate(outputs, self.target, self.weights, formula)
+            if plan is not model.plan:  # these are logits
+                outputs = Softmax()(outputs)
+            figures = {
+                "val_loss": value,
+                f"val_{self.loss.metric_name}": self.loss.metric(
+                    outputs, self.target, self.weights
+                ),
+            }
+        else:
+            outputs = self._outputs(model, n_threads)
+            value, _ = value_and_grad(self.loss, outputs, self.target, self.weights)
+            figures = {"val_loss": value}
+        for name, metric in self.metrics.items():
+            if metric in OF_WEIGHTS:
+                target = _compared(metric, name, self.target, outputs.shape)
+                found = metric(outputs, target, sample_weight=self.weights)
+            else:  # which may write into what it is given
+                found = metric(outputs.copy(), copy.deepcopy(self.target))
+            figures[f"val_{name}"] = _number(found, name)
+        return figures
+
+    def _outputs(self, model: Model, n_threads: int) -> Array:
+        if self.x.dtype == model.params.dtype:
+            return model.predict(self.x, n_threads)
+        return model.predict_by_blocks(self.x, n_threads)
+
+
+def _compared(metric: Metric, name: str, target: Any, outputs: tuple[int, ...]) -> Array:
+    """Return the targets in the shape that a named metric compares with outputs of that shape."""
+    shape = outputs[:1] if metric is metrics.accuracy else outputs
+    found = np.asarray(target)
+    column = (len(found), 1) if found.ndim else ()
+    if found.shape != shape and not {found.shape, shape} <= {column, column[:1]}:
+        raise ValueError(
+            f"metrics has {name!r}, which wants targets of shape {shape}, and those of "
+            f"validation_data have {found.shape}; a function of the outputs and y is wanted"
+        )
+    return found.reshape(shape)
+
+
+def _number(value: Any, name: str) -> float:
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "biuf":
+        raise TypeError(f"the metric {name} returned {value!r}; a number is wanted")
+    return float(array)
+
+
+def check_metrics(given: Any, loss: Loss | CustomLoss, validated: bool) -> dict[str, Metric]:
+    """Check what is to be measured on held-out samples, and return the functions by their names.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not a sequence of known names or functions of (outputs, y), a name does not suit
+        the loss or comes twice, or there are no held-out samples to measure.
+    """
+    if isinstance(given, str) or not isinstance(given, tuple | list):
+        raise TypeError(f"metrics is {given!r}; a tuple of names or functions is wanted")
+    if given and not validated:
+        raise ValueError(
+            "metrics are measured on held-out samples; give validation_data too, for example 0.2"
+        )
+    found: dict[str, Metric] = {}
+    for i, metric in enumerate(given):
+        if isinstance(metric, str):
+            name, function = metric, _named(metric, f"metrics[{i}]", loss)
+        elif callable(metric):
+            name, function = getattr(metric, "__name__", type(metric).__name__), metric
+            if is_built_in(loss) and name == loss.metric_name:
+                raise ValueError(
+                    f"metrics[{i}] is called {name!r}, as {type(loss).__name__}'s own figure is; "
+                    f"another name is wanted"
+                )
+        else:
+            raise TypeError(f"metrics[{i}] is {metric!r}; a name or a function is wanted")
+        if name in found or name == "loss":
+            raise ValueError(f"metrics[{i}]: there is another metric called {name!r}")
+        found[name] = function
+    return found
+
+
+def _named(name: str, argument: str, loss: Loss | CustomLoss) -> Metric:
+    if name not in NAMED:
+        wanted = ", ".join(map(repr, NAMED))
+        raise ValueError(f"{argument} is {name!r}; one of {wanted}, or a function, is wanted")
+    of_classes = is_built_in(loss) and (loss.takes_labels or isinstance(loss, BinaryCrossEntropy))
+    if is_built_in(loss) and (name == "accuracy") != of_classes:
+        raise ValueError(
+            f"{argument} is {name!r}, which {type(loss).__name__} has no use for: its targets are "
+            f"{'classes' if of_classes else 'real numbers'}"
+        )
+    if isinstance(loss, BinaryCrossEntropy):
+        return metrics.binary_accuracy
+    return NAMED[name]
+
+
+def split(
+    share: float, target: Any, loss: Loss | CustomLoss, rng: "np.random.Generator"
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choose a share of the samples to hold out, of each class alike where there are classes.
+
+    A class of one sample goes to training, with a warning.
+
+    Returns
+    -------
+    (ndarray of int64, ndarray of int64)
+        Ascending indices of the training samples and of the held-out ones.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to hold out: one sample, or classes of one sample each.
+    """
+    from fastnn import datasets  # here, since `import fastnn` has no need of the csv module
+
+    name = f"validation_data is {share:g}"
+    stratified = is_built_in(loss) and loss.takes_labels
+    strata = target if stratified else np.zeros(len(target), np.int64)
+    training, held_out = datasets.stratified_split(strata, share, rng)
+    if not held_out.size:
+        what = "a single sample of each class" if stratified else "a single sample"
+        raise ValueError(f"{name}, but there is {what}, and training needs it")
+    if stratified:
+        classes, counts = np.unique(target, return_counts=True)
+        if single := [int(label) for label in classes[counts == 1]]:
+            warnings.warn(
+                f"{name}, but of class {', '.join(map(str, single))} there is a single sample, "
+                f"which goes to training; validation says nothing about it",
+                stacklevel=4,  # where `fit` was called
+            )
+    return training, held_out
