@@ -1,14 +1,11 @@
 """The estimators take every form of an array, and learn from it what they do from the plain one."""
 
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from array_forms import forms
 
 from fastnn.sklearn import MLPClassifier, MLPRegressor

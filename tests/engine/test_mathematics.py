@@ -5,6 +5,7 @@ import pytest
 import reference
 from case_inputs import sample_inputs
 from cases import ACTIVATION_CASES
+from worked_examples import softmax_network
 
 import fastnn as fn
 from fastnn import numerical_jacobian
@@ -245,14 +246,6 @@ def test_all_nine_partial_derivatives_of_the_xor_network(dtype, rng, activation,
     np.testing.assert_allclose(net.grads, expected, rtol=tolerance, atol=tolerance)
     J = net.jacobian_operator(x, wrt="params")
     np.testing.assert_allclose(J.to_dense(), [expected], rtol=tolerance, atol=tolerance)
-
-
-def softmax_network(dtype):
-    net = fn.Network(
-        [fn.Linear(2, 3, bias=False), fn.ReLU(), fn.Linear(3, 2, bias=False), fn.Softmax()], dtype
-    )
-    net.params[...] = 3, 1, 1, 0, -1, 2, 1, -1, 3, -2, 5, 4  # P row by row, Q row by row
-    return net
 
 
 def test_softmax_network_forward(dtype):

@@ -9,7 +9,7 @@ import reference
 import reference_derivatives as derivatives
 from case_inputs import sample_params, smooth_inputs
 from cases import LOSS_CASES, NETWORK_CASES, SMOOTH_LOSS_CASES
-from test_network_jacobians import assert_close
+from closeness import assert_close
 
 import fastnn as fn
 

@@ -13,21 +13,24 @@ import pytest
 import fastnn as fn
 
 # What starts and ends things; the other modules compute.
+PACKAGE = Path(fn.__file__).parent
 TRACED = {
-    str(Path(fn.__file__).with_name(f"{name}.py"))
+    str(PACKAGE / f"{name}.py")
     for name in (
-        "atomic_file",
-        "background",
-        "checkpoints",
-        "fitting",
-        "full_batch",
-        "lbfgs",
-        "many",
-        "optimizers",
-        "streaming",
-        "training",
+        "_core/background",
+        "files/atomic_file",
+        "network/fitting",
+        "optimizers/first_order",
+        "optimizers/full_batch",
+        "optimizers/lbfgs",
+        "optimizers/state",
+        "parallel",
+        "training/checkpoints",
+        "training/loop",
+        "training/streaming",
     )
 }
+assert all(os.path.exists(path) for path in TRACED)
 
 
 def network(seed=0):

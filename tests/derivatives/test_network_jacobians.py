@@ -8,21 +8,13 @@ import reference
 import reference_derivatives as derivatives
 from case_inputs import sample_params, smooth_inputs, special_inputs
 from cases import ACTIVATION_CASES, LAYER_CASES, NETWORK_CASES
+from closeness import assert_close
 
 import fastnn as fn
 
 all_cases = pytest.mark.parametrize("case", NETWORK_CASES + LAYER_CASES, ids=lambda case: case.name)
 by_either = pytest.mark.parametrize("wrt", ["input", "params"])
 pytestmark = pytest.mark.usefixtures("isa")
-
-
-def assert_close(found, expected, units=200, size=1.0):
-    """Demand agreement to so many units in the last place of the largest entry, or of `size`."""
-    assert found.dtype in (np.float32, np.float64)
-    assert found.shape == expected.shape
-    largest = max(size, np.abs(expected).max(initial=0))
-    tolerance = units * float(np.finfo(found.dtype).eps) * largest
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
 @pytest.fixture

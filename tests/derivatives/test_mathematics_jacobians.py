@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from test_mathematics import softmax_network
+from worked_examples import softmax_network
 
 import fastnn as fn
 

@@ -17,7 +17,7 @@ from stop_after import StopAfter
 import fastnn as fn
 from fastnn import schedules
 
-FOLDER = Path(__file__).parent / "data" / "version_0_1"
+FOLDER = Path(__file__).parents[1] / "data" / "version_0_1"
 EXPECTED = dict(np.load(FOLDER / "expected.npz"))
 X, LABELS, Y = EXPECTED["X"], EXPECTED["labels"], EXPECTED["y"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_bad_input import BAD_ARRAYS, BAD_LABELS, BAD_TARGETS, REAL_Y, X, Y, network, refused
+from bad_input import BAD_ARRAYS, BAD_LABELS, BAD_TARGETS, REAL_Y, X, Y, network, refused
 
 import fastnn as fn
 
