@@ -1,4 +1,4 @@
-"""What training leaves behind: the figures of each epoch, or the error that ended it."""
+"""What training leaves behind: the metrics of each epoch, or the error that ended it."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ class History(dict[str, list[float]]):
     or with LBFGS and LevenbergMarquardt after the epoch's step; "seconds" the epoch's duration.
     With validation data, "val_loss" and "val_accuracy", "val_rmse" or "val_coverage_error" are
     those after the epoch; with a schedule, "learning_rate" is its last update's.
-    LevenbergMarquardt adds figures of its own.
+    LevenbergMarquardt adds metrics of its own.
     """
 
     def __repr__(self) -> str:

@@ -91,7 +91,7 @@ class RateFeed:
         ]
 
     def observe(self, metrics: dict[str, float]) -> None:
-        """Learn an epoch's figures, by their names in the History."""
+        """Learn an epoch's metrics, by their names in the History."""
         if self.memory is not None:
             self.memory.observe(metrics)
 

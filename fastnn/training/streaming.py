@@ -9,13 +9,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks
 from fastnn._core import background
+from fastnn.losses import Loss
+
+if TYPE_CHECKING:
+    from fastnn._core import engine
 
 Array = NDArray[Any]
 Order = NDArray[np.int64]
@@ -137,18 +141,34 @@ class Ahead:
 
 
 class StreamingTrainer:
-    """A trainer that is fed from a source; it shows the same face to the fit loop."""
+    """The engine's trainer, fed from a source of rows one block at a time.
+
+    Everything that is not defined here is the engine's trainer's.
+    """
+
+    step: int
+    epoch: int
+    position: int
+    diverged: bool
+    converged: bool
+    rates_left: int
+    losses: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    columns: dict[str, list[float]]
+    running_loss: float
+    set_segments: Callable[[NDArray[np.int64]], None]
+    set_rates: Callable[[float | NDArray[np.float64]], None]
 
     def __init__(
         self,
-        trainer: Any,
+        trainer: "engine.Trainer",
         source: Source,
-        loss: Any,
-        rng: "np.random.Generator | None",
+        loss: Loss,
+        generator: "np.random.Generator | None",
         batch_size: int,
         row_bytes: int,
     ) -> None:
-        self.trainer, self.source, self.loss, self.rng = trainer, source, loss, rng
+        self.trainer, self.source, self.loss, self.generator = trainer, source, loss, generator
         self.rows = batch_size * max(BLOCK_BYTES // max(batch_size * row_bytes, 1), 1)
         self.order: Order | None = None
         self.ahead: Ahead | None = None
@@ -173,9 +193,9 @@ class StreamingTrainer:
     def _feed(self) -> None:
         position = self.trainer.position
         if self.ahead is None:
-            if position == 0 and self.rng is not None:
+            if position == 0 and self.generator is not None:
                 assert self.source.n_samples is not None
-                self.order = self.rng.permutation(self.source.n_samples)
+                self.order = self.generator.permutation(self.source.n_samples)
             self.ahead = Ahead(self.source.blocks(self.order, position, self.rows))
         x, target, last = self.ahead.take()
         self.trainer.feed(x, *self.loss.engine_target(target), last)
