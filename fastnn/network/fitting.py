@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core
+from fastnn import _checks
 from fastnn._core import background
 from fastnn.callbacks import Callback
 from fastnn.layers import BatchNorm, Dropout
@@ -255,7 +255,7 @@ class Fitting(SecondDerivatives):
 
     def _demand_finite_params(self) -> None:
         params = self._model.params
-        if not (params.flags.writeable and _core.engine.all_finite(params)):
+        if not (params.flags.writeable and _checks.all_finite(params)):
             raise ValueError(
                 "params are read-only, or hold NaN or infinity; they cannot be trained"
             )
