@@ -43,11 +43,23 @@ cdef class Trainer:
     bit_generator : numpy.random.BitGenerator, or None for the natural order
     n_threads : int
         The most that `run` may use.
+    mask_key : int
+        The key of this fit's dropout masks.
+
+    Attributes
+    ----------
+    columns : dict
+        Further columns of the history; empty.
+    converged : bool
+        Always False: training ends after `n_epochs`.
 
     Notes
     -----
     `set_rates` must be called before `run`.
     """
+
+    columns = {}
+    converged = False
 
     cdef Plan plan
     cdef tuple arrays            # keeps the memory behind the pointers below
@@ -57,7 +69,7 @@ cdef class Trainer:
     cdef void *grads
     cdef void *constants
     cdef Py_ssize_t running_bytes  # of constants that training changes
-    cdef public uint64_t mask_key  # of this fit's dropout masks
+    cdef public uint64_t mask_key
     cdef const void *x
     cdef const void *targets
     cdef const int64_t *labels
@@ -108,7 +120,7 @@ cdef class Trainer:
     def __init__(
         self, Plan plan, params, grads, constants, x, targets, labels, weights, dict formula,
         dict optimizer, state, segments, Py_ssize_t step, Py_ssize_t batch_size,
-        Py_ssize_t n_epochs, bit_generator, int n_threads,
+        Py_ssize_t n_epochs, bit_generator, int n_threads, uint64_t mask_key=0,
     ):
         cdef Py_ssize_t itemsize = params.itemsize
         cdef Py_ssize_t params_bytes = plan.n_params * itemsize
@@ -140,6 +152,7 @@ cdef class Trainer:
         self.loss = loss_from(formula)
         self.optimizer = optimizer_from(optimizer)
         self.weight_penalty = optimizer.get("weight_penalty", 0)
+        self.mask_key = mask_key
         self.reported = 1
         self.by_batches = False
         self.step = step
@@ -178,7 +191,7 @@ cdef class Trainer:
         return self.epoch_loss / self.epoch_weight if self.loss.mean else self.epoch_loss
 
     def set_segments(self, segments):
-        """Set which parameters are trained, as at construction; the same, of another age."""
+        """Replace the segments; only their counts of missed updates may differ."""
         self.segments_array = segments
         self.segments = <const Segment *>cnp.PyArray_DATA(segments)
         self.n_segments = segments.shape[0]
@@ -267,6 +280,9 @@ cdef class Trainer:
         memcpy(self.last_good_running, cnp.PyArray_DATA(good), self.running_bytes)
         if "order" in state:
             memcpy(self.order, cnp.PyArray_DATA(state["order"]), self.n_samples * sizeof(int64_t))
+
+    def close(self):
+        """Do nothing: there is no thread or file to release."""
 
 
 cdef void run_slice(
