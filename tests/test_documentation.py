@@ -5,55 +5,16 @@ import json
 import re
 import subprocess
 import tomllib
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import GUIDE, PAGES, ROOT, anchors, blocks_of, section
 
 import fastnn as fn
 from fastnn.layers import LAYERS
 from fastnn.losses import BUILT_IN
-
-ROOT = Path(__file__).parents[1]
-GUIDE = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
-PAGES = {
-    "README.md": ROOT / "README.md",
-    "CONTRIBUTING.md": ROOT / "CONTRIBUTING.md",
-    "CHANGELOG.md": ROOT / "CHANGELOG.md",
-    "SECURITY.md": ROOT / "SECURITY.md",
-    **{f"docs/{name}": ROOT / "docs" / name for name in GUIDE},
-}
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of code: its page, the heading above it, its place among the heading's blocks."""
-
-    page: str
-    heading: str
-    number: int
-    language: str
-    code: str
-
-
-def blocks_of(page):
-    """Return all blocks of code on a page."""
-    found, heading, number, language, lines = [], "", 0, None, []
-    for line in PAGES[page].read_text().splitlines(keepends=True):
-        if language is None and line.startswith("```"):
-            language, lines = line[3:].strip(), []
-        elif line.startswith("```"):
-            found.append(Block(page, heading, number, language, "".join(lines)))
-            language, number = None, number + 1
-        elif language is not None:
-            lines.append(line)
-        elif line.startswith("#"):
-            heading, number = line.strip("# \n"), 0
-    assert language is None, f"{page}: a block has no end"
-    return found
-
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 TESTED = set()
@@ -74,13 +35,6 @@ def run(example):
 def printed(example):
     """Return the comments behind the `print` calls of an example, one line each."""
     return "".join(f"{text}\n" for text in re.findall(r"^print\(.*\)  # (.*)$", example, re.M))
-
-
-def section(page, heading):
-    """Return the text between a heading and the next one."""
-    text = PAGES[page].read_text()
-    (found,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.M | re.S)
-    return found
 
 
 def numbers(text):
@@ -378,14 +332,6 @@ def test_the_indexes_list_every_page():
     for page, prefix in (("README.md", "docs/"), ("docs/README.md", "")):
         listed = re.findall(rf"^\| \[.*?\]\({prefix}(\w+\.md)\)", PAGES[page].read_text(), re.M)
         assert sorted(listed) == [name for name in GUIDE if name != "README.md"]
-
-
-def anchors(path):
-    """The names that links use for the headings of a page."""
-    return {
-        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", path.read_text(), re.M)
-    }
 
 
 @pytest.mark.parametrize("page", PAGES)
