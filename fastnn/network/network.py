@@ -76,6 +76,7 @@ class Network(Fitting):
             layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
         ]
         plan = _core.engine.Plan(self._operations)
+        assert plan.n_params == n_params  # plan.pxi and composition.bind use one layout
         self._model = Model(plan, params, grads, np.empty(plan.n_constants, dtype))
         composition.bind(self._layers, params, grads, self._model.constants, rng)
         self._optimizer_state = OptimizerState()
