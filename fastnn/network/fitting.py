@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks
 from fastnn._core import background
+from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
 from fastnn.layers import BatchNorm, Dropout
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
@@ -24,8 +24,6 @@ from fastnn.training.identity import identity_of
 from fastnn.training.progress import in_terminal
 from fastnn.training.settings import FitSettings
 from fastnn.training.validation import Metric
-
-Array = NDArray[Any]
 
 
 class Fitting(SecondDerivatives):
