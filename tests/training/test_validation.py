@@ -162,7 +162,7 @@ def test_a_named_metric_of_targets_that_it_cannot_compare(rng):
     net = fn.Network([fn.Linear(3, 2)], seed=0)
     before = net.params.copy()
     with pytest.raises(
-        ValueError, match=r"metrics has 'accuracy', which wants .* \(12,\), .* have \(12, 2\)"
+        ValueError, match=r"metrics has 'accuracy', which compares .* \(12,\), .* have \(12, 2\)"
     ):
         net.fit(
             X,
