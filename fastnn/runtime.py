@@ -13,8 +13,9 @@ def set_num_threads(n_threads: int | None) -> None:
     ----------
     n_threads : int or None
         At least 1. A call uses at most as many threads as there are processors, or eight if there
-        are fewer processors than that. None restores the initial state: one thread for each physical core that the process may run
-        on, but no more than its control group, OMP_NUM_THREADS and threadpoolctl allow.
+        are fewer processors than that. None restores the initial state: one thread for each
+        physical core that the process may run on, but no more than its control group,
+        OMP_NUM_THREADS and threadpoolctl allow.
 
     Raises
     ------

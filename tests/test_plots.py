@@ -153,12 +153,7 @@ def test_jacobian_needs_a_place_for_its_images(pyplot):
         (np.ones((0, 6)), None, ValueError, r"X has shape \(0, 6\); a single sample is wanted"),
         (np.ones(5), None, ValueError, r"X has shape \(5,\)"),
         (np.full(6, np.nan), None, ValueError, r"X\[0\] is nan"),
-        (
-            np.ones(6),
-            (2, 2),
-            ValueError,
-            r"image_shape is \(2, 2\), which is 4 pixels; 6, one for each",
-        ),
+        (np.ones(6), (2, 2), ValueError, r"\(2, 2\), which is 4 pixels; 6, one for each"),
         (np.ones(6), (-2, -3), ValueError, r"image_shape\[0\] is -2"),
         (np.ones(6), (2, 3.0), TypeError, r"image_shape\[1\] is 3.0; an integer"),
         (np.ones(6), 6, TypeError, r"image_shape is 6; a pair \(height, width\)"),
