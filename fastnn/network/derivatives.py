@@ -4,7 +4,6 @@ All are exact, by the chain rule in the compiled engine. At a kink the derivativ
 layer takes: the negative side's, and 0 for `Abs`.
 """
 
-import dataclasses
 import math
 from typing import Any
 
@@ -16,7 +15,6 @@ from fastnn._checks import frames
 from fastnn.jacobians import Jacobian
 from fastnn.layers import Layer, composition
 from fastnn.losses import CustomLoss, Loss, check_target, demand_weights, is_built_in
-from fastnn.losses.custom import value_and_grad
 from fastnn.model import Model
 
 Array = NDArray[Any]
@@ -70,7 +68,7 @@ class Derivatives:
             network, give it `gradient.astype(float)`.
         """
         x, target, weights = self._batch(X, y, loss, sample_weight)
-        return self._loss_and_grad(x, target, weights, loss, _core.thread_count(None))
+        return self._model.loss_and_grad(x, target, weights, loss, None)
 
     def jacobian(
         self, X: Any, wrt: str = "input", *, out: Any = None, n_threads: int | None = None
@@ -104,7 +102,7 @@ class Derivatives:
         diag(S) - S Sᵀ, which costs no product.
         """
         if n_threads is None and isinstance(wrt, str) and wrt in ("input", "params"):
-            ready = _core.engine.jacobian_ready(*self._engine_arrays, X, wrt == "params", out)
+            ready = self._model.jacobian_ready(X, wrt == "params", out)
             if ready is not None:
                 return ready
         return self._jacobian(X, wrt, out, n_threads, with_outputs=False)[1]
@@ -145,7 +143,7 @@ class Derivatives:
             If x has another shape or is not finite real numbers, or `wrt` is neither.
         """
         wrt = _checks.choice(wrt, "wrt", ("input", "params"))
-        if not _core.engine.all_finite(self._model.params):
+        if not _checks.all_finite(self._model.params):
             raise ValueError("params hold NaN or infinity; finite numbers are wanted")
         self._demand_names(x)
         sample = _checks.shaped_array(x, "x", self.dtype, (self.in_features,))
@@ -183,17 +181,7 @@ class Derivatives:
         h = _checks.shaped_array(tangent, "tangent", self.dtype, shape)
         h = h if by_params else h.reshape(given.shape)
         x = _checks.converted(given, "X", self.dtype, single)
-        threads = _checks.thread_count(n_threads)
-        outputs: Array = np.empty((len(x), self._model.plan.n_out), x.dtype)
-        for part in self._model.parts(len(x), 6):
-            _core.engine.jvp(
-                *self._engine_arrays,
-                x[part],
-                None if by_params else h[part],
-                h if by_params else None,
-                outputs[part],
-                threads,
-            )
+        outputs = self._model.jvp(x, h, by_params, _checks.thread_count(n_threads))
         return outputs[0] if single else outputs
 
     def vjp(
@@ -225,19 +213,8 @@ class Derivatives:
         shape = (n_out,) if single else (len(given), n_out)
         c = _checks.shaped_array(cotangent, "cotangent", self.dtype, shape).reshape(-1, n_out)
         x = _checks.converted(given, "X", self.dtype, single)
-        threads = _checks.thread_count(n_threads)
-        grads = np.zeros_like(self._model.params)
-        dx = np.empty_like(x)
-        for part in self._model.parts(len(x), 6):
-            _core.engine.vjp(
-                *self._engine_arrays,
-                x[part],
-                c[part],
-                grads if by_params else None,
-                None if by_params else dx[part],
-                threads,
-            )
-        return grads if by_params else dx[0] if single else dx
+        product = self._model.vjp(x, c, by_params, _checks.thread_count(n_threads))
+        return product[0] if single and not by_params else product
 
     def sample_grads(
         self, X: Any, y: Any, loss: Loss | CustomLoss, *, n_threads: int | None = None
@@ -265,33 +242,11 @@ class Derivatives:
             If an argument does not fit.
         """
         given = self._sample_matrix(X, "X")
-        grads = self._result((len(given), self._model.params.size), "the gradients")
+        self._demand_memory((len(given), self._model.params.size), "the gradients")
         x, target, _ = self._batch(given, y, loss)
-        threads = _checks.thread_count(n_threads)
-        model = self._model
-        if is_built_in(loss):
-            plan, formula = loss.under(model.plan)
-            model = dataclasses.replace(model, plan=plan)
-            outputs = model.predict(x, threads)
-            summed = dataclasses.replace(loss, reduction="sum")
-            dy = summed.evaluate(outputs, target, formula=formula)[1]
-        else:
-            outputs = model.predict(x, threads)
-            dy = np.empty_like(outputs)
-            for i in range(len(x)):
-                one = slice(i, i + 1)
-                dy[one] = value_and_grad(loss, outputs[one], target[one])[1]
-        for part in self._model.parts(len(x), 6):
-            _core.engine.sample_vjp(
-                model.plan, model.params, model.constants, x[part], dy[part], grads[part], threads
-            )
-        return grads
+        return self._model.sample_grads(x, target, loss, _checks.thread_count(n_threads))
 
     # ------------------------------------------------------------------ what they share
-
-    @property
-    def _engine_arrays(self) -> tuple[Any, Array, Array]:
-        return self._model.plan, self._model.params, self._model.constants
 
     def _demand_names(self, X: Any) -> None:
         """See that a frame has the columns that the network knows by name, if it knows any."""
@@ -346,58 +301,25 @@ class Derivatives:
 
     def _jacobian(
         self, X: Any, wrt: str, out: Any, n_threads: int | None, with_outputs: bool
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Any, Array]:
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
         given, single = self._samples(X)
         threads = _checks.thread_count(n_threads)
         columns = self._model.params.size if by_params else self.in_features
         shape = (len(given), self.out_features, columns)
+        matrix = None
         if out is None:
-            jacobian = self._result(shape, "the Jacobian")
+            self._demand_memory(shape, "the Jacobian")
         else:
             wanted = shape[1:] if single else shape
             inputs = {"X": given, "the parameters": self._model.params}
-            jacobian = _checks.output_array(out, "out", self.dtype, wanted, inputs).reshape(shape)
+            matrix = _checks.output_array(out, "out", self.dtype, wanted, inputs).reshape(shape)
         x = _checks.converted(given, "X", self.dtype, single)
-        outputs: Array = np.empty((len(x) if with_outputs else 0, self.out_features), x.dtype)
-        at_least = max(256 // self.out_features, 1)
-        for part in self._model.parts(len(x), 6 * self.out_features, at_least):
-            _core.engine.jacobian(
-                *self._engine_arrays,
-                x[part],
-                by_params,
-                outputs[part] if with_outputs else None,
-                jacobian[part],
-                threads,
-            )
+        outputs = np.empty((len(x), self.out_features), x.dtype) if with_outputs else None
+        jacobian = self._model.jacobian(x, by_params, threads, matrix, outputs)
         if single:
-            return outputs[0] if with_outputs else outputs, jacobian[0] if out is None else out
+            outputs, jacobian = None if outputs is None else outputs[0], jacobian[0]
         return outputs, jacobian if out is None else out
 
-    def _result(self, shape: tuple[int, ...], what: str) -> Array:
+    def _demand_memory(self, shape: tuple[int, ...], what: str) -> None:
         _core.demand_memory(math.prod(shape) * self.dtype.itemsize, what)
-        return np.empty(shape, self.dtype)
-
-    def _loss_and_grad(
-        self, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss, n_threads: int
-    ) -> tuple[float, Array]:
-        model = self._model
-        grads = np.empty_like(model.params)
-        if is_built_in(loss):
-            plan, formula = loss.under(model.plan)
-            value = _core.engine.loss_and_grad(
-                plan,
-                model.params,
-                model.constants,
-                x,
-                *loss.engine_target(target),
-                weights,
-                formula,
-                grads,
-                n_threads,
-            )
-        else:
-            activations, outputs = model.forward(x, n_threads)
-            value, dy = value_and_grad(loss, outputs, target, weights)
-            model.backward(x, activations, dy, grads, n_threads)
-        return value, grads

@@ -70,14 +70,11 @@ class Network(Fitting):
         dtype = _checks.floating_dtype(dtype)
         rng = np.random.default_rng(_checks.seed(seed))
         widths = composition.input_widths(self._layers)
-        n_params = sum(layer.n_params for layer in self._layers)
-        params, grads = (_core.aligned_zeros((n_params,), dtype) for _ in range(2))
         self._operations = [
             layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
         ]
-        plan = _core.engine.Plan(self._operations)
-        self._model = Model(plan, params, grads, np.empty(plan.n_constants, dtype))
-        composition.bind(self._layers, params, grads, self._model.constants, rng)
+        self._model = model = Model.compile(self._operations, dtype)
+        composition.bind(self._layers, model.params, model.grads, model.constants, rng)
         self._optimizer_state = OptimizerState()
         self._rng = rng  # of the masks of `forward(training=True)`, from now on
         self._passes = Passes()

@@ -41,7 +41,7 @@ from fastnn.optimizers.state import OptimizerState
 
 Array = NDArray[Any]
 
-FIGURES = ("weight_precision", "noise_precision", "effective_parameters", "log_evidence")
+METRICS = ("weight_precision", "noise_precision", "effective_parameters", "log_evidence")
 REMEMBERED = ("damping", "weight_precision", "noise_precision")
 SQUARES = HalfSquaredError("sum").formula()  # ½ rᵀr
 MOST_DAMPING = 1e10  # times the largest entry of JᵀJ's diagonal: such a step moves nothing
@@ -261,7 +261,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         try:
             root = self._inverse_root(alpha / beta)
         except np.linalg.LinAlgError:  # rounding has made the matrix indefinite: α and β stay
-            self.figures = dict.fromkeys(FIGURES, float("nan"))
+            self.metrics = dict.fromkeys(METRICS, float("nan"))
             return
         gamma = n_params - alpha / beta * np.square(root).sum()
         log_determinant = n_params * np.log(beta) - 2 * np.log(root.diagonal()).sum()
@@ -272,7 +272,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
             - alpha * weights
             - log_determinant
         )
-        self.figures = dict(zip(FIGURES, (alpha, beta, gamma, evidence), strict=True))
+        self.metrics = dict(zip(METRICS, (alpha, beta, gamma, evidence), strict=True))
         self.weight_precision = max(gamma, LEAST) / weights
         self.noise_precision = max(n_residuals - gamma, LEAST) / squares
 

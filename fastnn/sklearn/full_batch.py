@@ -19,7 +19,6 @@ import scipy.linalg
 import scipy.optimize
 from numpy.typing import NDArray
 
-from fastnn import _core
 from fastnn.layers import Linear
 from fastnn.network import Network
 from fastnn.sklearn.objectives import Objective
@@ -64,12 +63,8 @@ class PenalisedLoss:
     def value_and_grad(self, params: Array) -> tuple[float, Array]:
         """Return F and its gradient (n_params,); the network keeps these parameters."""
         self.network.params[...] = params
-        value, gradient = self.network._loss_and_grad(
-            self.x,
-            self.target,
-            self.sample_weight,
-            self.objective.loss,
-            _core.thread_count(self.n_threads),
+        value, gradient = self.network._model.loss_and_grad(
+            self.x, self.target, self.sample_weight, self.objective.loss, self.n_threads
         )
         factor = self.objective.factor
         value = value * factor + self.offset + 0.5 * float(params @ (self.decay * params))

@@ -7,8 +7,9 @@ import pytest
 from small_fit import bits
 
 import fastnn as fn
-from fastnn import schedules, training
+from fastnn import schedules
 from fastnn.files import model_file
+from fastnn.training import loop
 from fastnn.training.checkpoints import Checkpoints
 
 N = 3_000
@@ -73,14 +74,14 @@ def broken_off(name, path, monkeypatch, within):
     """Leave a checkpoint of the second epoch's end, or of its middle."""
     write = Checkpoints.write
 
-    def write_and_break_off(self, net):
-        write(self, net)
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
         place = model_file.read(path)[0]["fit"]["parts"]["trainer"]
         if place["epoch"] == 2 and bool(place["position"]) == within:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "SLICE_SECONDS", 0.0)
+        patch.setattr(loop, "SLICE_SECONDS", 0.0)
         patch.setattr(Checkpoints, "write", write_and_break_off)
         patch.setattr(Checkpoints, "due", lambda self, epoch: True)
         with pytest.raises(KeyboardInterrupt):
@@ -202,7 +203,7 @@ def test_every_array_of_another_kind_is_refused(name, within, tmp_path, monkeypa
             assert np.array_equal(net.params, before)
             assert net.optimizer_state.step == 0
     model_file.write(path, description, arrays | {"fit.trainer.more": np.ones(2)})
-    with pytest.raises(fn.ModelFileError, match="which nothing here remembers"):
+    with pytest.raises(fn.ModelFileError, match="unknown values"):
         fit(name, path, resume=True)
     model_file.write(path, description, arrays | {"fit.more": np.ones(2)})
     with pytest.raises(fn.ModelFileError, match="no part holds"):

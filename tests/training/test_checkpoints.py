@@ -71,8 +71,8 @@ def test_a_fit_broken_off_within_an_epoch(isa, dtype, path, rng, monkeypatch, wr
     resumed = wide()
     write = Checkpoints.write
 
-    def write_and_break_off(self, net):
-        write(self, net)
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Checkpoints, "write", write_and_break_off)
@@ -118,8 +118,8 @@ def test_what_a_callback_wrote_before_it_was_broken_off(isa, dtype, path, rng, m
     keep = {"checkpoint": path, "checkpoint_every": "0.000001s", "callbacks": [Write()]}
     monkeypatch.setattr(loop, "SLICE_SECONDS", 0.0)
 
-    def write_and_break_off(self, net):
-        write(self, net)
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
         place = model_file.read(path)[0]["fit"]["parts"]["trainer"]
         if place["epoch"] == 1 and place["position"]:
             raise KeyboardInterrupt

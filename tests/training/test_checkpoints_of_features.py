@@ -75,8 +75,8 @@ def test_a_fit_that_is_broken_off(isa, dtype, data, tmp_path, monkeypatch, name,
 
     write, places, n_breaks = Checkpoints.write, set(), 0
 
-    def write_and_break_off(self, net):
-        write(self, net)
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "SLICE_SECONDS", 0.0)

@@ -7,8 +7,9 @@ import pytest
 from small_fit import SETTINGS, Interrupt, bits, epochs_done, network
 
 import fastnn as fn
-from fastnn import schedules, training
+from fastnn import schedules
 from fastnn.files import model_file
+from fastnn.training import loop
 from fastnn.training.checkpoints import Checkpoints
 
 
@@ -111,15 +112,15 @@ def test_fewer_epochs_than_the_one_it_was_broken_off_in(path, rng, monkeypatch):
     X, y = rng.standard_normal((3_000, 5)), rng.integers(3, size=3_000)
     write = Checkpoints.write
 
-    def write_and_break_off(self, net):
-        write(self, net)
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
         place = model_file.read(path)[0]["fit"]["parts"]["trainer"]
         if place["epoch"] == 1 and place["position"]:
             raise KeyboardInterrupt
 
     settings = SETTINGS | {"batch_size": 1_000, "checkpoint": path}
     with monkeypatch.context() as patch:
-        patch.setattr(training, "SLICE_SECONDS", 0.0)
+        patch.setattr(loop, "SLICE_SECONDS", 0.0)
         patch.setattr(Checkpoints, "write", write_and_break_off)
         with pytest.raises(KeyboardInterrupt):
             network().fit(X, y, checkpoint_every="0.000001s", **settings)

@@ -182,7 +182,7 @@ def test_an_iterator_is_not_shared(data):
     """Each network would train on the batches that the others have not taken."""
     X, y = data
     batches = [(X[:100], y[:100]), (X[100:], y[100:])]
-    with pytest.raises(ValueError, match=r"X is <list_?iterator .*2 networks would each get some"):
+    with pytest.raises(ValueError, match=r"X is <list_?iterator .* 2 networks would share"):
         fn.fit_many([network(0), network(1)], iter(batches), None, epochs=1)
     nets = [network(0), network(1)]
     fn.fit_many(nets, batches, None, epochs=1)

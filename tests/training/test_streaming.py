@@ -11,6 +11,7 @@ import pytest
 import fastnn as fn
 from fastnn import _checks
 from fastnn.training import loop, streaming
+from fastnn.training.checkpoints import Checkpoints
 
 
 @pytest.fixture(params=[1 << 10, 1 << 21], ids=["small blocks", "one block"])
@@ -150,15 +151,15 @@ def test_checkpoints_within_an_epoch(data, mapped, tmp_path, monkeypatch, kind):
     monkeypatch.setattr(loop, "SLICE_SECONDS", 0.0)
     X, y = (mapped(data[0], "float32"), data[1]) if kind == "memmap" else (Chunks(*data), None)
     expected = train(X, y)
-    write = loop.Checkpoints.write
+    write = Checkpoints.write
     places = set()
 
-    def write_and_break_off(self, net):
-        write(self, net)
-        places.add((self.parts["trainer"].trainer.epoch, self.parts["trainer"].trainer.position))
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
+        places.add((parts["trainer"].trainer.epoch, parts["trainer"].trainer.position))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop.Checkpoints, "write", write_and_break_off)
+    monkeypatch.setattr(Checkpoints, "write", write_and_break_off)
     keep = {"checkpoint": tmp_path / "c", "checkpoint_every": "0.000001s", "resume": True}
     for _ in range(1000):
         try:
