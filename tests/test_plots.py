@@ -12,7 +12,7 @@ from fastnn.plots import JacobianDisplay
 
 @pytest.fixture
 def pyplot(monkeypatch):
-    """Return matplotlib.pyplot, which must show nothing; its figures are closed afterwards."""
+    """Return matplotlib.pyplot. Showing a figure fails, and all figures are closed afterwards."""
     monkeypatch.setenv("MPLBACKEND", "agg")
     pyplot = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.setattr(pyplot, "show", lambda: pytest.fail("shown"))
@@ -54,7 +54,7 @@ def make_network(dtype="float64", n_out=3):
 
 
 def drawn(axes):
-    """The entries of the one image on these axes."""
+    """Return the data of the only image on the axes."""
     (image,) = axes.images
     return image.get_array()
 
@@ -64,7 +64,7 @@ def tick_labels(axis):
 
 
 def expect_one_scale(display, limit):
-    """Zero is in the middle of one scale for all panels, and white."""
+    """All panels share one scale, in which zero is in the middle and white."""
     for axes in display.axes_:
         (image,) = axes.images
         assert image.get_clim() == (-limit, limit)

@@ -96,7 +96,7 @@ def test_npz_does_not_unpickle(npz_file, monkeypatch):
 
 
 def npz_with_header(path, text, data=bytes(48), method=zipfile.ZIP_STORED, name="X.npy"):
-    """Write an archive of one array whose header says what it likes."""
+    """Write an archive of one array with any text as its header."""
     header = text.encode("latin-1")
     with zipfile.ZipFile(path, "w", method) as archive:
         content = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + data
