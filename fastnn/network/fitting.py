@@ -20,7 +20,7 @@ from fastnn.optimizers.lbfgs import LBFGS
 from fastnn.optimizers.levenberg_marquardt import LevenbergMarquardt
 from fastnn.training import DivergenceError, History, checkpoints, defaults, loop, validation
 from fastnn.training.checkpoints import Checkpoints
-from fastnn.training.data import hold_out, training_data
+from fastnn.training.data import hold_out, refuse_batches_of_one, training_data
 from fastnn.training.progress import in_terminal
 from fastnn.training.rates import depends_on_epochs
 from fastnn.training.validation import Metric
@@ -306,16 +306,8 @@ class Fitting(SecondDerivatives):
         """Return how many of n samples go into an update, of an iterable of batches as given."""
         if n is None:
             return batch_size
-        self._refuse_batches_of_one(n, min(batch_size, n), batch_size)
+        refuse_batches_of_one(self, n, min(batch_size, n), batch_size)
         return n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
-
-    def _refuse_batches_of_one(self, n: int, batch_size: int, given: Any) -> None:
-        """See that BatchNorm gets two samples or more; `given` is the caller's own batch_size."""
-        if self._model.plan.has_batch_norm and 1 in (batch_size, n % batch_size):
-            raise ValueError(
-                f"batch_size is {given!r}, which leaves a batch of one of {n} samples; "
-                f"BatchNorm needs two or more"
-            )
 
     def _refuse_while_training(self) -> None:
         if os.getpid() in self._training:
