@@ -72,6 +72,7 @@ cdef inline Loss loss_from(dict formula) except *:
     A formula contains only what its kind needs.
     """
     cdef Loss loss
+    cdef cnp.ndarray quantiles
     loss.kind = {
         "half_squared_error": HALF_SQUARED_ERROR, "mean_squared_error": MEAN_SQUARED_ERROR,
         "mean_absolute_error": MEAN_ABSOLUTE_ERROR, "huber": HUBER, "pinball": PINBALL,
@@ -86,7 +87,7 @@ cdef inline Loss loss_from(dict formula) except *:
     loss.quantiles = NULL
     loss.quantile_stride = 0
     if loss.kind == PINBALL:
-        quantiles = formula["quantiles"]
+        quantiles = <cnp.ndarray>formula["quantiles"]
         loss.quantiles = <const double *>cnp.PyArray_DATA(quantiles)
         loss.quantile_stride = cnp.PyArray_SIZE(quantiles) > 1
     return loss
