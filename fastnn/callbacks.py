@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks
-
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 LARGER_IS_BETTER = ("accuracy", "r2", "d2", "log_evidence")
 
@@ -132,16 +130,15 @@ class EarlyStopping(Callback):
         if gain > self.min_delta or (np.isnan(self.best) and not np.isnan(value)):
             self.best, self.best_epoch, self.waited = value, epoch, 0
             if self.restore_best:
-                model = net._model
-                self._arrays = {"params": model.params.copy(), "constants": model.constants.copy()}
+                self._arrays = net._model.snapshot()._asdict()
             return False
         self.waited += 1
         return self.waited >= self.patience
 
     def fit_end(self, net: Any) -> None:
         """Restore the best parameters."""
-        for name, array in self._arrays.items():
-            getattr(net._model, name)[...] = array
+        if self._arrays:
+            net._model.restore((self._arrays["params"], self._arrays["constants"]))
         self._arrays = {}
 
     def state(self) -> dict[str, Any]:

@@ -8,12 +8,8 @@ An object here only describes an optimizer. The arithmetic is in the engine
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
-from numpy.typing import NDArray
-
 from fastnn import _checks
 from fastnn.optimizers.schedule import Schedule
-
-Array = NDArray[Any]
 
 UpdateRule = dict[str, Any]  # an optimizer for the engine: its kind, and its numbers by name
 

@@ -6,10 +6,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._core.arrays import Array
 from fastnn.model import Model
 from fastnn.optimizers.state import OptimizerState, Segments
-
-Array = NDArray[Any]
 
 
 class FullBatchOptimizer:

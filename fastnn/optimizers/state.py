@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
-
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 # The parameters that are trained, as runs of neighbours. Each row (n_segments, 3) holds the first
 # index, the number of parameters, and how many updates they missed because they were frozen.

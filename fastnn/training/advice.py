@@ -3,13 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastnn._core.arrays import Array
 from fastnn.optimizers import SGD, Optimizer
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.schedule import Schedule
-
-Array = NDArray[Any]
 
 LARGE = 10.0  # standardised data rarely reach it
 ROWS = 10_000  # that are examined, so that the error comes without delay

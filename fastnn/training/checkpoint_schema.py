@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._core.arrays import Array
 from fastnn.callbacks import EarlyStopping
 from fastnn.layers import BatchNorm, Layer, Standardize
 from fastnn.model import Model
 from fastnn.optimizers import LevenbergMarquardt, OptimizerState
 from fastnn.optimizers.levenberg_marquardt import METRICS
 from fastnn.training import fields
-from fastnn.training.fields import Array, Field, State
+from fastnn.training.fields import Field, State
 from fastnn.training.rates import RateFeed
 from fastnn.training.settings import FitSettings
 

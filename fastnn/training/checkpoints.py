@@ -18,15 +18,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks
+from fastnn._core.arrays import Array
 from fastnn.files import model_file
 from fastnn.files.atomic_file import check_destination
 from fastnn.files.model_file import ModelFileError
 from fastnn.training.checkpoint_schema import Facts, demand
 
-Array = NDArray[Any]
 State = dict[str, Any]
 
 KEY = "fit"
@@ -200,8 +199,7 @@ class Checkpoints:
             _restore_all_or_none({n: p for n, p in parts.items() if n not in OWN}, states)
         except INVALID as error:
             raise ModelFileError(f"{self._path}: not a valid checkpoint: {error!r}") from error
-        net._model.params[...] = saved._model.params
-        net._model.constants[...] = saved._model.constants
+        net._model.restore((saved._model.params, saved._model.constants))
         net._model.grads[...] = arrays[f"{KEY}.grads"]
         for name in OWN:
             parts[name].restore(states[name])

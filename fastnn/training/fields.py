@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
+
 State = dict[str, Any]
 Field = tuple[Callable[[Any], bool], str]
 

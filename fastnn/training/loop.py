@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _core
 from fastnn._core import background
@@ -24,8 +23,6 @@ from fastnn.training.rates import RateFeed
 from fastnn.training.settings import FitSettings
 from fastnn.training.trainers import trainer_for
 from fastnn.training.validation import Validation
-
-Array = NDArray[Any]
 
 SLICE_SECONDS = 0.1
 

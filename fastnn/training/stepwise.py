@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from fastnn import _core
 from fastnn.losses import is_built_in
 from fastnn.losses.custom import value_and_grad
-from fastnn.model import Model
+from fastnn.model import Model, Snapshot
 from fastnn.optimizers import Optimizer, OptimizerState, Segments
 from fastnn.training.data import TrainingData
 from fastnn.training.settings import FitSettings
-
-Array = NDArray[Any]
 
 
 class StepwiseTrainer:
@@ -48,7 +46,7 @@ class StepwiseTrainer:
         self.epoch_loss = self.epoch_weight = 0.0
         self.diverged = False
         self.mask_key = settings.mask_key() if model.plan.has_dropout else 0
-        self.last_good = model.params.copy(), model.constants.copy()
+        self.last_good = model.snapshot()
 
     @property
     def running_loss(self) -> float:
@@ -98,7 +96,7 @@ class StepwiseTrainer:
         if self.position:
             state["elapsed"] = time.monotonic() - self.epoch_start
             params, constants = self.last_good
-            state |= {"last_good": params.copy(), "last_good_constants": constants.copy()}
+            state |= {"last_good": params, "last_good_constants": constants}
             state["order"] = self.order.copy()
         return state
 
@@ -108,10 +106,9 @@ class StepwiseTrainer:
         self.epoch_loss, self.epoch_weight = state["epoch_loss"], state["epoch_weight"]
         self.epoch_start = time.monotonic() - state["elapsed"]
         self.losses[: self.epoch], self.seconds[: self.epoch] = state["losses"], state["seconds"]
-        self.last_good = (
-            state.get("last_good", self.model.params).copy(),
-            state.get("last_good_constants", self.model.constants).copy(),
-        )
+        self.last_good = self.model.snapshot()
+        if "last_good" in state:
+            self.last_good = Snapshot(state["last_good"], state["last_good_constants"])
         self.order = state.get("order", self.order)
 
     def close(self) -> None:
@@ -148,13 +145,9 @@ class StepwiseTrainer:
         self.epoch_weight += weight
 
     def _end_epoch(self) -> None:
-        if not (
-            np.isfinite(self.model.params).all()
-            and np.isfinite(self.epoch_loss)
-            and np.isfinite(self.model.constants).all()
-        ):
+        if not (np.isfinite(self.epoch_loss) and self.model.is_finite()):
             return self._diverge()
-        self.last_good = self.model.params.copy(), self.model.constants.copy()
+        self.last_good = self.model.snapshot()
         divisor = self.epoch_weight if self.mean else 1
         self.losses[self.epoch] = self.epoch_loss / divisor
         self.seconds[self.epoch] = time.monotonic() - self.epoch_start
@@ -163,4 +156,4 @@ class StepwiseTrainer:
 
     def _diverge(self) -> None:
         self.diverged = True
-        self.model.params[...], self.model.constants[...] = self.last_good
+        self.model.restore(self.last_good)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from fastnn import _checks
 from fastnn._core import background
+from fastnn._core.arrays import Array
 from fastnn.losses import Loss
 
 if TYPE_CHECKING:
     from fastnn._core import engine
 
-Array = NDArray[Any]
 Order = NDArray[np.int64]
 Blocks = Generator[tuple[Any, Any, bool], None, None]  # features, targets, is it the last block
 

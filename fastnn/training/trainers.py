@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastnn import _core
 from fastnn.losses import is_built_in
-from fastnn.model import Model
+from fastnn.model import Model, Snapshot
 from fastnn.optimizers import Optimizer, OptimizerState, Segments
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.training import checkpoint_schema
@@ -24,8 +24,6 @@ from fastnn.training.data import TrainingData
 from fastnn.training.settings import FitSettings
 from fastnn.training.stepwise import StepwiseTrainer
 from fastnn.training.streaming import StreamingTrainer
-
-Array = NDArray[Any]
 
 
 class Trainer(Protocol):
@@ -129,7 +127,7 @@ class TrainerPart:
     trainer : Trainer
     fields : function
         Returns the fields that a snapshot of this kind of trainer has.
-    epoch_start : (ndarray, ndarray) or None
+    epoch_start : Snapshot or None
         Parameters and constants as the callbacks left them at the start of this epoch, to go back
         to if training diverges in it. None if they were not finite, or without callbacks: then the
         trainer goes back to those at the end of the epoch before.
@@ -139,18 +137,16 @@ class TrainerPart:
     fields: TrainerFields
     model: Model
     optimizer_state: OptimizerState
-    epoch_start: tuple[Array, Array] | None = None
+    epoch_start: Snapshot | None = None
 
     def keep_epoch_start(self) -> None:
         """Copy parameters and constants, to go back to them if training diverges."""
-        arrays = self.model.params, self.model.constants
-        finite = all(_core.engine.all_finite(array) for array in arrays)
-        self.epoch_start = (arrays[0].copy(), arrays[1].copy()) if finite else None
+        self.epoch_start = self.model.snapshot() if self.model.is_finite() else None
 
     def go_back(self) -> None:
         """Restore what the callbacks left at the start of the epoch in which training diverged."""
         if self.epoch_start is not None:
-            self.model.params[...], self.model.constants[...] = self.epoch_start
+            self.model.restore(self.epoch_start)
 
     def state(self) -> dict[str, Any]:
         """Return the trainer's snapshot."""

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import metrics
+from fastnn._core.arrays import Array
 from fastnn.layers import Softmax
 from fastnn.losses import BinaryCrossEntropy, CustomLoss, Loss, is_built_in
 from fastnn.losses.custom import value_and_grad
 from fastnn.model import Model
 
-Array = NDArray[Any]
 Metric = Callable[..., float]  # of the outputs and y
 
 NAMED = {"accuracy": metrics.accuracy, "rmse": metrics.rmse, "r2": metrics.r2}

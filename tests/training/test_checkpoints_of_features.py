@@ -1,4 +1,4 @@
-"""Whatever is part of training, a fit that is broken off often ends with the same bits."""
+"""With every feature of training, a fit that is interrupted often ends with the same bits."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ BATCH_SIZE = 1_250
 
 
 def frozen_before(net, X, y):
-    """Train some updates without the first layer, whose running means are younger then."""
+    """Train with a frozen first layer, so that its running means have missed some updates."""
     net.layers[0].trainable = False
     net.fit(X, y, optimizer=fn.Adam(0.01), epochs=1, batch_size=BATCH_SIZE, seed=1)
     net.layers[0].trainable = True
