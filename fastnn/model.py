@@ -46,6 +46,11 @@ class Model:
     grads: Array
     constants: Array
 
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """Of all arrays."""
+        return self.params.dtype
+
     @classmethod
     def compile(cls, operations: Sequence[Any], dtype: "np.dtype[Any]") -> Self:
         """Return a model of these operations: parameters and gradients are 0, constants unset."""

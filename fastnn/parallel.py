@@ -95,7 +95,7 @@ def fit_many(
         X_array = _checks.numeric_array(X, "X")
         n = len(X_array)
         for network in networks:
-            network._demand_names(X)
+            network._inputs.demand_names(X)
         parts = _index_arrays(rows, many, n)
         _demand_rows(y, "y", n)
         for name in BY_ROW.intersection(arguments):
@@ -117,7 +117,7 @@ def fit_many(
                 return
             try:
                 histories[i] = networks[i].fit(*data_of(i), **arguments_of(i))
-                networks[i]._keep_names(X)  # `rows` lose the column names of a data frame
+                networks[i]._inputs.keep_names(X)  # `rows` lose the column names of a data frame
             except BaseException as error:
                 error.add_note(f"raised while networks[{i}] was trained")
                 errors[i] = error

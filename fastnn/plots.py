@@ -205,7 +205,7 @@ class JacobianDisplay:
         """
         if not isinstance(net, Network):
             raise TypeError(f"net is {net!r}; a Network is wanted")
-        x, _ = net._samples(X)
+        x, _ = net._inputs.samples(X)
         if len(x) != 1:
             raise ValueError(f"X has shape {x.shape}; a single sample is wanted, such as X[0]")
         labels = net.class_labels

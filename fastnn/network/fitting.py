@@ -12,8 +12,8 @@ from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
 from fastnn.layers import BatchNorm, Dropout
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
+from fastnn.network.base import NetworkBase
 from fastnn.network.passes import Passes
-from fastnn.network.second_derivatives import SecondDerivatives
 from fastnn.optimizers import OPTIMIZERS, Optimizer, OptimizerState
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.lbfgs import LBFGS
@@ -26,7 +26,7 @@ from fastnn.training.settings import FitSettings
 from fastnn.training.validation import Metric
 
 
-class Fitting(SecondDerivatives):
+class Fitting(NetworkBase):
     """The methods of `Network` that train it."""
 
     _optimizer_state: OptimizerState
@@ -169,14 +169,22 @@ class Fitting(SecondDerivatives):
             _checks.demand_memory(2 * epochs, epochs, "epochs")  # for the History
         batch_size = _checks.integer(batch_size, "batch_size", at_least=1)
         data = training_data(
-            self, X, y, sample_weight, class_weight, loss, optimizer, epochs, validation_data
+            self._inputs,
+            X,
+            y,
+            sample_weight,
+            class_weight,
+            loss,
+            optimizer,
+            epochs,
+            validation_data,
         )
         has_own_order = data.n_samples is None  # an iterable
         shuffle = _checks.boolean(shuffle, "shuffle") and not has_own_order
         file = CheckpointFile.from_arguments(checkpoint, checkpoint_every, resume)
         seed = _checks.seed(seed)
         entropy: Any = np.random.SeedSequence(file.seed(seed) if file else seed).entropy
-        data, held_out = hold_out(self, data, validation_data, loss, entropy)
+        data, held_out = hold_out(self._inputs, data, validation_data, loss, entropy)
         measured = validation.check_metrics(metrics, loss, held_out is not None)
         if held_out is not None:
             held_out.take_metrics(measured, self.out_features)
@@ -206,7 +214,7 @@ class Fitting(SecondDerivatives):
             parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
             self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
             try:
-                self._keep_names(X)
+                self._inputs.keep_names(X)
                 return loop.fit(self, data, settings, state, held_out, checkpoints)
             except BaseException as error:
                 if not self._optimizer_state.step and not isinstance(error, DivergenceError):

@@ -9,19 +9,21 @@ import os
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fastnn import _checks, _core
+from fastnn._core.arrays import Array
+from fastnn.batch import InputChecks
 from fastnn.files import model_file
 from fastnn.files.model_file import ModelFileError
 from fastnn.layers import Layer, Standardize, composition
 from fastnn.model import Model
+from fastnn.network.derivatives import Derivatives
 from fastnn.network.fitting import Fitting
 from fastnn.network.passes import Pass, Passes
+from fastnn.network.second_derivatives import SecondDerivatives
 from fastnn.optimizers import OptimizerState, StateView
 from fastnn.training.checkpoints import without_fit
-
-Array = NDArray[Any]
 
 # The attributes that a copy makes afresh, from a description and its arrays.
 MADE_AFRESH = {
@@ -33,12 +35,12 @@ MADE_AFRESH = {
     "_passes",
     "_training",
     "_class_labels",
-    "_feature_names",
+    "_inputs",
     "target_name",
 }
 
 
-class Network(Fitting):
+class Network(Derivatives, SecondDerivatives, Fitting):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters
@@ -82,7 +84,8 @@ class Network(Fitting):
         self._training: dict[int, object] = {}
         self._class_labels: list[Any] | None = None
         first = self._layers[0]
-        self._feature_names = first.feature_names if isinstance(first, Standardize) else None
+        names = first.feature_names if isinstance(first, Standardize) else None
+        self._inputs = InputChecks(model, names)
         self.target_name: str | None = None
 
     # ------------------------------------------------------------------ what it is
@@ -143,11 +146,11 @@ class Network(Fitting):
         that comes later, to `fit`, `predict` or any other method, must have the same columns in the
         same order; arrays have no names and are not asked for any. None forgets the names.
         """
-        return copy.copy(self._feature_names)
+        return copy.copy(self._inputs.feature_names)
 
     @feature_names.setter
     def feature_names(self, value: Any) -> None:
-        self._feature_names = _checks.names(value, "feature_names", self.in_features, (str,))
+        self._inputs.feature_names = _checks.names(value, "feature_names", self.in_features, (str,))
 
     def summary(self) -> str:
         """Return a table of the layers, their output widths and numbers of parameters."""
@@ -185,7 +188,7 @@ class Network(Fitting):
             If the activations do not fit into memory.
         """
         moment = self._passes.now()
-        given, single = self._samples(X)
+        given, single = self._inputs.samples(X)
         training = _checks.boolean(training, "training")
         row_bytes = (self._model.plan.row_width + self.in_features) * self.dtype.itemsize
         _core.demand_memory(len(given) * row_bytes, "X with all activations")
@@ -283,7 +286,7 @@ class Network(Fitting):
             and X.shape[1:] == (self.in_features,)
         ):
             return self._model.predict_by_blocks(X, threads)
-        given, single = self._samples(X)
+        given, single = self._inputs.samples(X)
         _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the outputs")
         x = _checks.converted(given, "X", self.dtype, single)
         outputs = self._model.predict(x, threads)

@@ -7,16 +7,14 @@ kink too.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn import _checks
+from fastnn import _checks, _core
+from fastnn._core.arrays import Array
 from fastnn.losses import HalfSquaredError, Loss, is_built_in
-from fastnn.network.derivatives import Derivatives
-
-Array = NDArray[Any]
+from fastnn.network.base import NetworkBase
 
 
-class SecondDerivatives(Derivatives):
+class SecondDerivatives(NetworkBase):
     """The methods of `Network` that differentiate a loss twice.
 
     Results do not depend on `n_threads`, bit for bit; by default that is one a processor.
@@ -71,17 +69,17 @@ class SecondDerivatives(Derivatives):
         self._demand_square_matrix()
         target = None
         if y is None:
-            given = self._sample_matrix(X, "X")
+            given = self._inputs.sample_matrix(X, "X")
             if loss.hessian_takes_target:
                 raise ValueError(f"y is None; {type(loss).__name__} has another Hessian for each")
             if loss.takes_labels:  # whether the network suits the loss
                 shape = (len(given), self.out_features)
                 loss.check_target(np.zeros(len(given), np.int64), shape, self.dtype)
-            weights = self._weights(loss, len(given), sample_weight)
+            weights = self._inputs.weights(loss, sample_weight, len(given), "sample_weight")
             x = _checks.converted(given, "X", self.dtype)
-            self._demand_probabilities(loss, x)
+            self._inputs.demand_probabilities(loss, x)
         else:
-            x, target, weights = self._batch(X, y, loss, sample_weight)
+            x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
         threads = _checks.thread_count(n_threads)
         matrix = self._model.gram(x, target, weights, loss, threads)
         if y is None:
@@ -128,7 +126,7 @@ class SecondDerivatives(Derivatives):
         """
         _demand_hessian(loss)
         direction = _checks.shaped_array(v, "v", self.dtype, self._model.params.shape)
-        x, target, weights = self._batch(X, y, loss, sample_weight)
+        x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
         threads = _checks.thread_count(n_threads)
         return self._model.hvp(x, target, weights, loss, direction, threads)
 
@@ -162,7 +160,7 @@ class SecondDerivatives(Derivatives):
         """
         _demand_hessian(loss)
         self._demand_square_matrix()
-        x, target, weights = self._batch(X, y, loss, sample_weight)
+        x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
         threads = _checks.thread_count(n_threads)
         direction = np.zeros_like(self._model.params)
         matrix = np.empty((direction.size,) * 2, self.dtype)
@@ -176,7 +174,8 @@ class SecondDerivatives(Derivatives):
 
     def _demand_square_matrix(self) -> None:
         n = self._model.params.size
-        self._demand_memory((n, n), f"a matrix of {n:,} x {n:,} for the parameters")
+        n_bytes = n * self._model.params.nbytes
+        _core.demand_memory(n_bytes, f"a matrix of {n:,} x {n:,} for the parameters")
 
 
 def _demand_hessian(loss: Any) -> None:

@@ -1,7 +1,7 @@
-"""What `fit` is given to train and to validate on, checked and made ready for the fit loop.
+"""The data to train and to validate on: checks of `fit`'s arguments, in the form of the fit loop.
 
-X comes in one of three ways: as an array, in memory or of the right dtype in a file that the engine
-can read itself; as a memmap that is converted a block at a time; or as an iterable of batches.
+X has one of three forms: an array, either in memory or a memmap of the network's dtype, which the
+engine reads directly; a memmap that is converted block by block; or an iterable of batches.
 """
 
 from collections.abc import Mapping
@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks
-from fastnn.losses import CustomLoss, Loss, check_target, class_weights, is_built_in
+from fastnn._core.arrays import Array
+from fastnn.batch import InputChecks
+from fastnn.losses import CustomLoss, Loss, class_weights, is_built_in
+from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.schedule import Schedule
-from fastnn.training import checkpoints, streaming, validation
+from fastnn.training import streaming, validation
 from fastnn.training.streaming import Batches, MappedRows
 from fastnn.training.validation import Validation
 
-Array = NDArray[Any]
-
-SPLIT = 1  # the stream of the seed that chooses held-out samples
+SPLIT = 1  # the stream of the seed that held-out samples are drawn from
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,14 @@ class TrainingData:
     ----------
     x : ndarray (n, in_features), MappedRows or Batches
     target : ndarray
-        What the loss takes; of MappedRows that of all rows in the file, and empty beside Batches.
+        The targets, as the loss takes them. With MappedRows, those of all rows in the file; with
+        Batches, an empty array.
     sample_weight : ndarray (n,), or None
-        What the user gave.
+        The user's weights.
     weights : ndarray (n,), or None
-        The same times those of the classes.
+        The user's weights times the weights of the classes.
     from_file : bool
-        Whether X was a memmap.
+        Whether the user's X is a memmap.
     """
 
     x: Any
@@ -51,37 +53,26 @@ class TrainingData:
 
     @property
     def n_samples(self) -> int | None:
-        """How many there are; None where only the iterable knows."""
+        """The number of samples, or None for an iterable."""
         n: int | None = len(self.x) if isinstance(self.x, np.ndarray) else self.x.n_samples
         return n
 
     def features(self, rows: NDArray[np.int64]) -> Array:
-        """Return some rows of X, as they are stored."""
+        """Return some rows of X, in the dtype in which they are stored."""
         found: Array = (self.x.x if isinstance(self.x, MappedRows) else self.x)[rows]
         return found
 
     def part(self, rows: NDArray[np.int64]) -> "TrainingData":
-        """Return these rows alone."""
+        """Return the data of some rows."""
         if isinstance(self.x, MappedRows):
             return replace(self, x=MappedRows(self.x.x, self.target, self.x.dtype, rows))
         given = None if self.sample_weight is None else self.sample_weight[rows]
         weights = _part(self.weights, rows, "trained on")
         return TrainingData(self.x[rows], self.target[rows], given, weights, self.from_file)
 
-    def fingerprint(self, in_features: int) -> dict[str, Any]:
-        """Return what a checkpoint tells these samples from others by."""
-        streams = isinstance(self.x, Batches)
-        return {
-            "data": ["batches" if streams else len(self.target), in_features],
-            "targets": list(np.shape(self.target)),
-            "X": None if streams or self.from_file else checkpoints.digest(self.x),
-            "y": checkpoints.digest(self.target),
-            "weights": checkpoints.digest(self.weights),
-        }
-
 
 def training_data(
-    net: Any,
+    inputs: InputChecks,
     X: Any,
     y: Any,
     sample_weight: Any,
@@ -91,40 +82,41 @@ def training_data(
     epochs: int | None,
     validation_data: Any,
 ) -> TrainingData:
-    """Check X, y and their weights.
+    """Check X, y and their weights, and return them as data to train on.
+
+    The other arguments are needed for the checks; `validation_data` is checked by `hold_out`.
 
     Raises
     ------
     ValueError, TypeError
-        If they do not fit the network, the loss, or one another; of `validation_data` only whether
-        it is a share matters here.
+        If an argument does not fit the network, the loss, or the other arguments.
     """
     streams = y is None and not isinstance(X, np.ndarray)
     mapped = (
         isinstance(X, np.memmap)
         and is_built_in(loss)
         and not isinstance(optimizer, FullBatchOptimizer)
-        and (X.dtype != net.dtype or isinstance(validation_data, Real))
-    )  # of the right dtype, the engine reads the file's pages itself
+        and (X.dtype != inputs.model.dtype or isinstance(validation_data, Real))
+    )  # the engine itself reads a memmap of the network's dtype
     if (streams or mapped) and not (sample_weight is None and class_weight is None):
         raise ValueError(
             "sample_weight and class_weight need X in memory, or a memmap of the network's "
             "dtype beside validation_data that is not a share"
         )
     if streams:
-        return _of_batches(net, X, loss, optimizer, epochs, validation_data)
+        return _of_batches(inputs, X, loss, optimizer, epochs, validation_data)
     if mapped:
-        net._sample_matrix(X, "X")
-        target = check_target(loss, y, (len(X), net.out_features), net.dtype, "y")
-        streaming.check_mapped(X, "X", net.dtype, net.in_features)
-        return TrainingData(MappedRows(X, target, net.dtype, None), target, from_file=True)
-    x, target, given = net._batch(X, y, loss, sample_weight)
-    weights = _times_class_weights(net, given, class_weight, loss, target)
+        inputs.sample_matrix(X, "X")
+        target = inputs.target(loss, y, len(X), "y")
+        streaming.check_mapped(X, "X", inputs.model.dtype, inputs.model.plan.n_in)
+        return TrainingData(MappedRows(X, target, inputs.model.dtype, None), target, from_file=True)
+    x, target, given = inputs.batch(X, y, loss, sample_weight)
+    weights = _times_class_weights(inputs.model, given, class_weight, loss, target)
     return TrainingData(x, target, given, weights, from_file=isinstance(X, np.memmap))
 
 
 def _of_batches(
-    net: Any,
+    inputs: InputChecks,
     X: Any,
     loss: Loss | CustomLoss,
     optimizer: Optimizer | FullBatchOptimizer,
@@ -133,24 +125,24 @@ def _of_batches(
 ) -> TrainingData:
     if isinstance(optimizer.learning_rate, Schedule):
         raise ValueError(
-            f"optimizer has the schedule {optimizer.learning_rate!r}, which must know the "
-            f"updates of an epoch; beside an iterable, a number is wanted"
+            f"optimizer has the schedule {optimizer.learning_rate!r}, which needs the number of "
+            f"updates in an epoch, and X is an iterable; a number is wanted"
         )
     if isinstance(optimizer, FullBatchOptimizer):
         raise ValueError(
-            f"X is an iterable and optimizer {optimizer!r}, which takes all samples at once; "
+            f"X is an iterable, and optimizer is {optimizer!r}, which takes all samples at once; "
             f"an array is wanted, or SGD(…), Adam(…) or another"
         )
     if not hasattr(X, "__iter__") or isinstance(X, str):
         raise TypeError(f"y is None and X is {X!r}; an iterable of pairs (X, y) is wanted")
     if not is_built_in(loss):
         raise TypeError(f"loss is {loss!r}; with an iterable of batches a loss of fastnn is wanted")
-    if net._model.plan.has_batch_norm:
+    if inputs.model.plan.has_batch_norm:
         raise ValueError(
-            "X is an iterable, whose last batch may be of one sample; BatchNorm needs two"
+            "X is an iterable, whose last batch may have one sample; BatchNorm needs two"
         )
     if isinstance(validation_data, Real):
-        raise ValueError("validation_data is a share; beside an iterable, (X, y) is wanted")
+        raise ValueError("validation_data is a share, and X is an iterable; (X, y) is wanted")
     if epochs != 1 and iter(X) is X:
         raise ValueError(
             f"X is {X!r}, which is exhausted after one epoch; an object whose iter() starts "
@@ -159,18 +151,16 @@ def _of_batches(
 
     def check(batch: Any, name: str) -> tuple[Any, Any]:
         given_x, given_y = _checks.pair(batch, name)
-        given = net._sample_matrix(given_x, f"{name}[0]")
-        net._keep_names(given_x)
-        target = check_target(
-            loss, given_y, (len(given), net.out_features), net.dtype, f"{name}[1]"
-        )
-        return _checks.converted(given, f"{name}[0]", net.dtype), target
+        given = inputs.sample_matrix(given_x, f"{name}[0]")
+        inputs.keep_names(given_x)
+        target = inputs.target(loss, given_y, len(given), f"{name}[1]")
+        return _checks.converted(given, f"{name}[0]", inputs.model.dtype), target
 
     return TrainingData(Batches(X, check), np.empty(0))
 
 
 def _times_class_weights(
-    net: Any,
+    model: Model,
     weights: Array | None,
     class_weight: Mapping[int, float] | str | None,
     loss: Loss | CustomLoss,
@@ -178,43 +168,49 @@ def _times_class_weights(
 ) -> Array | None:
     if class_weight is None:
         return weights
-    by_class = class_weights.sample_weights(class_weight, loss, target, net.out_features)
+    by_class = class_weights.sample_weights(class_weight, loss, target, model.plan.n_out)
     product = by_class if weights is None else weights * by_class
     name = "sample_weight times class_weight"
-    return _checks.sample_weight(product, name, net.dtype, len(target))
+    return _checks.sample_weight(product, name, model.dtype, len(target))
 
 
 def hold_out(
-    net: Any, data: TrainingData, validation_data: Any, loss: Loss | CustomLoss, entropy: Any
+    inputs: InputChecks,
+    data: TrainingData,
+    validation_data: Any,
+    loss: Loss | CustomLoss,
+    entropy: Any,
 ) -> tuple[TrainingData, Validation | None]:
-    """Return the samples to train on and those to validate on, which may be a share of the former.
+    """Return the samples to train on, and those to validate on or None.
+
+    If `validation_data` is a share, the held-out samples are taken from `data`.
 
     Raises
     ------
     ValueError, TypeError
-        If `validation_data` is not what it should be.
+        If `validation_data` is invalid.
     """
-    name = "validation_data"
+    name, dtype = "validation_data", inputs.model.dtype
     if validation_data is None:
         return data, None
     if isinstance(validation_data, tuple | list):
         X, y, sample_weight = _checks.held_out(validation_data, name)
         x: Array
         names = (f"{name}[0]", f"{name}[1]", f"{name}[2]")
-        if isinstance(X, np.memmap) and X.dtype != net.dtype:
-            streaming.check_mapped(X, names[0], net.dtype, net.in_features)
-            net._demand_probabilities(loss, np.require(X[:256], net.dtype, ["C", "A"]))
-            x, shape = X, (len(X), net.out_features)
-            target = check_target(loss, y, shape, net.dtype, names[1])
-            weights = net._weights(loss, len(X), sample_weight, names[2])
+        if isinstance(X, np.memmap) and X.dtype != dtype:
+            streaming.check_mapped(X, names[0], dtype, inputs.model.plan.n_in)
+            inputs.demand_probabilities(loss, np.require(X[:256], dtype, ["C", "A"]))
+            x = X
+            target = inputs.target(loss, y, len(X), names[1])
+            weights = inputs.weights(loss, sample_weight, len(X), names[2])
         else:
-            x, target, weights = net._batch(X, y, loss, sample_weight, names)
+            x, target, weights = inputs.batch(X, y, loss, sample_weight, names)
         return data, Validation(x, target, weights, loss)
     share = _checks.share(validation_data, name, "a pair (X, y)")
-    # a stream of its own, so that the epochs' orders stay those of the samples that train
+    # from a separate stream, so that the orders of the epochs equal those of a fit on `rows` alone
     rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(SPLIT,)))
     rows, rows_held_out = validation.split(share, data.target, loss, rng)
-    x = np.require(data.features(rows_held_out), net.dtype, ["C", "A"])
+    x = np.require(data.features(rows_held_out), dtype, ["C", "A"])
     weights = _part(data.sample_weight, rows_held_out, "held out")
     return data.part(rows), Validation(x, data.target[rows_held_out], weights, loss)
 
