@@ -1,4 +1,4 @@
-"""`fastnn train`: tasks, options, and what the model holds then."""
+"""`fastnn train`: tasks, options, and the model that it writes."""
 
 import re
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_regression_predicts_raw_units(succeed, houses_csv):
     table = datasets.read_table(houses_csv, "price")
     net = fn.load("houses.safetensors")
     assert net.class_labels is None
-    # All digits are written.
+    # The file has all digits of the numbers.
     predicted = net.predict(table.X)
     assert_array_equal(np.array(rows, dtype=float), predicted)
     rmse = np.sqrt(np.mean((predicted[:, 0] - table.y) ** 2))
@@ -96,7 +96,7 @@ def test_regression_undoes_the_scaling_of_the_target(succeed, houses_csv, monkey
 def test_constant_regression_target(succeed, folder):
     path = write_csv(folder / "c.csv", ["a", "y"], np.arange(20.0), np.full(20, 7.5))
     out = succeed("train", path, "--target", "y", "--task", "regression", *FAST)
-    assert "nan" in out  # R2 has no meaning here
+    assert "nan" in out  # R2 is undefined for a constant target
     assert abs(fn.load("c.safetensors").predict(np.ones((1, 1), np.float32))[0, 0] - 7.5) < 2
 
 

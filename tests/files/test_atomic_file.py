@@ -27,7 +27,7 @@ def write(path, content):
 
 @pytest.fixture
 def umask():
-    """Set the umask through the returned function, for this test alone."""
+    """Return a function that sets the umask until the end of the test."""
     old = os.umask(0o022)
     yield os.umask
     os.umask(old)
@@ -220,7 +220,7 @@ import os, signal, sys, threading, time
 import numpy as np
 from fastnn.files import model_file
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent process may ignore it
 path, delay, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 rng = np.random.default_rng(seed)
 arrays = {"a": np.ones(100)}
@@ -259,7 +259,9 @@ def test_real_interrupts_leave_no_temporary(path):
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # closed when it is collected
+@pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning"
+)  # it is closed by garbage collection
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize("kind", ["line", "call"])

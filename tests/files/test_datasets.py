@@ -36,7 +36,7 @@ def test_unknown_suffix(tmp_path):
 
 
 def test_time_does_not_grow_with_the_square_of_the_columns(csv_file):
-    """Were it so, this would take minutes."""
+    """If the time were quadratic, this would take minutes."""
     n = 200_000
     names = ",".join(f"c{i}" for i in range(n))
     table = read_table(csv_file(f"{names}\n{'1,' * (n - 1)}1\n"), f"c{n - 1}")

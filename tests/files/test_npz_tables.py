@@ -84,7 +84,7 @@ def test_npy_and_other_zip_files_are_not_npz(tmp_path):
         read_table(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("X", "text")
-    with pytest.raises(ValueError, match="X is not an array as NumPy saves them"):
+    with pytest.raises(ValueError, match="X is not in the format of NumPy"):
         read_table(path)
 
 
@@ -96,7 +96,7 @@ def test_npz_does_not_unpickle(npz_file, monkeypatch):
 
 
 def npz_with_header(path, text, data=bytes(48), method=zipfile.ZIP_STORED, name="X.npy"):
-    """Write an archive of one array whose header says what it likes."""
+    """Write an archive of one array with any text as its header."""
     header = text.encode("latin-1")
     with zipfile.ZipFile(path, "w", method) as archive:
         content = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + data
@@ -182,7 +182,7 @@ def test_npz_larger_than_memory_is_not_allocated(tmp_path, monkeypatch):
         tmp_path / "a.npz", header(shape="(100000, 100)"), bytes(80_000_000), zipfile.ZIP_DEFLATED
     )
     monkeypatch.setattr("fastnn.files.npz_file._memory", lambda: 10**7)
-    with pytest.raises(ValueError, match="this machine has not the memory"):
+    with pytest.raises(ValueError, match="which needs more memory than this machine has"):
         read_table(path)
 
 
