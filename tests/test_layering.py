@@ -87,6 +87,25 @@ def test_the_list_names_every_kernel():
     assert {path.stem for path in SOURCE.glob("_core/kernels/*.pxd")} == {*KERNELS, "__init__"}
 
 
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("sklearn/*.py")), ids=lambda p: p.name)
+def test_estimators_use_public_names_of_the_package(path):
+    """Private attributes are accessed on estimators only, and private names are not imported."""
+    estimators = {"self", "cls", "super()", "estimator", "made", "BaseMLP"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("fastnn"):
+            names = [*node.module.split(".")[1:], *(alias.name for alias in node.names)]
+            if names[0] not in ("_checks", "_core"):
+                shared = {"_checks", "_core"} if node.module == "fastnn" else set()
+                assert not [name for name in names if is_private(name) and name not in shared]
+        elif isinstance(node, ast.Attribute) and is_private(node.attr):
+            owner = ast.unparse(node.value)
+            assert owner in estimators or owner == "sys", f"{path}:{node.lineno}: {owner}"
+
+
+def is_private(name):
+    return name.startswith("_") and not name.endswith("__")
+
+
 def test_the_table_names_every_module():
     there = {module_of(path) for path in FILES} - {"data"}
     assert there == set(PLACE)

@@ -19,7 +19,7 @@ from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.lbfgs import LBFGS
 from fastnn.training import DivergenceError, History, defaults, loop, validation
 from fastnn.training.checkpoints import CheckpointFile, Checkpoints
-from fastnn.training.data import hold_out, training_data
+from fastnn.training.data import hold_out, refuse_batches_of_one, training_data
 from fastnn.training.identity import identity_of
 from fastnn.training.progress import in_terminal
 from fastnn.training.settings import FitSettings
@@ -288,16 +288,8 @@ class Fitting(NetworkBase):
         """Return the number of samples in an update; n is None for an iterable."""
         if n is None:
             return batch_size
-        self._refuse_batches_of_one(n, min(batch_size, n), batch_size)
+        refuse_batches_of_one(self._model, n, min(batch_size, n), batch_size)
         return n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
-
-    def _refuse_batches_of_one(self, n: int, batch_size: int, given: Any) -> None:
-        """Raise if BatchNorm would get one sample; `given` is the user's batch_size."""
-        if self._model.plan.has_batch_norm and 1 in (batch_size, n % batch_size):
-            raise ValueError(
-                f"batch_size is {given!r}, which leaves a batch of one of {n} samples; "
-                f"BatchNorm needs two or more"
-            )
 
     def _refuse_while_training(self) -> None:
         if os.getpid() in self._training:

@@ -96,6 +96,15 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         return self._layers
 
     @property
+    def model(self) -> Model:
+        """The compiled network, for code that calls it often with arrays it has checked itself.
+
+        The methods of a `fastnn.model.Model` check nothing: arrays must be finite, C-contiguous and
+        of the network's dtype. It shares `params` with the network.
+        """
+        return self._model
+
+    @property
     def params(self) -> Array:
         """All parameters, (n_params,), writable: for each layer that has them its weight row by
         row, then its bias. The layers' arrays are views into it; assigning copies into it."""

@@ -191,7 +191,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
                 gain = objective - 0.5 * squares - 0.5 * penalty * weights
             if gain > 0:
                 ratio = gain / (0.5 * step @ (self.damping * step - gradient))
-                self.damping *= max(1 / 3, 1 - (2 * min(float(ratio), 1.0) - 1) ** 3)
+                self.damping *= damping_factor(float(ratio))
                 params[...] = trial
                 self._linearise(squares, n_threads)
                 if self.optimizer.bayesian:
@@ -255,6 +255,11 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.metrics = dict(zip(METRICS, (alpha, beta, gamma, evidence), strict=True))
         self.weight_precision = max(gamma, LEAST) / weights
         self.noise_precision = max(n_residuals - gamma, LEAST) / squares
+
+
+def damping_factor(gain_ratio: float) -> float:
+    """Return what a step that was taken multiplies the damping by."""
+    return max(1 / 3, 1 - (2 * min(gain_ratio, 1.0) - 1) ** 3)
 
 
 def inverse_of_lower(root: Array) -> Array:

@@ -222,3 +222,15 @@ def _part(weights: Array | None, rows: NDArray[np.int64], what: str) -> Array | 
     if not part.any():
         raise ValueError(f"sample_weight is 0 for all samples that are {what}")
     return part
+
+
+def refuse_batches_of_one(model: Model, n_samples: int, batch_size: int, given: Any) -> None:
+    """Raise ValueError if BatchNorm would get a batch of one sample.
+
+    `given` is the batch size that the user passed.
+    """
+    if model.plan.has_batch_norm and 1 in (batch_size, n_samples % batch_size):
+        raise ValueError(
+            f"batch_size is {given!r}, which leaves a batch of one of {n_samples} samples; "
+            f"BatchNorm needs two or more"
+        )

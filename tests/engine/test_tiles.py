@@ -13,8 +13,7 @@ from fastnn import _core
 HEADERS = Path(_core.__file__).parent / "kernels"
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
 SOURCE = """
-#include "active.h"
-#include "dot.h"
+#include "kernels.h"
 const void *tables[] = {
     f32_tiles, f64_tiles, f32_dots, f64_dots, f32_actives, f64_actives};
 """
@@ -46,7 +45,7 @@ def loop_over_k(lines):
 @pytest.fixture(params=_core.available_isas())
 def assembly(request, tmp_path):
     """What the compiler that built the engine makes of the tiles, with the same flags."""
-    if shutil.which(COMPILER) is None or not (HEADERS / "dot.h").exists():
+    if shutil.which(COMPILER) is None or not (HEADERS / "kernels.h").exists():
         pytest.skip("no compiler, or no headers beside the installed package")
     flags = _core.load_engine(request.param).flags.split()
     flags = [flag for flag in flags if not flag.startswith("-fsanitize")]

@@ -8,7 +8,7 @@ from fastnn._core.kernels.packing cimport HAVE_MASKS, VECTOR_BYTES
 from fastnn._core.kernels.tiles cimport TILE_ROWS, WIDE_TILE_ROWS, first, height_of_block
 
 
-cdef extern from "active.h" nogil:
+cdef extern from "kernels.h" nogil:
     ctypedef void (*f32_active)(
         ptrdiff_t, const int32_t *, const float *, ptrdiff_t, ptrdiff_t,
         const float *, ptrdiff_t, ptrdiff_t,

@@ -7,7 +7,7 @@ from fastnn._core.kernels.dtypes cimport real
 from fastnn._core.kernels.tiles cimport WIDE_TILE_ROWS, first
 
 
-cdef extern from "dot.h" nogil:
+cdef extern from "kernels.h" nogil:
     ctypedef void (*f32_dot)(
         ptrdiff_t, const float *, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
         const float *, ptrdiff_t, float *, ptrdiff_t, int, const float *) noexcept

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t
 from fastnn._core.kernels.dtypes cimport real
 
 
-cdef extern from "outer.h" nogil:
+cdef extern from "kernels.h" nogil:
     void f32_outer(
         ptrdiff_t, const int32_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
         const float *, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t,

@@ -5,7 +5,7 @@ from libc.stddef cimport ptrdiff_t
 from fastnn._core.kernels.dtypes cimport real
 
 
-cdef extern from "vector.h" nogil:
+cdef extern from "kernels.h" nogil:
     enum: VECTOR_BYTES
     enum: HAVE_MASKS
     void prefetch "__builtin_prefetch"(const void *) noexcept

@@ -6,7 +6,7 @@ from fastnn._core.kernels.dtypes cimport real
 from fastnn._core.kernels.tiles cimport first
 
 
-cdef extern from "row.h" nogil:
+cdef extern from "kernels.h" nogil:
     ctypedef void (*f32_add_rows)(
         ptrdiff_t, const float *, ptrdiff_t, const float *, ptrdiff_t, const float *,
         float *) noexcept

@@ -5,7 +5,7 @@ from libc.stddef cimport ptrdiff_t
 from fastnn._core.kernels.dtypes cimport real
 
 
-cdef extern from "shallow.h" nogil:
+cdef extern from "kernels.h" nogil:
     ctypedef void (*f32_shallow)(
         ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t,
         const float *, float *, int, const float *) noexcept

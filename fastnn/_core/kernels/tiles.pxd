@@ -17,7 +17,7 @@ from fastnn._core.kernels.dtypes cimport real
 from fastnn._core.kernels.packing cimport HAVE_MASKS, VECTOR_BYTES, pack, prefetch
 
 
-cdef extern from "tile.h" nogil:
+cdef extern from "kernels.h" nogil:
     enum: TILE_ROWS
     enum: WIDE_TILE_ROWS
     ctypedef void (*f32_tile)(

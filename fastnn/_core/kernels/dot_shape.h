@@ -1,0 +1,36 @@
+/* The dot products of HEIGHT rows and WIDTH columns; see dot.h. */
+static void SHAPED(dot_, HEIGHT, WIDTH)(
+    ptrdiff_t k, const scalar *a, ptrdiff_t s, const scalar *b, ptrdiff_t b_col, ptrdiff_t ahead,
+    const scalar *start, ptrdiff_t start_row, scalar *c, ptrdiff_t c_row, int relu,
+    const scalar *gate)
+{
+    const vector zero = {0};
+    scalar sums[HEIGHT * WIDTH + 3];
+    POINTERS(DECLARE_POINTER)
+    COLUMNS(DECLARE_COLUMN)
+    ROWS(ZERO)
+    for (; k >= LANES; k -= LANES) {
+        if (HEIGHT <= 4) { COLUMNS(FETCH_COLUMN) } /* few rows wait for the next columns */
+        COLUMNS(LOAD_COLUMN)
+        ROWS(ADD_PRODUCTS)
+        COLUMNS(STEP_COLUMN)
+        POINTERS(STEP_ALONG_ROW)
+    }
+    if (k > 0) {
+        const lane_mask mask = first_lanes(k);
+        COLUMNS(LOAD_REST_OF_COLUMN)
+        ROWS(ADD_REST)
+    }
+    const vector products[HEIGHT * WIDTH + 3] = {ROWS(LIST) zero, zero, zero};
+#pragma GCC unroll 6
+    for (int i = 0; i < HEIGHT * WIDTH; i += 4)
+        OF_DTYPE(sums)(products[i], products[i + 1], products[i + 2], products[i + 3], sums + i);
+    scalar *s_i = sums;
+    for (int i = 0; i < HEIGHT; i++, s_i += WIDTH, start += start_row, c += c_row) {
+        for (int j = 0; j < WIDTH; j++) s_i[j] += start[j];
+        if (relu) for (int j = 0; j < WIDTH; j++) s_i[j] = s_i[j] <= 0 ? 0 : s_i[j];
+        if (gate != NULL)
+            for (int j = 0; j < WIDTH; j++) s_i[j] = gate[i * c_row + j] <= 0 ? 0 : s_i[j];
+        for (int j = 0; j < WIDTH; j++) c[j] = s_i[j];
+    }
+}
