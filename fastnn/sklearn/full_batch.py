@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from fastnn._core.arrays import Array
 from fastnn.layers import Linear
 from fastnn.network import Network
-from fastnn.optimizers.levenberg_marquardt import MOST_DAMPING, damping_factor
+from fastnn.optimizers.levenberg_marquardt import MAX_DAMPING, damping_factor
 from fastnn.sklearn.objectives import Problem
 from fastnn.sklearn.warning import warn, warn_not_converged
 
@@ -178,12 +178,12 @@ def fit_levenberg_marquardt(estimator: Any, problem: Problem) -> None:
             raise diverged(1)
         while not converged and estimator.n_iter_ < estimator.max_iter:
             matrix = function.matrix()
-            if not finite(MOST_DAMPING * np.abs(matrix).max(initial=0)):
+            if not finite(MAX_DAMPING * np.abs(matrix).max(initial=0)):
                 raise diverged(estimator.n_iter_ + 1)
             largest = float(matrix.diagonal().max()) or 1.0
             damping = damping or FIRST_DAMPING * largest
             gain = 0.0
-            while gain <= 0 and damping <= MOST_DAMPING * largest:
+            while gain <= 0 and damping <= MAX_DAMPING * largest:
                 step = -damped_solution(matrix, damping, gradient)
                 # as the network's dtype rounds it
                 trial = (params + step).astype(network.dtype).astype(np.float64)

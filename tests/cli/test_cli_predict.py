@@ -107,10 +107,10 @@ def test_evaluate_takes_the_target_that_was_trained_for(succeed, fail, flowers_c
     assert succeed("evaluate", "flowers.safetensors", "more.csv") == expected
     write_csv("other.csv", ["petal", "sepal", "weight"], X[:, 0], X[:, 1], np.ones(len(X)))
     message = fail("evaluate", "flowers.safetensors", "other.csv")  # it is no wild guess
-    assert "must name the target, one of weight; there is no 'kind'" in message
+    assert "must name the target, one of weight; the model was trained for 'kind'" in message
     write_csv("none.csv", ["petal", "sepal"], X[:, 0], X[:, 1])
     message = fail("evaluate", "flowers.safetensors", "none.csv")
-    assert "must name the target, but all columns are features; there is no 'kind'" in message
+    assert "but all columns are features; the model was trained for 'kind'" in message
 
 
 def test_evaluate_unknown_class(succeed, fail, flowers_csv):

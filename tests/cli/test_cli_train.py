@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastnn as fn
 from fastnn import datasets
-from fastnn.cli import commands
+from fastnn.cli import arguments, train
 from fastnn.training import defaults
 
 COSINE = fn.schedules.CosineDecay
@@ -130,11 +130,11 @@ def test_other_separators(succeed, separator):
     assert "90 samples, 2 features" in succeed("train", "flowers.csv", "--target", "kind", *FAST)
 
 
-@pytest.mark.parametrize("activation", commands.ACTIVATIONS)
+@pytest.mark.parametrize("activation", arguments.ACTIVATIONS)
 def test_activations(succeed, flowers_csv, activation):
     succeed("train", flowers_csv, "--target", "kind", "--activation", activation, *FAST)
     net = fn.load("flowers.safetensors")
-    assert type(net.layers[2]) is commands.ACTIVATIONS[activation]
+    assert type(net.layers[2]) is arguments.ACTIVATIONS[activation]
 
 
 def test_options_reach_the_network(succeed, flowers_csv, monkeypatch):
@@ -191,7 +191,7 @@ def test_optimizers(succeed, flowers_csv, monkeypatch, argv, name, arguments):
 
 
 def test_the_defaults_are_those_of_fit(succeed, flowers_csv, monkeypatch):
-    by_default = commands._optimizer(commands._parser().parse_args(["train", "x.csv"]))
+    by_default = train.optimizer_of(arguments.parser().parse_args(["train", "x.csv"]))
     assert by_default == defaults.optimizer()
     out = succeed("train", flowers_csv, "--target", "kind", "--hidden", 16)
     n = int(re.search(r"split: (\d+) for training", out)[1])
@@ -231,7 +231,7 @@ def test_quiet(run, flowers_csv):
     assert fn.load("flowers.safetensors").feature_names == ["petal", "sepal"]
 
 
-@pytest.mark.parametrize("suffix", commands.PLOT_FORMATS)
+@pytest.mark.parametrize("suffix", arguments.PLOT_FORMATS)
 def test_plot(succeed, flowers_csv, folder, monkeypatch, suffix):
     pytest.importorskip("matplotlib")
     monkeypatch.setenv("MPLBACKEND", "agg")

@@ -46,15 +46,15 @@ cdef void backward_pass(
                 cotangent, spare = spare, cotangent
         elif operation.kind == STANDARDIZE:
             standardize_backward(
-                constants + operation.bias, cotangent, cotangent, rows, operation.n_in)
+                constants + operation.scale, cotangent, cotangent, rows, operation.n_in)
         elif operation.kind == SOFTMAX:
             softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
             log_softmax_backward(kept, cotangent, cotangent, rows, operation.n_in)
-        elif operation.kind >= SCALE:
+        elif has_symmetric_jacobian(operation.kind):
             if operation.kind == SCALE and learns:
                 scale_backward_params(operation, op_x, cotangent, grads, accumulate, rows)
-            if training and operation.kind > NORMALIZE:
+            if training and differs_in_training(operation.kind):
                 training_backward(operation, activations, rows, cotangent)
             elif i > lowest or dx != NULL:
                 times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
@@ -70,19 +70,17 @@ cdef void backward_pass(
 
 
 cdef double loss_of_outputs(
-    const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
-    const real *weights, Py_ssize_t rows, Py_ssize_t n_out, double scale, real *cotangent,
+    const Loss *loss, const real *y_pred, Targets targets, Py_ssize_t rows, Py_ssize_t n_out,
+    double scale, real *cotangent,
 ) noexcept nogil:
     """`loss_and_cotangent` behind a call, since what is inlined stands wherever it is used."""
-    return loss_and_cotangent(
-        loss, y_pred, targets, labels, weights, rows, n_out, scale, cotangent)
+    return loss_and_cotangent(loss, y_pred, targets, rows, n_out, scale, cotangent)
 
 
 cdef double chunk_gradient(
     Plan plan, const real *params, const real *constants,
-    const real *x, const real *targets, const int64_t *labels, const real *weights,
-    Py_ssize_t rows, const Loss *loss, double scale, real *grads, bint accumulate,
-    const int8_t *frozen, real *workspace, char *scratch, int n_threads, const Batch *batch,
+    const real *x, Targets targets, Py_ssize_t rows, const Loss *loss, double scale,
+    real *grads, bint accumulate, const int8_t *frozen, real *workspace, char *scratch, int n_threads, const Batch *batch,
 ) noexcept nogil:
     """Forward, loss and backward for some rows of a minibatch.
 
@@ -95,8 +93,7 @@ cdef double chunk_gradient(
     cdef double total
     forward_pass(plan, params, constants, x, workspace, y_pred, rows, scratch, n_threads,
                  batch, True)
-    total = loss_of_outputs(
-        loss, y_pred, targets, labels, weights, rows, plan.n_out, scale, cotangent)
+    total = loss_of_outputs(loss, y_pred, targets, rows, plan.n_out, scale, cotangent)
     backward_pass(plan, params, constants, x, workspace, rows, cotangent,
                   cotangent + plan.max_width * rows, grads, accumulate, <real *>NULL,
                   frozen, scratch, n_threads, batch != NULL)

@@ -33,7 +33,7 @@ from fastnn._core.kernels.jacobians cimport (
     copy_blocks, diagonal_times, identity_block, linear_params_rows, log_softmax_times,
     push_log_softmax, softmax_times, times_diagonal, times_softmax, transpose_blocks)
 from fastnn._core.kernels.losses cimport (
-    Loss, loss_and_cotangent, loss_from, sum_of_weights)
+    Loss, Targets, loss_and_cotangent, loss_from, sum_of_weights, targets_from)
 from fastnn._core.kernels.normalization cimport (
     add_normalize_curvature, add_products, add_rows, normalize_forward, normalize_times,
     scale_forward, scale_rows)
@@ -82,14 +82,16 @@ def max_threads():
 
 include "workspace.pxi"
 include "plan.pxi"
-include "symmetric.pxi"
+include "blocks.pxi"
+include "normalization.pxi"
 include "forward.pxi"
 include "backward.pxi"
 include "updates.pxi"
+include "trainer.pxi"
 include "training.pxi"
 include "inference.pxi"
 include "jacobian.pxi"
 include "tangent.pxi"
 include "gram.pxi"
-include "derivatives.pxi"
+include "derivative_entry_points.pxi"
 include "entry_points.pxi"

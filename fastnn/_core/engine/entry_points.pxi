@@ -70,39 +70,21 @@ def loss_and_grad(
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
     cdef Workspace workspace = take_workspace(
         scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
-    cdef const real[:, ::1] target_view
-    cdef const int64_t[::1] label_view
-    cdef const real[::1] weight_view
-    cdef const real *target_data = NULL
-    cdef const int64_t *label_data = NULL
-    cdef const real *weight_data = NULL
+    cdef Targets given = targets_of(targets, labels, weights)
     cdef double scale = 1
     cdef double total = 0
     cdef Loss loss = loss_from(formula)
-    cdef bint labelled = labels is not None
-    cdef bint weighted = weights is not None
     cdef Py_ssize_t first = 0
-    if labelled:
-        label_view = labels
-    else:
-        target_view = targets
-    if weighted:
-        weight_view = weights
     if loss.mean:
-        scale = 1 / (sum_of_weights(&weight_view[0], NULL, n) if weighted else n)
+        scale = 1 / (
+            n if given.weights == NULL else sum_of_weights(<const real *>given.weights, NULL, n))
     with nogil:
         while first < n:
-            if labelled:
-                label_data = &label_view[first]
-            else:
-                target_data = &target_view[first, 0]
-            if weighted:
-                weight_data = &weight_view[first]
             total += chunk_gradient(
-                plan, data(params), data(constants), &x[first, 0], target_data, label_data,
-                weight_data, min(chunk, n - first), &loss, scale, writable(grads), first > 0,
-                <const int8_t *>NULL, <real *>(workspace.data + scratch_bytes), workspace.data,
-                n_threads, no_batch())
+                plan, data(params), data(constants), &x[first, 0],
+                targets_from(given, first, plan.n_out, sizeof(real)), min(chunk, n - first),
+                &loss, scale, writable(grads), first > 0, <const int8_t *>NULL,
+                <real *>(workspace.data + scratch_bytes), workspace.data, n_threads, no_batch())
             first += chunk
     give_back(workspace)
     return scale * total
@@ -117,28 +99,14 @@ def loss(
     Either `targets` (n, n_out) of the dtype of `y_pred` or `labels` (n,) of int64 is an array,
     and the other is None. `weights` (n,) of that dtype may be None.
     """
-    cdef const real[:, ::1] target_view
-    cdef const int64_t[::1] label_view
-    cdef const real[::1] weight_view
-    cdef const real *target_data = NULL
-    cdef const int64_t *label_data = NULL
-    cdef const real *weight_data = NULL
+    cdef Targets given = targets_of(targets, labels, weights)
     cdef Loss loss = loss_from(formula)
     cdef double value
     if y_pred.shape[0] == 0:
         return 0.0
-    if targets is not None:
-        target_view = targets
-        target_data = &target_view[0, 0]
-    if labels is not None:
-        label_view = labels
-        label_data = &label_view[0]
-    if weights is not None:
-        weight_view = weights
-        weight_data = &weight_view[0]
     with nogil:
-        value = loss_of_outputs(&loss, &y_pred[0, 0], target_data, label_data, weight_data,
-                                y_pred.shape[0], y_pred.shape[1], scale, &dy[0, 0])
+        value = loss_of_outputs(
+            &loss, &y_pred[0, 0], given, y_pred.shape[0], y_pred.shape[1], scale, &dy[0, 0])
     return value
 
 
@@ -239,6 +207,15 @@ def draw_permutation(bit_generator, int64_t[::1] order):
     if order.shape[0]:
         with nogil:
             permutation(random, &order[0], order.shape[0])
+
+
+cdef Targets targets_of(values, labels, weights):
+    """Return the C form of arrays, each None if it is not given; they must outlive it."""
+    cdef Targets targets
+    targets.values = NULL if values is None else cnp.PyArray_DATA(values)
+    targets.labels = <const int64_t *>(NULL if labels is None else cnp.PyArray_DATA(labels))
+    targets.weights = NULL if weights is None else cnp.PyArray_DATA(weights)
+    return targets
 
 
 cdef inline const real *data(const real[::1] values) noexcept nogil:

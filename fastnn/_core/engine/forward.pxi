@@ -52,7 +52,7 @@ cdef void forward_pass(
                 operation.relu, y, rows, operation.n_in, operation.n_out, scratch, n_threads)
         elif operation.kind == STANDARDIZE:
             standardize_forward(
-                x, constants + operation.weight, constants + operation.bias, y,
+                x, constants + operation.mean, constants + operation.scale, y,
                 rows, operation.n_in)
         elif operation.kind == SOFTMAX:
             softmax_forward(x, y, rows, operation.n_in)
@@ -61,7 +61,7 @@ cdef void forward_pass(
         elif operation.kind == SCALE:
             scale_forward(x, params + operation.weight, params + operation.bias, y,
                           rows, operation.n_in)
-        elif operation.kind > SCALE:
+        elif has_symmetric_jacobian(operation.kind):
             normalization_forward(operation, i, constants, x, y,
                                   activations + operation.kept * rows, rows, batch)
         else:

@@ -17,20 +17,6 @@ cdef enum:
     ROWS_BYTES = 64 * 1024
 
 
-cdef Py_ssize_t chunk_width(Plan plan, Py_ssize_t r) noexcept nogil:
-    """What a sample needs: its activations, a block for each of them, and slopes."""
-    return (r + 1) * plan.row_width + plan.max_width
-
-
-cdef Py_ssize_t chunk_samples(
-    Plan plan, Py_ssize_t r, Py_ssize_t n, Py_ssize_t itemsize,
-) noexcept nogil:
-    """How many of n samples to take at a time, for all that they need to stay in cache."""
-    cdef Py_ssize_t most = max(600_000 // (itemsize * chunk_width(plan, r)), 8)
-    cdef Py_ssize_t chunks = max(1, (n + most - 1) // most)
-    return (n + chunks - 1) // chunks
-
-
 cdef void slopes_of(
     const Operation *operation, const real *x, const real *activations, real *slopes,
     Py_ssize_t samples,
@@ -96,10 +82,10 @@ cdef Block pull_back(
                         shared_samples * r, scratch, n_threads)
             block = block_of(below, 0 if block.stride == 0 else r * operation.n_in)
         elif operation.kind == STANDARDIZE:
-            standardize_backward(constants + operation.bias, <const real *>block.rows, below,
+            standardize_backward(constants + operation.scale, <const real *>block.rows, below,
                                  shared_samples * r, n_out)
             block = block_of(below, 0 if block.stride == 0 else r * n_out)
-        elif operation.kind >= SCALE:
+        elif has_symmetric_jacobian(operation.kind):
             block = times_symmetric(operation, params, activations, samples, r, block, below)
         elif operation.kind == SOFTMAX or operation.kind == LOG_SOFTMAX:
             logarithm = operation.kind == LOG_SOFTMAX
@@ -156,7 +142,7 @@ cdef Block below_last_linear(
             if operation.kind == STANDARDIZE:
                 for s in range(samples):
                     for j in range(r):
-                        slopes[s * r + j] = 1 / constants[operation.bias + j]
+                        slopes[s * r + j] = 1 / constants[operation.scale + j]
             elif operation.kind == SCALE:
                 copy_blocks(params + operation.weight, 0, slopes, samples, r)
             elif operation.kind == BATCH_NORMALIZE:
@@ -200,10 +186,10 @@ cdef Block push_forward(
             block = block_of(here, 0 if block.stride == 0 else r * n_out)
         shared_samples = 1 if block.stride == 0 else samples
         if operation.kind == STANDARDIZE:
-            standardize_backward(constants + operation.bias, <const real *>block.rows, here,
+            standardize_backward(constants + operation.scale, <const real *>block.rows, here,
                                  shared_samples * r, n_out)
             block = block_of(here, 0 if block.stride == 0 else r * n_out)
-        elif operation.kind >= SCALE:
+        elif has_symmetric_jacobian(operation.kind):
             block = times_symmetric(operation, params, activations, samples, r, block, here)
         elif operation.kind == SOFTMAX:  # symmetric
             times_softmax(<const real *>block.rows, block.stride, op_y, False, here,
@@ -303,7 +289,7 @@ cdef void params_rows(
     while first < samples:
         for i in range(plan.n_operations):
             operation = &plan.operations[i]
-            if not has_params(operation):
+            if not has_params(operation.kind):
                 continue
             op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
             block = <const real *>at_linear[i].rows + first * at_linear[i].stride

@@ -19,11 +19,16 @@ cdef struct Operation:
     int kind
     Py_ssize_t n_in
     Py_ssize_t n_out
-    Py_ssize_t weight  # offset of the weight in params; of the mean in constants
-    Py_ssize_t bias    # of the bias in params, -1 without; of scale or variance in constants
-    bint relu          # a linear layer's output goes through ReLU
-    double alpha       # of LeakyReLU and ELU; eps of a normalisation; Dropout's probability
-    double momentum    # of running statistics
+    Py_ssize_t weight    # offset in params
+    Py_ssize_t bias      # offset in params; -1 without a bias
+    Py_ssize_t mean      # offset in constants: of STANDARDIZE, or the running mean
+    Py_ssize_t scale     # offset in constants: of STANDARDIZE
+    Py_ssize_t variance  # offset in constants: the running variance
+    bint relu            # the output of a linear layer goes through ReLU
+    double alpha         # negative slope of LeakyReLU, scale of ELU
+    double eps           # added to the variance of a normalization
+    double momentum      # of the running statistics
+    double p             # probability that Dropout zeroes an element
     Py_ssize_t output  # the output's offset in the activations of one row
     Py_ssize_t kept    # that of what the operation keeps for its derivatives, before its output
 
@@ -77,17 +82,16 @@ cdef class Plan:
         free(self.operations)
 
     cdef void add(
-        self, int kind, Py_ssize_t n_in, Py_ssize_t n_out, bint bias, double alpha, double momentum,
+        self, int kind, Py_ssize_t n_in, Py_ssize_t n_out, bint bias, double number,
+        double momentum,
     ):
         cdef Operation *operation = &self.operations[self.n_operations]
         operation.kind = kind
         operation.n_in = n_in
         operation.n_out = n_out
-        operation.alpha = alpha
-        operation.momentum = momentum
         operation.kept = self.row_width
         operation.bias = -1
-        if kind == DENSE or kind == SCALE:
+        if has_params(kind):
             operation.weight = self.n_params
             self.n_params += n_in * n_out if kind == DENSE else n_out
             if bias:
@@ -96,9 +100,16 @@ cdef class Plan:
             self.first_trainable = min(self.first_trainable, self.n_operations)
             self.has_scales |= kind == SCALE
         elif kind == STANDARDIZE or kind == BATCH_NORMALIZE:
-            operation.weight = self.n_constants
-            operation.bias = self.n_constants + n_in
+            operation.mean = self.n_constants
+            operation.scale = operation.variance = self.n_constants + n_in
             self.n_constants += 2 * n_in
+        if kind == NORMALIZE or kind == BATCH_NORMALIZE:
+            operation.eps = number
+            operation.momentum = momentum
+        elif kind == DROPOUT:
+            operation.p = number
+        else:
+            operation.alpha = number
         self.has_batch_norm |= kind == BATCH_NORMALIZE
         self.has_dropout |= kind == DROPOUT
         self.row_width += kept_width(kind, n_out)
@@ -117,7 +128,7 @@ cdef class Plan:
         cdef Py_ssize_t i
         frozen = np.zeros(self.n_operations, np.int8)
         for i in range(self.n_operations):
-            if has_params(&self.operations[i]):
+            if has_params(self.operations[i].kind):
                 place = self.operations[i].weight
                 frozen[i] = True
                 for first, size, _ in segments:
@@ -129,7 +140,7 @@ cdef class Plan:
         """The lowest operation whose parameters are wanted, n_operations if there is none."""
         cdef Py_ssize_t i = self.first_trainable
         if frozen != NULL:
-            while i < self.n_operations and (frozen[i] or not has_params(&self.operations[i])):
+            while i < self.n_operations and (frozen[i] or not has_params(self.operations[i].kind)):
                 i += 1
         return i
 
@@ -162,8 +173,23 @@ cdef class Plan:
         return (n + blocks - 1) // blocks
 
 
-cdef inline bint has_params(const Operation *operation) noexcept nogil:
-    return operation.kind == DENSE or operation.kind == SCALE
+cdef inline bint has_params(int kind) noexcept nogil:
+    """Whether an operation has a weight, and perhaps a bias."""
+    return kind == DENSE or kind == SCALE
+
+
+cdef inline bint has_symmetric_jacobian(int kind) noexcept nogil:
+    """Whether `times_symmetric` applies the Jacobian: it is symmetric in evaluation mode.
+
+    That of softmax is symmetric as well, but has functions of its own.
+    """
+    return (kind == SCALE or kind == NORMALIZE or kind == BATCH_NORMALIZE
+            or kind == DROPOUT)
+
+
+cdef inline bint differs_in_training(int kind) noexcept nogil:
+    """Whether the operation is another function in training mode than in evaluation mode."""
+    return kind == BATCH_NORMALIZE or kind == DROPOUT
 
 
 cdef Py_ssize_t kept_width(int kind, Py_ssize_t n) noexcept nogil:

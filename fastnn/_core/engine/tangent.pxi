@@ -117,18 +117,18 @@ cdef bint tangent_pass(
         op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
         op_y = activations + operation.output * rows
         y = out if i == plan.n_operations - 1 else tangents + operation.output * rows
-        if operation.kind == DENSE or operation.kind == SCALE:
+        if has_params(operation.kind):
             linear_tangent(operation, params, direction, op_x, tangent, y, rows, scratch,
                            n_threads)
             if operation.relu:
                 times_slope(operation, op_x, activations, y, y, rows)
         elif tangent == NULL:
             continue
-        elif operation.kind >= SCALE:
+        elif has_symmetric_jacobian(operation.kind):
             times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
                             block_of(tangent, operation.n_out), y)
         elif operation.kind == STANDARDIZE:
-            standardize_backward(constants + operation.bias, tangent, y, rows, operation.n_in)
+            standardize_backward(constants + operation.scale, tangent, y, rows, operation.n_in)
         elif operation.kind == SOFTMAX:
             softmax_backward(op_y, tangent, y, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
@@ -166,7 +166,7 @@ cdef void backward_tangent_pass(
         x_tangent = tangents + plan.operations[i - 1].output * rows if i > 0 else NULL
         y_tangent = tangents + operation.output * rows
         kept = activations + operation.kept * rows
-        if operation.kind == DENSE or operation.kind == SCALE:
+        if has_params(operation.kind):
             if operation.relu:
                 times_slope(operation, op_x, activations, cotangent, cotangent, rows)
                 times_slope(operation, op_x, activations, cotangent_tangent, cotangent_tangent,
@@ -184,7 +184,7 @@ cdef void backward_tangent_pass(
             linear_pull(operation, params, cotangent, False, spare, rows, scratch, n_threads)
             cotangent, spare = spare, cotangent
             cotangent_tangent, spare_tangent = spare_tangent, cotangent_tangent
-        elif operation.kind >= SCALE:
+        elif has_symmetric_jacobian(operation.kind):
             block = block_of(<const real *>cotangent_tangent, operation.n_out)
             times_symmetric(operation, params, activations, rows, <Py_ssize_t>1, block,
                             cotangent_tangent)
@@ -207,9 +207,9 @@ cdef void backward_tangent_pass(
                 kept, y_tangent, cotangent, cotangent_tangent, rows, operation.n_in)
             log_softmax_backward(kept, cotangent, cotangent, rows, operation.n_in)
         elif operation.kind == STANDARDIZE:
-            standardize_backward(constants + operation.bias, cotangent, cotangent,
+            standardize_backward(constants + operation.scale, cotangent, cotangent,
                                  rows, operation.n_in)
-            standardize_backward(constants + operation.bias, cotangent_tangent, cotangent_tangent,
+            standardize_backward(constants + operation.scale, cotangent_tangent, cotangent_tangent,
                                  rows, operation.n_in)
         else:
             times_slope(operation, op_x, activations, cotangent_tangent, cotangent_tangent, rows)

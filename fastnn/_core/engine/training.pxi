@@ -1,273 +1,4 @@
-# Whole epochs without Python: draw the order, gather rows, forward, loss, backward, update.
-#
-# a) The Trainer is a state machine that advances by one chunk of rows (see Plan.chunk_rows), so
-#    that it can leave and come back between any two: `run` returns to Python after a slice of
-#    time, which is how Ctrl-C, progress bars and other threads get their turn, and otherwise goes
-#    from epoch to epoch on its own.
-# b) Parameters change only in `update`, after a whole minibatch; whenever `run` returns they are
-#    the result of complete steps.
-#    A penalty on the weights (and not the biases) joins a batch's loss and gradient there.
-# c) The learning rates of the updates ahead are handed in, as one number or as an array; the engine
-#    knows no schedule, and `run` comes back when an array is used up.
-# d) At the end of an epoch the parameters are checked and copied. If the loss or the parameters
-#    are no longer finite, the copy of the last good epoch comes back. So do running statistics.
-
-@cython.final
-cdef class Trainer:
-    """The state of one `fit`: arrays, place within the epoch, and running loss.
-
-    Parameters
-    ----------
-    plan : Plan
-    params, grads : ndarray (n_params,)
-        Overwritten; contiguous, of the network's dtype, as all arrays are.
-    constants : ndarray (n_constants,)
-    x : ndarray (n, n_in)
-        Of no rows if `feed` is to bring them, in their natural order.
-    targets : ndarray (n, n_out), or None where the loss takes labels
-    labels : ndarray (n,) of int64, or None where the loss takes targets
-    weights : ndarray (n,), not all 0, or None for 1 each
-    formula : dict
-        As a loss's `formula()` returns it.
-    optimizer : dict
-        As an optimizer's `update_rule()` returns it. With "weight_penalty", a number α, a batch's
-        loss has the further term α/2 Σ w² over all weights w of the network, divided as its own.
-    state : ndarray (n_states, n_params)
-        The optimizer's, overwritten.
-    segments : ndarray (n_segments, 3) of int64
-        The parameters that are trained: of each run of them the first, how many, and how many of
-        the updates in `step` passed it by.
-    step : int
-        Updates that went into `state`.
-    batch_size, n_epochs : int
-    bit_generator : numpy.random.BitGenerator, or None for the natural order
-    n_threads : int
-        The most that `run` may use.
-
-    Notes
-    -----
-    `set_rates` must be called before `run`.
-    """
-
-    cdef Plan plan
-    cdef tuple arrays            # keeps the memory behind the pointers below
-    cdef Workspace memory
-    cdef bint is_float
-    cdef void *params
-    cdef void *grads
-    cdef void *constants
-    cdef Py_ssize_t running_bytes  # of constants that training changes
-    cdef public uint64_t mask_key  # of this fit's dropout masks
-    cdef const void *x
-    cdef const void *targets
-    cdef const int64_t *labels
-    cdef const void *weights
-    cdef void *state
-    cdef object segments_array          # keeps the memory behind the next pointer
-    cdef const Segment *segments
-    cdef Py_ssize_t n_segments
-    cdef const int8_t *frozen           # of each operation, whether it is; NULL where none is
-    cdef Loss loss
-    cdef Optimizer optimizer
-    cdef double weight_penalty
-    cdef public double reported         # multiplies a batch's loss, penalty apart, in `losses`
-    cdef public bint by_batches         # an epoch's loss is the mean of its batches', by their rows
-    cdef double constant_rate
-    cdef object rates                   # keeps the memory behind the next pointer
-    cdef const double *next_rate        # of the next update
-    cdef bint rate_holds                # it is that of all updates after the next one, too
-    cdef readonly Py_ssize_t rates_left
-    cdef Py_ssize_t n_samples
-    cdef bint is_fed
-    cdef Py_ssize_t first               # the sample that x begins with
-    cdef Py_ssize_t end                 # and the one that it ends before
-    cdef Py_ssize_t batch_size
-    cdef Py_ssize_t chunk
-    cdef bitgen_t *random
-    cdef bint ordered            # rows come in `order`, else in their own
-    cdef int n_threads
-    cdef int64_t *order
-    cdef void *last_good
-    cdef char *last_good_running
-    cdef char *workspace
-    cdef char *scratch
-    cdef double batch_loss
-    cdef double batch_weight            # of all its samples; without weights their number
-    cdef double epoch_loss
-    cdef double epoch_weight
-    cdef double epoch_start
-    cdef readonly bint diverged         # loss or parameters not finite: `params` were restored
-    cdef readonly Py_ssize_t step
-    cdef readonly Py_ssize_t epoch      # complete epochs
-    cdef readonly Py_ssize_t position   # samples seen in the current one
-    cdef readonly object losses         # (n_epochs,) float64, as many set as epochs are complete
-    cdef readonly object seconds        # likewise
-    cdef double *loss_of_epoch
-    cdef double *seconds_of_epoch
-
-    def __init__(
-        self, Plan plan, params, grads, constants, x, targets, labels, weights, dict formula,
-        dict optimizer, state, segments, Py_ssize_t step, Py_ssize_t batch_size,
-        Py_ssize_t n_epochs, bit_generator, int n_threads,
-    ):
-        cdef Py_ssize_t itemsize = params.itemsize
-        cdef Py_ssize_t params_bytes = plan.n_params * itemsize
-        cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
-        frozen = plan.frozen_operations(segments)
-        self.plan = plan
-        self.losses = np.empty(n_epochs)
-        self.seconds = np.empty(n_epochs)
-        self.arrays = (params, grads, constants, x, targets, labels, weights, formula, state,
-                       bit_generator, frozen, self.losses, self.seconds)
-        self.is_float = itemsize == sizeof(float)
-        self.params = cnp.PyArray_DATA(params)
-        self.grads = cnp.PyArray_DATA(grads)
-        self.constants = cnp.PyArray_DATA(constants)
-        self.x = cnp.PyArray_DATA(x)
-        if targets is not None:
-            self.targets = cnp.PyArray_DATA(targets)
-        if labels is not None:
-            self.labels = <const int64_t *>cnp.PyArray_DATA(labels)
-        self.weights = NULL
-        if weights is not None:
-            self.weights = cnp.PyArray_DATA(weights)
-        self.state = cnp.PyArray_DATA(state)
-        self.set_segments(segments)
-        if frozen is not None:
-            self.frozen = <const int8_t *>cnp.PyArray_DATA(frozen)
-        self.loss_of_epoch = <double *>cnp.PyArray_DATA(self.losses)
-        self.seconds_of_epoch = <double *>cnp.PyArray_DATA(self.seconds)
-        self.loss = loss_from(formula)
-        self.optimizer = optimizer_from(optimizer)
-        self.weight_penalty = optimizer.get("weight_penalty", 0)
-        self.reported = 1
-        self.by_batches = False
-        self.step = step
-        self.n_samples = x.shape[0]
-        self.is_fed = self.n_samples == 0
-        self.first, self.end = 0, self.n_samples
-        self.batch_size = batch_size
-        self.chunk = batch_size
-        if plan.has_batch_norm:
-            self.running_bytes = plan.n_constants * itemsize
-        else:
-            self.chunk = min(plan.chunk_rows(itemsize), batch_size)
-        self.random = NULL
-        if bit_generator is not None:
-            self.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
-        self.ordered = bit_generator is not None
-        self.diverged = False
-        self.memory = Workspace(
-            scratch_bytes + params_bytes + self.running_bytes + 4 * 64
-            + self.n_samples * sizeof(int64_t)
-            + self.chunk * (sizeof(int64_t) + itemsize * (
-                plan.n_in + plan.n_out + 1 + plan.gradient_width())))
-        self.scratch = self.memory.data
-        self.last_good = aligned(self.scratch + scratch_bytes)
-        self.last_good_running = <char *>self.last_good + params_bytes
-        self.order = <int64_t *>aligned(self.last_good_running + self.running_bytes)
-        self.workspace = aligned(<char *>(self.order + self.n_samples))
-        memcpy(self.last_good, self.params, params_bytes)
-        memcpy(self.last_good_running, self.constants, self.running_bytes)
-
-    @property
-    def running_loss(self):
-        """The loss over the batches complete in this epoch, or else that of the last epoch."""
-        if self.position == 0 or self.epoch_weight == 0:
-            return self.losses[self.epoch - 1] if self.epoch else float("nan")
-        return self.epoch_loss / self.epoch_weight if self.loss.mean else self.epoch_loss
-
-    def set_segments(self, segments):
-        """Set which parameters are trained, as at construction; the same, of another age."""
-        self.segments_array = segments
-        self.segments = <const Segment *>cnp.PyArray_DATA(segments)
-        self.n_segments = segments.shape[0]
-
-    def set_rates(self, rates):
-        """Set the learning rates of the updates ahead: a number for all, or an array (n,) float64.
-
-        Of an array `rates_left` have not been used yet; the caller leaves it as it is.
-        """
-        self.rates = rates
-        self.rate_holds = isinstance(rates, float)
-        if self.rate_holds:
-            self.constant_rate = rates
-            self.next_rate = &self.constant_rate
-            self.rates_left = 1
-        else:
-            self.next_rate = <const double *>cnp.PyArray_DATA(rates)
-            self.rates_left = rates.shape[0]
-
-    def take_order(self, const int64_t[::1] order):
-        """Copy the order (n,) of the rows in the epochs to come, for want of a bit generator."""
-        memcpy(self.order, &order[0], self.n_samples * sizeof(int64_t))
-        self.ordered = True
-
-    def run(self, Py_ssize_t until_epoch, double seconds, int n_threads):
-        """Train until that many epochs are complete, or about that much time has passed.
-
-        `n_threads` is at most that of the construction; a fork in between may have lost them.
-
-        Returns
-        -------
-        bool
-            Whether the epochs are complete; False when time or the learning rates ran out, or
-            training diverged.
-        """
-        self.n_threads = n_threads
-        with nogil:
-            if self.is_float:
-                run_slice(self, self.plan, <float *>self.params, until_epoch, seconds)
-            else:
-                run_slice(self, self.plan, <double *>self.params, until_epoch, seconds)
-        return self.epoch >= until_epoch
-
-    def feed(self, x, targets, labels, bint last):
-        """Give the samples that come next in the epoch, of whole minibatches or its last ones."""
-        self.arrays = (*self.arrays[:3], x, targets, labels, *self.arrays[6:])
-        self.x = cnp.PyArray_DATA(x)
-        self.targets = NULL if targets is None else cnp.PyArray_DATA(targets)
-        self.labels = NULL
-        if labels is not None:
-            self.labels = <const int64_t *>cnp.PyArray_DATA(labels)
-        self.first, self.end = self.position, self.position + x.shape[0]
-        self.n_samples = self.end if last else PY_SSIZE_T_MAX
-
-    def snapshot(self):
-        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
-        state = {
-            "step": self.step, "epoch": self.epoch, "position": self.position,
-            "batch_loss": self.batch_loss, "batch_weight": self.batch_weight,
-            "epoch_loss": self.epoch_loss, "epoch_weight": self.epoch_weight, "elapsed": 0.0,
-            "losses": self.losses[:self.epoch].copy(), "seconds": self.seconds[:self.epoch].copy(),
-        }
-        if self.position:
-            state["elapsed"] = now() - self.epoch_start
-            state["last_good"] = np.empty_like(self.arrays[0])
-            memcpy(cnp.PyArray_DATA(state["last_good"]), self.last_good, self.arrays[0].nbytes)
-            state["last_good_constants"] = self.arrays[2].copy()
-            memcpy(cnp.PyArray_DATA(state["last_good_constants"]), self.last_good_running,
-                   self.running_bytes)
-            if self.random != NULL:
-                state["order"] = np.empty(self.n_samples, np.int64)
-                memcpy(cnp.PyArray_DATA(state["order"]), self.order, state["order"].nbytes)
-        return state
-
-    def restore(self, state):
-        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
-        self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
-        self.batch_loss, self.batch_weight = state["batch_loss"], state["batch_weight"]
-        self.epoch_loss, self.epoch_weight = state["epoch_loss"], state["epoch_weight"]
-        self.epoch_start = now() - state["elapsed"]
-        self.losses[:self.epoch] = state["losses"]
-        self.seconds[:self.epoch] = state["seconds"]
-        good = state.get("last_good", self.arrays[0])
-        memcpy(self.last_good, cnp.PyArray_DATA(good), self.arrays[0].nbytes)
-        good = state.get("last_good_constants", self.arrays[2])
-        memcpy(self.last_good_running, cnp.PyArray_DATA(good), self.running_bytes)
-        if "order" in state:
-            memcpy(self.order, cnp.PyArray_DATA(state["order"]), self.n_samples * sizeof(int64_t))
-
+# The steps of training: a chunk of rows, the end of an epoch, and divergence.
 
 cdef void run_slice(
     Trainer t, Plan plan, real *params, Py_ssize_t until_epoch, double seconds,
@@ -299,13 +30,11 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     cdef Py_ssize_t rows = min(t.chunk, batch_rows - within)
     cdef real *activations = <real *>t.workspace
     cdef real *gathered_x = activations + plan.gradient_width() * t.chunk
-    cdef real *gathered_targets = gathered_x + plan.n_in * t.chunk
-    cdef real *gathered_weights = gathered_targets + plan.n_out * t.chunk
+    cdef real *gathered_values = gathered_x + plan.n_in * t.chunk
+    cdef real *gathered_weights = gathered_values + plan.n_out * t.chunk
     cdef int64_t *gathered_labels = <int64_t *>aligned(<char *>(gathered_weights + t.chunk))
     cdef const real *x = <const real *>t.x
-    cdef const real *targets = <const real *>t.targets
-    cdef const int64_t *labels = t.labels
-    cdef const real *weights = <const real *>t.weights
+    cdef Targets targets = t.targets
     cdef const int64_t *order = t.order + t.position
     cdef double scale = 1
     cdef double share = 1
@@ -316,34 +45,29 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     if within == 0:
         t.batch_loss = 0
         t.batch_weight = batch_rows
-        if weights != NULL and t.ordered:
-            t.batch_weight = sum_of_weights(weights, order, batch_rows)
-        elif weights != NULL:
-            t.batch_weight = sum_of_weights(weights + (t.position - t.first), NULL, batch_rows)
+        if targets.weights != NULL:
+            t.batch_weight = sum_of_weights(
+                <const real *>targets.weights + (0 if t.ordered else t.position - t.first),
+                order if t.ordered else NULL, batch_rows)
     if t.loss.mean and t.batch_weight > 0:
         scale = 1 / t.batch_weight
 
     if not t.ordered:
         x += (t.position - t.first) * plan.n_in
-        if labels != NULL:
-            labels += t.position - t.first
-        else:
-            targets += (t.position - t.first) * plan.n_out
-        if weights != NULL:
-            weights += t.position - t.first
+        targets = targets_from(targets, t.position - t.first, plan.n_out, sizeof(real))
     else:
         gather_rows(x, order, gathered_x, rows, plan.n_in)
         x = gathered_x
-        if labels != NULL:
+        if targets.labels != NULL:
             for i in range(rows):
-                gathered_labels[i] = labels[order[i]]
-            labels = gathered_labels
+                gathered_labels[i] = targets.labels[order[i]]
+            targets.labels = gathered_labels
         else:
-            gather_rows(targets, order, gathered_targets, rows, plan.n_out)
-            targets = gathered_targets
-        if weights != NULL:
-            gather_rows(weights, order, gathered_weights, rows, 1)
-            weights = gathered_weights
+            gather_rows(<const real *>targets.values, order, gathered_values, rows, plan.n_out)
+            targets.values = gathered_values
+        if targets.weights != NULL:
+            gather_rows(<const real *>targets.weights, order, gathered_weights, rows, 1)
+            targets.weights = gathered_weights
 
     if plan.has_dropout or plan.has_batch_norm:
         mode = &batch
@@ -351,9 +75,8 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
         batch.first = within
         batch.running = t.constants
     t.batch_loss += chunk_gradient(
-        plan, params, <const real *>t.constants, x, targets, labels, weights, rows,
-        &t.loss, scale, <real *>t.grads, within > 0,
-        t.frozen, activations, t.scratch, t.n_threads, mode)
+        plan, params, <const real *>t.constants, x, targets, rows, &t.loss, scale,
+        <real *>t.grads, within > 0, t.frozen, activations, t.scratch, t.n_threads, mode)
     t.position += rows
     if within + rows == batch_rows:
         t.batch_loss *= t.reported

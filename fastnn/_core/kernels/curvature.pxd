@@ -17,7 +17,7 @@ from fastnn._core.kernels.elementary cimport (
     within_gaussian)
 from fastnn._core.kernels.losses cimport (
     BINARY_CROSS_ENTROPY, HALF_SQUARED_ERROR, HUBER, MEAN_SQUARED_ERROR, NEGATIVE_LOG_LIKELIHOOD,
-    POISSON, SOFTMAX_CROSS_ENTROPY, Loss)
+    POISSON, SOFTMAX_CROSS_ENTROPY, Loss, Targets)
 from fastnn._core.kernels.softmax cimport (
     dominant, softmax_backward, softmax_forward, sum_beside)
 
@@ -146,14 +146,13 @@ cdef inline real diagonal_hessian(
 
 
 cdef inline void loss_curvature(
-    const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
-    const real *weights, const real *tangent, double scale, real *dy_tangent,
-    Py_ssize_t rows, Py_ssize_t n,
+    const Loss *loss, const real *y_pred, Targets given, const real *tangent, double scale,
+    real *dy_tangent, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """dẏ = scale w H_L ẏ; overwrites dẏ (rows, n).
-
-    NULL may be the `weights`, which are then 1, and what the loss takes none of.
-    """
+    """dẏ = scale w H_L ẏ; overwrites dẏ (rows, n)."""
+    cdef const real *targets = <const real *>given.values
+    cdef const int64_t *labels = given.labels
+    cdef const real *weights = <const real *>given.weights
     cdef real factor = <real>scale
     cdef Py_ssize_t i, j
     for i in range(rows):
@@ -184,14 +183,15 @@ cdef inline Py_ssize_t loss_rank(const Loss *loss, Py_ssize_t n) noexcept nogil:
     return 1 if loss.kind == NEGATIVE_LOG_LIKELIHOOD else n
 
 
-cdef inline bint root_is_shared(const Loss *loss, const real *weights) noexcept nogil:
-    """Whether w H_L does not depend on the sample."""
-    return weights == NULL and (loss.kind == HALF_SQUARED_ERROR or loss.kind == MEAN_SQUARED_ERROR)
+cdef inline bint root_is_shared(const Loss *loss, Targets given) noexcept nogil:
+    """Whether w H_L is the same for all samples."""
+    return given.weights == NULL and (
+        loss.kind == HALF_SQUARED_ERROR or loss.kind == MEAN_SQUARED_ERROR)
 
 
 cdef inline void loss_root(
-    const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
-    const real *weights, double scale, real *root, Py_ssize_t samples, Py_ssize_t n,
+    const Loss *loss, const real *y_pred, Targets given, double scale, real *root,
+    Py_ssize_t samples, Py_ssize_t n,
 ) noexcept nogil:
     """A root Q of scale w H_L for each sample, QᵀQ = scale w H_L; overwrites (samples, rank, n).
 
@@ -199,11 +199,14 @@ cdef inline void loss_root(
     e = √S, since e has the length 1 and I - e eᵀ is a projection. That of a likelihood through
     softmax is the row S - onehot, 1 / p_c times softmax's Jacobian.
     """
+    cdef const real *targets = <const real *>given.values
+    cdef const int64_t *labels = given.labels
+    cdef const real *weights = <const real *>given.weights
     cdef Py_ssize_t rank = loss_rank(loss, n)
     cdef real factor = <real>scale
     cdef real p, rest
     cdef Py_ssize_t s, t, k, j
-    if root_is_shared(loss, weights):
+    if root_is_shared(loss, given):
         samples = 1
     memset(root, 0, samples * rank * n * sizeof(real))
     for s in range(samples):

@@ -46,6 +46,25 @@ cdef struct Loss:
     bint through_softmax        # NEGATIVE_LOG_LIKELIHOOD of probabilities whose logits are given
 
 
+cdef struct Targets:        # what the outputs of some rows are compared with
+    const void *values      # (rows, n) of the outputs' dtype; NULL where the loss takes labels
+    const int64_t *labels   # (rows,); NULL where the loss takes values
+    const void *weights     # (rows,) of the outputs' dtype; NULL: each row has weight 1
+
+
+cdef inline Targets targets_from(
+    Targets targets, Py_ssize_t row, Py_ssize_t n, Py_ssize_t itemsize,
+) noexcept nogil:
+    """Return the targets from that row on."""
+    if targets.values != NULL:
+        targets.values = <const char *>targets.values + row * n * itemsize
+    if targets.labels != NULL:
+        targets.labels += row
+    if targets.weights != NULL:
+        targets.weights = <const char *>targets.weights + row * itemsize
+    return targets
+
+
 cdef inline Loss loss_from(dict formula) except *:
     """The C form of a loss's description, which must outlive it: it owns the quantiles.
 
@@ -85,14 +104,16 @@ cdef inline double sum_of_weights(
 
 
 cdef inline double loss_and_cotangent(
-    const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
-    const real *weights, Py_ssize_t rows, Py_ssize_t n, double scale, real *dy,
+    const Loss *loss, const real *y_pred, Targets given, Py_ssize_t rows, Py_ssize_t n,
+    double scale, real *dy,
 ) noexcept nogil:
-    """The summed loss; overwrites dy (rows, n) with `scale` times its gradient by y_pred.
+    """Return the summed loss; overwrite dy (rows, n) with `scale` times its gradient by y_pred.
 
-    `labels` for the two last kinds, `targets` for the others; the unused one may be NULL, and so
-    may the `weights`, which are then 1.
+    The last two kinds of loss take labels, the others values.
     """
+    cdef const real *targets = <const real *>given.values
+    cdef const int64_t *labels = given.labels
+    cdef const real *weights = <const real *>given.weights
     cdef Py_ssize_t step = rows if weights == NULL else 1
     cdef Py_ssize_t i = 0
     cdef double weight = 1

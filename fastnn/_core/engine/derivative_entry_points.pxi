@@ -10,14 +10,6 @@ cdef Py_ssize_t block_rows(Plan plan, bint by_params) noexcept nogil:
     return plan.n_in if not by_params and forward_is_cheaper(plan) else plan.n_out
 
 
-cdef Py_ssize_t blocks_bytes(
-    Plan plan, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t itemsize, int n_threads,
-) noexcept nogil:
-    """Workspace for a chunk: scratch memory, activations, blocks, slopes and a row, at_linear."""
-    return (gemm_workspace(n_threads) + plan.n_operations * sizeof(Block) + 64
-            + (samples * chunk_width(plan, r) + plan.max_width) * itemsize)
-
-
 cdef void fill_jacobian(
     Plan plan, const real *params, const real *constants, const real *x, Py_ssize_t n,
     bint by_params, real *outputs, real *out, char *workspace, int n_threads,
@@ -26,10 +18,10 @@ cdef void fill_jacobian(
     cdef Py_ssize_t r = block_rows(plan, by_params)
     cdef Py_ssize_t chunk = chunk_samples(plan, r, n, sizeof(real))
     cdef Py_ssize_t columns = plan.n_params if by_params else plan.n_in
-    cdef real *activations = <real *>(workspace + gemm_workspace(n_threads))
-    cdef real *blocks = activations + chunk * plan.row_width
-    cdef real *slopes = blocks + chunk * r * plan.row_width
-    cdef Block *at_linear = <Block *>aligned(<char *>(slopes + (chunk + 1) * plan.max_width))
+    cdef Chunk parts = carved(plan, workspace, chunk, r, sizeof(real), n_threads)
+    cdef real *activations = <real *>parts.activations
+    cdef real *blocks = <real *>parts.blocks
+    cdef real *slopes = <real *>parts.slopes
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
     cdef real *y
@@ -42,8 +34,8 @@ cdef void fill_jacobian(
             memcpy(outputs + first * plan.n_out, y, samples * plan.n_out * sizeof(real))
         if by_params:
             cotangents_at_linear(plan, params, constants, x, activations, samples,
-                                 blocks, slopes, at_linear, workspace, n_threads)
-            params_rows(plan, x, activations, samples, r, at_linear, out)
+                                 blocks, slopes, parts.at_linear, workspace, n_threads)
+            params_rows(plan, x, activations, samples, r, parts.at_linear, out)
         else:
             input_jacobian(plan, params, constants, x, activations, samples, out,
                            blocks, slopes, workspace, n_threads)
@@ -150,19 +142,15 @@ def sample_vjp(
     cdef Py_ssize_t n = x.shape[0]
     cdef Py_ssize_t chunk = chunk_samples(plan, 1, max(n, 1), sizeof(real))
     cdef Workspace workspace
+    cdef Chunk parts
     cdef real *activations
-    cdef real *blocks
-    cdef real *slopes
-    cdef Block *at_linear
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
     if n == 0 or plan.n_params == 0:
         return
     workspace = take_workspace(blocks_bytes(plan, chunk, 1, sizeof(real), n_threads))
-    activations = <real *>(workspace.data + gemm_workspace(n_threads))
-    blocks = activations + chunk * plan.row_width
-    slopes = blocks + chunk * plan.row_width
-    at_linear = <Block *>aligned(<char *>(slopes + (chunk + 1) * plan.max_width))
+    parts = carved(plan, workspace.data, chunk, 1, sizeof(real), n_threads)
+    activations = <real *>parts.activations
     with nogil:
         while first < n:
             samples = min(chunk, n - first)
@@ -172,9 +160,11 @@ def sample_vjp(
                 samples, workspace.data, n_threads, no_batch(), True)
             pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, 1,
                       plan.n_operations - 1, plan.first_trainable,
-                      block_of(&cotangent[first, 0], plan.n_out), blocks, slopes, <real *>NULL,
-                      at_linear, workspace.data, n_threads)
-            params_rows(plan, &x[first, 0], activations, samples, 1, at_linear, &out[first, 0])
+                      block_of(&cotangent[first, 0], plan.n_out), <real *>parts.blocks,
+                      <real *>parts.slopes, <real *>NULL, parts.at_linear, workspace.data,
+                      n_threads)
+            params_rows(plan, &x[first, 0], activations, samples, 1, parts.at_linear,
+                        &out[first, 0])
             first += samples
     give_back(workspace)
 
@@ -262,45 +252,28 @@ def hvp(
     cdef real *tangents = activations + chunk * plan.row_width
     cdef real *dy = tangents + chunk * plan.row_width
     cdef Py_ssize_t room = chunk * plan.max_width
-    cdef const real[:, ::1] target_view
-    cdef const int64_t[::1] label_view
-    cdef const real[::1] weight_view
-    cdef const real *target_data = NULL
-    cdef const int64_t *label_data = NULL
-    cdef const real *weight_data = NULL
+    cdef Targets given = targets_of(targets, labels, weights)
     cdef Loss loss = loss_from(formula)
-    cdef bint labelled = labels is not None
-    cdef bint weighted = weights is not None
+    cdef Targets rows
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
     cdef Py_ssize_t last
     if plan.n_params == 0:
         return
-    if labelled:
-        label_view = labels
-    else:
-        target_view = targets
-    if weighted:
-        weight_view = weights
     with nogil:
         while first < n:
             samples = min(chunk, n - first)
             last = plan.operations[plan.n_operations - 1].output * samples
-            if labelled:
-                label_data = &label_view[first]
-            else:
-                target_data = &target_view[first, 0]
-            if weighted:
-                weight_data = &weight_view[first]
+            rows = targets_from(given, first, plan.n_out, sizeof(real))
             forward_pass(plan, data(params), data(constants), &x[first, 0], activations,
                          activations + last, samples, workspace.data, n_threads, no_batch(), True)
             tangent_pass(plan, data(params), data(constants), data(direction), &x[first, 0],
                          <const real *>NULL, activations, tangents, tangents + last, samples,
                          workspace.data, n_threads)
-            loss_of_outputs(&loss, activations + last, target_data, label_data, weight_data,
-                            samples, plan.n_out, scale, dy)
-            loss_curvature(&loss, activations + last, target_data, label_data, weight_data,
-                           tangents + last, scale, dy + 2 * room, samples, plan.n_out)
+            loss_of_outputs(
+                &loss, activations + last, rows, samples, plan.n_out, scale, dy)
+            loss_curvature(&loss, activations + last, rows, tangents + last, scale,
+                           dy + 2 * room, samples, plan.n_out)
             backward_tangent_pass(
                 plan, data(params), data(constants), data(direction), &x[first, 0], activations,
                 tangents, samples, dy, dy + room, dy + 2 * room, dy + 3 * room, writable(out),
@@ -327,62 +300,40 @@ def gram(
     cdef Py_ssize_t root_size = chunk * r * plan.n_out
     cdef Py_ssize_t rows_size = chunk * gram_rows(plan, r) * plan.n_params
     cdef Workspace workspace
-    cdef const real[:, ::1] target_view
-    cdef const int64_t[::1] label_view
-    cdef const real[::1] weight_view
-    cdef const real *target_data = NULL
-    cdef const int64_t *label_data = NULL
-    cdef const real *weight_data = NULL
+    cdef Targets given = targets_of(targets, labels, weights)
+    cdef Chunk parts
+    cdef Targets here
     cdef real *activations
-    cdef real *blocks
-    cdef real *slopes
     cdef real *root
     cdef real *rows
     cdef real *y
     cdef char *factors
-    cdef Block *at_linear
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
-    cdef bint targeted = targets is not None
-    cdef bint labelled = labels is not None
-    cdef bint weighted = weights is not None
     if plan.n_params == 0:
         return
-    if targeted:
-        target_view = targets
-    if labelled:
-        label_view = labels
-    if weighted:
-        weight_view = weights
     workspace = take_workspace(
         blocks_bytes(plan, chunk, r, sizeof(real), n_threads)
-        + (root_size + rows_size) * sizeof(real) + n_threads * per_thread + 64)
-    activations = <real *>(workspace.data + gemm_workspace(n_threads))
-    blocks = activations + chunk * plan.row_width
-    slopes = blocks + chunk * r * plan.row_width
-    root = slopes + (chunk + 1) * plan.max_width
+        + (root_size + rows_size) * sizeof(real) + n_threads * per_thread + 2 * 64)
+    parts = carved(plan, workspace.data, chunk, r, sizeof(real), n_threads)
+    activations = <real *>parts.activations
+    root = <real *>aligned(parts.end)
     rows = root + root_size
-    at_linear = <Block *>aligned(<char *>(rows + rows_size))
-    factors = aligned(<char *>(at_linear + plan.n_operations))
+    factors = aligned(<char *>(rows + rows_size))
     with nogil:
         while first < n:
             samples = min(chunk, n - first)
-            if targeted:
-                target_data = &target_view[first, 0]
-            if labelled:
-                label_data = &label_view[first]
-            if weighted:
-                weight_data = &weight_view[first]
+            here = targets_from(given, first, plan.n_out, sizeof(real))
             y = activations + plan.operations[plan.n_operations - 1].output * samples
             forward_pass(plan, data(params), data(constants), &x[first, 0], activations, y,
                          samples, workspace.data, n_threads, no_batch(), True)
-            loss_root(&loss, y, target_data, label_data, weight_data, scale, root, samples,
-                      plan.n_out)
+            loss_root(&loss, y, here, scale, root, samples, plan.n_out)
             pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, r,
                       plan.n_operations - 1, plan.first_trainable,
-                      block_of(root, 0 if root_is_shared(&loss, weight_data) else r * plan.n_out),
-                      blocks, slopes, <real *>NULL, at_linear, workspace.data, n_threads)
-            add_gram(plan, &x[first, 0], activations, samples, r, at_linear, rows, &out[0, 0],
+                      block_of(root, 0 if root_is_shared(&loss, given) else r * plan.n_out),
+                      <real *>parts.blocks, <real *>parts.slopes, <real *>NULL, parts.at_linear,
+                      workspace.data, n_threads)
+            add_gram(plan, &x[first, 0], activations, samples, r, parts.at_linear, rows, &out[0, 0],
                      accumulate or first > 0, workspace.data, factors, per_thread, n_threads)
             first += samples
         if complete:

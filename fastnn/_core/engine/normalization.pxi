@@ -3,25 +3,6 @@
 # sample as for blocks of rows. These are no inline functions: a call costs little beside them, and
 # their code stands once.
 
-cdef struct Block:    # (r, width) for each sample
-    const void *rows  # NULL for the identity
-    Py_ssize_t stride
-
-
-cdef inline Block block_of(const real *rows, Py_ssize_t stride) noexcept nogil:
-    cdef Block block
-    block.rows = rows
-    block.stride = stride
-    return block
-
-
-cdef inline Block identity() noexcept nogil:
-    cdef Block block
-    block.rows = NULL
-    block.stride = 0
-    return block
-
-
 cdef void normalization_forward(
     const Operation *operation, Py_ssize_t number, const real *constants, const real *x, real *y,
     real *kept, Py_ssize_t rows, const Batch *batch,
@@ -30,20 +11,20 @@ cdef void normalization_forward(
     cdef Py_ssize_t n = operation.n_in
     cdef real *running
     if operation.kind == NORMALIZE:
-        normalize_forward(x, <real>operation.alpha, y, kept, rows, n)
+        normalize_forward(x, <real>operation.eps, y, kept, rows, n)
     elif operation.kind == DROPOUT:
         if batch == NULL:
             memcpy(y, x, rows * n * sizeof(real))
         else:
-            dropout_forward(x, operation.alpha, hashed(batch.key, number), batch.first, y, kept,
+            dropout_forward(x, operation.p, hashed(batch.key, number), batch.first, y, kept,
                             rows, n)
     elif batch == NULL:
-        running_normalize(x, constants + operation.weight, constants + operation.bias,
-                          operation.alpha, y, kept, rows, n)
+        running_normalize(x, constants + operation.mean, constants + operation.variance,
+                          operation.eps, y, kept, rows, n)
     else:
         running = <real *>batch.running
-        batch_normalize(x, operation.alpha, operation.momentum, running + operation.weight,
-                        running + operation.bias, y, kept, rows, n)
+        batch_normalize(x, operation.eps, operation.momentum, running + operation.mean,
+                        running + operation.variance, y, kept, rows, n)
 
 
 cdef void training_backward(
