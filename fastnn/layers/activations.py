@@ -1,7 +1,7 @@
 """Elementwise activations: a = σ(z), with the diagonal Jacobian diag(σ'(z)).
 
 So a cotangent da becomes dz = σ'(z) da. At a kink, where every slope between the two sides' is a
-subderivative, the derivative is the negative side's (ReLU: 0); Abs takes 0.
+subderivative, the derivative is the negative side's (ReLU: 0); Abs and HardTanh take 0.
 """
 
 from typing import Any, ClassVar
@@ -143,3 +143,10 @@ class Abs(Activation):
     kind: ClassVar[str] = "abs"
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
     weight_init: ClassVar[str] = "he_uniform"
+
+
+class HardTanh(Activation):
+    """a = z within [-1, 1], else -1 or 1; of slope 1 within, else 0 (and 0 at the kinks)."""
+
+    kind: ClassVar[str] = "hard_tanh"
+    kinks: ClassVar[tuple[float, ...]] = (-1.0, 1.0)

@@ -1,7 +1,7 @@
 """A network's first derivatives: gradients, Jacobians, and products with them.
 
 All are exact, by the chain rule in the compiled engine. At a kink the derivative is that which the
-layer takes: the negative side's, and 0 for `Abs`.
+layer takes: the negative side's, and 0 for `Abs` and `HardTanh`.
 """
 
 import math

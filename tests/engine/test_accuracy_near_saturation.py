@@ -72,6 +72,10 @@ ACTIVATIONS = {  # σ, σ' and σ''
     "ReLU": (fn.ReLU, linear(0, 1)),
     "LeakyReLU": (lambda: fn.LeakyReLU(0.25), linear(mpf(0.25), 1)),
     "Abs": (fn.Abs, linear(-1, 1)),
+    "HardTanh": (
+        fn.HardTanh,
+        (lambda x: max(-1, min(x, 1)), lambda x: 1 if abs(x) < 1 else 0, lambda x: 0),
+    ),
     "ELU": (fn.ELU, elu(1, 1)),
     "ELU_1.5": (lambda: fn.ELU(1.5), elu(1, mpf(1.5))),
     "SELU": (fn.SELU, elu(LAMBDA, ALPHA)),

@@ -84,6 +84,7 @@ ACTIVATION_CASES = [
     LayerCase("elu_0.5", "ELU", {"kind": "elu", "alpha": 0.5}, kinks=(0.0,)),
     LayerCase("selu", "SELU", {"kind": "selu"}, kinks=(0.0,)),
     LayerCase("abs", "Abs", {"kind": "abs"}, kinks=(0.0,)),
+    LayerCase("hard_tanh", "HardTanh", {"kind": "hard_tanh"}, kinks=(-1.0, 1.0)),
     LayerCase("sigmoid", "Sigmoid", {"kind": "sigmoid"}),
     LayerCase("tanh", "Tanh", {"kind": "tanh"}),
     LayerCase("tanh_wide", "Tanh", {"kind": "tanh"}, features=37),

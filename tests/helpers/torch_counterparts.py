@@ -18,6 +18,8 @@ def torch_function(kind, x, **hyper):
             return x
         case "abs" | "sigmoid" | "tanh":
             return getattr(torch, kind)(x)
+        case "hard_tanh":
+            return torch.nn.functional.hardtanh(x)
         case "softplus":
             hyper["threshold"] = 60  # above its threshold PyTorch cuts log1p off
         case "softmax" | "log_softmax":
