@@ -321,6 +321,7 @@ LOSS_CASES = [
     real_loss("mean_absolute_error", "MeanAbsoluteError", has_hessian=False),
     real_loss("huber", "Huber"),
     real_loss("huber-2.5", "Huber", delta=2.5),
+    real_loss("log_cosh", "LogCosh"),
     real_loss("pinball-0.3", "Pinball", has_hessian=False, quantiles=0.3),
     class_loss("poisson", "Poisson", "counts", normal_outputs, counts),
     class_loss("negative_log_likelihood", "NegativeLogLikelihood", "labels", probabilities, labels),

@@ -66,6 +66,8 @@ def torch_loss(loss, y_pred, y, reduction, weights=None):
     if kind == "pinball":  # as |e| and e: PyTorch has none
         tau, e = torch.tensor(hyper["quantiles"], dtype=y.dtype), y - y_pred
         each = (e.abs() / 2 + (tau - 0.5) * e) / n_outputs
+    elif kind == "log_cosh":
+        each = torch.log(torch.cosh(y_pred - y)) / n_outputs
     else:
         function, factor = {
             "half_squared_error": (F.mse_loss, 1 / 2),

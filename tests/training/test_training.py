@@ -30,6 +30,7 @@ LAYERS = {
     "binary_cross_entropy": [cases.linear(5, 8), {"kind": "selu"}, cases.linear(8, 3)],
     "mean_absolute_error": [cases.linear(5, 4), {"kind": "tanh"}, cases.linear(4, 3)],
     "huber": [cases.linear(5, 4), {"kind": "tanh"}, cases.linear(4, 3)],
+    "log_cosh": [cases.linear(5, 4), {"kind": "tanh"}, cases.linear(4, 3)],
     "pinball": [cases.linear(5, 4), {"kind": "tanh"}, cases.linear(4, 3)],
     "poisson": [cases.linear(5, 4), {"kind": "sigmoid"}, cases.linear(4, 3)],
 }
