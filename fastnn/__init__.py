@@ -51,7 +51,7 @@ from fastnn.losses import (
     SoftmaxCrossEntropy,
 )
 from fastnn.network import Network, load
-from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop
+from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, Lion, RMSprop
 from fastnn.runtime import build_info, get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
@@ -86,6 +86,7 @@ __all__ = [
     "LeakyReLU",
     "LevenbergMarquardt",
     "Linear",
+    "Lion",
     "LogCosh",
     "LogSoftmax",
     "Loss",

@@ -402,6 +402,12 @@ OPTIMIZER_CASES = [
             "clip_norm": 1.0,
         },
     ),
+    OptimizerCase("lion", "Lion", {"learning_rate": 0.001}),
+    OptimizerCase(
+        "lion_all",
+        "Lion",
+        {"learning_rate": 0.002, "betas": (0.8, 0.95), "weight_decay": 0.3, "clip_norm": 1.0},
+    ),
     OptimizerCase("l1", "SGD", {"learning_rate": 0.05, "l1": 0.02}),
     OptimizerCase("clip_norm", "SGD", {"learning_rate": 0.05, "momentum": 0.9, "clip_norm": 0.5}),
     OptimizerCase("clip_value", "Adam", {"learning_rate": 0.01, "clip_value": 0.05}),
