@@ -30,7 +30,7 @@ PEERS = ["numpy", "openblas", "mkl", "scipy", "sklearn", "torch", "jax", "onnxru
 
 
 def names(known, kind):
-    """Return what turns 'a,b' into a list of names that are known."""
+    """Return a function that turns 'a,b' into a list, and raises an error for unknown names."""
 
     def parse(text):
         for name in text.split(","):
@@ -76,7 +76,7 @@ def arguments():
 def main():
     """List the benches, or run some."""
     args = arguments()
-    configure(args.threads, args.isa)  # before anything else is imported
+    configure(args.threads, args.isa)  # before other libraries are imported
     wanted = [name for group in args.benches for name in group]
     if not wanted:
         for name in BENCHES:

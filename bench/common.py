@@ -1,4 +1,4 @@
-"""What every bench shares: the record of a result, and interleaved timing."""
+"""The parts that all benches share: records of results, and interleaved timing."""
 
 import os
 import statistics
@@ -12,13 +12,13 @@ import numpy as np
 
 from bench.environment import PROCESSORS
 
-# A library's threads spin for up to 30 ms after its work, and would take another's processor.
+# The threads of a library spin for up to 30 ms after its work, and would occupy the processors.
 QUIET = 0.05
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for on the command line: small work or all, and the peers that are here."""
+    """The settings of the command line: whether the work is small, and the installed peers."""
 
     quick: bool
     peers: tuple[str, ...]
@@ -26,7 +26,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measured:
-    """A quantity of which less is better, over many rounds; one that is exact has no median."""
+    """A quantity over many rounds; less is better. An exact quantity has no median."""
 
     minimum: float
     median: float | None = None
@@ -38,10 +38,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Record:
-    """One case of a bench: what each library took, the subject of the bench first.
+    """One case of a bench, with the result of each library. The first one is the subject.
 
-    `limit` is the least that the machine's measured limit allows, None where it is not known. A
-    detail is one of very many, kept for `--json` and not printed.
+    `limit` is the least time that the machine allows; None if it is unknown. A detail is one of
+    very many records. It is written by `--json` and not printed.
     """
 
     case: str
@@ -52,7 +52,7 @@ class Record:
     detail: bool = False
 
     def ratios(self) -> dict[str, float]:
-        """Return how many times the subject's result each other's is, and the limit's share."""
+        """Return the ratio of each other result to the subject's, and the ratio of the limit."""
         first, *others = self.results
         ours = self.results[first].minimum
         ratios = {name: self.results[name].minimum / ours for name in others}
@@ -60,13 +60,13 @@ class Record:
 
 
 def threads() -> int:
-    """Return how many threads each library may use."""
+    """Return the number of threads that each library may use."""
     return int(os.environ["OMP_NUM_THREADS"])
 
 
 @contextmanager
 def processors(n: int):
-    """Let this thread, and those that it starts, run on that many processors."""
+    """Let this thread and its future children run on that many processors."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, PROCESSORS[:n])
     try:
@@ -76,14 +76,14 @@ def processors(n: int):
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Time a call once."""
+    """Return the seconds of one call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def repeat(call: Callable[[], object], times: int) -> None:
-    """Make a call many times."""
+    """Call a function many times."""
     for _ in range(times):
         call()
 
@@ -91,10 +91,10 @@ def repeat(call: Callable[[], object], times: int) -> None:
 def interleaved(
     calls: dict[str, Callable[[], object]], rounds: int, quiet: float = 0
 ) -> dict[str, Measured]:
-    """Time each call once a round, after one round to warm up, so that noise meets all alike.
+    """Time each call once per round, after a round to warm up, so that noise affects all alike.
 
-    With `quiet`, that many seconds pass before each call, in which another library's threads fall
-    asleep, and its own are woken by one call that is not timed.
+    `quiet` is a pause in seconds before each call. In it the threads of other libraries fall
+    asleep. Then one call that is not timed wakes the threads of the library.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
@@ -109,9 +109,9 @@ def interleaved(
 
 
 def repeats_lasting(duration: float, work: Callable[[int], object]) -> int:
-    """Return how often to do some work, in one call, that it may last about so many seconds."""
+    """Return how many times to do some work in one call, so that the call takes so many seconds."""
     times = 1
-    # of two, for an interruption would have it do so little that the call is what is timed
+    # the faster of two, as after an interruption the number would be too small
     while (elapsed := min(seconds(partial(work, times)) for _ in range(2))) < duration / 2:
         times *= max(2, round(duration / elapsed))
     return times
@@ -120,7 +120,7 @@ def repeats_lasting(duration: float, work: Callable[[int], object]) -> int:
 def measure(
     works: dict[str, Callable[[int], object]], duration: float, rounds: int, quick: bool
 ) -> dict[str, Measured]:
-    """Return the seconds that each work takes; `work(times)` does it many times in one call."""
+    """Return the seconds of each work; `work(times)` does it many times in one call."""
     times = dict.fromkeys(works, 1)
     if quick:
         rounds = 1
@@ -134,13 +134,13 @@ def measure(
 
 
 def relative_difference(found, expected) -> float:
-    """Return the norm of the difference over the norm of what was expected."""
+    """Return the norm of the difference divided by the norm of the expected values."""
     found, expected = (np.asarray(a, np.longdouble) for a in (found, expected))
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
 def demand_agreement(what: str, found, expected, tolerance: float) -> None:
-    """End the bench if a library computes something else: its time would mean nothing."""
+    """End the bench if a library computes another result, as its time would mean nothing."""
     difference = relative_difference(found, expected)
     if not difference <= tolerance:
         raise SystemExit(

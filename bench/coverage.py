@@ -1,13 +1,13 @@
-"""How much do intervals of `predict(X, return_std=True)` cover? On UCI sets, nominally 90 %.
+"""How much do intervals of `predict(X, return_std=True)` cover? UCI sets, nominally 90 %.
 
-An interval is the prediction ± 1.645 of its standard deviation, which is that of noise and
-parameters together: where the assumptions of fastnn/sklearn/uncertainty.py hold, it covers 90 % of
-new targets. What is printed is the share of the test rows of the published splits that it covers,
-all splits together. Each `MLPRegressor` has 50 tanh units and is trained by Levenberg-Marquardt;
-features and targets are standardised on the training rows. The penalty α was chosen for each set,
-of 0.01, 0.1, 0.3, 1, 3 and 10, by the error on a fifth of the training rows of the first three
-splits, held out for that. The other column has the default of 0.0001, with which a network fits
-what noise it can: the residuals then say too little of the noise, and J too little of the minima.
+An interval is the prediction ± 1.645 standard deviations, of noise and parameters together. If the
+assumptions of fastnn/sklearn/uncertainty.py hold, it covers 90 % of new targets. The bench prints
+the share of covered test rows over all published splits. Each `MLPRegressor` has 50 tanh units and
+is trained by Levenberg-Marquardt. Features and targets are standardised on the training rows.
+
+The penalty α was chosen for each set among 0.01, 0.1, 0.3, 1, 3 and 10. The choice minimised the
+error on held-out rows: a fifth of the training rows of the first three splits. The other column has
+the default of 0.0001. With it a network fits the noise, so the residuals underestimate the noise.
 """
 
 import time
@@ -19,7 +19,7 @@ from bench.common import Measured, Record, threads
 from bench.uci import load, rmse, scale_of
 
 ALPHAS = {"yacht": 0.01, "energy": 0.01, "concrete": 0.3, "wine": 10}
-QUANTILE = 1.645  # of the Gaussian, at 95 %
+QUANTILE = 1.645  # the 95 % quantile of the normal distribution
 HIDDEN = 50
 ITERATIONS = 30
 
@@ -63,10 +63,10 @@ def run(settings):
 
 
 def intervals(model, X, y, test):
-    """Return which targets of the test rows are covered, the intervals' widths, and the RMSE."""
+    """Return whether each test row is covered, the widths of the intervals, and the RMSE."""
     (x_mean, x_scale), (y_mean, y_scale) = scale_of(X[~test]), scale_of(y[~test])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # so many iterations are what is wanted
+        warnings.simplefilter("ignore", UserWarning)  # the fixed number of iterations is intended
         model.fit((X[~test] - x_mean) / x_scale, (y[~test] - y_mean) / y_scale)
     predicted, deviation = model.predict((X[test] - x_mean) / x_scale, return_std=True)
     predicted, reach = predicted * y_scale + y_mean, QUANTILE * deviation * y_scale

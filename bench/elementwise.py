@@ -27,7 +27,7 @@ def numpy_sigmoid(x, out):
 
 
 def without_gradients(work):
-    """Return work that is done while PyTorch records nothing, as it is fastest."""
+    """Return the work as a function that runs without PyTorch's autograd, which is fastest."""
     import torch
 
     def inside(times):

@@ -1,14 +1,14 @@
-"""What must hold before NumPy or any peer is imported: threads, processors, instruction sets."""
+"""Settings to make before NumPy or a peer is imported: threads, processors, instruction sets."""
 
 import os
 import subprocess
 import sys
 
-PROCESSORS = sorted(os.sched_getaffinity(0))  # before any of it is taken away
+PROCESSORS = sorted(os.sched_getaffinity(0))  # before `configure` reduces them
 
-# The instruction set of each of fastnn's builds, in the words of its peers. Where a library has no
-# kernels for just that one, it gets the best that it has without the next wider registers. ONNX
-# Runtime and the products in JAX cannot be limited: they ask the processor alone.
+# For each build of fastnn, the settings that limit its peers to the same instruction set. A library
+# without kernels for exactly that set gets its best ones with registers of the same width. ONNX
+# Runtime and the products of JAX cannot be limited.
 ISAS = {
     "baseline": {
         "ATEN_CPU_CAPABILITY": "default",
@@ -35,12 +35,12 @@ ISAS = {
 
 
 def configure(threads, isa=None):
-    """Give every library that many threads and processors, and that instruction set at most."""
+    """Limit every library to so many threads and processors, and to an instruction set."""
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
     if threads == 1:
         os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL"
-    os.environ["KMP_BLOCKTIME"] = "20"  # milliseconds, in place of 200, see bench.common.QUIET
+    os.environ["KMP_BLOCKTIME"] = "20"  # milliseconds in place of 200; see bench.common.QUIET
     os.sched_setaffinity(0, PROCESSORS[:threads])
     if isa:
         os.environ["FASTNN_ISA"] = isa
@@ -49,7 +49,7 @@ def configure(threads, isa=None):
 
 
 def numpy_features_above(isa):
-    """Ask a NumPy in another process which of its optional kernels are beyond that set."""
+    """Return the names of NumPy's optional kernels beyond that set, asked in another process."""
     command = "from numpy._core._multiarray_umath import __cpu_dispatch__ as d; print(*d)"
     answer = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
     beyond = {"baseline": ("",), "avx2": ("AVX512", "X86_V4"), "avx512": ()}[isa]  # prefixes

@@ -1,4 +1,4 @@
-"""What does each feature of training cost? A step with it alone, beside a step of plain SGD."""
+"""What does each feature of training cost? A step with it, against a step of plain SGD."""
 
 import itertools
 import tempfile
@@ -17,15 +17,15 @@ RATE = 1e-3
 STEPS, EPOCHS = 100, 10
 
 
-class Onlooker(fn.Callback):
+class IdleCallback(fn.Callback):
     """A callback that does nothing."""
 
     def epoch_end(self, net, epoch, metrics):
-        """Look on."""
+        """Do nothing."""
 
 
 def layers(widths, between=()):
-    """Return linear layers with a ReLU, and what `between` makes for a width, in between."""
+    """Return linear layers with a ReLU, and the layers that `between` makes, in between."""
     made = []
     for n_in, n_out in itertools.pairwise(widths):
         made += [fn.Linear(n_in, n_out), *(make(n_out) for make in between), fn.ReLU()]
@@ -33,13 +33,13 @@ def layers(widths, between=()):
 
 
 def fit(X, y, net, **arguments):
-    """Train a network; whatever is not said is plain SGD."""
+    """Train a network, by default with plain SGD."""
     settings = {"optimizer": fn.SGD(RATE), "epochs": EPOCHS, "shuffle": False, "n_threads": 1}
     net.fit(X, y, **settings | arguments)
 
 
 def features(widths, batch_size, X, y, folder):
-    """Return what to time: a call for each feature, plain SGD first."""
+    """Return a call for each feature, plain SGD first."""
     weights = np.linspace(0.5, 1.5, len(X))
     held_out = (X[: len(X) // 10], y[: len(X) // 10])
     arguments = {
@@ -57,7 +57,7 @@ def features(widths, batch_size, X, y, folder):
         "sample weights": {"sample_weight": weights},
         "class weights": {"class_weight": "balanced"},
         "label smoothing": {"loss": fn.SoftmaxCrossEntropy(label_smoothing=0.1)},
-        "a callback": {"callbacks": [Onlooker()]},
+        "a callback": {"callbacks": [IdleCallback()]},
         "validation, a tenth": {"validation_data": held_out},
         "a checkpoint an epoch": {"checkpoint": Path(folder, "checkpoint.safetensors")},
     }
@@ -84,7 +84,7 @@ def run(settings):
         rng = np.random.default_rng(0)
         X = rng.standard_normal((steps * batch_size, widths[0]), np.float32)
         y = rng.integers(0, widths[-1], len(X))
-        y[: widths[-1]] = range(widths[-1])  # each class is there
+        y[: widths[-1]] = range(widths[-1])  # every class occurs
         with tempfile.TemporaryDirectory() as folder:
             calls = features(widths, batch_size, X, y, folder)
             times = interleaved(calls, 1 if settings.quick else 15)

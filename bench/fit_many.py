@@ -1,4 +1,4 @@
-"""Do networks train at once? fn.fit_many on two processors, against a loop of fit on one thread."""
+"""Do networks train at once? fit_many on two processors, against a loop of fit on one thread."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ CASES = [(2, (64, 128, 10), 4_000, 100), (10, (8, 50, 3), 1_000, 500)]
 
 
 class Work:
-    """Networks that are trained from the same start each time, and their data."""
+    """Networks, their data, and their initial parameters, which every run starts from."""
 
     def __init__(self, many, widths, n, epochs):
         n_in, hidden, n_out = widths

@@ -1,4 +1,4 @@
-"""How long does a Gauss-Newton matrix take? JᵀJ of 128 samples, against J and a product in BLAS."""
+"""How long does a Gauss-Newton matrix take? JᵀJ of 128 samples, against J and BLAS."""
 
 from functools import partial
 
@@ -12,13 +12,13 @@ TOLERANCE = 1e-5
 
 
 def materialised(net, X, J):
-    """Fill the Jacobian by the parameters, and multiply; NumPy computes one triangle of AᵀA."""
+    """Return JᵀJ from the Jacobian and NumPy's product, which computes one triangle of AᵀA."""
     rows = net.jacobian(X, "params", out=J).reshape(-1, net.n_params)
     return rows.T @ rows
 
 
 def gram_flops(widths, rows):
-    """Forward, backward, and a multiply-add a sample for each entry of one triangle.
+    """Return the flops: forward, backward, and a multiply-add per sample and entry of a triangle.
 
     A block of two layers is Σ D ⊗ a aᵀ over the samples, D = Σ δ δᵀ over the outputs: the large
     product does not grow with the number of outputs.

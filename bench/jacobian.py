@@ -1,4 +1,4 @@
-"""How long do Jacobians take? Of 128 samples by input and by parameters; of one, from Python."""
+"""How long do Jacobians take? 128 samples, by input and by parameters; and one, from Python."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ def leaves(tree):
 
 
 def flat(jacobian, wrt, single):
-    """Return a Jacobian as fastnn does, (n, out, n_params) even where it came as a tree."""
+    """Return a Jacobian in fastnn's shape, (n, out, n_params), from an array or a tree."""
     if wrt == "input":
         return np.asarray(jacobian)
     leading = 1 if single else 2
@@ -30,9 +30,9 @@ def flat(jacobian, wrt, single):
 
 
 def contest(problem, wrt, single, settings):
-    """Verify every way of every library; return the seconds of each library's fastest, and a note.
+    """Verify every method of every library; return the fastest seconds of each, and a note.
 
-    By the parameters, there is also the time of writing an array of that size.
+    By the parameters, the time to write an array of that size is also returned.
     """
     able = [peer for peer in peers.able_to("jacobians", settings.peers)]
     ways = {peer.name: peer(problem).jacobians(wrt, single) for peer in able}
@@ -60,7 +60,7 @@ def run(settings):
         for widths in networks:
             times, note = contest(peers.problem(widths, BATCH), wrt, False, settings)
             limit = limits.seconds_for(flops(widths, BATCH), np.float32)
-            if limit and "fill" in times:  # the bandwidth, where an array of that size lives
+            if limit and "fill" in times:  # the bandwidth for an array of that size
                 limit = max(limit, times["fill"].minimum)
             yield Record(
                 f"{peers.label(widths)}, {BATCH}, by {wrt}",

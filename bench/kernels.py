@@ -1,4 +1,4 @@
-"""How fast is the dense product? The 1,500 shapes of training a network, and squares."""
+"""How fast is the matrix product? The 1,500 shapes of training a network, and squares."""
 
 import itertools
 from functools import partial
@@ -15,11 +15,11 @@ WIDTHS = (2, 4, 10, 16, 32, 64, 128, 256, 512, 1024)
 PASSES = ("forward", "input", "weight")
 SQUARES = (64, 96, 128, 192, 256, 384, 512, 1024, 1536, 2048)
 BEST = "better of them"
-BEHIND = 0.8  # of the better peer's speed: too slow there
+BEHIND = 0.8  # a shape with less of the better peer's speed counts as behind
 
 
 def operands(which, batch, n_in, n_out, dtype, rng):
-    """Return A, B and room for A B in one of the three products of a linear layer."""
+    """Return A, B and an array for A B, of one of the three products of a linear layer."""
 
     def matrix(*shape):
         return rng.standard_normal(shape).astype(dtype)
@@ -32,7 +32,7 @@ def operands(which, batch, n_in, n_out, dtype, rng):
 
 
 def contest(a, b, out, peers, quick):
-    """Verify every library's product, then return its seconds."""
+    """Verify the product of every library, and return its seconds."""
     calls = {"fastnn": lambda repeats: _core.engine.matmul(a, b, None, out, threads(), repeats)}
     for peer in peers:
         calls[peer.name] = partial(peer.matmul, a, b, out)
@@ -43,20 +43,20 @@ def contest(a, b, out, peers, quick):
         call(1)
         if not (np.abs(out - exact) <= bound).all():
             raise SystemExit(f"{name}: {a.shape} x {b.shape} is wrong; no time is printed")
-    rounds = 6 if threads() == 1 else 2  # those with several threads take pauses
+    rounds = 6 if threads() == 1 else 2  # libraries with several threads get pauses
     times = measure(calls, 3e-4, rounds, quick)
     return {name: time.minimum for name, time in times.items()}
 
 
 def microseconds(times):
-    """Return the seconds of each library as results, and those of the better peer."""
+    """Return results for each library, and for the better peer of each shape."""
     results = {name: Measured(time * 1e6) for name, time in times.items()}
     others = [result for name, result in results.items() if name != "fastnn"]
     return {**results, BEST: min(others, key=lambda r: r.minimum)} if len(others) > 1 else results
 
 
 def summary(case, records):
-    """Return the geometric means of many shapes, the worst of them, and how many are behind."""
+    """Return geometric means over many shapes, the worst shape, and how many are slower."""
 
     def mean(values):
         return float(np.exp(np.mean(np.log(list(values)))))
@@ -78,7 +78,7 @@ def summary(case, records):
 
 
 def shapes(dtype, blas, quick):
-    """Yield (pass, batch, record) for every shape that training meets."""
+    """Yield (pass, batch, record) for every shape."""
     rng = np.random.default_rng(0)
     widths = (10, 64) if quick else WIDTHS
     for which, batch in itertools.product(PASSES, BATCHES[:2] if quick else BATCHES):

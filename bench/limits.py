@@ -1,4 +1,4 @@
-"""The machine's limits, measured here and now; None where there is no C compiler."""
+"""The limits of this machine, measured by a C program; None without a C compiler."""
 
 import time
 from functools import cache
@@ -13,10 +13,10 @@ COUNT = 50
 
 
 def flops_per_second(dtype):
-    """Return the rate of independent multiply-adds in registers, on as many cores as are in use.
+    """Return the rate of independent multiply-adds in registers, on all cores in use.
 
-    A processor's clock follows its load. So this belongs right after the work that it is the limit
-    of, when the clock is the one that the work met.
+    The clock of a processor follows its load. So measure this right after the work, at the same
+    clock.
     """
     if native.library() is None:
         return None
@@ -29,14 +29,14 @@ def flops_per_second(dtype):
 
 
 def seconds_for(flops, dtype):
-    """Return the least time that so many flops take, at the rate of this moment."""
+    """Return the least time of so many flops, at the current rate."""
     rate = flops_per_second(dtype)
     return None if rate is None else flops / rate
 
 
 @cache
 def bytes_per_second():
-    """Return how fast one core reads 64 MB, far more than its own caches hold."""
+    """Return the rate at which one core reads 64 MB, which is much more than its caches hold."""
     if native.library() is None:
         return None
     array = np.ones(2**24, np.float32)
@@ -44,7 +44,7 @@ def bytes_per_second():
 
 
 def describe():
-    """Say what the limits are, for the header."""
+    """Return the limits as a text for the header."""
     if native.library() is None:
         return "not measured: there is no C compiler"
     float32, float64 = (flops_per_second(dtype) / 1e9 for dtype in ("float32", "float64"))

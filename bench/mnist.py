@@ -1,9 +1,9 @@
-"""How many of 10,000 MNIST digits are told apart? README's recipe, on a fifth that is held out.
+"""How accurate is the recipe of docs/training.md for 10,000 MNIST digits? On a fifth, held out.
 
-The fifth holds a fifth of each class. The recipe (width, dropout, smoothing, number of epochs) was
-chosen on other fifths than the three that are measured here. The environment variable
-FASTNN_BENCH_DATA names the folder of the data, by default ../shared/data; README says how to make
-the file.
+The held-out rows are a fifth of each class. The recipe (width, dropout, smoothing, number of
+epochs) was chosen on other splits than the three of this bench. The environment variable
+FASTNN_BENCH_DATA names the folder of the data, by default ../shared/data. docs/training.md shows
+how to make the file.
 """
 
 import time
@@ -39,8 +39,8 @@ def run(settings):
     file = FOLDER / "mnist10k.npz"
     if not file.is_file():
         raise SystemExit(
-            f"{file} does not exist. FASTNN_BENCH_DATA may name another folder, and README.md says "
-            f"how to make the file"
+            f"{file} does not exist. FASTNN_BENCH_DATA may name another folder, and "
+            f"docs/training.md shows how to make the file"
         )
     with np.load(file) as arrays:
         X, y = arrays["X"] / 255, arrays["y"]

@@ -1,6 +1,6 @@
-"""C beside the benches: the machine's limits, and other libraries' products without Python's calls.
+"""C code of the benches: the machine's limits, and products of BLAS libraries in a loop.
 
-`native.c` is compiled when it is first needed, for the instruction set of the engine's build.
+`native.c` is compiled at first use, for the instruction set of the engine's build.
 """
 
 import ctypes
@@ -31,11 +31,11 @@ def library():
         target = str(Path(folder, "native.so"))
         command = [compiler, *flags, "-shared", "-fPIC", str(SOURCE), "-o", target]
         subprocess.run(command, check=True)
-        return ctypes.CDLL(target)  # which needs the file no longer
+        return ctypes.CDLL(target)  # the loaded library does not need the file
 
 
 def flops(dtype, repeats):
-    """Do that many rounds of independent multiply-adds in registers; returns the flops."""
+    """Do so many rounds of independent multiply-adds in registers, and return their flops."""
     name, scalar = {
         "float32": ("multiply_adds_f32", ctypes.c_float),
         "float64": ("multiply_adds_f64", ctypes.c_double),
@@ -53,9 +53,9 @@ def read(array):
 
 
 class Blas:
-    """A library's cblas_sgemm and cblas_dgemm, called from a loop in C.
+    """The functions cblas_sgemm and cblas_dgemm of a library, called from a loop in C.
 
-    One whose name ends in 64_ takes integers of 64 bits.
+    Functions whose names end in 64_ take integers of 64 bits.
     """
 
     def __init__(self, name, path, symbol):
@@ -71,7 +71,7 @@ class Blas:
         }
 
     def matmul(self, a, b, out, repeats):
-        """Make `out = a @ b` many times; a and b are contiguous, or the transpose of such."""
+        """Compute `out = a @ b` many times. a and b are contiguous, or transposed so."""
         repeat, gemm = self.calls[out.dtype]
         arguments = []
         for matrix in (a, b):
@@ -98,7 +98,7 @@ class Blas:
 
 
 def find_blas(names=("openblas", "mkl")):
-    """Return the OpenBLAS inside NumPy's wheel and the MKL of `pip install mkl`, where they are."""
+    """Return the OpenBLAS in NumPy's wheel and the MKL of `pip install mkl`, if they exist."""
     if library() is None:
         return []
     inside_numpy = Path(np.__file__).parents[1] / "numpy.libs"

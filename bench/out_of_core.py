@@ -1,6 +1,6 @@
-"""Whether training, predicting and standardising on 4 GB stay in little memory.
+"""Measure the memory that training, prediction and standardisation of 4 GB need.
 
-The data are a file of uint8, or batches that are made anew.
+The data are a file of uint8, or batches that are generated in each epoch.
 """
 
 import os
@@ -17,7 +17,7 @@ FEATURES, LIMIT_MB = 1_000, 300
 
 
 class Generated:
-    """Batches of (X, y) that are drawn when they are asked for."""
+    """Batches of (X, y), drawn when they are needed."""
 
     def __init__(self, n):
         self.n = n
@@ -30,7 +30,7 @@ class Generated:
 
 
 class Watch(fn.Callback):
-    """Keep the most anonymous memory that the process had at an epoch's end, in MB."""
+    """Record the most anonymous memory of the process at the end of an epoch, in MB."""
 
     used = 0.0
 
@@ -39,7 +39,7 @@ class Watch(fn.Callback):
 
 
 class Sampled:
-    """Watch the anonymous memory from a thread while a block runs, for what has no epochs."""
+    """Record the most anonymous memory of the process while a block runs, from a thread."""
 
     def __enter__(self):
         self.used, self.ended = 0.0, threading.Event()
@@ -65,10 +65,10 @@ def anonymous():
 def run(settings):
     n = 20_000 if settings.quick else 4_000_000
     with tempfile.TemporaryDirectory() as folder:
-        # a sparse file: it takes no room on the disk, and reads as zeros
+        # a sparse file: it takes no space on the disk, and contains zeros
         X = np.memmap(os.path.join(folder, "x.raw"), np.uint8, "w+", shape=(n, FEATURES))
         y = np.zeros(n, np.int64)
-        batches = Generated(n // 4)  # as float32, 4 GB too
+        batches = Generated(n // 4)  # 4 GB in float32
         for name, given in (("memmap", (X, y)), ("batches", (batches,))):
             net, watch = fn.Network([fn.Linear(FEATURES, 2)], seed=0), Watch()
 

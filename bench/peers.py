@@ -1,11 +1,14 @@
-"""The same network and training in fastnn and its peers, each at its best: a class a library.
+"""The same network and training in fastnn and its peers: one class for each library.
 
-`PeerClass(problem)` holds a copy of the problem's parameters. `train(epochs)` trains on minibatches
-in their natural order, from wherever the parameters are, and `params()` gives what they came to:
-weight (out, in) and bias, layer by layer. `predict()` computes the outputs of the problem's samples
-as its library's own kind of array. `jacobians(wrt, single)` returns a call for each way that the
-library has of computing the Jacobians of all samples, or of the first: an array, or a tree of
-arrays in the order of the parameters. A class has what its library can do.
+`PeerClass(problem)` copies the parameters of the problem. A class has the methods that its library
+supports:
+
+- `train(epochs)` trains on minibatches in their natural order, from the current parameters.
+- `params()` returns the parameters layer by layer: weight (out, in) and bias.
+- `predict()` returns the outputs of the problem's samples, as an array of the library.
+- `jacobians(wrt, single)` returns one call for each method of the library for the Jacobians of all
+  samples, or of the first one. A call returns an array, or a tree of arrays in the order of the
+  parameters.
 """
 
 import importlib
@@ -32,8 +35,8 @@ MODULES = {
 class Problem:
     """Samples, minibatches, and a network with an activation between its linear layers.
 
-    Class indices (n,) meet a softmax cross-entropy, targets (n, outputs) a mean squared error. The
-    optimizer is "sgd", with momentum, or "adam".
+    The loss is the softmax cross-entropy for class indices (n,), and the mean squared error for
+    targets (n, outputs). The optimizer is "sgd", with momentum, or "adam".
     """
 
     X: np.ndarray
@@ -65,7 +68,7 @@ class Problem:
 
 
 def problem(widths, batch_size, n_batches=1, **options):
-    """Make up a problem in float32: classes to tell apart, or one number to predict."""
+    """Return a random problem in float32: classification, or regression of one output."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((batch_size * n_batches, widths[0])).astype(np.float32)
     y = rng.integers(widths[-1], size=len(X))
@@ -79,23 +82,23 @@ def problem(widths, batch_size, n_batches=1, **options):
 
 
 def step_flops(widths, batch_size):
-    """Forward, by weight, and by input but for the first layer: two flops a weight and sample."""
+    """Return the flops: forward, by weight, and by input except in the first layer."""
     products = [i * o for i, o in pairwise(widths)]
     return 2 * batch_size * (3 * sum(products) - products[0])
 
 
 def forward_flops(widths, rows):
-    """Two flops a weight and sample."""
+    """Return the flops: two per weight and sample."""
     return 2 * rows * sum(i * o for i, o in pairwise(widths))
 
 
 def n_params(widths):
-    """Count weights and biases."""
+    """Return the number of weights and biases."""
     return sum((i + 1) * o for i, o in pairwise(widths))
 
 
 def input_jacobian_flops(widths, rows):
-    """Forward, and the cheaper order of the product of the layers' Jacobians."""
+    """Return the flops: forward, and the product of the layers' Jacobians in the cheaper order."""
     products = [i * o for i, o in pairwise(widths)]
     from_the_output = widths[-1] * sum(products[:-1])
     from_the_input = widths[0] * sum(products[1:])
@@ -103,20 +106,20 @@ def input_jacobian_flops(widths, rows):
 
 
 def param_jacobian_flops(widths, rows):
-    """Forward, from the output to the first layer's, and the outer products with its inputs."""
+    """Return the flops: forward, back to the first layer, and outer products with the inputs."""
     products = [i * o for i, o in pairwise(widths)]
     backward = 2 * rows * widths[-1] * sum(products[1:-1])
-    outer = rows * widths[-1] * sum(products[:-1])  # the last layer's are copies
+    outer = rows * widths[-1] * sum(products[:-1])  # the last layer's arrays are copies
     return forward_flops(widths, rows) + backward + outer
 
 
 def label(widths):
-    """Name a network by its widths."""
+    """Return the name of a network: its widths."""
     return "-".join(map(str, widths))
 
 
 def able_to(method, names):
-    """Return fastnn's class and those of the named peers that have a method."""
+    """Return the class of fastnn and the classes of the named peers that have a method."""
     classes = [FastnnPeer]
     for name in names:
         if name in MODULES:
@@ -125,7 +128,7 @@ def able_to(method, names):
 
 
 class FastnnPeer:
-    """fastnn itself, through its public interface."""
+    """fastnn through its public interface."""
 
     name = "fastnn"
 

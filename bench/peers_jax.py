@@ -1,4 +1,4 @@
-"""JAX: a whole epoch is one jitted scan over its minibatches."""
+"""JAX: an epoch is one jitted scan over its minibatches."""
 
 from functools import partial
 
@@ -61,7 +61,7 @@ class JaxPeer:
     def jacobians(self, wrt, single=False):
         calls, X = {}, self.X[0] if single else self.X
         argument = ["params", "input"].index(wrt)
-        # by many parameters, jacfwd takes a hundred times as long
+        # with many parameters, jacfwd takes a hundred times as long
         for differentiate in [jax.jacrev, jax.jacfwd][: 1 + argument]:
             jacobian = differentiate(self.forward, argument)
             function = jax.jit(jacobian if single else jax.vmap(jacobian, (None, 0)))

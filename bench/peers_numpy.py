@@ -1,4 +1,4 @@
-"""NumPy by hand, allocating nothing: every array is there beforehand, and written with `out=`."""
+"""NumPy by hand, without allocations: all arrays exist before, and `out=` writes into them."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from bench.peers import ADAM, LEARNING_RATE, MOMENTUM
 
 
 class NumpyPeer:
-    """Also the oracle of other benches, in a wider dtype."""
+    """The loops in NumPy. In a wider dtype they are the reference of other benches."""
 
     name = "numpy"
 
@@ -57,7 +57,7 @@ class NumpyPeer:
                 self.through_activation(self.a[i - 1], self.da[i - 1], self.active[i - 1])
 
     def through_activation(self, a, d, active):
-        """Multiply a cotangent by the activation's derivative; `a` may be overwritten after it."""
+        """Multiply a cotangent by the derivative of the activation. This may overwrite `a`."""
         if self.problem.activation == "tanh":
             a *= a
             np.subtract(1, a, out=a)

@@ -1,4 +1,4 @@
-"""ONNX Runtime: a graph of Gemm and activations, with its inputs and outputs bound beforehand."""
+"""ONNX Runtime: a graph of Gemm and activations, with bound inputs and outputs."""
 
 import numpy as np
 import onnx
@@ -8,7 +8,7 @@ from bench.common import threads
 
 
 class OnnxRuntimePeer:
-    """It predicts only."""
+    """A session that predicts; it cannot train."""
 
     name = "onnxruntime"
 
@@ -25,7 +25,7 @@ class OnnxRuntimePeer:
             nodes.append(helper.make_node(activation, [f"z{i}"], [f"x{i}"]))
             name = f"x{i}"
         rows, (n_in, n_out) = len(problem.X), (problem.X.shape[1], len(problem.weights[-1][1]))
-        last = nodes[-2].output[0]  # there is no activation after the last layer
+        last = nodes[-2].output[0]  # the last layer has no activation
         graph = helper.make_graph(
             nodes[:-1],
             "mlp",

@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier and MLPRegressor, an epoch a `partial_fit`."""
+"""scikit-learn's MLPClassifier and MLPRegressor: an epoch is one `partial_fit`."""
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -7,12 +7,12 @@ from bench.peers import ADAM, LEARNING_RATE, MOMENTUM
 
 
 class SklearnPeer:
-    """Its own loop over minibatches and its own optimizers, in the dtype of the data."""
+    """An estimator with its own minibatches and optimizers, in the dtype of the data."""
 
     name = "sklearn"
 
     def __init__(self, problem):
-        # the regressor's gradient is the sum over outputs of half the squared error's
+        # the regressor's gradient is that of half the squared error, summed over the outputs
         ratio = 1 if problem.labelled else 2 / problem.y.shape[1]
         beta1, beta2 = ADAM["betas"]
         adam = problem.optimizer == "adam"
@@ -30,13 +30,13 @@ class SklearnPeer:
             epsilon=ADAM["eps"] / ratio,
             learning_rate_init=ADAM["learning_rate"] if adam else LEARNING_RATE * ratio,
         )
-        # a regressor of one output wants its targets flat
+        # a regressor with one output takes flat targets
         self.X, self.y = problem.X, problem.y
         if not problem.labelled and self.y.shape[1] == 1:
             self.y = self.y.ravel()
         options = {"classes": np.arange(len(problem.weights[-1][1]))} if problem.labelled else {}
-        self.model.partial_fit(self.X, self.y, **options)  # makes the arrays that are set below
-        del self.model._optimizer  # its momentum; the next epoch makes a new one
+        self.model.partial_fit(self.X, self.y, **options)  # creates the arrays that are set below
+        del self.model._optimizer  # drops the momentum; the next epoch creates it again
         self.model.t_ = 0
         for (weight, bias), own_weight, own_bias in zip(
             problem.weights, self.model.coefs_, self.model.intercepts_, strict=True

@@ -1,4 +1,4 @@
-"""PyTorch, eager with its fused optimizers, and compiled."""
+"""PyTorch: eager with fused optimizers, and compiled."""
 
 from functools import partial
 
@@ -8,11 +8,11 @@ from bench.common import threads
 from bench.peers import ADAM, LEARNING_RATE, MOMENTUM
 
 torch.set_num_threads(threads())
-torch._dynamo.config.recompile_limit = 100  # a bench compiles one function for many networks
+torch._dynamo.config.recompile_limit = 100  # a bench compiles the function for many networks
 
 
 class TorchPeer:
-    """Eager."""
+    """Eager modules with a fused optimizer."""
 
     name = "torch"
 
@@ -59,7 +59,7 @@ class TorchPeer:
         calls, X = {}, self.X[0] if single else self.X
         theta = [p.detach() for p in self.net.parameters()]
         argument = ["params", "input"].index(wrt)
-        # by many parameters, jacfwd takes fifty times as long
+        # with many parameters, jacfwd takes fifty times as long
         for differentiate in [torch.func.jacrev, torch.func.jacfwd][: 1 + argument]:
             jacobian = differentiate(partial(forward, self.activation), argument)
             function = jacobian if single else torch.func.vmap(jacobian, (None, 0))
@@ -79,17 +79,17 @@ def forward(activation, theta, x):
 
 
 class CompiledTorchPeer(TorchPeer):
-    """Loss, gradient and update in one compiled function of plain tensors, or the forward pass.
+    """Loss, gradient and update in one compiled function of plain tensors.
 
-    A compiled module whose `backward()` and optimizer are called apart takes twice as long as eager
-    on small networks; this takes half.
+    On small networks it takes half the time of eager modules. A compiled module with separate calls
+    of `backward()` and the optimizer takes twice their time.
     """
 
     name = "torch.compile"
 
     def __init__(self, problem):
         super().__init__(problem)
-        self.theta = [p.detach() for p in self.net.parameters()]  # the same memory
+        self.theta = [p.detach() for p in self.net.parameters()]  # shares the memory
         self.first_moment, self.second_moment = (
             [torch.zeros_like(p) for p in self.theta] for _ in range(2)
         )

@@ -1,4 +1,4 @@
-"""What a run tells: its machine and versions, a table a bench, all results as JSON, a figure."""
+"""The output of a run: machine and versions, tables, results as JSON, a figure."""
 
 import dataclasses
 import importlib.metadata
@@ -13,7 +13,7 @@ import fastnn as fn
 from bench import limits
 from bench.common import threads
 
-# the packages that a peer needs, the one whose version matters first
+# the packages of a peer; the one whose version matters is first
 PACKAGES = {
     "numpy": ["numpy"],
     "mkl": ["mkl"],
@@ -27,8 +27,8 @@ CASE_WIDTH, CELL_WIDTH = 30, 20
 
 
 def versions(peer):
-    """Return the versions of a peer's packages, an empty list if one is not installed."""
-    if peer == "openblas":  # the one inside NumPy's wheel
+    """Return the versions of a peer's packages, or an empty list if one is not installed."""
+    if peer == "openblas":  # the library in NumPy's wheel
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return [blas["version"]] if "openblas" in blas["name"] else []
     try:
@@ -38,7 +38,7 @@ def versions(peer):
 
 
 def header(here, missing):
-    """Describe the machine, fastnn and its peers."""
+    """Return a description of the machine, fastnn and its peers."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -60,23 +60,23 @@ def header(here, missing):
 
 
 def number(value):
-    """Write a number to three digits, without an exponent where that is short."""
+    """Return a number as a text with three digits, without an exponent if that is short."""
     digits = f"{value:.3g}"
     return f"{value:,.0f}" if 1000 <= value < 1e7 else digits
 
 
 class Table:
-    """Prints records as the rows of Markdown tables, as they come.
+    """Prints records as rows of Markdown tables.
 
-    A cell is the minimum, the median in parentheses, and how many times the subject's it is. The
-    limit's cell is the time that it allows, and its share of the subject's.
+    A cell has the minimum, the median in parentheses, and the ratio to the subject's result. The
+    cell of the limit has the least time and its share of the subject's time.
     """
 
     def __init__(self):
         self.heads = None
 
     def print(self, record):
-        """Print a row, after the heads of its table if they are not those of the row before."""
+        """Print a row. Print the head of the table first if it differs from the previous one."""
         if record.detail:
             return
         heads = [record.unit, *record.results, *(["limit"] if record.limit is not None else [])]
@@ -95,7 +95,7 @@ class Table:
         print(self.row(cells) + (f" {record.note}" if record.note else ""), flush=True)
 
     def row(self, cells):
-        """Lay out cells in columns."""
+        """Return cells as a row with columns of fixed width."""
         first, *others = cells
         padded = [first.ljust(CASE_WIDTH), *(cell.ljust(CELL_WIDTH) for cell in others)]
         return "| " + " | ".join(padded) + " |"
@@ -111,7 +111,7 @@ def write_json(file, header, results):
 
 
 def write_plot(file, header, results):
-    """Draw, for each case, how many times the subject's result each peer's and the limit's are."""
+    """Draw for each case the ratios of the peers and of the limit to the subject's result."""
     from matplotlib.figure import Figure
 
     shown = [(bench, record) for bench, record in results if record.ratios() and not record.detail]

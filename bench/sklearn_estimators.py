@@ -1,9 +1,9 @@
-"""How much faster is fastnn.sklearn than scikit-learn? Whole fits with its defaults, and predict.
+"""How much faster is fastnn.sklearn than scikit-learn? Fits with default parameters, and predict.
 
-Both get the same seeds, so they take the same steps as far as rounding lets them; errors are on
-samples that neither has seen (the share misclassified, or 1 - R²), the least and the median over
-the seeds. MNIST's first 10,000 digits are read from ../shared/data, or the folder that the
-environment variable FASTNN_DATA names, and left out where there is none.
+Both get the same seeds, so they take the same steps up to rounding. The errors are measured on test
+samples: the share of wrong classes, or 1 - R²; least and median over the seeds. The first 10,000
+digits of MNIST are read from ../shared/data, or from the folder that the environment variable
+FASTNN_DATA names. Without them, MNIST is skipped.
 """
 
 import importlib
@@ -40,10 +40,10 @@ def run(settings):
 
 
 def problems(quick):
-    """Yield name, estimator, samples and targets, and the parameters that are no defaults."""
+    """Yield name, estimator, samples, targets, and the parameters that differ from the defaults."""
     from sklearn.datasets import load_digits, make_classification, make_regression
 
-    n = 1000 if quick else 12_500  # a fifth is held out
+    n = 1000 if quick else 12_500  # a fifth is for testing
     yield "digits", "MLPClassifier", *as_float32(*load_digits(return_X_y=True)), {}
     made = make_classification(n, 20, random_state=0)
     yield "make_classification", "MLPClassifier", *as_float32(*made), {}
@@ -65,7 +65,7 @@ def as_float32(X, y):
 
 
 def fits(name, classes, X, y, parameters, seeds):
-    """Fit each library's estimator with each seed, in turn."""
+    """Yield records of the fits of each library with each seed, interleaved."""
     from sklearn.model_selection import train_test_split
 
     labels = y if y.dtype.kind in "iu" else None
@@ -89,7 +89,7 @@ def spread(figures):
 
 
 def predictions(name, classes, X, y, parameters, quick):
-    """Predict one row, and 10,000."""
+    """Yield records of predictions of one row, and of 10,000."""
     models = {}
     for library, cls in classes.items():
         models[library] = cls(random_state=0, **{**parameters, "max_iter": 1})
@@ -112,7 +112,7 @@ def predictions(name, classes, X, y, parameters, quick):
 
 
 def frame_predictions(library, modules, quick):
-    """Predict one row of a data frame with names."""
+    """Yield records of predictions of one row of a data frame with names."""
     from sklearn.datasets import make_classification
 
     try:

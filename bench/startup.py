@@ -1,4 +1,4 @@
-"""How long does the import take, beyond NumPy's? In fresh processes."""
+"""How long does the import take, without NumPy's? In new processes."""
 
 import os
 import statistics
@@ -17,13 +17,13 @@ MODULES = {
 
 
 def seconds_to_import(module):
-    """Import NumPy and then a module in a new process; returns the latter's seconds."""
+    """Return the seconds to import a module after NumPy, in a new process."""
     command = (
         f"import numpy, time; start = time.perf_counter(); import {module}; "
         f"print(time.perf_counter() - start)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    # pip compiles what it installs; so does the first import here, unless the user forbids it
+    # the first import compiles the modules to bytecode, as pip does at installation
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     answer = subprocess.run(
         [sys.executable, "-P", "-c", command], env=environment, stdout=subprocess.PIPE, check=True
@@ -37,7 +37,7 @@ def run(settings):
     for number in range(2 if settings.quick else 21):
         for name in names:
             elapsed = seconds_to_import(MODULES[name])
-            if number:  # the first reads the files into memory
+            if number:  # the first import reads the files into memory
                 times[name].append(elapsed * 1e3)
     results = {name: Measured(min(t), statistics.median(t)) for name, t in times.items()}
     yield Record("import, beyond NumPy's", "ms", results)

@@ -18,12 +18,12 @@ TOLERANCE = 1e-4
 
 
 def n_batches(widths, batch_size, quick):
-    """Return enough minibatches that an epoch's own cost is not what is measured."""
+    """Return a number of minibatches so large that the cost of an epoch itself is negligible."""
     return 4 if quick else int(np.clip(5e8 / peers.step_flops(widths, batch_size), 4, 256))
 
 
 def training_times(problem, trainers, quick):
-    """Verify that all come to the same parameters in an epoch, then return seconds an epoch."""
+    """Verify that all libraries reach the same parameters, and return the seconds of an epoch."""
     for trainer in trainers.values():
         trainer.train()
     expected = trainers["fastnn"].params()

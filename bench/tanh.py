@@ -1,4 +1,4 @@
-"""How long does a smooth network's step take? 4-32-16-4, Adam, full batch of 10,000 samples."""
+"""How long does a step of a tanh network take? 4-32-16-4, Adam, full batch of 10,000 samples."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What does a second thread bring? The seven networks of `step`; wants `--threads 2`."""
+"""How much does a second thread bring? The seven networks of `step`; needs `--threads 2`."""
 
 from bench import peers
 from bench.common import Record, demand_agreement, measure, processors, threads
@@ -20,6 +20,6 @@ def run(settings):
             f"{peers.label(widths)}, {batch_size}",
             "µs a step",
             {name: time * (1e6 / steps) for name, time in times.items()},
-            # it looks at the processors when it is loaded, and no longer lets threads wait awake
+            # OpenMP reads the processors when it is loaded, and then lets waiting threads sleep
             note="" if threads() > 1 else "OpenMP was started for one processor",
         )

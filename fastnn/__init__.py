@@ -1,4 +1,4 @@
-"""fastnn trains multi-layer perceptrons on the CPU, whole epochs in compiled code.
+"""Train, run and differentiate multi-layer perceptrons on a CPU.
 
 >>> import fastnn as fn
 >>> net = fn.Network([fn.Linear(2, 8), fn.ReLU(), fn.Linear(8, 2)], seed=0)
@@ -115,10 +115,10 @@ __all__ = [
     "set_num_threads",
 ]
 
-# Pickles of earlier versions name these modules.
+# Pickles of version 0.1 name these modules.
 sys.modules["fastnn.lbfgs"] = sys.modules["fastnn.levenberg_marquardt"] = optimizers
 
-# imported when they are first used, so that `import fastnn` stays short
+# Imported at first use, so that `import fastnn` stays fast.
 _LATER = {
     "check_gradient": "fastnn.gradient_check",
     "fit_many": "fastnn.parallel",

@@ -1,4 +1,4 @@
-"""`python -m fastnn` is the program `fastnn`."""
+"""Run the program `fastnn` by `python -m fastnn`."""
 
 import sys
 

@@ -1,43 +1,55 @@
-"""What a user may do between two epochs: `Callback`, and stopping early."""
+"""Callbacks, whose methods `fit` calls between epochs, and early stopping."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks
-
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 LARGER_IS_BETTER = ("accuracy", "r2", "d2", "log_evidence")
 
 
 class Callback:
-    """What `fit` calls between epochs; a subclass overrides what it needs.
+    """The base class of callbacks. Derive a class that overrides the methods it needs.
 
-    The network may be used and its parameters written in any of them, but not trained. An exception
-    stops training and arrives unchanged; the parameters stay those of the epoch.
+    Each method may use the network and write to its parameters, but not train it. An exception
+    stops training and reaches the caller of `fit` unchanged; the parameters keep their values.
     """
 
     def fit_begin(self, net: Any) -> None:
-        """Hear that training begins; not that it is resumed from a checkpoint."""
+        """Be called before the first epoch, but not when a checkpoint is resumed."""
 
     def epoch_begin(self, net: Any, epoch: int) -> None:
-        """Hear that an epoch, counted from 0, begins.
+        """Be called before an epoch, counted from 0.
 
-        It has no end if LBFGS or LevenbergMarquardt then find nothing to improve.
+        `epoch_end` does not follow if LBFGS or LevenbergMarquardt finds nothing to improve.
         """
 
     def epoch_end(self, net: Any, epoch: int, metrics: dict[str, float]) -> bool | None:
-        """Hear what an epoch measured, by the names in the History; return True to stop."""
+        """Be called after an epoch.
+
+        Parameters
+        ----------
+        net : Network
+        epoch : int
+            The number of the epoch, counted from 0.
+        metrics : dict of str to float
+            The metrics of the epoch, by their names in the History.
+
+        Returns
+        -------
+        bool or None
+            True to stop training.
+        """
         return None
 
     def fit_end(self, net: Any) -> None:
-        """Hear that training has ended: all epochs are done or a callback has stopped it."""
+        """Be called after the last epoch, also if a callback has stopped training."""
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of it: names with arrays, or with what JSON holds."""
+        """Return what a checkpoint must save: arrays, and values that JSON can hold, by names."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -45,34 +57,37 @@ class Callback:
 
 
 class EarlyStopping(Callback):
-    """Stop when a figure has not improved for a while, and go back to the best parameters.
+    """Stop training when a metric has stopped improving, and restore the best parameters.
 
     Parameters
     ----------
     monitor : str
-        A name in the History.
+        The name of the metric in the History; by default "val_loss".
     patience : int
-        Epochs without improvement after which training stops.
+        The number of epochs in a row without an improvement after which training stops, at least
+        1. By default 10.
     min_delta : float
-        By how much a figure must be better than the best to count as an improvement.
+        The metric has improved if it is better than the best by more than this; at least 0. By
+        default 0.
     mode : {"auto", "min", "max"}
-        Whether smaller or larger is better; by default larger for accuracy, R², D² and the
-        evidence, else smaller.
+        Whether a smaller or a larger metric is better. "auto", the default, means "max" for
+        accuracy, R², D² and the evidence, and "min" for all others.
     restore_best : bool
-        Whether the network ends with the parameters of its best epoch, also when the epochs run out
-        before the patience.
+        Whether the parameters of the best epoch are restored when training ends, also if it ends
+        after the last epoch. By default True.
 
     Attributes
     ----------
     best : float
-        The best figure; NaN before the first, which any number improves on.
+        The best metric so far; NaN before the first epoch.
     best_epoch : int
-        Its epoch, from 0.
+        The epoch that it was measured in, counted from 0.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit; after the first epoch, if nothing is measured by that name.
+        If an argument is invalid. In `fit`, ValueError after the first epoch if the History has no
+        metric of this name.
     """
 
     def __init__(
@@ -84,7 +99,7 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
     ) -> None:
         if not isinstance(monitor, str):
-            raise TypeError(f"monitor is {monitor!r}; the name of a figure is wanted")
+            raise TypeError(f"monitor is {monitor!r}; the name of a metric is wanted")
         self.monitor = monitor
         self.patience = _checks.integer(patience, "patience", at_least=1)
         self.min_delta = _checks.number(min_delta, "min_delta", at_least=0)
@@ -97,11 +112,11 @@ class EarlyStopping(Callback):
         self._arrays: dict[str, Array] = {}
 
     def fit_begin(self, net: Any) -> None:
-        """Forget an earlier fit."""
+        """Reset what is known from an earlier fit."""
         self._forget()
 
     def epoch_end(self, net: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Keep the parameters if they are the best, else wait, or stop."""
+        """Copy the parameters if the metric is the best; return whether the patience has ended."""
         if self.monitor not in metrics:
             raise ValueError(
                 f"monitor is {self.monitor!r}; of {', '.join(metrics)} one is wanted"
@@ -115,20 +130,19 @@ class EarlyStopping(Callback):
         if gain > self.min_delta or (np.isnan(self.best) and not np.isnan(value)):
             self.best, self.best_epoch, self.waited = value, epoch, 0
             if self.restore_best:
-                model = net._model
-                self._arrays = {"params": model.params.copy(), "constants": model.constants.copy()}
+                self._arrays = net._model.snapshot()._asdict()
             return False
         self.waited += 1
         return self.waited >= self.patience
 
     def fit_end(self, net: Any) -> None:
-        """Go back to the best parameters."""
-        for name, array in self._arrays.items():
-            getattr(net._model, name)[...] = array
+        """Restore the best parameters."""
+        if self._arrays:
+            net._model.restore((self._arrays["params"], self._arrays["constants"]))
         self._arrays = {}
 
     def state(self) -> dict[str, Any]:
-        """Return the best figure, when it was, and the arrays of then."""
+        """Return the best metric, its epoch, and copies of the network's arrays at that epoch."""
         return {
             "best": self.best,
             "best_epoch": self.best_epoch,

@@ -1,4 +1,4 @@
-"""Data for the command line: the packaged digits, CSV and npz tables, a stratified split."""
+"""Data sets: the packaged digits, tables in CSV and npz files, and stratified splits."""
 
 import math
 import os
@@ -22,23 +22,24 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Table:
-    """Samples in rows, features in columns, and perhaps a target.
+    """Samples with their features, and optionally a target.
 
     Attributes
     ----------
     X : ndarray of shape (n_samples, n_features), float64
         Finite feature values.
     y : ndarray of shape (n_samples,) or None
-        Finite numbers, booleans or text (class names, from a CSV file as objects); None without a
-        target.
+        Finite numbers, booleans, or class names (objects if they come from a CSV file). None
+        without a target.
     feature_names : list of str or None
-        Names of the columns of `X`; None where the source has no names.
+        Names of the columns of `X`. None if the source has no names.
     target_name : str or None
-        Name of the target; None without a target.
+        Name of the target. None without a target.
     labels : ndarray of shape (n_samples,) or None
-        The target as class labels. From a CSV file each is its own text, so that "01", "1" and
-        "1.0" are three; or an int64, if every text is what that integer is printed as. From an
-        archive the target itself, whole floats as integers. None without a target.
+        The target as class labels. None without a target. Labels from a CSV file are the texts of
+        the cells, so that "01", "1" and "1.0" are three labels. If all texts are integers as Python
+        prints them, the labels are int64. Labels from an archive are the target itself; if all are
+        whole floats, they are int64.
     """
 
     X: NDArray[np.float64]
@@ -49,14 +50,14 @@ class Table:
 
 
 def load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return 1,797 handwritten digits, 8 x 8 pixels each; source and licence: data/README.md.
+    """Return 1,797 handwritten digits of 8 x 8 pixels. `data/README.md` has source and licence.
 
     Returns
     -------
     X : ndarray of shape (1797, 64), float64
-        Ink per pixel, whole numbers from 0 to 16, row by row.
+        Ink of each pixel, row by row: whole numbers from 0 to 16.
     y : ndarray of shape (1797,), int64
-        The digit, 0 to 9.
+        The digits, 0 to 9.
     """
     source = files("fastnn").joinpath("data", "digits.npz")
     with source.open("rb") as file, np.load(file) as arrays:
@@ -66,24 +67,23 @@ def load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def read_table(
     path: FilePath, target: str | None = None, features: Sequence[str] | None = None
 ) -> Table:
-    """Read a CSV file (`.csv`) or NumPy archive (`.npz`).
+    """Return the table in a CSV file (`.csv`) or a NumPy archive (`.npz`).
 
-    A CSV file is UTF-8 text with the column names in its first line, separated by commas,
-    semicolons or tabs, whichever that line has most of. All
-    cells are finite numbers of decimal digits, as "-1.5e3", but those of the target may be class
-    names; blank lines are skipped.
-    An archive has the features in `X`, of shape (n_samples, n_features), and targets of shape
-    (n_samples,).
+    A CSV file is UTF-8 text. The first line has the column names. The separator is the comma, the
+    semicolon or the tab, whichever occurs most in the first line. Cells are finite decimal numbers
+    such as "-1.5e3". Cells of the target may also be class names. Blank lines are skipped.
+    An archive has the features in the array `X` (n_samples, n_features), and the target in another
+    array (n_samples,).
 
     Parameters
     ----------
     path : str or PathLike
-        The file; its suffix tells the format.
+        The file. Its suffix determines the format.
     target : str, optional
-        Column (CSV) or array (npz) with the target; by default no target is read.
+        Column (CSV) or array (npz) with the target. By default no target is read.
     features : sequence of str, optional
-        The feature columns of a CSV file, in this order, other columns being ignored; by default
-        all columns but the target. An archive has no column names and takes no notice.
+        The feature columns of a CSV file in the wanted order. Other columns are ignored. By default
+        all columns except the target. Without effect for an archive, which has no column names.
 
     Returns
     -------
@@ -92,9 +92,9 @@ def read_table(
     Raises
     ------
     ValueError
-        The content is not as described; the message names the file and the line and column.
+        If the content is not as described. The message names the file, the line and the column.
     OSError
-        The file cannot be opened.
+        If the file cannot be opened.
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".csv":
@@ -105,10 +105,10 @@ def read_table(
 
 
 def infer_task(y: ArrayLike) -> Task:
-    """Tell from the target whether a task is classification or regression.
+    """Return whether a target is one of classification or of regression.
 
-    Text and booleans are classes. Numbers are classes if all are whole and there are few distinct
-    ones among n samples: at most sqrt(n), but two always pass, and more than 100 never.
+    Text and booleans are classes. Numbers are classes if all are whole and few are distinct: at
+    most sqrt(n) of n samples. Two distinct numbers are always few, and more than 100 never.
 
     Parameters
     ----------
@@ -131,29 +131,30 @@ def infer_task(y: ArrayLike) -> Task:
 def stratified_split(
     y: ArrayLike, fraction: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Split samples at random into training and validation with each class in proportion.
+    """Return a random split into training and validation samples, in proportion for each class.
 
-    A class of m samples sends `fraction * m` of them, rounded, to validation: at least one, but
-    never all, so that a single sample stays in training. Equal labels give a plain random split.
+    Of a class with m samples, `fraction * m`, rounded, are validation samples: at least one, but
+    never all. So the only sample of a class is a training sample. If all labels are equal, the
+    split is a plain random split.
 
     Parameters
     ----------
     y : array_like of shape (n_samples,)
         Class labels.
     fraction : float
-        Share of validation, between 0 and 1, both excluded.
+        Share of the validation samples, between 0 and 1, both excluded.
     rng : numpy.random.Generator
         Source of randomness.
 
     Returns
     -------
     train, validation : ndarray of int
-        Ascending indices into `y`, which together are each index once.
+        Ascending indices into `y`. Each index is in one of the two.
 
     Raises
     ------
     ValueError
-        `fraction` is out of range.
+        If `fraction` is out of range.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction: expected a number between 0 and 1, got {fraction!r}")
@@ -182,7 +183,7 @@ def _read_csv(path: FilePath, target: str | None, features: Sequence[str] | None
     rows = csv_file.lines(path)
     next(rows)
     for line, cells in rows:
-        # With one column, a blank line is an empty cell.
+        # If there is only one column, a blank line is an empty cell.
         if not cells and len(names) > 1:
             continue
         if len(cells) != len(names):
@@ -208,18 +209,18 @@ def _csv_target(
 ) -> NDArray[np.float64] | NDArray[np.object_]:
     """Return the numbers in `cells`, or `cells` themselves if they are class names."""
     rows = list(zip(cells, lines, strict=True))
-    # This refuses an empty cell and "nan" among class names, too.
+    # An empty cell and "nan" raise an error among class names, too.
     values = [
         csv_file.number(cell, path, line, column) for cell, line in rows if csv_file.is_number(cell)
     ]
-    # A text among measurements is a slip, not one more class.
+    # A text among measurements is an error and not a further class.
     if len(values) < len(cells) and infer_task(values) == "classification":
         return np.array(cells, object)
     return np.array([csv_file.number(cell, path, line, column) for cell, line in rows])
 
 
 def _csv_labels(cells: list[str]) -> NDArray[Any]:
-    """Return the cells as class labels: their texts, or integers if that loses no character."""
+    """Return the cells as class labels: texts, or integers if Python prints them as the texts."""
     if all(map(csv_file.is_canonical_integer, cells)):
         return np.array(list(map(int, cells)), np.int64)
     return np.array(cells, object)
@@ -251,7 +252,7 @@ def _read_npz(path: FilePath, target: str | None) -> Table:
 
 
 def _whole_as_integers(y: NDArray[Any]) -> NDArray[Any]:
-    """Return whole numbers as int64, if they all are and none lies beyond it."""
+    """Return the numbers as int64 if all are whole and in its range, else as they are."""
     whole = np.all((y == np.round(y)) & (np.abs(y) < 2.0**63))
     return y.astype(np.int64) if whole else y
 
@@ -261,7 +262,7 @@ def _kind(a: NDArray[Any]) -> str:
 
 
 def _finite(a: NDArray[Any], name: str, path: FilePath) -> NDArray[np.float64]:
-    """Convert to float64, in which all numbers must be finite."""
+    """Return an array as float64, or raise ValueError if a number is not finite in float64."""
     with np.errstate(over="ignore"):
         converted = a.astype(np.float64)
     bad = np.argwhere(~np.isfinite(converted))

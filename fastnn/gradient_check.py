@@ -216,7 +216,7 @@ class _Stepper:
     """Moves one entry at a time of a network's parameters or input, in float64."""
 
     def __init__(self, net: Network, X: Any, y: Any, loss: Any, wrt: str) -> None:
-        samples = _checks.converted(net._sample_matrix(X, "x"), "x", net.dtype)
+        samples = _checks.converted(net._inputs.sample_matrix(X, "x"), "x", net.dtype)
         self.target = check_target(loss, y, (len(samples), net.out_features), net.dtype, "y")
         self.net, self.loss, self.wrt = net, loss, wrt
         layers = net.layers

@@ -1,31 +1,44 @@
-"""A network as the engine sees it: its plan, and the arrays that go with it."""
+"""A network as the engine sees it: its plan and its arrays, and every computation on them.
 
-from collections.abc import Iterator
+All arguments are trusted: arrays are finite, C-contiguous, of the network's dtype and of the right
+shape. `fastnn.batch` and the methods of `Network` check what a user passes.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks, _core
+from fastnn._core.arrays import Array
+from fastnn.losses import CustomLoss, Loss, custom, is_built_in
 
 if TYPE_CHECKING:
     from fastnn._core import engine
 
-Array = NDArray[Any]
+
+class Snapshot(NamedTuple):
+    """Copies of a model's parameters and of its constants, which training changes too."""
+
+    params: Array
+    constants: Array
 
 
 @dataclass(frozen=True)
 class Model:
-    """The plan, and flat arrays of the network's dtype; the passes trust their arguments.
+    """A plan, and the flat arrays that belong to it.
 
-    `n_threads` is None for the default; it is looked at in each pass, since a fork loses threads.
+    `n_threads` of a method is None for the default. The default is looked up in each call, because
+    a forked process has lost its threads.
 
     Attributes
     ----------
     plan : Plan
     params, grads : ndarray (n_params,)
     constants : ndarray (n_constants,)
+        What the layers hold beside parameters, such as means, scales and running statistics.
     """
 
     plan: "engine.Plan"
@@ -33,12 +46,54 @@ class Model:
     grads: Array
     constants: Array
 
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """Of all arrays."""
+        return self.params.dtype
+
+    @classmethod
+    def compile(cls, operations: Sequence[Any], dtype: "np.dtype[Any]") -> Self:
+        """Return a model of these operations: parameters and gradients are 0, constants unset."""
+        plan = _core.engine.Plan(list(operations))
+        params, grads = (_core.aligned_zeros((plan.n_params,), dtype) for _ in range(2))
+        return cls(plan, params, grads, np.empty(plan.n_constants, dtype))
+
+    def with_operations(self, operations: Sequence[Any]) -> "Model":
+        """Return a model of other operations on the same arrays."""
+        return dataclasses.replace(self, plan=_core.engine.Plan(list(operations)))
+
+    def snapshot(self) -> Snapshot:
+        """Return copies of the parameters and the constants."""
+        return Snapshot(self.params.copy(), self.constants.copy())
+
+    def restore(self, snapshot: tuple[Array, Array]) -> None:
+        """Write the parameters and constants of a snapshot back into the arrays."""
+        self.params[...], self.constants[...] = snapshot
+
+    def is_finite(self) -> bool:
+        """Whether no parameter and no constant is NaN or infinite."""
+        return all(_core.engine.all_finite(array) for array in (self.params, self.constants))
+
+    def parts(self, n_samples: int, work: int, at_least: int = 256) -> Iterator[slice]:
+        """Yield the samples in slices, one for each call of the engine.
+
+        A call takes about 10**9 floating point operations, so that Ctrl-C is noticed in between,
+        and `at_least` that many samples, so that a call is worth its cost. `work` is the cost of a
+        sample, as a multiple of its forward pass.
+        """
+        flops = (2 * self.plan.n_params + 100 * self.plan.row_width) * max(work, 1)
+        rows = max(10**9 // flops, at_least)
+        for first in range(0, n_samples, rows):
+            yield slice(first, first + rows)
+
+    # ------------------------------------------------------------------ outputs
+
     def predict(self, x: Array, n_threads: int | None) -> Array:
-        """Return the outputs (n, n_out), computed a block of rows at a time."""
+        """Return the outputs (n, n_out), computed one block of rows at a time."""
         return self._outputs(x, n_threads)[0]
 
     def predict_by_blocks(self, x: Array, n_threads: int | None) -> Array:
-        """Return the outputs of a matrix of another dtype, which is converted a block at a time.
+        """Return the outputs of a matrix of another dtype, which is converted block by block.
 
         Raises
         ------
@@ -53,8 +108,8 @@ class Model:
         return out
 
     def predict_as_is(self, X: Any, n_threads: int | None) -> Array | None:
-        """Return the outputs if X is a finite array as the engine wants it, else None."""
-        wanted = (
+        """Return the outputs if X is a finite array that the engine can read, else None."""
+        readable = (
             type(X) is np.ndarray
             and X.ndim == 2
             and len(X)
@@ -63,13 +118,13 @@ class Model:
             and X.flags.aligned
             and X.shape[1] == self.plan.n_in
         )
-        if not wanted:
+        if not readable:
             return None
         out, finite = self._outputs(X, n_threads)
         return out if finite else None
 
     def _outputs(self, x: Array, n_threads: int | None) -> tuple[Array, bool]:
-        """Return the outputs, and whether x is finite, which costs less here than by itself."""
+        """Return the outputs and whether x is finite; a separate check would cost more."""
         out: Array = np.empty((len(x), self.plan.n_out), x.dtype)
         threads = _core.thread_count(n_threads)
         finite = True
@@ -79,29 +134,22 @@ class Model:
             )
         return out, finite
 
-    def parts(self, n_samples: int, work: int, at_least: int = 256) -> Iterator[slice]:
-        """Yield the samples in parts, for a call of the engine each.
-
-        The engine comes back to Python after some 10**9 flops, so that Ctrl-C is heard, but not
-        before `at_least` so many samples, without which a call would not be worth it. `work` is how
-        many times a forward pass a sample takes.
-        """
-        flops = (2 * self.plan.n_params + 100 * self.plan.row_width) * max(work, 1)
-        rows = max(10**9 // flops, at_least)
-        for first in range(0, n_samples, rows):
-            yield slice(first, first + rows)
-
     def predict_ready(self, X: Any) -> Array | None:
-        """Return the outputs if X is an array of few samples as the engine wants it, else None."""
+        """Return the outputs if X is an array of few samples that the engine can read, else None.
+
+        X is checked in compiled code.
+        """
         return _core.engine.predict_ready(self.plan, self.params, self.constants, X)
 
     def forward(
         self, x: Array, n_threads: int | None, training: tuple[int, int, int] | None = None
     ) -> tuple[Array, Array]:
-        """Return every operation's output as one flat array, and a view of the last, (n, n_out).
+        """Return the outputs of all operations as one flat array, and a view of the last ones.
 
-        `training` is None for evaluation mode, else where the batch stands: the key of its dropout
-        masks, the epoch, and its first sample in it. Running statistics move then.
+        The view is the network's outputs (n, n_out).
+
+        `training` is None in evaluation mode. In training mode, which moves running statistics, it
+        is the key of the dropout masks, the epoch, and the position of the batch in the epoch.
         """
         activations = np.empty(len(x) * self.plan.row_width, x.dtype)
         threads = _core.thread_count(n_threads)
@@ -110,6 +158,8 @@ class Model:
         )
         outputs = activations[len(activations) - len(x) * self.plan.n_out :]
         return activations, outputs.reshape(-1, self.plan.n_out)
+
+    # ------------------------------------------------------------------ first derivatives
 
     def backward(
         self,
@@ -120,10 +170,213 @@ class Model:
         n_threads: int | None,
         training: bool = False,
     ) -> Array:
-        """Overwrite `grads` (n_params,), and return the cotangent of the input, (n, n_in)."""
+        """Overwrite `grads` (n_params,), and return the cotangent of the input (n, n_in)."""
         dx = np.empty_like(x)
         threads = _core.thread_count(n_threads)
         _core.engine.backward(
             self.plan, self.params, self.constants, x, activations, dy, grads, dx, threads, training
         )
         return dx
+
+    def loss_and_grad(
+        self,
+        x: Array,
+        target: Any,
+        weights: Array | None,
+        loss: Loss | CustomLoss,
+        n_threads: int | None,
+        grads: Array | None = None,
+    ) -> tuple[float, Array]:
+        """Return the loss of a batch in evaluation mode, and its gradient by the parameters.
+
+        The gradient (n_params,) is written to `grads`, by default a new array.
+        """
+        grads = np.empty_like(self.params) if grads is None else grads
+        threads = _core.thread_count(n_threads)
+        if not is_built_in(loss):
+            activations, outputs = self.forward(x, threads)
+            value, dy = custom.value_and_grad(loss, outputs, target, weights)
+            self.backward(x, activations, dy, grads, threads)
+            return value, grads
+        plan, formula = loss.under(self.plan)
+        targets, labels = loss.engine_target(target)
+        value = _core.engine.loss_and_grad(
+            plan, self.params, self.constants, x, targets, labels, weights, formula, grads, threads
+        )
+        return value, grads
+
+    def sample_grads(
+        self, x: Array, target: Any, loss: Loss | CustomLoss, n_threads: int | None
+    ) -> Array:
+        """Return the gradient of each sample's loss by the parameters, (n, n_params)."""
+        grads = np.empty((len(x), self.params.size), x.dtype)
+        threads = _core.thread_count(n_threads)
+        if is_built_in(loss):
+            plan, formula = loss.under(self.plan)
+            outputs = dataclasses.replace(self, plan=plan).predict(x, threads)
+            summed = dataclasses.replace(loss, reduction="sum")
+            dy = summed.evaluate(outputs, target, formula=formula)[1]
+        else:
+            plan, outputs = self.plan, self.predict(x, threads)
+            dy = np.empty_like(outputs)
+            for i in range(len(x)):
+                one = slice(i, i + 1)
+                dy[one] = custom.value_and_grad(loss, outputs[one], target[one])[1]
+        for part in self.parts(len(x), 6):
+            _core.engine.sample_vjp(
+                plan, self.params, self.constants, x[part], dy[part], grads[part], threads
+            )
+        return grads
+
+    def jacobian_ready(self, X: Any, by_params: bool, out: Any) -> Array | None:
+        """Return the Jacobian if the engine can read X and write to `out` as they are, else None.
+
+        X and `out` are checked in compiled code.
+        """
+        return _core.engine.jacobian_ready(
+            self.plan, self.params, self.constants, X, by_params, out
+        )
+
+    def jacobian(
+        self,
+        x: Array,
+        by_params: bool,
+        n_threads: int | None,
+        out: Array | None = None,
+        outputs: Array | None = None,
+    ) -> Array:
+        """Return the Jacobian of each sample, (n, n_out, n_in) or (n, n_out, n_params).
+
+        It is written to `out`, by default a new array. The outputs are written to `outputs`
+        (n, n_out), if given.
+        """
+        n_out = self.plan.n_out
+        if out is None:
+            columns = self.params.size if by_params else self.plan.n_in
+            out = np.empty((len(x), n_out, columns), x.dtype)
+        threads = _core.thread_count(n_threads)
+        for part in self.parts(len(x), 6 * n_out, max(256 // n_out, 1)):
+            _core.engine.jacobian(
+                self.plan,
+                self.params,
+                self.constants,
+                x[part],
+                by_params,
+                None if outputs is None else outputs[part],
+                out[part],
+                threads,
+            )
+        return out
+
+    def jvp(self, x: Array, tangent: Array, by_params: bool, n_threads: int | None) -> Array:
+        """Return J h of each sample, (n, n_out), for a tangent (n, n_in) or (n_params,)."""
+        outputs: Array = np.empty((len(x), self.plan.n_out), x.dtype)
+        threads = _core.thread_count(n_threads)
+        for part in self.parts(len(x), 6):
+            _core.engine.jvp(
+                self.plan,
+                self.params,
+                self.constants,
+                x[part],
+                None if by_params else tangent[part],
+                tangent if by_params else None,
+                outputs[part],
+                threads,
+            )
+        return outputs
+
+    def vjp(self, x: Array, cotangent: Array, by_params: bool, n_threads: int | None) -> Array:
+        """Return Jᵀ c for a cotangent (n, n_out): (n, n_in), or (n_params,) summed over samples."""
+        grads = np.zeros_like(self.params)
+        dx = np.empty_like(x)
+        threads = _core.thread_count(n_threads)
+        for part in self.parts(len(x), 6):
+            _core.engine.vjp(
+                self.plan,
+                self.params,
+                self.constants,
+                x[part],
+                cotangent[part],
+                grads if by_params else None,
+                None if by_params else dx[part],
+                threads,
+            )
+        return grads if by_params else dx
+
+    # ------------------------------------------------------------------ second derivatives
+
+    def gram(
+        self,
+        x: Array,
+        target: Any,
+        weights: Array | None,
+        loss: Loss,
+        n_threads: int | None,
+        out: Array | None = None,
+    ) -> Array:
+        """Return the Gauss-Newton matrix of a loss, (n_params, n_params).
+
+        It is written to `out`, by default a new array. `target` may be None if the Hessian of the
+        loss by the outputs does not depend on it.
+        """
+        matrix = np.empty((self.params.size,) * 2, x.dtype) if out is None else out
+        threads = _core.thread_count(n_threads)
+        plan, formula = loss.under(self.plan)
+        targets, labels = loss.engine_target(target)
+        scale = 1 / loss.divisor(len(x), weights)
+        parts = list(self.parts(len(x), self.params.size, 32))
+        for part in parts:
+            _core.engine.gram(
+                plan,
+                self.params,
+                self.constants,
+                x[part],
+                *_rows(part, targets, labels, weights),
+                formula,
+                scale,
+                matrix,
+                part is not parts[0],
+                part is parts[-1],
+                threads,
+            )
+        return matrix
+
+    def hvp(
+        self,
+        x: Array,
+        target: Any,
+        weights: Array | None,
+        loss: Loss,
+        direction: Array,
+        n_threads: int | None,
+    ) -> Array:
+        """Return the product (n_params,) of a loss's Hessian by the parameters and a direction."""
+        product = np.zeros_like(direction)
+        threads = _core.thread_count(n_threads)
+        plan, formula = loss.under(self.plan)
+        targets, labels = loss.engine_target(target)
+        scale = 1 / loss.divisor(len(x), weights)
+        for part in self.parts(len(x), 12):
+            _core.engine.hvp(
+                plan,
+                self.params,
+                self.constants,
+                x[part],
+                *_rows(part, targets, labels, weights),
+                formula,
+                scale,
+                direction,
+                product,
+                threads,
+            )
+        return product
+
+
+def _rows(
+    part: slice, targets: Array | None, labels: Array | None, weights: Array | None
+) -> tuple[Array | None, Array | None, Array | None]:
+    return (
+        None if targets is None else targets[part],
+        None if labels is None else labels[part],
+        None if weights is None else weights[part],
+    )

@@ -1,6 +1,6 @@
-"""Many networks trained at once, a thread each: ensembles, folds, bootstrap samples, seeds.
+"""Training of many networks at once: ensembles, cross-validation folds, bootstrap samples, seeds.
 
-`fit` runs without the interpreter's lock, so Python's threads are all that it takes.
+Each network trains in a thread of its own. Threads suffice, because `fit` releases Python's lock.
 """
 
 import copy
@@ -17,7 +17,7 @@ from fastnn._core.background import Crew
 from fastnn.network import Network
 from fastnn.training import History
 
-BY_ROW = {"sample_weight"}  # arguments of `fit` that have an entry for each row of X
+BY_ROW = {"sample_weight"}  # arguments of `fit` with one entry per row of X
 
 
 def fit_many(
@@ -33,55 +33,58 @@ def fit_many(
     n_threads: int | None = None,
     **arguments: Any,
 ) -> list[History]:
-    """Train several networks at once, each as `network.fit` alone would: to the same bits.
+    """Train several networks at once. Each result equals that of `network.fit`, bit for bit.
 
     Parameters
     ----------
     networks : sequence of Network
-        Each once. They may differ in layers and dtype.
+        The networks, all different objects. Their layers and dtypes may differ.
     X, y : array_like
-        Data for all of them, as `fit` takes.
+        The data of all networks, as for `fit`.
     optimizer : optimizer or sequence of optimizers, optional
-        One for all, or one for each network; by default `fit`'s.
+        One for all networks, or one for each. By default the default of `fit`.
     seed : int or sequence of int, optional
-        Of the epochs' orders, one for all or one for each network.
+        One seed for all networks, or one for each.
     rows : sequence of array_like of int or bool, optional
-        For each network the rows of X, y and `sample_weight` that it trains on: the training part
-        of a fold, or a bootstrap sample (rows may repeat). By default all.
+        For each network, the rows of X, y and `sample_weight` that it trains on, for instance the
+        training part of a fold, or a bootstrap sample, in which rows may repeat. By default all.
     callbacks : sequence of Callback, or sequence of such sequences, optional
-        Of each network a copy, or one's own for each network.
+        Either callbacks, of which each network gets copies, or a sequence of callbacks for each
+        network.
     checkpoint : sequence of str or PathLike, optional
         A file for each network.
     n_threads : int, optional
-        Of all networks together, by default one a processor; as many networks train at a time.
+        The number of threads of all networks together, and the most networks that train at the
+        same time. By default one for each processor.
     **arguments
-        Of `Network.fit`, for all networks. No progress is shown.
+        Further arguments of `Network.fit`, for all networks. No progress is shown.
 
     Returns
     -------
     list of History
+        One for each network.
 
     Raises
     ------
-    Exception
-        What `fit` raised for one network, with a note that says for which; if for several, that of
-        the first of them. Networks that had begun are trained to their end by then, and the others
-        are as they were.
     ValueError, TypeError
-        If an argument does not fit; then nothing has been trained.
+        If an argument is invalid. Nothing has been trained then.
+    Exception
+        The exception that `fit` raised for a network, with a note that names the network; the first
+        one if there are several. The networks that were training at that moment have completed
+        their fits; the networks that had not started are unchanged.
 
     Notes
     -----
-    Ctrl-C stops all networks within a fraction of a second, each between two updates; a callback or
-    a loss of your own is waited for. If the system lets no thread start, the networks are trained
-    one after the other, with a RuntimeWarning.
+    Ctrl-C stops all networks within a fraction of a second, each between two updates. If a callback
+    or your own loss is running, it returns first. If the system allows no further thread, the
+    networks train one after the other, with a RuntimeWarning.
     """
     networks = _distinct(networks)
     many = len(networks)
     if many > 1 and isinstance(X, Iterator):
         raise ValueError(
-            f"X is {X!r}, of whose batches {many} networks would each get some; an object whose "
-            f"iter() starts anew is wanted, such as a list of batches or a class with __iter__"
+            f"X is {X!r}, whose batches {many} networks would share; an object whose iter() starts "
+            f"anew is wanted, such as a list of batches or a class with __iter__"
         )
     optimizers = _for_each(optimizer, "optimizer", many)
     seeds = _for_each(seed, "seed", many)
@@ -92,7 +95,7 @@ def fit_many(
         X_array = _checks.numeric_array(X, "X")
         n = len(X_array)
         for network in networks:
-            network._demand_names(X)
+            network._inputs.demand_names(X)
         parts = _index_arrays(rows, many, n)
         _demand_rows(y, "y", n)
         for name in BY_ROW.intersection(arguments):
@@ -114,7 +117,7 @@ def fit_many(
                 return
             try:
                 histories[i] = networks[i].fit(*data_of(i), **arguments_of(i))
-                networks[i]._keep_names(X)  # where its rows were taken out of a frame
+                networks[i]._inputs.keep_names(X)  # `rows` lose the column names of a data frame
             except BaseException as error:
                 error.add_note(f"raised while networks[{i}] was trained")
                 errors[i] = error
@@ -157,7 +160,7 @@ def _distinct(networks: Any) -> list[Network]:
 
 
 def _for_each(value: Any, name: str, many: int) -> list[Any]:
-    """Return a list of that many: of one value, or those of a sequence."""
+    """Return a list of `many` values: one value repeated, or the entries of a sequence."""
     if not isinstance(value, list | tuple | range | np.ndarray):
         return [value] * many
     if len(value) != many:
@@ -169,7 +172,7 @@ def _for_each(value: Any, name: str, many: int) -> list[Any]:
 
 
 def _callbacks(value: Any, many: int) -> list[Any]:
-    """Return a sequence of callbacks for each network, which share none."""
+    """Return a list of callbacks for each network; no callback belongs to two networks."""
     if not isinstance(value, list | tuple):
         raise TypeError(f"callbacks is {value!r}; a list is wanted")
     if value and all(isinstance(own, list | tuple) for own in value):
@@ -199,7 +202,7 @@ def _checkpoints(value: Any, many: int) -> list[Any]:
 
 
 def _demand_rows(value: Any, name: str, n: int) -> None:
-    """See that an argument has an entry for each row of X, of which some are to be taken."""
+    """Check that an argument has an entry for each row of X."""
     shape = np.shape(value)
     if shape[:1] != (n,):
         raise ValueError(
@@ -208,7 +211,7 @@ def _demand_rows(value: Any, name: str, n: int) -> None:
 
 
 def _entries(value: Any, rows: NDArray[np.int64]) -> Any:
-    """Return the entries of some rows, of numbers or of what a loss of one's own takes."""
+    """Return the entries of some rows; a user's own loss may take other entries than numbers."""
     try:
         return _checks.numeric_array(value, "y")[rows]
     except TypeError:

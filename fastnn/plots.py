@@ -1,4 +1,4 @@
-"""Figures, drawn with matplotlib, which is imported when a figure is asked for."""
+"""Figures of learning curves and Jacobians. matplotlib is imported when a figure is drawn."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -16,24 +16,24 @@ PANELS_A_ROW = 5
 
 
 class LearningCurveDisplay:
-    """Learning curve of a training: loss and validation metric per epoch.
+    """Learning curve of a fit: the loss and a validation metric of each epoch.
 
-    Follows scikit-learn's displays: `from_history` draws at once, `plot` draws again elsewhere.
+    As in scikit-learn's displays, `from_history` draws, and `plot` draws again on other axes.
 
     Parameters
     ----------
     history : mapping of str to sequence of float
-        One value per epoch under "loss" and, with validation data, "val_loss" and one metric such
-        as "val_accuracy"; what `Network.fit` returns.
+        What `Network.fit` returns: one value per epoch for "loss" and, with validation data, for
+        "val_loss" and a metric such as "val_accuracy".
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes with the losses.
+        The axes with the losses.
     metric_ax_ : matplotlib Axes or None
-        Axes with the validation metric, which share the epochs with `ax_`.
+        The axes with the validation metric. They share the epochs with `ax_`.
     figure_ : matplotlib Figure
-        Figure that holds both.
+        The figure that contains both.
 
     Examples
     --------
@@ -49,14 +49,14 @@ class LearningCurveDisplay:
     def from_history(
         cls, history: Mapping[str, Sequence[float]], *, ax: "Axes | None" = None
     ) -> Self:
-        """Draw the learning curve of `history`.
+        """Return a display with the learning curve of `history` drawn.
 
         Parameters
         ----------
         history : mapping of str to sequence of float
             What `Network.fit` returns.
         ax : matplotlib Axes, optional
-            Where to draw; by default on a new figure.
+            The axes to draw on; by default those of a new figure.
 
         Returns
         -------
@@ -65,27 +65,27 @@ class LearningCurveDisplay:
         Raises
         ------
         ImportError
-            matplotlib is not installed.
+            If matplotlib is not installed.
         """
         return cls(history).plot(ax)
 
     def plot(self, ax: "Axes | None" = None) -> Self:
-        """Draw the learning curve.
+        """Draw the learning curve and return this display.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw; by default on a new figure.
+            The axes to draw on; by default those of a new figure.
 
         Returns
         -------
         LearningCurveDisplay
-            This object, with `ax_`, `metric_ax_` and `figure_` set.
+            This display, with `ax_`, `metric_ax_` and `figure_` set.
 
         Raises
         ------
         ImportError
-            matplotlib is not installed.
+            If matplotlib is not installed.
         """
         ax = new_axes() if ax is None else ax
         from matplotlib.ticker import MaxNLocator
@@ -105,7 +105,7 @@ class LearningCurveDisplay:
                 epochs, self.history[metrics[0]], "C2--", label=f"validation {name}"
             )
             self.metric_ax_.set_ylabel(name)
-        # One legend for both, on the axes drawn last, where curves that have converged rarely run.
+        # The axes drawn last have one legend for both. Converged curves are rarely at its place.
         (self.metric_ax_ or ax).legend(handles=lines, loc="center right")
         self.ax_ = ax
         self.figure_: Any = ax.figure
@@ -113,31 +113,32 @@ class LearningCurveDisplay:
 
 
 class JacobianDisplay:
-    """Jacobian of a network by its input at one sample: what each output answers to, and how.
+    """Jacobian of a network by its input at one sample: how each feature changes each output.
 
-    Drawn as one image for each output if the features are an image's pixels, else as a matrix with
-    a row for each output and a column for each feature. All entries share one colour scale, which
-    has white at 0, red above and blue below.
+    If the features are the pixels of an image, it is drawn as one image for each output, else as a
+    matrix with one row for each output and one column for each feature. All entries share one
+    colour scale: white at 0, red above and blue below.
 
-    Follows scikit-learn's displays: `from_network` draws at once, `plot` draws again elsewhere.
+    As in scikit-learn's displays, `from_network` draws, and `plot` draws again on other axes.
 
     Parameters
     ----------
     jacobian : array_like (out_features, in_features)
         What `Network.jacobian` returns for one sample.
     image_shape : (height, width), optional
-        Of the image whose pixels, row by row, are the features; by default they are no image.
+        The shape of the image whose pixels, row by row, are the features. By default the features
+        are not an image.
     class_labels : list of str, int, float or bool, optional
-        Names of the outputs; by default they are numbered.
+        Names of the outputs. By default they are numbered.
     feature_names : list of str, optional
-        Names of the features, for a matrix; by default they are numbered.
+        Names of the features, for a matrix. By default they are numbered.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        One for each output, or a single one with the matrix.
+        One element for each output, or a single one for the matrix.
     figure_ : matplotlib Figure
-        Figure that holds them.
+        The figure that contains them.
 
     Raises
     ------
@@ -160,8 +161,8 @@ class JacobianDisplay:
         self.jacobian = _checks.real_array(jacobian, "jacobian", np.dtype(np.float64))
         if self.jacobian.ndim != 2 or self.jacobian.size == 0:
             raise ValueError(
-                f"jacobian has shape {self.jacobian.shape}; (out_features, in_features), that of "
-                f"one sample, is wanted"
+                f"jacobian has shape {self.jacobian.shape}; the Jacobian of one sample, "
+                f"(out_features, in_features), is wanted"
             )
         n_out, n_in = self.jacobian.shape
         self.image_shape = _checked_image_shape(image_shape, n_in)
@@ -179,16 +180,17 @@ class JacobianDisplay:
         image_shape: tuple[int, int] | None = None,
         ax: "Axes | None" = None,
     ) -> Self:
-        """Compute the Jacobian of `net` at a sample, and draw it.
+        """Return a display with the Jacobian of `net` at a sample drawn.
 
         Parameters
         ----------
         net : Network
-            Its `class_labels` and `feature_names` name outputs and features.
+            The network. Its `class_labels` and `feature_names` name outputs and features.
         X : array_like (in_features,) or (1, in_features)
             The sample.
         image_shape : (height, width), optional
-            Of the image whose pixels, row by row, are the features; by default they are no image.
+            The shape of the image whose pixels, row by row, are the features. By default the
+            features are not an image.
         ax : matplotlib Axes, optional
             As for `plot`.
 
@@ -199,18 +201,18 @@ class JacobianDisplay:
         Raises
         ------
         ImportError
-            matplotlib is not installed.
+            If matplotlib is not installed.
         ValueError, TypeError
             If an argument does not fit the network.
         """
         if not isinstance(net, Network):
             raise TypeError(f"net is {net!r}; a Network is wanted")
-        x, _ = net._samples(X)
+        x, _ = net._inputs.samples(X)
         if len(x) != 1:
             raise ValueError(f"X has shape {x.shape}; a single sample is wanted, such as X[0]")
         labels = net.class_labels
         if labels is not None:
-            labels = labels[-net.out_features :]  # a single output is for the second of two classes
+            labels = labels[-net.out_features :]  # a single output belongs to the second class
         display = cls(
             net.jacobian(x[0]),
             image_shape=image_shape,
@@ -220,28 +222,28 @@ class JacobianDisplay:
         return display.plot(ax)
 
     def plot(self, ax: "Axes | None" = None) -> Self:
-        """Draw the Jacobian.
+        """Draw the Jacobian and return this display.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw, one that `subplots` made; images share its place among them, and it
-            becomes invisible. By default on a new figure.
+            The axes to draw on, made by `subplots`; by default those of a new figure. Images share
+            the place of the axes, which become invisible.
 
         Returns
         -------
         JacobianDisplay
-            This object, with `axes_` and `figure_` set.
+            This display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ImportError
-            matplotlib is not installed.
+            If matplotlib is not installed.
         ValueError
-            If images are to share the place of an `ax` that has none in a grid.
+            If there are images and `ax` has no place in a grid.
         """
         self.axes_: NDArray[Any]
-        limit = np.abs(self.jacobian).max() or 1.0  # a scale from 0 to 0 would not have white at 0
+        limit = np.abs(self.jacobian).max() or 1.0  # a scale from 0 to 0 has no white
         colours = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
         if self.image_shape is None:
             self._plot_matrix(new_axes() if ax is None else ax, colours)
@@ -276,7 +278,7 @@ class JacobianDisplay:
             ax = new_axes(figsize=(1.2 * n_columns + 1, 1.4 * n_rows + 0.2))
         place = ax.get_subplotspec()
         if place is None:
-            raise ValueError("ax has no place in a grid; one that subplots made is wanted")
+            raise ValueError("ax has no place in a grid; axes made by subplots are wanted")
         ax.set_axis_off()
         grid, figure = place.subgridspec(n_rows, n_columns), ax.figure
         self.axes_ = np.array(
@@ -303,7 +305,7 @@ def new_axes(figsize: tuple[float, float] | None = None) -> "Axes":
     Raises
     ------
     ImportError
-        matplotlib is not installed.
+        If matplotlib is not installed.
     """
     try:
         from matplotlib import pyplot
@@ -313,7 +315,7 @@ def new_axes(figsize: tuple[float, float] | None = None) -> "Axes":
 
 
 def _checked_image_shape(value: Any, n_features: int) -> tuple[int, int] | None:
-    """Check the (height, width) of an image of n_features pixels, or None."""
+    """Return the checked (height, width) of an image of n_features pixels, or None."""
     if value is None:
         return None
     if not isinstance(value, tuple | list) or len(value) != 2:
@@ -323,7 +325,7 @@ def _checked_image_shape(value: Any, n_features: int) -> tuple[int, int] | None:
     )
     if height * width != n_features:
         raise ValueError(
-            f"image_shape is ({height}, {width}), {height * width} pixels; {n_features}, one "
-            f"for each feature, are wanted"
+            f"image_shape is ({height}, {width}), which is {height * width} pixels; {n_features}, "
+            f"one for each feature, are wanted"
         )
     return height, width

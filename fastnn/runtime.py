@@ -1,4 +1,4 @@
-"""What this installation is, and how many threads a call uses when it is not told."""
+"""Information about the installation, and the default number of threads."""
 
 from typing import Any
 
@@ -7,24 +7,24 @@ from fastnn._version import __version__
 
 
 def set_num_threads(n_threads: int | None) -> None:
-    """Set how many threads `fit`, `predict` and the rest use when not given `n_threads`.
+    """Set the number of threads of all calls that do not get `n_threads`.
 
     Parameters
     ----------
     n_threads : int or None
-        At least 1; more than the processors, or eight, are never used. None is the initial state:
-        one thread a physical core that the process may run on, but no more than its control group
-        grants, and no more than OMP_NUM_THREADS or threadpoolctl allow.
+        At least 1. A call uses at most as many threads as there are processors, or eight if there
+        are fewer processors than that. None restores the initial state: one thread for each
+        physical core that the process may run on, but no more than its control group,
+        OMP_NUM_THREADS and threadpoolctl allow.
 
     Raises
     ------
     ValueError, TypeError
-        If it is no such number.
+        If `n_threads` is not such a number.
 
     Notes
     -----
-    Results do not depend on it, bit for bit. Work too small to be worth waking a thread runs on
-    one.
+    Results do not depend on the number of threads, bit for bit. Small work runs on one thread.
     """
     if n_threads is not None:
         n_threads = _checks.integer(n_threads, "n_threads", at_least=1)
@@ -32,12 +32,12 @@ def set_num_threads(n_threads: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a call uses when it is not given `n_threads`."""
+    """Return the number of threads of a call that does not get `n_threads`."""
     return _core.thread_count(None)
 
 
 def build_info() -> dict[str, Any]:
-    """Return what this installation is: version, instruction sets, threads, compiler, flags."""
+    """Return version, instruction sets, number of threads, compiler and compiler flags."""
     return {
         "version": __version__,
         "isa": _core.isa,

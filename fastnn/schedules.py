@@ -1,4 +1,4 @@
-"""The schedules to choose from, as frozen descriptions; `schedule` says what one is."""
+"""Schedules, which change the learning rate during a fit, as frozen descriptions."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same rate always, for instance after a Warmup.
+    """A constant rate, for instance after a Warmup.
 
     Parameters
     ----------
@@ -38,22 +38,25 @@ class Constant(Schedule):
         _checks.number(self.rate, "rate", above=0)
 
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rate of each of some updates."""
+        """Return the learning rates of some updates."""
         return np.full(len(updates), float(self.rate))
 
 
 @dataclass(frozen=True)
 class StepDecay(Schedule):
-    """rate · factor^⌊epoch / every⌋, as `torch.optim.lr_scheduler.StepLR` stepped each epoch.
+    """Multiply the rate by a factor after every so many epochs.
+
+    Epoch e, counted from 0, has the rate rate · factor^⌊e / every⌋, as
+    `torch.optim.lr_scheduler.StepLR` stepped after each epoch.
 
     Parameters
     ----------
     rate : float
-        Of the first epochs, above 0.
+        The rate of the first epochs, above 0.
     every : int
-        Epochs between two changes.
+        The number of epochs between two changes, at least 1.
     factor : float
-        Above 0.
+        Above 0; by default 0.1.
     """
 
     rate: float
@@ -66,19 +69,22 @@ class StepDecay(Schedule):
         _checks.number(self.factor, "factor", above=0)
 
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rate of each of some updates."""
+        """Return the learning rates of some updates."""
         changes = updates // updates_per_epoch // self.every
         return self.rate * np.power(float(self.factor), changes)
 
 
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):
-    """rate · factor^epoch, as `torch.optim.lr_scheduler.ExponentialLR` stepped each epoch.
+    """Multiply the rate by a factor after each epoch.
+
+    Epoch e, counted from 0, has the rate rate · factorᵉ, as
+    `torch.optim.lr_scheduler.ExponentialLR` stepped after each epoch.
 
     Parameters
     ----------
     rate : float
-        Of the first epoch, above 0.
+        The rate of the first epoch, above 0.
     factor : float
         Above 0.
     """
@@ -91,23 +97,23 @@ class ExponentialDecay(Schedule):
         _checks.number(self.factor, "factor", above=0)
 
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rate of each of some updates."""
+        """Return the learning rates of some updates."""
         return self.rate * np.power(float(self.factor), updates // updates_per_epoch)
 
 
 @dataclass(frozen=True)
 class CosineDecay(Schedule):
-    """Half a cosine from `rate` to `final` over all updates of the fit.
+    """Lower the rate along half a cosine over all updates of the fit (Loshchilov and Hutter 2017).
 
-    Update t of T has the rate final + (rate - final) (1 + cos(π t / T)) / 2 (Loshchilov and Hutter
-    2017), as `torch.optim.lr_scheduler.CosineAnnealingLR` with T_max=T, stepped each batch.
+    Update t of T, counted from 0, has the rate final + (rate - final) (1 + cos(π t / T)) / 2, as
+    `torch.optim.lr_scheduler.CosineAnnealingLR` with T_max=T, stepped after each batch.
 
     Parameters
     ----------
     rate : float
-        Of the first update, above 0.
+        The rate of the first update, above 0.
     final : float
-        What the rate comes down to, at least 0.
+        The rate that the schedule falls to, at least 0; by default 0.
     """
 
     rate: float
@@ -118,24 +124,25 @@ class CosineDecay(Schedule):
         _checks.number(self.final, "final", at_least=0)
 
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rate of each of some updates."""
+        """Return the learning rates of some updates."""
         return _cosine(self.rate, self.final, updates / total_updates)
 
 
 @dataclass(frozen=True)
 class Warmup(Schedule):
-    """A linear rise before another schedule, whose own time begins after it.
+    """Raise the rate linearly, then follow another schedule.
 
-    With W updates of it, update t < W has (t + 1) / (W + 1) times the first rate of `then`, which
-    is max_rate / div_factor for a OneCycle; as `torch.optim.lr_scheduler.LinearLR` with
-    start_factor=1 / (W + 1) and total_iters=W.
+    In a warmup of W updates, update t, counted from 0, has the first rate of `then` times
+    (t + 1) / (W + 1), as with `torch.optim.lr_scheduler.LinearLR` with start_factor=1 / (W + 1) and
+    total_iters=W. The first rate of a OneCycle is max_rate / div_factor. The schedule `then` starts
+    at its first update after the warmup.
 
     Parameters
     ----------
     then : Schedule
-        `Constant(rate)` or another, but not a Warmup.
+        For instance `Constant(rate)`; not a Warmup.
     updates, epochs : int
-        How long it lasts; one of the two.
+        The length of the warmup, at least 1. Give one of the two.
     """
 
     then: Schedule
@@ -155,7 +162,7 @@ class Warmup(Schedule):
                 _checks.integer(getattr(self, name), name, at_least=1)
 
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rate of each of some updates."""
+        """Return the learning rates of some updates."""
         length = self._length(updates_per_epoch)
         rising = updates < length
         after = np.where(rising, 0, updates - length)
@@ -164,7 +171,7 @@ class Warmup(Schedule):
         return np.where(rising, rise, self.then.rates(after, updates_per_epoch, rest))
 
     def memory(self, updates_per_epoch: int) -> Memory | None:
-        """Return the memory of the schedule that follows, which the epochs of the rise pass by."""
+        """Return the memory of the schedule `then`, which skips the epochs of the warmup."""
         memory = self.then.memory(updates_per_epoch)
         if memory is not None:
             memory.epochs_to_skip = self._length(updates_per_epoch) // updates_per_epoch
@@ -176,22 +183,22 @@ class Warmup(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up to `max_rate` and down again over all updates of the fit (Smith and Topin 2018).
+    """Raise the rate to `max_rate`, then lower it, over all updates (Smith and Topin 2018).
 
-    Along cosines, as `torch.optim.lr_scheduler.OneCycleLR` stepped each batch, in two phases, but
-    the optimizer's momentum stays as it is (there, cycle_momentum=False). Of T updates the highest
-    rate is at number pct_start · T - 1, counted from 0. If that is below 0, the rate only falls.
+    Both phases follow a cosine, as `torch.optim.lr_scheduler.OneCycleLR` with cycle_momentum=False,
+    stepped after each batch: the momentum of the optimizer is constant. Of T updates, counted from
+    0, update pct_start · T - 1 has the highest rate. If that is below 0, the rate only falls.
 
     Parameters
     ----------
     max_rate : float
-        Above 0.
+        The highest rate, above 0.
     pct_start : float
-        The share of the updates that goes up, in (0, 1).
+        The share of the updates in which the rate rises, in (0, 1); by default 0.3.
     div_factor : float
-        The first rate is max_rate / div_factor; at least 1.
+        The first rate is max_rate / div_factor. At least 1; by default 25.
     final_div_factor : float
-        The last rate is the first one divided by it; at least 1.
+        The last rate is the first rate / final_div_factor. At least 1; by default 10⁴.
     """
 
     max_rate: float
@@ -206,32 +213,32 @@ class OneCycle(Schedule):
         _checks.number(self.final_div_factor, "final_div_factor", at_least=1)
 
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rate of each of some updates."""
+        """Return the learning rates of some updates."""
         first = self.max_rate / self.div_factor
-        peak = self.pct_start * total_updates - 1  # below 0 if the fit begins after it
+        peak = self.pct_start * total_updates - 1  # below 0 if the rate only falls
         up = _cosine(first, self.max_rate, updates / (peak or 1.0))
         share_of_fall = (updates - peak) / (total_updates - 1 - peak)
         down = _cosine(self.max_rate, first / self.final_div_factor, share_of_fall)
         return np.where(updates < peak, up, down)
 
     def base_rate(self, updates_per_epoch: int, total_updates: int) -> float:
-        """Return the rate that a Warmup before it rises to, which is that of PyTorch."""
+        """Return the rate that a Warmup rises to before this schedule: the first one of PyTorch."""
         return self.max_rate / self.div_factor
 
 
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
-    """rate / (t + 1)^power in update t, the "invscaling" of scikit-learn.
+    """Divide the rate by a power of the number of the update.
 
-    There t counts samples and the rate changes each epoch; here it counts updates and the rate
-    changes with each.
+    Update t, counted from 0, has the rate rate / (t + 1)^power. scikit-learn's "invscaling" is
+    alike, but there t counts samples, and the rate changes only after each epoch.
 
     Parameters
     ----------
     rate : float
-        Of the first update, above 0.
+        The rate of the first update, above 0.
     power : float
-        At least 0.
+        At least 0; by default 0.5.
     """
 
     rate: float
@@ -242,36 +249,40 @@ class InverseScaling(Schedule):
         _checks.number(self.power, "power", at_least=0)
 
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rate of each of some updates."""
+        """Return the learning rates of some updates."""
         rates: Rates = self.rate * np.power(updates + 1.0, -float(self.power))
         return rates
 
 
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
-    """Multiply the rate by `factor` when a figure has not improved for over `patience` epochs.
+    """Multiply the rate by a factor when a metric has stopped improving.
 
-    As `torch.optim.lr_scheduler.ReduceLROnPlateau` with threshold_mode="abs".
+    This is `torch.optim.lr_scheduler.ReduceLROnPlateau` with threshold_mode="abs".
 
     Parameters
     ----------
     rate : float
-        Of the first epochs, above 0.
+        The rate of the first epochs, above 0.
     factor : float
-        In (0, 1).
+        In (0, 1); by default 0.1.
     patience : int
-        Epochs without an improvement that are borne; at least 0.
+        The number of epochs without an improvement that change nothing, at least 0. The next one
+        changes the rate. By default 10.
     min_delta : float
-        An improvement is one by more than this; at least 0.
+        The metric has improved if it is better than the best by more than this; at least 0. By
+        default 10⁻⁴.
     monitor : str
-        The figure's name in the History. Without validation data the default, "val_loss", stands
-        for "loss".
+        The name of the metric in the History. The default, "val_loss", means "loss" if there is no
+        validation data.
     mode : {"auto", "min", "max"}
-        Whether less or more of it is better; "auto" takes "max" for an accuracy or R².
+        Whether a smaller or a larger metric is better. "auto", the default, means "max" for an
+        accuracy or R², and "min" for all others.
     cooldown : int
-        Epochs after a change that do not count; at least 0.
+        The number of epochs after a change that do not count as epochs without an improvement; at
+        least 0. By default 0.
     min_rate : float
-        No change goes below; at least 0.
+        The smallest rate that a change leads to, at least 0; by default 0.
     """
 
     rate: float
@@ -289,27 +300,33 @@ class ReduceOnPlateau(Schedule):
         _checks.integer(self.patience, "patience", at_least=0)
         _checks.number(self.min_delta, "min_delta", at_least=0)
         if not isinstance(self.monitor, str):
-            raise TypeError(f"monitor is {self.monitor!r}; the name of a figure is wanted")
+            raise TypeError(f"monitor is {self.monitor!r}; the name of a metric is wanted")
         _checks.choice(self.mode, "mode", ("auto", "min", "max"))
         _checks.integer(self.cooldown, "cooldown", at_least=0)
         _checks.number(self.min_rate, "min_rate", at_least=0)
 
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rate of each of some updates, before any change."""
+        """Return the learning rates of some updates, without any change."""
         return np.full(len(updates), float(self.rate))
 
     def memory(self, updates_per_epoch: int) -> "PlateauMemory":
-        """Return a fresh memory of what training measures."""
+        """Return a new memory for one fit."""
         return PlateauMemory(self)
 
 
 class PlateauMemory:
-    """What ReduceOnPlateau remembers: a factor of its rate for each epoch, and the best figure.
+    """What ReduceOnPlateau remembers during one fit.
 
     Attributes
     ----------
     factors : list of float
-        For each epoch so far and for the one to come.
+        Factors of the rate, for each complete epoch and for the next one.
+    epochs_to_skip : int
+        The number of first epochs that have no influence, as they are a Warmup's.
+    best : float or None
+        The best metric so far.
+    bad_epochs, cooldown_left : int
+        Epochs without an improvement so far, and epochs of the cooldown that remain.
     """
 
     def __init__(self, schedule: ReduceOnPlateau) -> None:
@@ -321,12 +338,12 @@ class PlateauMemory:
         self.cooldown_left = 0
 
     def observe(self, metrics: dict[str, float]) -> None:
-        """Learn an epoch's figures, and settle the next epoch's factor.
+        """Take the metrics of a complete epoch, and append the factor of the next epoch.
 
         Raises
         ------
         ValueError
-            If the monitored figure is not among them.
+            If the monitored metric is not among the metrics.
         """
         schedule = self.schedule
         name = schedule.monitor
@@ -354,7 +371,7 @@ class PlateauMemory:
         self.factors.append(factor)
 
     def state(self) -> dict[str, Any]:
-        """Return all of it as plain numbers and lists, which JSON keeps exactly."""
+        """Return everything as plain numbers and lists, which JSON keeps exactly."""
         return {
             "factors": list(self.factors),
             "best": self.best,
@@ -363,12 +380,12 @@ class PlateauMemory:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Become what `state` returned."""
+        """Take back what `state` returned."""
         self.factors = list(state["factors"])
         self.best, self.bad_epochs = state["best"], state["bad_epochs"]
         self.cooldown_left = state["cooldown_left"]
 
 
 def _cosine(start: float, end: float, share: NDArray[Any]) -> Rates:
-    """Go from start to end along half a cosine, of which `share` is behind us."""
+    """Return values on half a cosine from `start`, at share 0, to `end`, at share 1."""
     return end + (start - end) * (1 + np.cos(np.pi * share)) / 2

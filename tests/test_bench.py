@@ -1,4 +1,4 @@
-"""The benches run, small, so that they never rot. No timing is asserted."""
+"""The benches run with `--quick`. The tests do not compare times."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ BENCHES = [
     "coverage",
     "defaults",
 ]
-# What takes a while to import or compile is for those who run the benches in earnest.
+# The other libraries take long to import or compile.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
 
 
@@ -68,7 +68,7 @@ def test_a_bench_runs(name, tmp_path, request):
         assert record["detail"] or record["case"] in ran.stdout
 
 
-def test_missing_data_is_said(monkeypatch, tmp_path):
+def test_missing_data_is_reported(monkeypatch, tmp_path):
     monkeypatch.setenv("FASTNN_BENCH_DATA", str(tmp_path))
     for name, file in (("uci", "uci/yacht.npz"), ("mnist", "mnist10k.npz")):
         ran = bench(name, "--quick")
@@ -108,7 +108,7 @@ def test_without_a_compiler_there_is_no_limit(monkeypatch):
         (["step", "--threads", "0"], "invalid choice: 0"),
     ],
 )
-def test_arguments_that_mean_nothing(arguments, message):
+def test_wrong_arguments(arguments, message):
     refused = bench(*arguments)
     assert refused.returncode != 0
     assert message in refused.stderr

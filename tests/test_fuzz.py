@@ -1,11 +1,11 @@
-"""Twenty thousand damaged files; `python -m tests.fuzz --seconds 3600 --seed 1` reads more."""
+"""Read 20,000 damaged files; `python -m tests.fuzz --seconds 3600 --seed 1` reads more."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 
-def test_damaged_files_are_refused_by_name(tmp_path):
+def test_damaged_files_raise_named_errors(tmp_path):
     command = ["-m", "fuzz", "--inputs", "20000", "--seed", "0", "--keep", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, *command],

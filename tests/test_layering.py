@@ -1,4 +1,4 @@
-"""The rooms of the package: an import only points down, never up or across at the top."""
+"""The imports follow the table in docs/internals.md, and no file is long."""
 
 import ast
 import graphlib
@@ -9,38 +9,17 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "fastnn"
 
-TABLE = re.search(
-    r"```layers\n(.*?)```", (SOURCE.parent / "docs" / "internals.md").read_text(), re.DOTALL
-)
-assert TABLE
-PLACE = {name: place for place, name in enumerate(TABLE[1].split())}
-KERNELS = [
-    "threads",
-    "dtypes",
-    "sums",
-    "elementary",
-    "packing",
-    "tiles",
-    "dots",
-    "active",
-    "rows",
-    "outer",
-    "shallow",
-    "rearranged",
-    "gemm",
-    "dense",
-    "activations",
-    "softmax",
-    "standardize",
-    "normalization",
-    "batch_normalization",
-    "dropout",
-    "losses",
-    "curvature",
-    "jacobians",
-    "optimizers",
-    "sampling",
-]
+PAGE = (SOURCE.parent / "docs" / "internals.md").read_text()
+
+
+def order_of(block):
+    """Return the names in a block of the page on internals, each with its place."""
+    (names,) = re.findall(rf"```{block}\n(.*?)```", PAGE, re.DOTALL)
+    return {name: place for place, name in enumerate(names.split())}
+
+
+PLACE = order_of("layers")
+KERNELS = order_of("kernels")
 
 
 def module_of(path):
@@ -48,7 +27,7 @@ def module_of(path):
 
 
 def imported_modules(path):
-    """The names directly below fastnn that a file imports, anywhere in it."""
+    """Yield the names directly below fastnn that a file imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -67,19 +46,19 @@ FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_point_down(path):
+def test_imports_follow_the_table(path):
     here = module_of(path)
     if here == "data":
         return
     for name in imported_modules(path):
         if here in ("cli", "__main__") and name not in PLACE:
-            continue  # the command line stands on the public names
-        assert name in PLACE, f"{path} imports fastnn.{name}, which has no room"
-        assert name == here or PLACE[name] < PLACE[here], f"{path} imports {name}: that is up"
+            continue  # the command line uses the public names
+        assert name in PLACE, f"{path} imports fastnn.{name}, which is not in the table"
+        assert name == here or PLACE[name] < PLACE[here], f"{path} imports {name}, a later name"
 
 
 def test_no_module_imports_itself_through_others():
-    """Inside a package, too, there is an order in which its files can be read."""
+    """Inside a folder, too, no file imports itself through others."""
     files = {".".join(p.relative_to(SOURCE).with_suffix("").parts): p for p in FILES}
     graph = {
         name: {
@@ -92,20 +71,42 @@ def test_no_module_imports_itself_through_others():
         }
         for name, path in files.items()
     }
-    graphlib.TopologicalSorter(graph).prepare()  # raises on a circle
+    graphlib.TopologicalSorter(graph).prepare()  # raises if there is a cycle
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.glob("_core/kernels/*.pxd")), ids=lambda p: p.stem)
-def test_kernels_import_kernels_below_them(path):
+def test_kernels_import_earlier_kernels(path):
     names = re.findall(r"^from fastnn\.(\S+) cimport", path.read_text(), re.MULTILINE)
     for name in names:
         package, _, kernel = name.rpartition(".")
         assert package == "_core.kernels"
-        assert KERNELS.index(kernel) < KERNELS.index(path.stem)
-    assert path.stem in [*KERNELS, "__init__"]
+        assert KERNELS[kernel] < KERNELS[path.stem]
 
 
-def test_the_table_names_what_is_there():
+def test_the_list_names_every_kernel():
+    assert {path.stem for path in SOURCE.glob("_core/kernels/*.pxd")} == {*KERNELS, "__init__"}
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("sklearn/*.py")), ids=lambda p: p.name)
+def test_estimators_use_public_names_of_the_package(path):
+    """Private attributes are accessed on estimators only, and private names are not imported."""
+    estimators = {"self", "cls", "super()", "estimator", "made", "BaseMLP"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("fastnn"):
+            names = [*node.module.split(".")[1:], *(alias.name for alias in node.names)]
+            if names[0] not in ("_checks", "_core"):
+                shared = {"_checks", "_core"} if node.module == "fastnn" else set()
+                assert not [name for name in names if is_private(name) and name not in shared]
+        elif isinstance(node, ast.Attribute) and is_private(node.attr):
+            owner = ast.unparse(node.value)
+            assert owner in estimators or owner == "sys", f"{path}:{node.lineno}: {owner}"
+
+
+def is_private(name):
+    return name.startswith("_") and not name.endswith("__")
+
+
+def test_the_table_names_every_module():
     there = {module_of(path) for path in FILES} - {"data"}
     assert there == set(PLACE)
 

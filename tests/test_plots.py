@@ -1,4 +1,4 @@
-"""Figures, looked at by what they hold rather than by their pixels."""
+"""Figures: the tests compare the data in them, not their pixels."""
 
 import sys
 
@@ -12,7 +12,7 @@ from fastnn.plots import JacobianDisplay
 
 @pytest.fixture
 def pyplot(monkeypatch):
-    """Return matplotlib.pyplot, which must show nothing; its figures are closed afterwards."""
+    """Return matplotlib.pyplot. Showing a figure fails, and all figures are closed afterwards."""
     monkeypatch.setenv("MPLBACKEND", "agg")
     pyplot = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.setattr(pyplot, "show", lambda: pytest.fail("shown"))
@@ -54,7 +54,7 @@ def make_network(dtype="float64", n_out=3):
 
 
 def drawn(axes):
-    """The entries of the one image on these axes."""
+    """Return the data of the only image on the axes."""
     (image,) = axes.images
     return image.get_array()
 
@@ -64,7 +64,7 @@ def tick_labels(axis):
 
 
 def expect_one_scale(display, limit):
-    """Zero is in the middle of one scale for all panels, and white."""
+    """All panels share one scale, in which zero is in the middle and white."""
     for axes in display.axes_:
         (image,) = axes.images
         assert image.get_clim() == (-limit, limit)
@@ -153,7 +153,7 @@ def test_jacobian_needs_a_place_for_its_images(pyplot):
         (np.ones((0, 6)), None, ValueError, r"X has shape \(0, 6\); a single sample is wanted"),
         (np.ones(5), None, ValueError, r"X has shape \(5,\)"),
         (np.full(6, np.nan), None, ValueError, r"X\[0\] is nan"),
-        (np.ones(6), (2, 2), ValueError, r"image_shape is \(2, 2\), 4 pixels; 6, one for each"),
+        (np.ones(6), (2, 2), ValueError, r"\(2, 2\), which is 4 pixels; 6, one for each"),
         (np.ones(6), (-2, -3), ValueError, r"image_shape\[0\] is -2"),
         (np.ones(6), (2, 3.0), TypeError, r"image_shape\[1\] is 3.0; an integer"),
         (np.ones(6), 6, TypeError, r"image_shape is 6; a pair \(height, width\)"),

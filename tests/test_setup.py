@@ -1,4 +1,4 @@
-"""An installation without a C compiler says what to install, before it translates any source."""
+"""Without a C compiler, the installation fails early and names the package to install."""
 
 import os
 import subprocess

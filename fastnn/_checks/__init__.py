@@ -1,5 +1,6 @@
 """The checks of what a user hands in: arrays, plain values, data frames, printable text."""
 
+from fastnn._checks.arrays import all_finite as all_finite
 from fastnn._checks.arrays import class_labels as class_labels
 from fastnn._checks.arrays import converted as converted
 from fastnn._checks.arrays import numeric_array as numeric_array

@@ -62,7 +62,7 @@ def converted(given: Array, name: str, dtype: np.dtype[Any], single: bool = Fals
     # overflow becomes infinity, which is reported below
     with np.errstate(over="ignore", under="ignore"):
         array = np.require(given, dtype, ["C", "A"])
-    if not _core.engine.all_finite(array.reshape(-1)):
+    if not all_finite(array):
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         found = given[place]
         place = place[1:] if single else place
@@ -70,6 +70,11 @@ def converted(given: Array, name: str, dtype: np.dtype[Any], single: bool = Fals
         where = f"[{', '.join(map(str, place))}]" if place else ""
         raise ValueError(f"{name}{where} is {found}{reason}; finite numbers are wanted")
     return array
+
+
+def all_finite(array: Array) -> bool:
+    """Whether a C-contiguous float32 or float64 array holds no NaN and no infinity."""
+    return _core.engine.all_finite(array.reshape(-1))
 
 
 def row_blocks(given: Array, name: str, dtype: np.dtype[Any]) -> Iterator[Array]:

@@ -45,6 +45,8 @@ class Trainer:
     by_batches: bool
     losses: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    columns: dict[str, list[float]]
+    converged: bool
     def __init__(
         self,
         plan: Plan,
@@ -64,6 +66,7 @@ class Trainer:
         n_epochs: int,
         bit_generator: np.random.BitGenerator | None,
         n_threads: int,
+        mask_key: int = 0,
     ) -> None: ...
     @property
     def running_loss(self) -> float: ...
@@ -76,6 +79,7 @@ class Trainer:
     ) -> None: ...
     def snapshot(self) -> dict[str, Any]: ...
     def restore(self, state: dict[str, Any]) -> None: ...
+    def close(self) -> None: ...
 
 def predict(
     plan: Plan, params: _Array, constants: _Array, x: _Array, out: _Array, n_threads: int

@@ -1,5 +1,9 @@
-"""The command line: `fastnn train` and `fastnn predict`."""
+"""The program `fastnn`: train, predict and evaluate without writing Python.
 
-from fastnn.cli.commands import main
+A trained model takes raw features. It returns logits of the classes, or the target in its own
+units. The network itself scales the data, so the model file is all that a user needs.
+"""
+
+from fastnn.cli.program import main
 
 __all__ = ["main"]

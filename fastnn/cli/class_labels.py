@@ -1,4 +1,4 @@
-"""Class labels of a table: which there are, and which of a model's classes each one is."""
+"""Class labels of a table: the distinct ones, and their indices among the classes of a model."""
 
 import contextlib
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from fastnn.files import csv_file
 
 
 def distinct(given: NDArray[Any] | None) -> list[Any]:
-    """Return the distinct labels in order, by value where all are numbers.
+    """Return the distinct labels, sorted by value if all are numbers, else as texts.
 
     Raises
     ------
     ValueError
-        If there are fewer than two.
+        If there are fewer than two labels.
     """
     assert given is not None
     labels = sorted(set(given.tolist()))
@@ -30,15 +30,15 @@ def distinct(given: NDArray[Any] | None) -> list[Any]:
 
 
 def indices(given: NDArray[Any] | None, labels: Sequence[Any]) -> NDArray[np.int64]:
-    """Return the place of each given label among the model's.
+    """Return the index of each given label among the model's labels.
 
-    A model's labels that are numbers are known by their value, so that "1.0" is the model's 1; its
-    texts are known by themselves.
+    A label of the model that is a number is compared by value: "1.0" equals 1. A label that is a
+    text is compared as text.
 
     Raises
     ------
     ValueError
-        If a label is not the model's.
+        If the model does not have a label.
     """
     assert given is not None
     index_of: dict[Any, int] = {}
@@ -60,7 +60,7 @@ def indices(given: NDArray[Any] | None, labels: Sequence[Any]) -> NDArray[np.int
 
 
 def _number(label: Any) -> Decimal | float:
-    """Return what a label is worth as a number, exactly; ArithmeticError if it is none."""
+    """Return the exact value of a label, or raise ArithmeticError if it is not a number."""
     if isinstance(label, float):
         return label
     if isinstance(label, str) and not csv_file.NUMBER.fullmatch(label):

@@ -1,4 +1,4 @@
-"""How the program `fastnn` writes, to a terminal (where text of files is escaped) and to files."""
+"""Output of the program: messages, tables, and files. Control characters of files are escaped."""
 
 import contextlib
 import io
@@ -14,7 +14,15 @@ LONGEST_MESSAGE = 4_000  # characters
 
 
 def check_destinations(inputs: Iterable[str], outputs: Iterable[str | None]) -> None:
-    """Raise if a file cannot be written, or is one that is read or written already."""
+    """Raise if an output cannot be written, or would overwrite an input or another output.
+
+    Raises
+    ------
+    ValueError
+        If an output is also an input or another output.
+    OSError
+        If an output cannot be written.
+    """
     taken = list(inputs)
     for path in filter(None, outputs):
         for other in taken:
@@ -24,20 +32,20 @@ def check_destinations(inputs: Iterable[str], outputs: Iterable[str | None]) -> 
         taken.append(path)
 
 
-class Shown(io.TextIOBase):
-    """Standard output where it is a terminal, which obeys some characters; these are escaped."""
+class EscapedOutput(io.TextIOBase):
+    """Standard output for a terminal: characters that would control the terminal are escaped."""
 
     def write(self, text: str) -> int:
-        """Write a text, escaped."""
+        """Write a text with its control characters escaped."""
         sys.stdout.write("\n".join(map(printable, text.split("\n"))))
         return len(text)
 
 
 @contextlib.contextmanager
 def output_stream(path: str | None) -> Iterator[Any]:
-    """Yield a file to write text to: standard output where there is no path."""
+    """Yield a text file: the one at `path`, replaced in one step, or else standard output."""
     if path is None and sys.stdout.isatty():
-        yield Shown()
+        yield EscapedOutput()
     elif path is None:
         yield sys.stdout
     else:
@@ -45,11 +53,11 @@ def output_stream(path: str | None) -> Iterator[Any]:
             stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
             yield stream
             stream.flush()
-            stream.detach()  # or it would close the file before it is safe on disk
+            stream.detach()  # else it would close the file before `atomic_file` has synced it
 
 
 def one_line(error: Exception) -> str:
-    """Return an error's message on one line, cut where it is very long."""
+    """Return the message of an error on one line, cut off if it is very long."""
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
     else:
@@ -59,7 +67,7 @@ def one_line(error: Exception) -> str:
 
 
 def say(text: str) -> None:
-    """Print a text."""
+    """Print a text with its control characters escaped."""
     print("\n".join(map(printable, text.split("\n"))))
 
 

@@ -1,1 +1,1 @@
-"""Files: models, tables, and how one is replaced without ever being half written."""
+"""Model files, CSV and npz files, and the atomic replacement of a file."""

@@ -1,4 +1,4 @@
-"""Writing a file at once or not at all, so that nothing that stood there is lost half-way."""
+"""Atomic replacement of a file: after a crash, the path holds the old content or the new."""
 
 import contextlib
 import errno
@@ -16,27 +16,27 @@ FilePath = str | os.PathLike[str]
 
 @contextlib.contextmanager
 def atomic_file(path: FilePath) -> Iterator[IO[bytes]]:
-    """Open a file for writing; when the block ends well, it takes the place of `path` in one step.
+    """Return a context with a binary file that replaces `path` in one step when the block ends.
 
-    Until then, and if the block raises, what stood at `path` stays as it was. A symbolic link is
-    followed, the mode of a replaced file is kept, and a device or a pipe is written to directly.
+    If the block raises, `path` keeps its old content. A symbolic link is followed. The new file
+    gets the owner, group and mode of the old one. A device or a pipe is written to directly.
 
     Raises
     ------
     OSError
-        The file cannot be written (missing folder, no permission, full disk); it names `path`.
+        If the file cannot be written (missing folder, no permission, full disk). It names `path`.
     """
     try:
         target = os.path.realpath(path)
         if os.path.exists(target) and not os.path.isfile(target):
-            # Renaming a file onto /dev/null would destroy it; a folder raises here.
+            # Renaming a file to /dev/null would replace the device. A folder raises here.
             with open(target, "wb") as file:
                 yield file
         else:
             with _replacement(target) as file:
                 yield file
     except OSError as error:
-        # The error may name the temporary file, or none (a full disk); the user knows `path`.
+        # The error may name the temporary file, or no file (full disk). The user knows `path`.
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
@@ -44,28 +44,28 @@ def atomic_file(path: FilePath) -> Iterator[IO[bytes]]:
 def _replacement(target: str) -> Iterator[IO[bytes]]:
     before = None
     if os.path.exists(target):
-        if not os.access(target, os.W_OK):  # a rename would not ask
+        if not os.access(target, os.W_OK):  # renaming does not check this
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
         before = os.stat(target)
     folder = os.path.dirname(target)
     _remove_leftovers(folder)
-    # Ctrl-C may fall between any two steps: the name is known before there is a file, and from then
-    # on whatever ends the block removes it.
+    # Ctrl-C may come between any two steps. So the name is chosen before the file exists, and the
+    # file is removed however the block ends.
     temporary = _new_name(folder)
     try:
         with _open_locked(temporary) as file:
             yield file
             file.flush()
             if before is not None:
-                _be_like(file, before)
+                _copy_attributes(before, file)
             os.fsync(file.fileno())
-            os.replace(temporary, target)  # while the lock holds, or it would look like a leftover
+            os.replace(temporary, target)  # before it is unlocked: a leftover would be removed
     finally:
         try:
             _unlink(temporary)
-        finally:  # Ctrl-C may have come before it did
+        finally:  # Ctrl-C may have come before the file was removed
             _unlink(temporary)
-    # The new name itself is safe on disk only when the folder is, if the system lets us ask.
+    # The new name is on disk only after the folder is synced. Some systems do not allow that.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -75,7 +75,7 @@ def _replacement(target: str) -> Iterator[IO[bytes]]:
 
 
 def _new_name(folder: str) -> str:
-    """Return a path of 64 random bits where nothing stands."""
+    """Return a path with 64 random bits in its name, at which there is no file."""
     path = os.path.join(folder, f".fastnn-{os.urandom(8).hex()}.tmp")
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
@@ -87,35 +87,35 @@ def _unlink(path: str) -> None:
         os.unlink(path)
 
 
-def _be_like(file: IO[bytes], before: os.stat_result) -> None:
-    """Give a new file the owner, group and mode of the one it replaces, as far as we may."""
+def _copy_attributes(before: os.stat_result, file: IO[bytes]) -> None:
+    """Give a new file the owner, group and mode of the old one, as far as permissions allow."""
     descriptor = file.fileno()
     for owner, group in ((before.st_uid, -1), (-1, before.st_gid)):
         with contextlib.suppress(OSError):
             os.chown(descriptor, owner, group)
     mode = stat.S_IMODE(before.st_mode)
     now = os.fstat(descriptor)
-    # Bits that run a program as its owner or group are not for another owner or group.
+    # The set-user-ID and set-group-ID bits must not apply to another owner or group.
     if now.st_uid != before.st_uid:
         mode &= ~stat.S_ISUID
     if now.st_gid != before.st_gid:
         mode &= ~stat.S_ISGID
-    os.fchmod(descriptor, mode)  # after the owner, whose change clears some bits
+    os.fchmod(descriptor, mode)  # after chown, which clears some bits of the mode
 
 
 @contextlib.contextmanager
 def _open_locked(path: str) -> Iterator[IO[bytes]]:
-    """Create a file that is locked for as long as its writer lives, where there are locks."""
+    """Create a file that is locked until its writer ends, if the file system has locks."""
     while True:
-        # Mode "x" never opens another's file and, unlike `tempfile`, leaves the mode to the umask.
+        # Mode "x" never opens an existing file. Unlike `tempfile`, it respects the umask.
         with open(path, "xb") as file:
-            # Before it was locked, another writer may have taken it for a leftover.
-            if _lock(file) is not False and _stands_at(file, path):
+            # Another writer may have removed it as a leftover before it was locked.
+            if _lock(file) is not False and _is_at(file, path):
                 yield file
                 return
 
 
-def _stands_at(file: IO[bytes], path: str) -> bool:
+def _is_at(file: IO[bytes], path: str) -> bool:
     try:
         return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
     except FileNotFoundError:
@@ -123,7 +123,7 @@ def _stands_at(file: IO[bytes], path: str) -> bool:
 
 
 def _lock(file: IO[bytes]) -> bool | None:
-    """Lock a file; False if another has it locked, None if this file system has no locks."""
+    """Lock a file. Return False if another process has locked it, None if there are no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -134,7 +134,7 @@ def _lock(file: IO[bytes]) -> bool | None:
 
 
 def _remove_leftovers(folder: str) -> None:
-    """Remove temporary files whose writer was killed: those that nobody holds a lock on."""
+    """Remove temporary files whose writer was killed: nobody holds a lock on them."""
     with contextlib.suppress(OSError):
         for name in filter(TEMPORARY.fullmatch, os.listdir(folder)):
             path = os.path.join(folder, name)
@@ -144,7 +144,7 @@ def _remove_leftovers(folder: str) -> None:
 
 
 def check_destination(path: FilePath) -> None:
-    """Raise OSError if `atomic_file` could not write there."""
+    """Raise OSError if `atomic_file` could not write to `path`."""
     target = os.path.realpath(path)
     if os.path.isdir(target):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
@@ -155,7 +155,7 @@ def check_destination(path: FilePath) -> None:
             return
     probe = os.path.join(os.path.dirname(target), f".fastnn-{os.urandom(8).hex()}.tmp")
     try:
-        # Asking for permission would not tell of a file system that is read-only.
+        # The permissions do not tell whether the file system is read-only.
         with open(probe, "xb"):
             pass
     except OSError as error:
@@ -163,5 +163,5 @@ def check_destination(path: FilePath) -> None:
     finally:
         try:
             _unlink(probe)
-        finally:  # Ctrl-C may have come before it did
+        finally:  # Ctrl-C may have come before the file was removed
             _unlink(probe)

@@ -1,7 +1,7 @@
-"""CSV files: their cells, column names and numbers, with errors that say where.
+"""CSV files: cells, column names and numbers. Errors name the line and the column.
 
-A number is what a spreadsheet calls one: decimal digits with a sign, a point and an exponent. What
-Python would also take, as "1_0", "٣" or "nan", is none, and neither is "1,000".
+A number has decimal digits, and optionally a sign, a point and an exponent, as in a spreadsheet.
+"1_0", "٣" and "nan", which Python accepts, are not numbers here, and neither is "1,000".
 """
 
 import csv
@@ -20,7 +20,15 @@ CANONICAL_INTEGER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
 
 
 def lines(path: FilePath) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and cells; what is not CSV raises a ValueError that says where."""
+    """Yield the line number and the cells of each line.
+
+    Raises
+    ------
+    ValueError
+        If the file is not CSV or not UTF-8. It names the line.
+    OSError
+        If the file cannot be opened.
+    """
     with open(path, newline="", encoding="utf-8-sig") as file:
         try:
             first = file.readline()
@@ -53,9 +61,9 @@ def column_names(path: FilePath) -> list[str]:
     Raises
     ------
     ValueError
-        The first line is missing, or a name is empty or occurs twice.
+        If the first line is missing, or a name is empty or occurs twice.
     OSError
-        The file cannot be opened.
+        If the file cannot be opened.
     """
     _, cells = next(lines(path), (0, []))
     names = [cell.strip() for cell in cells]
@@ -77,7 +85,7 @@ def number(text: str, path: FilePath, line: int, column: str) -> float:
     Raises
     ------
     ValueError
-        If it is none, or too large for float64.
+        If the cell is not a number, or is too large for float64.
     """
     stripped = text.strip()
     value = float(stripped) if NUMBER.fullmatch(stripped) else math.nan
@@ -90,15 +98,15 @@ def number(text: str, path: FilePath, line: int, column: str) -> float:
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell, stripped, is a number, or says that one is missing or infinite."""
+    """Return whether a stripped cell is a number, empty, NaN or infinity."""
     return bool(NUMBER.fullmatch(text) or MISSING.fullmatch(text))
 
 
 def is_canonical_integer(text: str) -> bool:
-    """Whether a cell is the very text that an int64 is printed as."""
+    """Return whether a cell is exactly the text that Python prints for an int64."""
     return bool(CANONICAL_INTEGER.fullmatch(text)) and -(2**63) <= int(text) < 2**63
 
 
 def shown(names: list[str]) -> str:
-    """Return column names for an error."""
+    """Return column names as a text for an error message."""
     return ", ".join(map(printable, names))

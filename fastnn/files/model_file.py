@@ -1,7 +1,7 @@
-"""The model file: a plain description and named arrays, to and from one safetensors file.
+"""Model files: a description and named arrays in one safetensors file.
 
-The description travels as JSON in the safetensors metadata, so any safetensors reader can open a
-model, and reading one never executes anything. Nothing in here knows what a layer is.
+The description is JSON in the metadata of the file. So every safetensors reader can open a model
+file, and reading one never executes code. This module does not know what the description means.
 """
 
 import json
@@ -17,38 +17,38 @@ from fastnn.files.atomic_file import atomic_file
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fastnn"
-DEEPEST = 100  # levels of a description; Python cannot even print what is nested much deeper
+DEEPEST = 100  # levels of nesting in a description; Python cannot print much deeper values
 
 
 class ModelFileError(ValueError):
-    """The file is not a model file that this version of fastnn can read."""
+    """Raised for a file that is not a model file of this version of fastnn."""
 
 
 def write(
     path: str | os.PathLike[str], description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Write a model file atomically: `path` holds the old content or the new, never a part.
+    """Write a model file in one step: after a crash, `path` holds the old content or the new.
 
     Parameters
     ----------
     path : str or PathLike
-        Destination. A symbolic link is followed; a device or a pipe is written to, not replaced.
+        The file. A symbolic link is followed. A device or a pipe is written to directly.
     description : mapping
-        Anything that `json.dumps` takes; the key "format_version" is reserved.
+        Anything that `json.dumps` accepts. The key "format_version" is reserved.
     arrays : mapping of str to ndarray
-        Arrays of any shape and memory layout, of a dtype that safetensors knows.
+        Arrays of any shape and memory layout, with a dtype of safetensors.
 
     Raises
     ------
     OSError
-        The file cannot be written (missing folder, no permission, full disk); it names `path`.
+        If the file cannot be written (missing folder, no permission, full disk). It names `path`.
     TypeError
-        `description` is not JSON-able.
+        If JSON cannot hold `description`.
     """
     from safetensors.numpy import save
 
     header = json.dumps({**description, "format_version": FORMAT_VERSION})
-    # safetensors copies raw memory without looking at strides.
+    # safetensors copies the memory of an array and ignores its strides.
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     content = save(contiguous, metadata={METADATA_KEY: header})
     with atomic_file(path) as file:
@@ -56,7 +56,7 @@ def write(
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read what `write` has written.
+    """Return the description and the arrays of a model file.
 
     Parameters
     ----------
@@ -66,16 +66,16 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
     Returns
     -------
     description : dict
-        As given to `write`, after its passage through JSON (a tuple comes back as a list).
+        What `write` was given, with lists in place of tuples.
     arrays : dict of str to ndarray
-        Fresh, writable, C-contiguous arrays in native byte order.
+        New writable C-contiguous arrays in native byte order.
 
     Raises
     ------
     ModelFileError
-        The file is damaged, not a safetensors file, not a fastnn model, or of another version.
+        If the file is damaged, not a safetensors file, not a fastnn model, or of another version.
     OSError
-        The file cannot be opened.
+        If the file cannot be opened.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -84,7 +84,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
         content = file.read()
     try:
         views = load(content)
-    # A KeyError is a dtype that NumPy lacks, a ValueError a shape that it cannot hold.
+    # NumPy lacks some dtypes of safetensors (KeyError) and cannot hold some shapes (ValueError).
     except (SafetensorError, KeyError, ValueError) as error:
         raise ModelFileError(
             f"{path}: not a safetensors file, or a damaged one ({printable(str(error))})"
@@ -93,9 +93,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
 
 
 def _description(path: str | os.PathLike[str], content: bytes) -> dict[str, Any]:
-    """Return the description inside the valid safetensors bytes `content`."""
-    # The file begins with the header's length (u64, little-endian) and the header, in JSON.
-    # `load` has checked both, but does not hand the metadata on.
+    """Return the description in `content`, the bytes of a valid safetensors file."""
+    # The file begins with the length of the header (u64, little-endian) and the header in JSON.
+    # `load` has checked both, but does not return the metadata.
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
     if METADATA_KEY not in metadata:
@@ -119,7 +119,7 @@ def _description(path: str | os.PathLike[str], content: bytes) -> dict[str, Any]
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested deeper than that."""
+    """Return whether lists and objects are nested deeper than `levels`."""
     level = [value]
     for _ in range(levels):
         level = [

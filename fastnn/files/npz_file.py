@@ -1,7 +1,7 @@
-"""Arrays of numbers or text out of an .npz archive, which may have been written by anybody.
+"""Arrays of numbers or text from an .npz archive that need not be trusted.
 
-NumPy evaluates the type that an .npy header names, and some of these texts end the interpreter.
-Here the header must match a pattern, and its type is looked up in a closed table.
+NumPy evaluates the dtype that an .npy header names, and some of these texts crash the interpreter.
+Here the header must match a pattern, and the dtype is looked up in a closed table.
 """
 
 import lzma
@@ -52,26 +52,27 @@ COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zip
 
 
 def read(path: FilePath, wanted: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Read some arrays of an archive.
+    """Return the wanted arrays of an archive.
 
     Parameters
     ----------
     path : str or PathLike
+        The archive.
     wanted : collection of str
-        Their names.
+        The names of the arrays.
 
     Returns
     -------
     dict of str to ndarray
-        Booleans, integers, real numbers or text, writable.
+        Writable arrays of booleans, integers, real numbers or text.
 
     Raises
     ------
     ValueError
-        If it is not an .npz archive, or a damaged one; or an array is missing, of another type (as
-        pickled objects are), or larger than the memory of this machine.
+        If the file is not an .npz archive or is damaged, or if an array is missing, has another
+        dtype (for example pickled objects), or is larger than the memory of this machine.
     OSError
-        If it cannot be opened.
+        If the file cannot be opened.
     """
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
@@ -84,17 +85,17 @@ def read(path: FilePath, wanted: Collection[str]) -> dict[str, NDArray[Any]]:
                 for name in wanted:
                     if name not in members:
                         names = ", ".join(map(printable, members))
-                        raise _OfArrayError(f"no array {name!r}; the arrays are {names}")
+                        raise _ArrayError(f"no array {name!r}; the arrays are {names}")
                 return {name: _member(archive, members[name], name) for name in wanted}
-        except _OfArrayError as error:
+        except _ArrayError as error:
             raise ValueError(f"{path}: {error}") from None
         except DAMAGED as error:
             text = printable(str(error) or type(error).__name__)
             raise ValueError(f"{path}: cannot be read as an .npz archive ({text})") from error
 
 
-class _OfArrayError(Exception):
-    """An archive that can be read, with an array that cannot be taken."""
+class _ArrayError(Exception):
+    """An array is missing or has a wrong dtype, in an archive that can be read."""
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> NDArray[Any]:
@@ -104,28 +105,28 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> NDA
         dtype, fortran_order, shape, header_bytes = _header(file, name)
         n = math.prod(shape)
         if n * dtype.itemsize + header_bytes != member.file_size:
-            raise ValueError(f"{name} is of another size than its shape {shape} says")
+            raise ValueError(f"the size of {name} does not fit its shape {shape}")
         if n * max(dtype.itemsize, 8) > _memory():
-            raise _OfArrayError(
-                f"{name} has shape {shape}, for which this machine has not the memory"
+            raise _ArrayError(
+                f"{name} has shape {shape}, which needs more memory than this machine has"
             )
         array = np.empty(n, dtype)
         _fill(file, array.view(np.uint8).data)
-        if file.read(1):  # which also compares the checksum
-            raise ValueError(f"{name} is longer than its shape {shape} says")
+        if file.read(1):  # reading to the end also compares the checksum
+            raise ValueError(f"{name} is longer than its shape {shape}")
     native = array.astype(dtype.newbyteorder("="), copy=False)
     if dtype.kind == "b":
-        native = native.view(np.uint8) != 0  # any other byte would be neither True nor False
+        native = native.view(np.uint8) != 0  # a byte above 1 would be neither True nor False
     if dtype.kind == "U" and n and native.view(np.uint32).max() > sys.maxunicode:
-        raise ValueError(f"{name} holds numbers that are no characters")
+        raise ValueError(f"{name} contains numbers that are not characters")
     return native.reshape(shape, order="F" if fortran_order else "C")
 
 
 def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
-    """Return the type, whether columns come first, the shape, and the length of a .npy header."""
+    """Return dtype, whether the order is Fortran's, shape, and length in bytes of a header."""
     magic = file.read(8)
     if magic[:6] != MAGIC or magic[6:] not in (b"\1\0", b"\2\0", b"\3\0"):
-        raise _OfArrayError(f"{name} is not an array as NumPy saves them")
+        raise _ArrayError(f"{name} is not in the format of NumPy's arrays")
     size_bytes = 2 if magic[6] == 1 else 4
     length = int.from_bytes(_exactly(file, size_bytes), "little")
     if length > MAX_HEADER:
@@ -139,7 +140,7 @@ def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int,
     if text[:1] != "{" or text[place:].strip() != "}" or len(fields) != 3:
         kind = re.search(r"'descr': *(\[)", text)
         what = "is a structured array" if kind else f"has the header {text[:100]!r}"
-        raise _OfArrayError(f"{name} {what}; numbers or text are wanted")
+        raise _ArrayError(f"{name} {what}; numbers or text are wanted")
     sides = [side.strip().removesuffix("L") for side in fields["shape"].split(",")]
     shape = tuple(int(side) for side in sides if side)
     if len(shape) > MAX_DIMENSIONS or any(side >= 2**48 for side in shape):
@@ -153,7 +154,7 @@ def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int,
 
 
 def _dtype(descr: str, name: str) -> np.dtype[Any]:
-    """Look a type up by NumPy's text for it, such as "<f8"."""
+    """Return the dtype for NumPy's text of it, such as "<f8"."""
     order, text = (descr[0], descr[1:]) if descr[0] in "<>|=" else ("=", descr)
     if text in NUMBERS:
         dtype: np.dtype[Any] = NUMBERS[text]
@@ -161,28 +162,28 @@ def _dtype(descr: str, name: str) -> np.dtype[Any]:
         dtype = np.dtype((np.str_ if text[0] == "U" else np.bytes_, int(text[1:])))
     else:
         what = "of Python objects, which only pickle reads" if text[0] == "O" else f"of {descr!r}"
-        raise _OfArrayError(f"{name} must be numbers or text, got an array {what}")
+        raise _ArrayError(f"{name} must be numbers or text, got an array {what}")
     return dtype.newbyteorder(">") if order == ">" else dtype.newbyteorder("<")
 
 
 def _exactly(file: IO[bytes], n: int) -> bytes:
     content = file.read(n)
     if len(content) < n:
-        raise EOFError("it ends within a header")
+        raise EOFError("the file ends within a header")
     return content
 
 
 def _fill(file: IO[bytes], target: memoryview) -> None:
-    """Read bytes until `target` is full, a part at a time."""
+    """Fill `target` with bytes of the file, at most 1 MiB at a time."""
     place = 0
     while place < len(target):
         content = file.read(min(len(target) - place, 1 << 20))
         if not content:
-            raise EOFError("it ends within an array")
+            raise EOFError("the file ends within an array")
         target[place : place + len(content)] = content
         place += len(content)
 
 
 def _memory() -> int:
-    """Return how many bytes of memory this machine has."""
+    """Return the memory of this machine in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -64,6 +64,9 @@ def bind(
     ValueError
         If a value is out of the arrays' range; no layer has changed then.
     """
+    # the engine's plan made the arrays: it and the loop below lay the parameters out alike
+    assert len(params) == sum(layer.n_params for layer in layers)
+    assert len(constants) == sum(layer.n_constants for layer in layers)
     drawn, fixed = [], []
     for layer, initializer in zip(layers, _suitable_initializers(layers), strict=True):
         if isinstance(layer, Weighted):

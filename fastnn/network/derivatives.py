@@ -4,49 +4,25 @@ All are exact, by the chain rule in the compiled engine. At a kink the derivativ
 layer takes: the negative side's, and 0 for `Abs`.
 """
 
-import dataclasses
 import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks, _core
-from fastnn._checks import frames
+from fastnn._core.arrays import Array
 from fastnn.jacobians import Jacobian
-from fastnn.layers import Layer, composition
-from fastnn.losses import CustomLoss, Loss, check_target, demand_weights, is_built_in
-from fastnn.losses.custom import value_and_grad
-from fastnn.model import Model
-
-Array = NDArray[Any]
+from fastnn.layers import composition
+from fastnn.losses import CustomLoss, Loss
+from fastnn.network.base import NetworkBase
 
 
-class Derivatives:
+class Derivatives(NetworkBase):
     """The methods of `Network` that differentiate it once.
 
     Where there is a choice, `wrt` says by what: "input", or "params" in the order of `net.params`.
     Results do not depend on `n_threads`, bit for bit; by default that is one a processor.
     """
-
-    _layers: tuple[Layer, ...]
-    _model: Model
-    _feature_names: list[str] | None
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of parameters, inputs and outputs."""
-        return self._model.params.dtype
-
-    @property
-    def in_features(self) -> int:
-        """Width of the input."""
-        return int(self._model.plan.n_in)
-
-    @property
-    def out_features(self) -> int:
-        """Width of the output."""
-        return int(self._model.plan.n_out)
 
     def loss_and_grad(
         self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any = None
@@ -69,8 +45,8 @@ class Derivatives:
             `scipy.optimize.minimize(jac=True)`. SciPy's SLSQP takes float64 alone: of a float32
             network, give it `gradient.astype(float)`.
         """
-        x, target, weights = self._batch(X, y, loss, sample_weight)
-        return self._loss_and_grad(x, target, weights, loss, _core.thread_count(None))
+        x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
+        return self._model.loss_and_grad(x, target, weights, loss, None)
 
     def jacobian(
         self, X: Any, wrt: str = "input", *, out: Any = None, n_threads: int | None = None
@@ -104,7 +80,7 @@ class Derivatives:
         diag(S) - S Sᵀ, which costs no product.
         """
         if n_threads is None and isinstance(wrt, str) and wrt in ("input", "params"):
-            ready = _core.engine.jacobian_ready(*self._engine_arrays, X, wrt == "params", out)
+            ready = self._model.jacobian_ready(X, wrt == "params", out)
             if ready is not None:
                 return ready
         return self._jacobian(X, wrt, out, n_threads, with_outputs=False)[1]
@@ -145,9 +121,9 @@ class Derivatives:
             If x has another shape or is not finite real numbers, or `wrt` is neither.
         """
         wrt = _checks.choice(wrt, "wrt", ("input", "params"))
-        if not _core.engine.all_finite(self._model.params):
+        if not _checks.all_finite(self._model.params):
             raise ValueError("params hold NaN or infinity; finite numbers are wanted")
-        self._demand_names(x)
+        self._inputs.demand_names(x)
         sample = _checks.shaped_array(x, "x", self.dtype, (self.in_features,))
         return composition.jacobian_operator(self._layers, sample, wrt)
 
@@ -176,24 +152,14 @@ class Derivatives:
             If an argument does not fit.
         """
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
-        given, single = self._samples(X)
+        given, single = self._inputs.samples(X)
         _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the product")
         shape = given.shape[1:] if single else given.shape
         shape = self._model.params.shape if by_params else shape
         h = _checks.shaped_array(tangent, "tangent", self.dtype, shape)
         h = h if by_params else h.reshape(given.shape)
         x = _checks.converted(given, "X", self.dtype, single)
-        threads = _checks.thread_count(n_threads)
-        outputs: Array = np.empty((len(x), self._model.plan.n_out), x.dtype)
-        for part in self._model.parts(len(x), 6):
-            _core.engine.jvp(
-                *self._engine_arrays,
-                x[part],
-                None if by_params else h[part],
-                h if by_params else None,
-                outputs[part],
-                threads,
-            )
+        outputs = self._model.jvp(x, h, by_params, _checks.thread_count(n_threads))
         return outputs[0] if single else outputs
 
     def vjp(
@@ -220,24 +186,13 @@ class Derivatives:
             If an argument does not fit.
         """
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
-        given, single = self._samples(X)
+        given, single = self._inputs.samples(X)
         n_out = self._model.plan.n_out
         shape = (n_out,) if single else (len(given), n_out)
         c = _checks.shaped_array(cotangent, "cotangent", self.dtype, shape).reshape(-1, n_out)
         x = _checks.converted(given, "X", self.dtype, single)
-        threads = _checks.thread_count(n_threads)
-        grads = np.zeros_like(self._model.params)
-        dx = np.empty_like(x)
-        for part in self._model.parts(len(x), 6):
-            _core.engine.vjp(
-                *self._engine_arrays,
-                x[part],
-                c[part],
-                grads if by_params else None,
-                None if by_params else dx[part],
-                threads,
-            )
-        return grads if by_params else dx[0] if single else dx
+        product = self._model.vjp(x, c, by_params, _checks.thread_count(n_threads))
+        return product[0] if single and not by_params else product
 
     def sample_grads(
         self, X: Any, y: Any, loss: Loss | CustomLoss, *, n_threads: int | None = None
@@ -264,140 +219,30 @@ class Derivatives:
         ValueError, TypeError
             If an argument does not fit.
         """
-        given = self._sample_matrix(X, "X")
-        grads = self._result((len(given), self._model.params.size), "the gradients")
-        x, target, _ = self._batch(given, y, loss)
-        threads = _checks.thread_count(n_threads)
-        model = self._model
-        if is_built_in(loss):
-            plan, formula = loss.under(model.plan)
-            model = dataclasses.replace(model, plan=plan)
-            outputs = model.predict(x, threads)
-            summed = dataclasses.replace(loss, reduction="sum")
-            dy = summed.evaluate(outputs, target, formula=formula)[1]
-        else:
-            outputs = model.predict(x, threads)
-            dy = np.empty_like(outputs)
-            for i in range(len(x)):
-                one = slice(i, i + 1)
-                dy[one] = value_and_grad(loss, outputs[one], target[one])[1]
-        for part in self._model.parts(len(x), 6):
-            _core.engine.sample_vjp(
-                model.plan, model.params, model.constants, x[part], dy[part], grads[part], threads
-            )
-        return grads
-
-    # ------------------------------------------------------------------ what they share
-
-    @property
-    def _engine_arrays(self) -> tuple[Any, Array, Array]:
-        return self._model.plan, self._model.params, self._model.constants
-
-    def _demand_names(self, X: Any) -> None:
-        """See that a frame has the columns that the network knows by name, if it knows any."""
-        if self._feature_names is not None and type(X) is not np.ndarray:
-            found = frames.column_names(X)
-            if found is not None:
-                frames.same_names(found, self._feature_names)
-
-    def _keep_names(self, X: Any) -> None:
-        """Take over the column names of a frame of the right width, if there are none yet."""
-        if self._feature_names is None:
-            self._feature_names = frames.column_names(X)
-
-    def _samples(self, X: Any) -> tuple[Array, bool]:
-        """Check the names and the shape of X, which is to be converted when all shapes fit."""
-        self._demand_names(X)
-        return _checks.one_or_more_samples(X, "X", self.in_features)
-
-    def _sample_matrix(self, X: Any, name: str) -> Array:
-        """The same of a matrix of at least one sample."""
-        self._demand_names(X)
-        return _checks.sample_matrix(X, name, self.in_features)
-
-    def _batch(
-        self,
-        X: Any,
-        y: Any,
-        loss: Loss | CustomLoss,
-        sample_weight: Any = None,
-        names: tuple[str, str, str] = ("X", "y", "sample_weight"),
-    ) -> tuple[Array, Any, Array | None]:
-        """Check X, y and weights: first their shapes, then what is small, and last X's numbers."""
-        given = self._sample_matrix(X, names[0])
-        n = len(given)
-        target = check_target(loss, y, (n, self.out_features), self.dtype, names[1])
-        weights = self._weights(loss, n, sample_weight, names[2])
-        x = _checks.converted(given, names[0], self.dtype)
-        self._demand_probabilities(loss, x)
-        return x, target, weights
-
-    def _demand_probabilities(self, loss: Loss | CustomLoss, x: Array) -> None:
-        if is_built_in(loss) and loss.takes_probabilities:
-            loss.check_outputs(self._model.predict(x[:256], 1))
-
-    def _weights(
-        self, loss: Loss | CustomLoss, n: int, sample_weight: Any, name: str = "sample_weight"
-    ) -> Array | None:
-        if sample_weight is None:
-            return None
-        demand_weights(loss)
-        return _checks.sample_weight(sample_weight, name, self.dtype, n)
+        given = self._inputs.sample_matrix(X, "X")
+        n_bytes = len(given) * self._model.params.nbytes
+        _core.demand_memory(n_bytes, "the gradients")
+        x, target, _ = self._inputs.batch(given, y, loss)
+        return self._model.sample_grads(x, target, loss, _checks.thread_count(n_threads))
 
     def _jacobian(
         self, X: Any, wrt: str, out: Any, n_threads: int | None, with_outputs: bool
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Any, Array]:
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
-        given, single = self._samples(X)
+        given, single = self._inputs.samples(X)
         threads = _checks.thread_count(n_threads)
         columns = self._model.params.size if by_params else self.in_features
         shape = (len(given), self.out_features, columns)
+        matrix = None
         if out is None:
-            jacobian = self._result(shape, "the Jacobian")
+            _core.demand_memory(math.prod(shape) * self.dtype.itemsize, "the Jacobian")
         else:
             wanted = shape[1:] if single else shape
             inputs = {"X": given, "the parameters": self._model.params}
-            jacobian = _checks.output_array(out, "out", self.dtype, wanted, inputs).reshape(shape)
+            matrix = _checks.output_array(out, "out", self.dtype, wanted, inputs).reshape(shape)
         x = _checks.converted(given, "X", self.dtype, single)
-        outputs: Array = np.empty((len(x) if with_outputs else 0, self.out_features), x.dtype)
-        at_least = max(256 // self.out_features, 1)
-        for part in self._model.parts(len(x), 6 * self.out_features, at_least):
-            _core.engine.jacobian(
-                *self._engine_arrays,
-                x[part],
-                by_params,
-                outputs[part] if with_outputs else None,
-                jacobian[part],
-                threads,
-            )
+        outputs = np.empty((len(x), self.out_features), x.dtype) if with_outputs else None
+        jacobian = self._model.jacobian(x, by_params, threads, matrix, outputs)
         if single:
-            return outputs[0] if with_outputs else outputs, jacobian[0] if out is None else out
+            outputs, jacobian = None if outputs is None else outputs[0], jacobian[0]
         return outputs, jacobian if out is None else out
-
-    def _result(self, shape: tuple[int, ...], what: str) -> Array:
-        _core.demand_memory(math.prod(shape) * self.dtype.itemsize, what)
-        return np.empty(shape, self.dtype)
-
-    def _loss_and_grad(
-        self, x: Array, target: Any, weights: Array | None, loss: Loss | CustomLoss, n_threads: int
-    ) -> tuple[float, Array]:
-        model = self._model
-        grads = np.empty_like(model.params)
-        if is_built_in(loss):
-            plan, formula = loss.under(model.plan)
-            value = _core.engine.loss_and_grad(
-                plan,
-                model.params,
-                model.constants,
-                x,
-                *loss.engine_target(target),
-                weights,
-                formula,
-                grads,
-                n_threads,
-            )
-        else:
-            activations, outputs = model.forward(x, n_threads)
-            value, dy = value_and_grad(loss, outputs, target, weights)
-            model.backward(x, activations, dy, grads, n_threads)
-        return value, grads

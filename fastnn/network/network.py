@@ -9,19 +9,21 @@ import os
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fastnn import _checks, _core
+from fastnn._core.arrays import Array
+from fastnn.batch import InputChecks
 from fastnn.files import model_file
 from fastnn.files.model_file import ModelFileError
 from fastnn.layers import Layer, Standardize, composition
 from fastnn.model import Model
+from fastnn.network.derivatives import Derivatives
 from fastnn.network.fitting import Fitting
 from fastnn.network.passes import Pass, Passes
+from fastnn.network.second_derivatives import SecondDerivatives
 from fastnn.optimizers import OptimizerState, StateView
 from fastnn.training.checkpoints import without_fit
-
-Array = NDArray[Any]
 
 # The attributes that a copy makes afresh, from a description and its arrays.
 MADE_AFRESH = {
@@ -33,12 +35,12 @@ MADE_AFRESH = {
     "_passes",
     "_training",
     "_class_labels",
-    "_feature_names",
+    "_inputs",
     "target_name",
 }
 
 
-class Network(Fitting):
+class Network(Derivatives, SecondDerivatives, Fitting):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters
@@ -70,15 +72,11 @@ class Network(Fitting):
         dtype = _checks.floating_dtype(dtype)
         rng = np.random.default_rng(_checks.seed(seed))
         widths = composition.input_widths(self._layers)
-        n_params = sum(layer.n_params for layer in self._layers)
-        params, grads = (_core.aligned_zeros((n_params,), dtype) for _ in range(2))
         self._operations = [
             layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
         ]
-        plan = _core.engine.Plan(self._operations)
-        assert plan.n_params == n_params  # plan.pxi and composition.bind use one layout
-        self._model = Model(plan, params, grads, np.empty(plan.n_constants, dtype))
-        composition.bind(self._layers, params, grads, self._model.constants, rng)
+        self._model = model = Model.compile(self._operations, dtype)
+        composition.bind(self._layers, model.params, model.grads, model.constants, rng)
         self._optimizer_state = OptimizerState()
         self._rng = rng  # of the masks of `forward(training=True)`, from now on
         self._passes = Passes()
@@ -86,7 +84,8 @@ class Network(Fitting):
         self._training: dict[int, object] = {}
         self._class_labels: list[Any] | None = None
         first = self._layers[0]
-        self._feature_names = first.feature_names if isinstance(first, Standardize) else None
+        names = first.feature_names if isinstance(first, Standardize) else None
+        self._inputs = InputChecks(model, names)
         self.target_name: str | None = None
 
     # ------------------------------------------------------------------ what it is
@@ -95,6 +94,15 @@ class Network(Fitting):
     def layers(self) -> tuple[Layer, ...]:
         """The layers, in order."""
         return self._layers
+
+    @property
+    def model(self) -> Model:
+        """The compiled network, for code that calls it often with arrays it has checked itself.
+
+        The methods of a `fastnn.model.Model` check nothing: arrays must be finite, C-contiguous and
+        of the network's dtype. It shares `params` with the network.
+        """
+        return self._model
 
     @property
     def params(self) -> Array:
@@ -147,11 +155,11 @@ class Network(Fitting):
         that comes later, to `fit`, `predict` or any other method, must have the same columns in the
         same order; arrays have no names and are not asked for any. None forgets the names.
         """
-        return copy.copy(self._feature_names)
+        return copy.copy(self._inputs.feature_names)
 
     @feature_names.setter
     def feature_names(self, value: Any) -> None:
-        self._feature_names = _checks.names(value, "feature_names", self.in_features, (str,))
+        self._inputs.feature_names = _checks.names(value, "feature_names", self.in_features, (str,))
 
     def summary(self) -> str:
         """Return a table of the layers, their output widths and numbers of parameters."""
@@ -189,7 +197,7 @@ class Network(Fitting):
             If the activations do not fit into memory.
         """
         moment = self._passes.now()
-        given, single = self._samples(X)
+        given, single = self._inputs.samples(X)
         training = _checks.boolean(training, "training")
         row_bytes = (self._model.plan.row_width + self.in_features) * self.dtype.itemsize
         _core.demand_memory(len(given) * row_bytes, "X with all activations")
@@ -287,7 +295,7 @@ class Network(Fitting):
             and X.shape[1:] == (self.in_features,)
         ):
             return self._model.predict_by_blocks(X, threads)
-        given, single = self._samples(X)
+        given, single = self._inputs.samples(X)
         _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the outputs")
         x = _checks.converted(given, "X", self.dtype, single)
         outputs = self._model.predict(x, threads)

@@ -7,16 +7,14 @@ kink too.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks, _core
+from fastnn._core.arrays import Array
 from fastnn.losses import HalfSquaredError, Loss, is_built_in
-from fastnn.network.derivatives import Derivatives
-
-Array = NDArray[Any]
+from fastnn.network.base import NetworkBase
 
 
-class SecondDerivatives(Derivatives):
+class SecondDerivatives(NetworkBase):
     """The methods of `Network` that differentiate a loss twice.
 
     Results do not depend on `n_threads`, bit for bit; by default that is one a processor.
@@ -68,41 +66,25 @@ class SecondDerivatives(Derivatives):
         samples.
         """
         _demand_hessian(loss)
-        matrix = self._square_matrix()
-        targets = labels = None
+        self._demand_square_matrix()
+        target = None
         if y is None:
-            given = self._sample_matrix(X, "X")
+            given = self._inputs.sample_matrix(X, "X")
             if loss.hessian_takes_target:
                 raise ValueError(f"y is None; {type(loss).__name__} has another Hessian for each")
             if loss.takes_labels:  # whether the network suits the loss
                 shape = (len(given), self.out_features)
                 loss.check_target(np.zeros(len(given), np.int64), shape, self.dtype)
-            weights = self._weights(loss, len(given), sample_weight)
+            weights = self._inputs.weights(loss, sample_weight, len(given), "sample_weight")
             x = _checks.converted(given, "X", self.dtype)
-            self._demand_probabilities(loss, x)
+            self._inputs.demand_probabilities(loss, x)
         else:
-            x, target, weights = self._batch(X, y, loss, sample_weight)
-            targets, labels = loss.engine_target(target)
+            x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
         threads = _checks.thread_count(n_threads)
-        scale = 1 / loss.divisor(len(x), weights)
-        plan, formula = loss.under(self._model.plan)
-        parts = list(self._model.parts(len(x), self._model.params.size, 32))
-        for part in parts:
-            _core.engine.gram(
-                plan,
-                *self._engine_arrays[1:],
-                x[part],
-                *_of(part, targets, labels, weights),
-                formula,
-                scale,
-                matrix,
-                part is not parts[0],
-                part is parts[-1],
-                threads,
-            )
+        matrix = self._model.gram(x, target, weights, loss, threads)
         if y is None:
             return matrix, None
-        return matrix, self._loss_and_grad(x, target, weights, loss, threads)[1]
+        return matrix, self._model.loss_and_grad(x, target, weights, loss, threads)[1]
 
     def hvp(
         self,
@@ -144,8 +126,9 @@ class SecondDerivatives(Derivatives):
         """
         _demand_hessian(loss)
         direction = _checks.shaped_array(v, "v", self.dtype, self._model.params.shape)
-        x, target, weights = self._batch(X, y, loss, sample_weight)
-        return self._hvp(x, target, weights, loss, direction, _checks.thread_count(n_threads))
+        x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
+        threads = _checks.thread_count(n_threads)
+        return self._model.hvp(x, target, weights, loss, direction, threads)
 
     def hessian(
         self, X: Any, y: Any, loss: Loss, *, sample_weight: Any = None, n_threads: int | None = None
@@ -176,58 +159,23 @@ class SecondDerivatives(Derivatives):
             As `hvp`.
         """
         _demand_hessian(loss)
-        matrix = self._square_matrix()
-        x, target, weights = self._batch(X, y, loss, sample_weight)
+        self._demand_square_matrix()
+        x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
         threads = _checks.thread_count(n_threads)
         direction = np.zeros_like(self._model.params)
+        matrix = np.empty((direction.size,) * 2, self.dtype)
         for i in range(len(matrix)):
             direction[i] = 1
-            matrix[i] = self._hvp(x, target, weights, loss, direction, threads)
+            matrix[i] = self._model.hvp(x, target, weights, loss, direction, threads)
             direction[i] = 0
         for i in range(len(matrix)):  # rounding differs between the two halves
             matrix[i + 1 :, i] = matrix[i, i + 1 :]
         return matrix
 
-    def _hvp(
-        self,
-        x: Array,
-        target: Array,
-        weights: Array | None,
-        loss: Loss,
-        direction: Array,
-        n_threads: int,
-    ) -> Array:
-        product = np.zeros_like(direction)
-        targets, labels = loss.engine_target(target)
-        scale = 1 / loss.divisor(len(x), weights)
-        plan, formula = loss.under(self._model.plan)
-        for part in self._model.parts(len(x), 12):
-            _core.engine.hvp(
-                plan,
-                *self._engine_arrays[1:],
-                x[part],
-                *_of(part, targets, labels, weights),
-                formula,
-                scale,
-                direction,
-                product,
-                n_threads,
-            )
-        return product
-
-    def _square_matrix(self) -> Array:
+    def _demand_square_matrix(self) -> None:
         n = self._model.params.size
-        return self._result((n, n), f"a matrix of {n:,} x {n:,} for the parameters")
-
-
-def _of(
-    part: slice, targets: Array | None, labels: Array | None, weights: Array | None
-) -> tuple[Array | None, Array | None, Array | None]:
-    return (
-        None if targets is None else targets[part],
-        None if labels is None else labels[part],
-        None if weights is None else weights[part],
-    )
+        n_bytes = n * self._model.params.nbytes
+        _core.demand_memory(n_bytes, f"a matrix of {n:,} x {n:,} for the parameters")
 
 
 def _demand_hessian(loss: Any) -> None:

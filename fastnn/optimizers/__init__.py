@@ -1,14 +1,6 @@
-"""Optimizers as frozen descriptions, and what they remember between updates."""
+"""Optimizers, which are frozen descriptions, and the state that they update."""
 
-from fastnn.optimizers.first_order import (
-    OPTIMIZERS,
-    SGD,
-    Adam,
-    AdamW,
-    Optimizer,
-    RMSprop,
-    UpdateRule,
-)
+from fastnn.optimizers.first_order import SGD, Adam, AdamW, Optimizer, RMSprop, UpdateRule
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.lbfgs import LBFGS
 from fastnn.optimizers.levenberg_marquardt import LevenbergMarquardt
@@ -30,6 +22,8 @@ __all__ = [
     "UpdateRule",
 ]
 
-# Pickles and checkpoints name this package, so that the files in it may change.
-for _thing in (SGD, Adam, AdamW, RMSprop, LBFGS, LevenbergMarquardt, OptimizerState, StateView):
-    _thing.__module__ = __name__
+OPTIMIZERS = (SGD, Adam, AdamW, RMSprop, LBFGS, LevenbergMarquardt)  # what `fit` accepts
+
+# Pickles and checkpoints name this package, so that classes may move between its files.
+for _class in (*OPTIMIZERS, OptimizerState, StateView):
+    _class.__module__ = __name__

@@ -1,40 +1,41 @@
-"""Optimizers as frozen descriptions; the engine holds the arithmetic, the network the state."""
+"""Optimizers that follow the gradient of a minibatch.
+
+An object here only describes an optimizer. The arithmetic is in the engine
+(`_core/kernels/optimizers.pxd`), and the arrays that it updates are in the network
+(`OptimizerState`).
+"""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
-from numpy.typing import NDArray
-
 from fastnn import _checks
 from fastnn.optimizers.schedule import Schedule
 
-Array = NDArray[Any]
-
-# What the engine takes: the kind, and its numbers by name.
-UpdateRule = dict[str, Any]
+UpdateRule = dict[str, Any]  # an optimizer for the engine: its kind, and its numbers by name
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Optimizer:
-    """What all optimizers have; use SGD, Adam, AdamW or RMSprop.
+    """The base class of the optimizers that follow the gradient, such as SGD and Adam.
 
     Parameters
     ----------
     learning_rate : float or Schedule
     l1 : float
-        L1 penalty on all parameters: l1 · sign(Θ) is added to the gradient, 0 where Θ is 0; at
-        least 0, by default none.
+        Strength of an L1 penalty on all parameters Θ, at least 0. l1 · sign(Θ) is added to the
+        gradient. By default 0, no penalty.
     clip_norm : float, optional
-        Scale the gradient of all trainable parameters by clip_norm / (‖g‖ + 10⁻⁶) where that is
-        below 1, as `torch.nn.utils.clip_grad_norm_`; above 0, by default never.
+        Largest norm of the gradient over all trainable parameters, above 0. A larger gradient g is
+        multiplied by clip_norm / (‖g‖ + 10⁻⁶), as by `torch.nn.utils.clip_grad_norm_`. By default
+        the norm is not clipped.
     clip_value : float, optional
-        Cut off each entry of the gradient at ± clip_value, as `torch.nn.utils.clip_grad_value_`;
-        above 0, by default never. With both, the norm is clipped first.
+        Largest magnitude of an entry of the gradient, above 0. Larger entries are replaced by
+        ± clip_value, as by `torch.nn.utils.clip_grad_value_`. By default entries are not clipped.
 
     Notes
     -----
-    Clipping sees the gradient of the loss alone: penalties are added after it. The loss that is
-    reported contains no penalty.
+    The order is: clip the norm of the loss's gradient, clip its entries, then add the gradients of
+    the penalties. The reported loss contains no penalty.
     """
 
     kind: ClassVar[str]
@@ -54,13 +55,15 @@ class Optimizer:
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """The arrays of the parameters' size that it keeps, by PyTorch's names."""
+        """The names, as in PyTorch, of the arrays (n_params,) that the optimizer updates."""
         raise NotImplementedError
 
     def update_rule(self) -> UpdateRule:
-        """Return the description in the engine's form, which is told the learning rate apart."""
+        """Return the optimizer for the engine, which gets the learning rate separately."""
         rule = {"kind": self.kind, **asdict(self)}
         del rule["learning_rate"]
+        if "betas" in rule:
+            rule["beta1"], rule["beta2"] = rule.pop("betas")
         return rule
 
     def __repr__(self) -> str:
@@ -74,27 +77,27 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent, with PyTorch's formulas.
 
-    With the gradient g (plus `weight_decay` times the parameter):
+    g is the gradient plus `weight_decay` times the parameters Θ, and v the velocity:
     v ← momentum · v + g, then Θ ← Θ - learning_rate · v,
     or Θ ← Θ - learning_rate · (g + momentum · v) with `nesterov`.
 
     Parameters
     ----------
     learning_rate : float or Schedule
-        Step size, above 0; one of `fastnn.schedules` lets it change.
+        Step size, above 0. A schedule of `fastnn.schedules` changes it during training.
     momentum : float
-        In [0, 1); by default 0, plain gradient descent.
+        Decay factor of the velocity, in [0, 1). By default 0, plain gradient descent.
     nesterov : bool
-        Look ahead along the velocity; needs momentum.
+        Whether to use Nesterov's step, which needs momentum. By default False.
     weight_decay : float
-        L2 penalty on all parameters; at least 0, by default none.
+        Strength of an L2 penalty on all parameters, at least 0. By default 0, no penalty.
     l1, clip_norm, clip_value : float
-        L1 penalty and clipping, as all optimizers have them; see `Optimizer`.
+        L1 penalty and gradient clipping; see `Optimizer`.
 
     Raises
     ------
     ValueError, TypeError
-        If a number is out of its range.
+        If an argument is invalid.
     """
 
     kind: ClassVar[str] = "sgd"
@@ -113,7 +116,7 @@ class SGD(Optimizer):
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """The velocity, with momentum."""
+        """The velocity, if there is momentum."""
         return ("momentum_buffer",) if self.momentum else ()
 
 
@@ -121,26 +124,27 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015), with PyTorch's formulas.
 
-    m and v are running means of g and g² with the rates `betas`;
-    Θ ← Θ - learning_rate · m̂ / (√v̂ + eps), where m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ).
+    m and v are running means of the gradient g and of g², with the decay rates β₁ and β₂. Update t
+    is Θ ← Θ - learning_rate · m̂ / (√v̂ + eps), where m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ).
 
     Parameters
     ----------
     learning_rate : float or Schedule
-        Step size, above 0; one of `fastnn.schedules` lets it change.
+        Step size, above 0. A schedule of `fastnn.schedules` changes it during training.
     betas : (float, float)
-        Decay rates of the two running means, each in [0, 1).
+        Decay rates β₁ and β₂, each in [0, 1).
     eps : float
-        Added to the denominator; at least 1e-37, float32's smallest normal number.
+        Added to the denominator; at least 1e-37, about the smallest normal float32 number.
     weight_decay : float
-        L2 penalty, added to the gradient; at least 0, by default none.
+        Strength of an L2 penalty, whose gradient is added to g; at least 0. By default 0, no
+        penalty.
     l1, clip_norm, clip_value : float
-        L1 penalty and clipping, as all optimizers have them; see `Optimizer`.
+        L1 penalty and gradient clipping; see `Optimizer`.
 
     Raises
     ------
     ValueError, TypeError
-        If a number is out of its range.
+        If an argument is invalid.
     """
 
     kind: ClassVar[str] = "adam"
@@ -152,10 +156,7 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.betas, tuple | list) or len(self.betas) != 2:
-            raise TypeError(f"betas is {self.betas!r}; a pair of numbers is wanted")
-        for i, beta in enumerate(self.betas):
-            _checks.number(beta, f"betas[{i}]", at_least=0, below=1)
+        _demand_betas(self.betas)
         _checks.number(self.eps, "eps", at_least=1e-37)
         _checks.number(self.weight_decay, "weight_decay", at_least=0)
 
@@ -164,33 +165,27 @@ class Adam(Optimizer):
         """The two running means."""
         return ("exp_avg", "exp_avg_sq")
 
-    def update_rule(self) -> UpdateRule:
-        """Return the description in the engine's form, which is told the learning rate apart."""
-        rule = super().update_rule()
-        rule["beta1"], rule["beta2"] = rule.pop("betas")
-        return rule
-
 
 @dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019), with PyTorch's formulas.
 
-    The decay stays out of the gradient and of its running means: before Adam's step,
-    Θ ← (1 - learning_rate · weight_decay) Θ.
+    The decay changes the parameters directly, and not the gradient and its running means: before
+    Adam's step, Θ ← (1 - learning_rate · weight_decay) Θ.
 
     Parameters
     ----------
     learning_rate, betas, eps
         As in Adam.
     weight_decay : float
-        At least 0, by default 0.01; on all parameters.
+        Strength of the decay of all parameters, at least 0. By default 0.01.
     l1, clip_norm, clip_value : float
-        L1 penalty, which is in the gradient, and clipping; see `Optimizer`.
+        L1 penalty, which is part of the gradient, and gradient clipping; see `Optimizer`.
 
     Raises
     ------
     ValueError, TypeError
-        If a number is out of its range.
+        If an argument is invalid.
     """
 
     kind: ClassVar[str] = "adamw"
@@ -202,31 +197,33 @@ class AdamW(Adam):
 class RMSprop(Optimizer):
     """RMSprop (Tieleman and Hinton 2012), with PyTorch's formulas.
 
-    v is a running mean of g² with the rate `alpha`, less the square of the running mean of g if
-    `centered` (Graves 2013). Θ ← Θ - learning_rate · u for u = g / (√v + eps), or, with momentum,
-    for u ← momentum · u + g / (√v + eps).
+    v is a running mean of g² for the gradient g. With `centered`, the square of the running mean of
+    g is subtracted from it (Graves 2013). The update is Θ ← Θ - learning_rate · u, where
+    u = g / (√v + eps), or u ← momentum · u + g / (√v + eps) with momentum.
 
     Parameters
     ----------
     learning_rate : float or Schedule
-        Step size, above 0; one of `fastnn.schedules` lets it change.
+        Step size, above 0. A schedule of `fastnn.schedules` changes it during training.
     alpha : float
         Decay rate of the running means, in [0, 1).
     eps : float
-        Added to the denominator; at least 1e-37, float32's smallest normal number.
+        Added to the denominator; at least 1e-37, about the smallest normal float32 number.
     weight_decay : float
-        L2 penalty, added to the gradient; at least 0, by default none.
+        Strength of an L2 penalty, whose gradient is added to g; at least 0. By default 0, no
+        penalty.
     momentum : float
-        In [0, 1), by default none.
+        Decay factor of u, in [0, 1). By default 0, no momentum.
     centered : bool
-        Whether to divide by an estimate of the gradient's variance, not of its square's mean.
+        Whether v estimates the variance of the gradient, instead of the mean of its square. By
+        default False.
     l1, clip_norm, clip_value : float
-        L1 penalty and clipping, as all optimizers have them; see `Optimizer`.
+        L1 penalty and gradient clipping; see `Optimizer`.
 
     Raises
     ------
     ValueError, TypeError
-        If a number is out of its range.
+        If an argument is invalid.
     """
 
     kind: ClassVar[str] = "rmsprop"
@@ -248,9 +245,14 @@ class RMSprop(Optimizer):
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """The running mean of the square, then velocity and running mean where they are kept."""
+        """The running mean of g²; then u, with momentum, and the running mean of g, if centered."""
         velocity = ("momentum_buffer",) if self.momentum else ()
         return ("square_avg", *velocity, *(("grad_avg",) if self.centered else ()))
 
 
-OPTIMIZERS = (SGD, Adam, AdamW, RMSprop)
+def _demand_betas(betas: Any) -> None:
+    """Check the decay rates of two running means."""
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise TypeError(f"betas is {betas!r}; a pair of numbers is wanted")
+    for i, beta in enumerate(betas):
+        _checks.number(beta, f"betas[{i}]", at_least=0, below=1)

@@ -1,4 +1,4 @@
-"""Training on all samples at once: what second-order optimizers and their trainers share."""
+"""The base classes of the optimizers that take each step on all samples, and of their trainers."""
 
 import time
 from typing import Any, ClassVar
@@ -6,18 +6,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._core.arrays import Array
 from fastnn.model import Model
 from fastnn.optimizers.state import OptimizerState, Segments
 
-Array = NDArray[Any]
-
 
 class FullBatchOptimizer:
-    """What these optimizers have in common; use LBFGS or LevenbergMarquardt."""
+    """The base class of LBFGS and LevenbergMarquardt."""
 
     kind: ClassVar[str]
-    state_names: ClassVar[tuple[str, ...]] = ()  # each fit starts afresh
-    learning_rate: ClassVar[float] = 1.0  # they find the lengths of their steps themselves
+    state_names: ClassVar[tuple[str, ...]] = ()  # no state outlives a fit
+    learning_rate: ClassVar[float] = 1.0  # unused: each step finds its own length
 
     def trainer(
         self,
@@ -29,26 +28,27 @@ class FullBatchOptimizer:
         state: OptimizerState,
         epochs: int,
     ) -> "FullBatchTrainer":
-        """Return what the fit loop runs."""
+        """Return the trainer of one fit."""
         raise NotImplementedError
 
 
 class FullBatchTrainer:
-    """Takes one iteration an epoch, and shows the face of the engine's Trainer to the fit loop.
+    """Takes one iteration per epoch, which a subclass defines by `iterate`.
 
-    A subclass says what an iteration is. The loss of an epoch is the one after it.
+    `fastnn.training.trainers.Trainer` documents the interface. The loss of an epoch is the loss
+    after its iteration.
 
     Attributes
     ----------
     trained : ndarray (n_trained,) of int
-        Which parameters are not frozen.
+        Indices of the parameters that are not frozen.
     ended : bool
-        Set by an iteration that found nothing to improve, or after which there is nothing.
-    figures : dict of str to float
-        What else an iteration wants to be in the history.
+        Whether training has converged; set by `iterate`.
+    metrics : dict of str to float
+        Further metrics of an iteration for the History; set by `iterate`.
     """
 
-    rates_left = 1  # the learning rate is never asked for
+    rates_left = 1  # so that no learning rate is asked for
 
     def __init__(self, model: Model, x: Array, state: OptimizerState, epochs: int) -> None:
         self.model, self.x = model, x
@@ -56,13 +56,13 @@ class FullBatchTrainer:
         self.trained = np.concatenate(runs) if runs else np.empty(0, np.int64)
         self.step, self.epoch, self.position = state.step, 0, 0
         self.losses, self.seconds = np.empty(epochs), np.empty(epochs)
-        self.figures: dict[str, float] = {}
+        self.metrics: dict[str, float] = {}
         self.columns: dict[str, list[float]] = {}
         self.diverged = self.ended = False
 
     @property
     def converged(self) -> bool:
-        """Whether no epoch is to follow; `run` then says that it is done, maybe with fewer."""
+        """Whether training has ended before the last epoch, with nothing left to improve."""
         return self.ended
 
     @property
@@ -71,7 +71,7 @@ class FullBatchTrainer:
         return float(self.losses[self.epoch - 1]) if self.epoch else float("nan")
 
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:
-        """Train until that many epochs are complete, or about that much time has passed."""
+        """Train until this many epochs are complete, or for about this many seconds."""
         deadline = time.monotonic() + seconds
         while self.epoch < until_epoch and not (self.converged or self.diverged):
             start = time.monotonic()
@@ -82,7 +82,7 @@ class FullBatchTrainer:
             if loss is not None:
                 self.losses[self.epoch] = loss
                 self.seconds[self.epoch] = time.monotonic() - start
-                for name, value in self.figures.items():
+                for name, value in self.metrics.items():
                     self.columns.setdefault(name, []).append(value)
                 self.step += 1
                 self.epoch += 1
@@ -91,7 +91,7 @@ class FullBatchTrainer:
         return self.epoch >= until_epoch or self.converged
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
+        """Return the numbers and arrays from which `restore` continues bit for bit."""
         done = self.epoch
         return {
             "step": self.step,
@@ -104,7 +104,7 @@ class FullBatchTrainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
+        """Continue from a snapshot, which is valid; the parameters are restored already."""
         self.step, self.epoch = state["step"], state["epoch"]
         self.ended = bool(state["converged"])
         self.losses[: self.epoch], self.seconds[: self.epoch] = state["losses"], state["seconds"]
@@ -113,11 +113,14 @@ class FullBatchTrainer:
                 self.columns[key.removeprefix("column.")] = value.tolist()
 
     def close(self) -> None:
-        """End what an iteration has begun and not finished."""
+        """Stop the threads that `iterate` has started."""
 
     def set_segments(self, segments: Segments) -> None:
-        """Do nothing: how many updates a part has missed means nothing here."""
+        """Do nothing: there is no running mean that depends on missed updates."""
+
+    def set_rates(self, rates: float | NDArray[np.float64]) -> None:
+        """Do nothing: there is no learning rate."""
 
     def iterate(self, n_threads: int) -> float | None:
-        """Improve the parameters, and return the loss there; None if they could not be."""
+        """Improve the parameters and return the loss after it; None if there is no improvement."""
         raise NotImplementedError

@@ -1,9 +1,10 @@
-"""Limited-memory BFGS by SciPy, an iteration an epoch.
+"""Limited-memory BFGS by SciPy, with one iteration per epoch.
 
-SciPy's minimize keeps control until it has ended, and so does the fit loop, which wants to measure,
-call back and hear Ctrl-C after each iteration. So minimize runs in a thread of its own, and waits
-until the fit loop asks for the next iteration: the two never run at once. It waits where it first
-wants to evaluate the loss again, or at its end, as it then knows whether there is a next iteration.
+SciPy's `minimize` returns only at its end, but the fit loop needs control after each iteration: for
+validation, callbacks and Ctrl-C. So `minimize` runs in a thread of its own, and waits after each
+iteration until the fit loop asks for the next one. The two threads never compute at the same time.
+`minimize` waits when it evaluates the loss for the first time after an iteration, or at its end,
+because only then is it known whether another iteration follows.
 """
 
 import dataclasses
@@ -16,43 +17,43 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _checks, _core
+from fastnn import _checks
 from fastnn._core import background
-from fastnn.losses import CustomLoss, Loss, is_built_in
-from fastnn.losses.custom import value_and_grad
+from fastnn._core.arrays import Array
+from fastnn.losses import CustomLoss, Loss
 from fastnn.model import Model
 from fastnn.optimizers.full_batch import FullBatchOptimizer, FullBatchTrainer
 from fastnn.optimizers.state import OptimizerState
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class LBFGS(FullBatchOptimizer):
     """Limited-memory BFGS (SciPy's L-BFGS-B), for smooth losses and data of moderate size.
 
-    Each epoch is one iteration, a line search over all samples; `fit`'s `batch_size` and `shuffle`
-    mean nothing. Training ends before `epochs` when it has converged. SciPy computes in float64,
-    whatever the network's dtype; float64 networks converge best. The history's "loss" is the one
-    after each iteration. Needs SciPy (`pip install 'fastnn[scipy]'`).
+    Each epoch is one iteration, a line search on all samples. The arguments `batch_size` and
+    `shuffle` of `fit` are ignored. Training stops before `epochs` if it converges. The "loss" in
+    the History is measured after each iteration. SciPy computes in float64, so float64 networks
+    converge best. SciPy must be installed (`pip install 'fastnn[scipy]'`).
 
     Parameters
     ----------
     history_size : int
-        Past steps that the curvature is taken from, at least 1; SciPy's maxcor.
+        The number of past steps from which the curvature is estimated, at least 1; SciPy's maxcor.
+        By default 10.
     tolerance_grad : float
-        Training ends when no entry of the gradient is larger; at least 0. SciPy's gtol.
+        Training stops if no entry of the gradient is larger than this; at least 0. SciPy's gtol. By
+        default 10⁻⁵.
     tolerance_change : float
-        Training ends when an iteration lowers the loss by less than this share; at least 0. SciPy's
-        ftol.
+        Training stops if an iteration lowers the loss by less than this share; at least 0. SciPy's
+        ftol. By default 2.2 · 10⁻⁹.
     weight_decay : float
-        L2 penalty: ½ weight_decay ΘᵀΘ is added to what is minimised, but not to the reported loss;
-        at least 0, by default none.
+        Strength of an L2 penalty ½ weight_decay ΘᵀΘ, at least 0. The penalty is part of the
+        minimised function, but not of the reported loss. By default 0, no penalty.
 
     Raises
     ------
     ValueError, TypeError
-        If a number is out of its range.
+        If an argument is invalid.
     """
 
     kind: ClassVar[str] = "lbfgs"
@@ -78,7 +79,7 @@ class LBFGS(FullBatchOptimizer):
         state: OptimizerState,
         epochs: int,
     ) -> "LBFGSTrainer":
-        """Return what the fit loop runs.
+        """Return the trainer of one fit.
 
         Raises
         ------
@@ -95,10 +96,10 @@ class LBFGS(FullBatchOptimizer):
 
 
 class Objective:
-    """The loss, with its penalty, as SciPy wants it.
+    """The function that SciPy minimises: the loss plus the penalty.
 
-    It has parameters and gradient of its own, so that a fit that is interrupted while the thread
-    evaluates leaves a network that nothing writes to any more.
+    It has copies of the parameters and the gradient. So the thread cannot write to the network if
+    the fit is interrupted while the thread computes.
     """
 
     def __init__(
@@ -119,28 +120,14 @@ class Objective:
         self.n_threads = 1
 
     def __call__(self, params: Array) -> tuple[float, Array]:
-        """Return value and gradient; a step of the line search may be too long for any number."""
+        """Return value and gradient; a long step of the line search may overflow."""
         model = self.model
         with np.errstate(over="ignore"):
             model.params[self.trained] = params
-        if is_built_in(self.loss):
-            plan, formula = self.loss.under(model.plan)
-            value = _core.engine.loss_and_grad(
-                plan,
-                model.params,
-                model.constants,
-                self.x,
-                *self.loss.engine_target(self.target),
-                self.weights,
-                formula,
-                model.grads,
-                self.n_threads,
-            )
-        else:
-            activations, outputs = model.forward(self.x, self.n_threads)
-            value, dy = value_and_grad(self.loss, outputs, self.target, self.weights)
-            model.backward(self.x, activations, dy, model.grads, self.n_threads)
-        gradient = model.grads[self.trained] + self.weight_decay * params
+        value, grads = model.loss_and_grad(
+            self.x, self.target, self.weights, self.loss, self.n_threads, model.grads
+        )
+        gradient = grads[self.trained] + self.weight_decay * params
         return value + self.penalty(params), gradient
 
     def penalty(self, params: Array) -> float:
@@ -149,7 +136,7 @@ class Objective:
 
 
 class LBFGSTrainer(FullBatchTrainer):
-    """One iteration of SciPy's an epoch."""
+    """Runs one iteration of SciPy's minimize per epoch."""
 
     def __init__(
         self,
@@ -178,10 +165,10 @@ class LBFGSTrainer(FullBatchTrainer):
         self.objective = Objective(
             model, x, target, weights, loss, optimizer.weight_decay, self.trained
         )
-        self.reached = model.params  # where SciPy believes the parameters to be
+        self.reached = model.params  # the parameters after SciPy's last iteration
 
     def iterate(self, n_threads: int) -> float | None:
-        """Let SciPy go on to its next iterate."""
+        """Run one iteration of SciPy's minimize."""
         params = self.model.params
         self.objective.n_threads = n_threads
         iterations = self.iterations
@@ -203,11 +190,11 @@ class LBFGSTrainer(FullBatchTrainer):
 
     @property
     def converged(self) -> bool:
-        """Whether no epoch is to follow; one does from elsewhere, if a callback has gone there."""
+        """Whether SciPy has converged, and no callback has changed the parameters since."""
         return self.ended and np.array_equal(self.model.params, self.reached)
 
     def _begin(self) -> "Iterations":
-        """Let SciPy start where the parameters are."""
+        """Start SciPy's minimize at the present parameters."""
         self.close()
         objective, minimize, options = self.objective, self.minimize, self.options
         self.reached = objective.model.params[...] = self.model.params.copy()
@@ -219,7 +206,7 @@ class LBFGSTrainer(FullBatchTrainer):
 
             def evaluate(params: Array) -> tuple[float, Array]:
                 iterations.demand_open()
-                if reached:  # SciPy goes on from there
+                if reached:  # another iteration follows
                     iterations.report(Iterate(*reached.pop(), is_last=False))
                 return objective(params)
 
@@ -233,14 +220,14 @@ class LBFGSTrainer(FullBatchTrainer):
         return Iterations(work)
 
     def close(self) -> None:
-        """End SciPy's thread."""
+        """Stop SciPy's thread."""
         if self.iterations is not None:
             self.iterations.close()
         self.iterations = None
 
 
 class Iterate(NamedTuple):
-    """Where an iteration of SciPy's has come to, the objective there, and whether it ends there."""
+    """The result of an iteration: parameters, value of the objective, whether it is the last."""
 
     params: Array
     value: float
@@ -248,9 +235,9 @@ class Iterate(NamedTuple):
 
 
 class Iterations:
-    """What a function reports, one report at a time.
+    """An iterator over the reports of a function that runs in a thread.
 
-    The function runs in a thread while `next` waits for it, and waits itself otherwise.
+    The function runs while `next` waits for a report, and waits at all other times.
     """
 
     def __init__(self, work: "Callable[[Iterations], None]") -> None:
@@ -261,7 +248,7 @@ class Iterations:
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def next(self) -> Any:
-        """Return the next report, or None after the last; or raise what the function raised."""
+        """Return the next report, or None after the last; raise what the function raised."""
         if self.thread.ident is None:
             try:
                 self.thread.start()
@@ -277,7 +264,7 @@ class Iterations:
         return report
 
     def close(self) -> None:
-        """Let the function end, at its next call of `report` or `demand_open`."""
+        """Make the function end at its next call of `report` or `demand_open`."""
         self.closed = True
         self.go_on.put(False)
         if self.thread.is_alive():
@@ -291,12 +278,12 @@ class Iterations:
             self.reports.put((None, error))
 
     def report(self, report: Any) -> None:
-        """Hand over a report, and wait until `next` asks for another."""
+        """Pass a report to `next`, and wait until `next` asks for another."""
         self.reports.put((report, None))
         self.go_on.get()
         self.demand_open()
 
     def demand_open(self) -> None:
-        """End the function if nobody asks for reports any more."""
+        """Raise StopIteration in the function if `close` was called."""
         if self.closed:
             raise StopIteration  # through SciPy, to the end of `_run`

@@ -1,84 +1,86 @@
 """Levenberg-Marquardt: least squares by damped Gauss-Newton steps, with Bayesian regularisation.
 
 With residuals r = ŷ - y over all samples and outputs, their Jacobian J by the parameters Θ and a
-weight penalty λ, an iteration looks for the Θ + δ that lowers F = ½ rᵀr + ½ λ ΘᵀΘ:
+weight penalty λ, an iteration computes a step δ that lowers F = ½ rᵀr + ½ λ ΘᵀΘ:
 
     (JᵀJ + (λ + μ) I) δ = -(Jᵀr + λ Θ).
 
-The engine sums JᵀJ without forming J. The damping μ follows the gain ratio, how much F fell over
-how much its quadratic model did (Nielsen 1999, "Damping parameter in Marquardt's method"): a step
-that lowers F is taken, and μ is then multiplied by max(⅓, 1 - (2 ratio - 1)³); one that does not is
-tried again with a μ that grows by 2, 4, 8, ….
+The engine sums JᵀJ without forming J. The damping μ follows the gain ratio, which is the decrease
+of F divided by the decrease of its quadratic model (Nielsen 1999, "Damping parameter in Marquardt's
+method"). If a step lowers F, it is accepted, and μ is multiplied by max(⅓, 1 - (2 ratio - 1)³). If
+not, the step is rejected, and μ is multiplied by 2, then 4, 8, …, until a step is accepted.
 
-Without Bayes λ is 0. With it λ = α/β, for a Gaussian prior of precision α over all parameters and
-Gaussian noise of precision β, and after each step both are set to where the evidence p(y | α, β)
-would be stationary were its matrix fixed (MacKay 1992, "A practical Bayesian framework for
-backpropagation networks"; Foresee and Hagan 1997, as MATLAB's trainbr):
+Without Bayesian regularisation λ is 0. With it λ = α/β, for a Gaussian prior of precision α over
+all parameters and Gaussian noise of precision β. After each step both are set to the point where
+the evidence p(y | α, β) would be stationary if its matrix were constant (MacKay 1992, "A practical
+Bayesian framework for backpropagation networks"; Foresee and Hagan 1997, as MATLAB's trainbr):
 
-    γ = p - λ tr (JᵀJ + λ I)⁻¹,   α = γ / ΘᵀΘ,   β = (N - γ) / rᵀr,
+    γ = p - λ tr (JᵀJ + λ I)⁻¹,   α = γ / ΘᵀΘ,   β = (N - γ) / rᵀr.
 
-where p and N count parameters and residuals, and γ the parameters that the data determine. With
-sample weights w each residual is times √w, and N is Σ w times the outputs: a weight of 2 is a
-sample given twice. Frozen parameters are no part of Θ.
+p is the number of parameters, N the number of residuals, and γ the effective number of parameters,
+which the data determine. With sample weights w, each residual is multiplied by √w, and N is Σ w
+times the number of outputs: a weight of 2 equals a sample that occurs twice. Θ does not contain
+frozen parameters.
 
-Training begins with a β that takes nearly all for signal: to a network that has learned nothing yet
-all is noise, and where that is believed the weights shrink to 0 and stay there.
+The first β is large, as if the targets held little noise. A small β would let the penalty dominate
+before the network has learned anything: the weights would shrink to 0 and stay there.
 
-Matrices are solved in float64, whatever the network's dtype.
+The linear systems are solved in float64 for every dtype of network.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn import _checks, _core
+from fastnn import _checks
+from fastnn._core.arrays import Array
 from fastnn.losses import HalfSquaredError, MeanSquaredError
 from fastnn.model import Model
 from fastnn.optimizers.full_batch import FullBatchOptimizer, FullBatchTrainer
 from fastnn.optimizers.state import OptimizerState
 
-Array = NDArray[Any]
-
-FIGURES = ("weight_precision", "noise_precision", "effective_parameters", "log_evidence")
+METRICS = ("weight_precision", "noise_precision", "effective_parameters", "log_evidence")
 REMEMBERED = ("damping", "weight_precision", "noise_precision")
-SQUARES = HalfSquaredError("sum").formula()  # ½ rᵀr
-MOST_DAMPING = 1e10  # times the largest entry of JᵀJ's diagonal: such a step moves nothing
-FIRST_NOISE = 1e-3  # share of the first residuals' variance
-LEAST = 1e-200  # in place of a sum of squares that is 0
+HALF_SQUARES = HalfSquaredError("sum")  # ½ rᵀr
+MAX_DAMPING = 1e10  # times the largest entry of JᵀJ's diagonal; the step is then negligible
+FIRST_NOISE = 1e-3  # the variance of the noise, as a share of the first residuals' variance
+LEAST = 1e-200  # replaces a sum of squares that is 0
 
 
 @dataclass(frozen=True)
 class LevenbergMarquardt(FullBatchOptimizer):
     """Levenberg-Marquardt, for squared errors and networks of up to some thousand parameters.
 
-    Each epoch is one step with all samples, `fit`'s `batch_size` and `shuffle` meaning nothing, and
-    solves a system of n_params equations. Training ends before `epochs` when it has converged.
-    `float64` networks converge best. The history's "loss" is the one after each step. NumPy solves
-    the systems, and the last bits may depend on how many threads its BLAS is allowed.
+    Each epoch is one step on all samples, which solves a system of n_params equations. The
+    arguments `batch_size` and `shuffle` of `fit` are ignored. Training stops before `epochs` if it
+    converges. The "loss" in the History is measured after each step. float64 networks converge
+    best. NumPy solves the systems, so the last bits may depend on the number of threads of its
+    BLAS.
 
     Parameters
     ----------
     damping : float
-        Of the first step, times the largest entry of JᵀJ's diagonal; above 0. Smaller trusts the
-        quadratic model more. Later steps find their own.
+        The damping of the first step, as a multiple of the largest entry of JᵀJ's diagonal; above
+        0, by default 10⁻³. With less damping, the step relies more on the quadratic model. Later
+        steps adapt the damping.
     tolerance : float
-        Training ends when a step changes the parameters, or what it minimises, by less than this
-        share; at least 0.
+        Training stops if a step changes the parameters, or the minimised function, by less than
+        this share; at least 0. By default 10⁻⁸.
     bayesian : bool
-        Whether to find a weight penalty and the level of noise from the training data alone, by
-        MacKay's evidence (MATLAB's trainbr). This needs no validation data, and keeps a network of
-        more parameters than samples from fitting noise. Scale features and targets to about unit
-        variance: one penalty is for all parameters, biases too. The history then has
-        "weight_precision" (α), "noise_precision" (β), "effective_parameters" (γ) and
-        "log_evidence", ln p(y | α, β) by Laplace's approximation, which compares networks; all
-        after each step. Sample weights count as repetitions here, so that their size matters.
+        Whether to estimate a weight penalty and the noise from the training data, by MacKay's
+        evidence, as MATLAB's trainbr does. By default False. This needs no validation data, and
+        keeps a network with more parameters than samples from fitting noise. Scale features and
+        targets to about unit variance, since all parameters, also the biases, have the same
+        penalty. Sample weights count as repetitions of samples, so their scale matters. The History
+        then has further metrics after each step: "weight_precision" (α), "noise_precision" (β),
+        "effective_parameters" (γ), and "log_evidence", Laplace's approximation of ln p(y | α, β),
+        by which networks can be compared.
 
     Raises
     ------
     ValueError, TypeError
-        If a number is out of its range.
+        If an argument is invalid.
     """
 
     kind: ClassVar[str] = "levenberg_marquardt"
@@ -102,7 +104,7 @@ class LevenbergMarquardt(FullBatchOptimizer):
         state: OptimizerState,
         epochs: int,
     ) -> "LevenbergMarquardtTrainer":
-        """Return what the fit loop runs.
+        """Return the trainer of one fit.
 
         Raises
         ------
@@ -118,7 +120,7 @@ class LevenbergMarquardt(FullBatchOptimizer):
 
 
 class LevenbergMarquardtTrainer(FullBatchTrainer):
-    """One accepted step an epoch."""
+    """Takes one accepted step per epoch."""
 
     def __init__(
         self,
@@ -134,25 +136,25 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         super().__init__(model, x, state, epochs)
         self.optimizer, self.target, self.weights = optimizer, target, weights
         self.n_residuals = HalfSquaredError().divisor(len(x), weights) * target.shape[1]
-        # `loss` is this many times rᵀr
+        # the loss is this factor times rᵀr
         self.factor = 0.5 if type(loss) is HalfSquaredError else 1 / target.shape[1]
         self.factor /= loss.divisor(len(x), weights)
         self.gram = np.empty((model.params.size,) * 2, model.params.dtype)
         n = self.trained.size
-        self.matrix = np.empty((n, n))  # JᵀJ, and something added on its diagonal
-        self.diagonal = np.empty(n)  # of JᵀJ alone
+        self.matrix = np.empty((n, n))  # JᵀJ, plus a number on the diagonal
+        self.diagonal = np.empty(n)  # the diagonal of JᵀJ
         self.gradient = np.empty(n)  # Jᵀr
         self.squares = 0.0  # rᵀr
-        self.linearised_at: Array | None = None  # where these are taken
+        self.linearised_at: Array | None = None  # the parameters at which these are computed
         self.damping = 0.0  # μ, 0 before the first step
         self.weight_precision, self.noise_precision = 0.0, 1.0  # α and β
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
+        """Return the numbers and arrays from which `restore` continues bit for bit."""
         return super().snapshot() | {name: getattr(self, name) for name in REMEMBERED}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
+        """Continue from a snapshot, which is valid; the parameters are restored already."""
         super().restore(state)
         for name in REMEMBERED:
             setattr(self, name, float(state[name]))
@@ -175,7 +177,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         gradient = self.gradient + penalty * at
         objective = 0.5 * self.squares + 0.5 * penalty * (at @ at)
         growth = 2.0
-        while self.damping <= MOST_DAMPING * largest:
+        while self.damping <= MAX_DAMPING * largest:
             try:
                 root = self._inverse_root(penalty + self.damping)
             except np.linalg.LinAlgError:
@@ -189,7 +191,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
                 gain = objective - 0.5 * squares - 0.5 * penalty * weights
             if gain > 0:
                 ratio = gain / (0.5 * step @ (self.damping * step - gradient))
-                self.damping *= max(1 / 3, 1 - (2 * min(float(ratio), 1.0) - 1) ** 3)
+                self.damping *= damping_factor(float(ratio))
                 params[...] = trial
                 self._linearise(squares, n_threads)
                 if self.optimizer.bayesian:
@@ -204,46 +206,24 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         return None
 
     def _squares(self, params: Array, n_threads: int) -> float:
-        """Return rᵀr at some parameters, and leave Jᵀr in the model's `grads`."""
-        model = self.model
-        return 2 * _core.engine.loss_and_grad(
-            model.plan,
-            params,
-            model.constants,
-            self.x,
-            self.target,
-            None,
-            self.weights,
-            SQUARES,
-            model.grads,
-            n_threads,
+        """Return rᵀr at some parameters, and write Jᵀr to the model's `grads`."""
+        model = replace(self.model, params=params)
+        return (
+            2
+            * model.loss_and_grad(
+                self.x, self.target, self.weights, HALF_SQUARES, n_threads, model.grads
+            )[0]
         )
 
     def _linearise(self, squares: float, n_threads: int) -> None:
-        """Compute JᵀJ where the parameters are; `_squares` was called there."""
+        """Compute JᵀJ at the present parameters, where `_squares` has computed Jᵀr already."""
         model = self.model
-        parts = list(model.parts(len(self.x), model.params.size, 32))
-        for part in parts:
-            _core.engine.gram(
-                model.plan,
-                model.params,
-                model.constants,
-                self.x[part],
-                None,
-                None,
-                None if self.weights is None else self.weights[part],
-                SQUARES,
-                1.0,
-                self.gram,
-                part is not parts[0],
-                part is parts[-1],
-                n_threads,
-            )
+        model.gram(self.x, None, self.weights, HALF_SQUARES, n_threads, self.gram)
         self.matrix[...] = self.gram[np.ix_(self.trained, self.trained)]
         self.gradient[...] = model.grads[self.trained]
         self.diagonal[...] = self.matrix.diagonal()
         self.squares, self.linearised_at = squares, model.params.copy()
-        # Were another entry of JᵀJ not finite, neither were one on the diagonal.
+        # if any entry of JᵀJ is not finite, one on the diagonal is not finite either
         sums = squares, self.diagonal.sum(), self.gradient.sum()
         self.diverged = not np.isfinite(sums).all()
 
@@ -253,7 +233,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         return inverse_of_lower(np.linalg.cholesky(self.matrix))
 
     def _weigh_evidence(self) -> None:
-        """Note γ and the evidence under α and β, and move both towards its maximum."""
+        """Compute γ and the evidence for α and β, and move both towards the maximum."""
         n_residuals, n_params = self.n_residuals, self.trained.size
         alpha, beta = self.weight_precision, self.noise_precision
         squares = max(self.squares, LEAST)
@@ -261,7 +241,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         try:
             root = self._inverse_root(alpha / beta)
         except np.linalg.LinAlgError:  # rounding has made the matrix indefinite: α and β stay
-            self.figures = dict.fromkeys(FIGURES, float("nan"))
+            self.metrics = dict.fromkeys(METRICS, float("nan"))
             return
         gamma = n_params - alpha / beta * np.square(root).sum()
         log_determinant = n_params * np.log(beta) - 2 * np.log(root.diagonal()).sum()
@@ -272,13 +252,18 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
             - alpha * weights
             - log_determinant
         )
-        self.figures = dict(zip(FIGURES, (alpha, beta, gamma, evidence), strict=True))
+        self.metrics = dict(zip(METRICS, (alpha, beta, gamma, evidence), strict=True))
         self.weight_precision = max(gamma, LEAST) / weights
         self.noise_precision = max(n_residuals - gamma, LEAST) / squares
 
 
+def damping_factor(gain_ratio: float) -> float:
+    """Return what a step that was taken multiplies the damping by."""
+    return max(1 / 3, 1 - (2 * min(gain_ratio, 1.0) - 1) ** 3)
+
+
 def inverse_of_lower(root: Array) -> Array:
-    """Return the inverse of a lower triangular matrix, by halves, so that products do the work."""
+    """Return the inverse of a lower triangular matrix, recursively by matrix products."""
     n = len(root)
     if n <= 64:
         return np.linalg.inv(root)

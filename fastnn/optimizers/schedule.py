@@ -1,7 +1,8 @@
-"""What a learning rate that changes during a `fit` is; `schedules` has those to choose from.
+"""The base class of schedules, which change the learning rate during a fit.
 
-A schedule is a function of the update's number, evaluated for many at once before they run. One
-that reacts to what training measures keeps that in a memory of its own, a factor for each epoch.
+A schedule is a function of the number of the update. It is evaluated for many updates at once,
+before they run. A schedule that reacts to what training measures has a memory, which multiplies
+the rates of each epoch by a factor.
 """
 
 from typing import Any, Protocol
@@ -14,50 +15,53 @@ Updates = NDArray[np.int64]
 
 
 class Memory(Protocol):
-    """What a schedule that reacts remembers of one `fit`."""
+    """What a schedule remembers during one fit, if it reacts to what training measures."""
 
-    factors: list[float]  # of the rate, for each epoch so far and for the one to come
-    epochs_to_skip: int  # at the beginning, whose figures do not count
+    factors: list[float]  # of the learning rate, for each complete epoch and the next one
+    epochs_to_skip: int  # how many first epochs have no influence
 
     def observe(self, metrics: dict[str, float]) -> None:
-        """Learn an epoch's figures, and settle the next epoch's factor."""
+        """Take the metrics of a complete epoch, and append the factor of the next epoch."""
 
     def state(self) -> dict[str, Any]:
-        """Return all of it as plain numbers and lists, which JSON keeps exactly."""
+        """Return everything as plain numbers and lists, which JSON keeps exactly."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Become what `state` returned."""
+        """Take back what `state` returned."""
 
 
 class Schedule:
-    """A learning rate that changes; use one of the subclasses, or derive one with `rates`."""
+    """A learning rate that changes during a fit.
+
+    Use a class of `fastnn.schedules`, or derive your own, which defines `rates`.
+    """
 
     def __repr__(self) -> str:
-        # no address, which would be another one when a fit is resumed from its checkpoint
+        # without the object's address, since a resumed fit compares the text
         return f"{type(self).__module__}.{type(self).__qualname__}()"
 
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rate of each of some updates.
+        """Return the learning rates of some updates.
 
         Parameters
         ----------
         updates : ndarray (n,) of int64
-            Their numbers, counted from 0 within this `fit`.
+            Numbers of updates, counted from 0 within this fit.
         updates_per_epoch, total_updates : int
-            Of this `fit`.
+            How many updates this fit makes in each epoch and in all.
 
         Returns
         -------
         ndarray (n,) of float64
-            Finite, at least 0.
+            Finite numbers of at least 0.
         """
         raise NotImplementedError
 
     def base_rate(self, updates_per_epoch: int, total_updates: int) -> float:
-        """Return the rate that a Warmup before it rises to: its first one, by default."""
+        """Return the rate that a Warmup rises to before this schedule: by default the first one."""
         first = np.zeros(1, np.int64)
         return float(self.rates(first, updates_per_epoch, total_updates)[0])
 
     def memory(self, updates_per_epoch: int) -> Memory | None:
-        """Return a fresh memory of what training measures, for a schedule that reacts to it."""
+        """Return a new memory for one fit, or None if the rates depend on the update alone."""
         return None

@@ -1,4 +1,4 @@
-"""What an optimizer remembers from one step to the next."""
+"""The state of an optimizer: arrays that each update changes, and counts of updates."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -7,25 +7,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn._core.arrays import Array
 
-Array = NDArray[Any]
-
-# Runs of parameters that are trained, (n_segments, 3): the first, how many, updates missed before.
+# The parameters that are trained, as runs of neighbours. Each row (n_segments, 3) holds the first
+# index, the number of parameters, and how many updates they missed because they were frozen.
 Segments = NDArray[np.int64]
 
 
 class StateView(NamedTuple):
-    """What an optimizer remembers, to look at.
+    """The state of an optimizer, for reading.
 
     Attributes
     ----------
     kind : str
-        "sgd", "adam", "adamw" or "rmsprop"; "" before the first `fit`.
+        The optimizer's kind, such as "sgd" or "adam"; "" before the first fit.
     step : int
-        Updates so far.
+        Number of updates so far.
     arrays : dict of str to ndarray (n_params,)
-        By PyTorch's names, such as "exp_avg", each in the order of `net.params`; views that cannot
-        be written to.
+        Read-only views by PyTorch's names, such as "exp_avg". Entries are in the order of
+        `net.params`.
     """
 
     kind: str
@@ -35,21 +35,21 @@ class StateView(NamedTuple):
 
 @dataclass
 class OptimizerState:
-    """What an optimizer remembers from one step to the next.
+    """The state of an optimizer: arrays that each update changes, and counts of updates.
 
     Attributes
     ----------
     kind : str
-        Of the optimizer that it belongs to; "" before the first.
+        The kind of the optimizer; "" before the first fit.
     names : tuple of str
-        What the arrays are.
+        The names of the arrays, as in PyTorch.
     arrays : ndarray (n_states, n_params)
     step : int
-        Updates so far.
+        Number of updates so far.
     parts : list of (int, bool)
-        The number of parameters of each layer that has some, and whether they are trained.
+        For each layer with parameters, their number and whether they are trained.
     missed : list of int
-        For each of these layers, in how many of the updates it was frozen.
+        For each of these layers, the number of updates in which it was frozen.
     """
 
     kind: str = ""
@@ -61,12 +61,12 @@ class OptimizerState:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.arrays = np.require(self.arrays, requirements="W")  # joblib may map a file to read
+        self.arrays = np.require(self.arrays, requirements="W")  # joblib may map a read-only file
 
     def continued_for(
         self, optimizer: Any, parts: list[tuple[int, bool]], dtype: np.dtype[Any]
     ) -> "OptimizerState":
-        """Return this state if it is such an optimizer's, or a fresh one, to train the `parts`."""
+        """Return this state if it is of the same kind of optimizer, else a new one, for `parts`."""
         kind, names = optimizer.kind, optimizer.state_names
         if (self.kind, self.names) == (kind, names) and len(self.parts) == len(parts):
             self.parts = parts
@@ -76,9 +76,9 @@ class OptimizerState:
         return OptimizerState(kind, names, zeros, 0, parts, [0] * len(parts))
 
     def segments(self) -> Segments:
-        """Return what is trained, neighbours as one where their running means are of one age."""
+        """Return the trained parameters; neighbours share a segment if they missed equally many."""
         segments: list[list[int]] = []
-        first, end = 0, -1  # of a part, and of the last segment
+        first, end = 0, -1  # the start of a part, and the end of the last segment
         for (size, trained), missed in zip(self.parts, self.missed, strict=True):
             if trained and end == first and segments[-1][2] == missed:
                 segments[-1][1] += size
@@ -89,28 +89,28 @@ class OptimizerState:
         return np.array(segments, np.int64).reshape(-1, 3)
 
     def advance(self, step: int) -> None:
-        """Count the updates up to `step`, for all parts or against those that are frozen."""
+        """Count the updates up to `step`; frozen parts have missed them."""
         missed = [
             count + (0 if trained else step - self.step)
             for count, (_, trained) in zip(self.missed, self.parts, strict=True)
         ]
-        self.missed, self.step = missed, step  # together, since Ctrl-C may fall in between
+        self.missed, self.step = missed, step  # in one statement, which Ctrl-C does not divide
 
     def forget(self) -> None:
-        """Start afresh, as at the first step."""
+        """Reset the state to that before the first update."""
         self.arrays[...] = 0
         self.step = 0
         self.missed = [0] * len(self.parts)
 
     def view(self) -> StateView:
-        """Return what there is to look at."""
+        """Return the state for reading."""
         views = dict(zip(self.names, self.arrays.view(), strict=True))
         for array in views.values():
             array.flags.writeable = False
         return StateView(self.kind, self.step, views)
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of it."""
+        """Return the state for a checkpoint."""
         return {
             "kind": self.kind,
             "names": list(self.names),
@@ -120,6 +120,6 @@ class OptimizerState:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` of the same optimizer returned; it is checked already."""
+        """Take back what `state` of the same optimizer returned, which is valid."""
         self.step, self.missed = state["step"], list(state["missed"])
         self.arrays[...] = state["arrays"]

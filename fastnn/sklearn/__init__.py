@@ -1,10 +1,10 @@
 """scikit-learn's estimators on fastnn: `from fastnn.sklearn import MLPClassifier, MLPRegressor`.
 
-They take the arguments of the classes of the same names in `sklearn.neural_network`, draw the same
-random numbers in the same order, and take the same steps; what they add is said in their
-docstrings. `from_sklearn` and `to_sklearn` turn fitted estimators of one library into those of the
-other. Names are scikit-learn's in this module, and only here. It needs scikit-learn 1.6 or
-later, the extra `sklearn`.
+They take the arguments of the classes with the same names in `sklearn.neural_network`, draw the
+same random numbers in the same order, and take the same steps. Their docstrings say what they add.
+`from_sklearn` and `to_sklearn` convert fitted estimators of one library to the other. This module
+uses the names of scikit-learn; the other modules use fastnn's. It needs scikit-learn 1.6 or later
+(`pip install 'fastnn[sklearn]'`).
 
 >>> from fastnn.sklearn import MLPClassifier
 >>> model = MLPClassifier((16,), random_state=0, max_iter=500, learning_rate_init=0.01)

@@ -1,78 +1,52 @@
-"""What the two estimators share: parameters, fitting, and the fitted attributes."""
+"""The base class of the two estimators: parameters, fitting, and predictions."""
 
 from abc import ABC
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from fastnn import _checks, _core
+from fastnn import _checks
+from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
-from fastnn.layers import Layer
 from fastnn.network import Network
 from fastnn.sklearn import networks
+from fastnn.sklearn.arguments import Arguments
 from fastnn.sklearn.frames import plain_array
-from fastnn.sklearn.full_batch import PenalisedLoss, fit_lbfgs, fit_levenberg_marquardt
+from fastnn.sklearn.full_batch import fit_lbfgs, fit_levenberg_marquardt
 from fastnn.sklearn.inspection import Inspection
 from fastnn.sklearn.networks import FittedNetwork
-from fastnn.sklearn.objectives import Objective
-from fastnn.sklearn.splitting import demand_weight
-from fastnn.sklearn.stochastic_fit import StochasticFit
-
-Array = NDArray[Any]
+from fastnn.sklearn.objectives import Objective, Problem
+from fastnn.sklearn.splitting import demand_weight, split
+from fastnn.sklearn.stochastic import begin_curves, fit_stochastic
+from fastnn.sklearn.warning import one_column
 
 STOCHASTIC = ("sgd", "adam")
 
 
-def _stochastic(estimator: Any) -> bool:
+def is_stochastic(estimator: Any) -> bool:
+    """Return True if the solver trains in epochs, and raise AttributeError if not."""
     if estimator.solver not in STOCHASTIC:
         raise AttributeError(f"partial_fit needs solver 'sgd' or 'adam'; it is {estimator.solver}")
     return True
 
 
-class BaseMLP(Inspection, StochasticFit, ABC):
-    """What the estimators share; use one of its subclasses."""
+class BaseMLP(Arguments, Inspection, ABC):
+    """The base class of MLPClassifier and MLPRegressor.
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(networks.ACTIVATIONS)), list, tuple, Layer],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam", "lm"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "network": [list, tuple, callable, None],
-        "callbacks": [list, tuple, None],
-        "n_jobs": [Integral, None],
-    }
+    A subclass defines what depends on the kind of targets: `_encode_targets`, `_encode_validation`,
+    `_objective`, `_n_units`, `_validation_score`, `_score_name` and `_shaped_jacobian`.
+    """
+
+    _y_is_numeric: ClassVar[bool]
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())  # the attributes themselves otherwise
-        # Some formats give each attribute copies of its own, and copied layers are unequal.
+        state = dict(super().__getstate__())  # a copy, since it may be the estimator's own dict
+        # Some formats copy each attribute separately, and copied layers do not compare equal.
         if "_made_by" in state and state["_made_by"] == self._architecture():
             state["_made_by"] = None
         return state
@@ -105,12 +79,12 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         Parameters
         ----------
         X : array_like or sparse matrix (n_samples, n_features)
-            float32 is kept, all else becomes float64. A sparse matrix is made dense.
+            float32 is kept; other dtypes are converted to float64. A sparse matrix becomes dense.
         y : array_like (n_samples,) or (n_samples, n_outputs)
         sample_weight : array_like (n_samples,), optional
         X_val, y_val, sample_weight_val : array_like, optional
-            Held-out samples, scored after each epoch; with `early_stopping` in place of a share of
-            the training data. For solvers "sgd" and "adam"; others refuse them.
+            Held-out samples, scored after each epoch. With `early_stopping` they replace the share
+            of the training data that is held out otherwise. Only for solvers "sgd" and "adam".
 
         Returns
         -------
@@ -119,20 +93,21 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         Raises
         ------
         ValueError
-            If the data do not fit, or training diverged; or with `warm_start`, if parameters that
-            make the network are not those of the last fit.
+            If the data do not fit the parameters or the network, if training diverged, or if
+            `warm_start` is set and a parameter that defines the network has changed since the last
+            fit. scikit-learn ignores such a change.
         """
         if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together; one of them is None")
+            raise ValueError("X_val and y_val must be given together; one of them is None")
         if X_val is None and sample_weight_val is not None:
             raise ValueError("sample_weight_val is given without X_val and y_val")
         validation = None if X_val is None else (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, validation=validation)
 
-    @available_if(_stochastic)
+    @available_if(is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Go through the data once more, continuing the optimizer.
+        """Train for one epoch, with the optimizer of the last fit.
 
         Parameters
         ----------
@@ -175,18 +150,18 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         sample_weight = self._balanced(sample_weight, y)
         if sample_weight is not None:
             sample_weight = _checks.real_array(sample_weight, "sample_weight", x.dtype)
-            demand_weight(sample_weight)
+        demand_weight(sample_weight)
         objective = self._objective(y)
-        target = self._target(objective, y, x.dtype)
+        n_out = self._n_units(objective, y)
+        target = objective.loss.check_target(y, (len(y), n_out), x.dtype, "y")
         if validation is not None:
-            n_out = self._n_units(objective, y)
             try:
                 validation = self._checked_validation(objective, n_out, x.dtype, *validation)
             except ValueError as error:
                 raise ValueError(f"X_val, y_val or sample_weight_val: {error}") from error
         random_state = check_random_state(self.random_state)
         if first_pass:
-            self._initialize(x, self._n_units(objective, y), hidden, objective, random_state)
+            self._initialize(x, n_out, hidden, objective, random_state)
         elif set_by_hand is not None:
             self._begin_with(set_by_hand, objective)
         network = self._fitted.network
@@ -194,54 +169,42 @@ class BaseMLP(Inspection, StochasticFit, ABC):
             raise ValueError(
                 f"X has {x.shape[1]} features; the network takes {network.in_features}"
             )
-        found = self._n_units(objective, y), objective.out_activation
-        if found != (network.out_features, self.out_activation_):
+        needed = n_out, objective.out_activation
+        if needed != (network.out_features, self.out_activation_):
             raise ValueError(
-                f"y and loss ask for {found[0]} outputs and {found[1]!r} after them; the network "
-                f"of the last fit has {network.out_features} and {self.out_activation_!r}"
+                f"y and loss need {needed[0]} outputs and out_activation_ {needed[1]!r}; the "
+                f"network of the last fit has {network.out_features} and {self.out_activation_!r}"
             )
+        n_threads = self._n_threads()
+        problem = Problem(network, objective, x, target, sample_weight, self.alpha, n_threads)
         if self.solver in STOCHASTIC:
-            self._fit_stochastic(
-                x, y, target, sample_weight, objective, random_state, incremental, validation
-            )
+            fit_stochastic(self, problem, y, random_state, incremental, validation)
+        elif self.solver == "lbfgs":
+            fit_lbfgs(self, problem)
         else:
-            function = PenalisedLoss(
-                network, objective, x, target, sample_weight, self.alpha, self._n_threads()
-            )
-            (fit_lbfgs if self.solver == "lbfgs" else fit_levenberg_marquardt)(self, function)
-        if not _core.engine.all_finite(network.params):
+            fit_levenberg_marquardt(self, problem)
+        if not network.model.is_finite():
             raise ValueError("training diverged: parameters are no longer finite")
-        self._finish(objective, x, target, sample_weight)
+        self._finish(problem)
         return self
 
-    def _demand_stochastic(self, **given: Any) -> None:
-        """Raise if anything is given that only "sgd" and "adam" heed."""
-        for name, value in given.items():
-            if value and self.solver not in STOCHASTIC:
-                raise ValueError(
-                    f"{name} is for solvers 'sgd' and 'adam'; solver is {self.solver!r}"
-                )
+    def _validate_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        """Return X after scikit-learn's checks, and the encoded targets."""
+        dtype = (np.float64, np.float32) if reset else self._parameter_dtype()
+        X, y = self._checked_pair(X, y, dtype, reset)
+        return X, self._encode_targets(one_column(y), incremental)
 
-    def _architecture(self) -> dict[str, Any]:
-        """Return the parameters that a network is made by."""
-        if self.network is not None:
-            return {"network": self.network}
-        hidden = networks.hidden_widths(self.hidden_layer_sizes)
-        return {
-            "hidden_layer_sizes": hidden,
-            "activation": self.activation,
-            "dropout": self.dropout,
-        }
-
-    def _demand_architecture(self) -> None:
-        """Raise if the network that training is to go on with was made by other parameters."""
-        now = self._architecture()
-        for name in now | self._made_by:
-            if now.get(name) != self._made_by.get(name):
-                raise ValueError(
-                    f"{name} is {now.get(name)}; the network of the last fit, with which "
-                    f"warm_start and partial_fit go on, was made by {self._made_by.get(name)}"
-                )
+    def _checked_pair(self, X: Any, y: Any, dtype: Any, reset: bool) -> tuple[Any, Array]:
+        return validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=self._y_is_numeric,
+            dtype=dtype,
+            reset=reset,
+        )
 
     def _checked_validation(
         self,
@@ -252,20 +215,58 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         y: Any,
         sample_weight: Any,
     ) -> tuple[Array, Array, "Array | None"]:
-        """Check held-out samples, for a network of so many outputs."""
-        X, y = self._check_validation(objective, n_out, dtype, X, y)
+        """Return held-out samples, encoded targets and weights, checked."""
+        X, y = self._checked_pair(X, y, dtype, reset=False)
+        X = self._dense(X)
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        y = self._encode_validation(objective, n_out, dtype, y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-            demand_weight(sample_weight)
+        demand_weight(sample_weight)
         return X, y, sample_weight
 
-    def _finish(
-        self, objective: Objective, x: Array, target: Array, sample_weight: "Array | None"
-    ) -> None:
-        """Do what remains when the network is fitted."""
+    def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
+        """Return the row numbers of the samples to train on and of those to hold out."""
+        return split(len(y), self.validation_fraction, self._strata(y), random_state)
+
+    def _strata(self, y: Array) -> "Array | None":
+        """Return classes (n, 1) that the split keeps in proportion, or None."""
+        return None
+
+    def _demand_stochastic(self, **given: Any) -> None:
+        """Raise ValueError if something is given that only "sgd" and "adam" use."""
+        for name, value in given.items():
+            if value and self.solver not in STOCHASTIC:
+                raise ValueError(
+                    f"{name} is for solvers 'sgd' and 'adam'; solver is {self.solver!r}"
+                )
+
+    def _architecture(self) -> dict[str, Any]:
+        """Return the parameters that define the network."""
+        if self.network is not None:
+            return {"network": self.network}
+        hidden = networks.hidden_widths(self.hidden_layer_sizes)
+        return {
+            "hidden_layer_sizes": hidden,
+            "activation": self.activation,
+            "dropout": self.dropout,
+        }
+
+    def _demand_architecture(self) -> None:
+        """Raise ValueError if a parameter that defines the network has changed since the fit."""
+        now = self._architecture()
+        for name in now | self._made_by:
+            if now.get(name) != self._made_by.get(name):
+                raise ValueError(
+                    f"{name} is {now.get(name)}; it was {self._made_by.get(name)} when the network "
+                    f"was made that warm_start and partial_fit continue to train"
+                )
+
+    def _finish(self, problem: Problem) -> None:
+        """Do what remains after the network is fitted; nothing by default."""
 
     def _balanced(self, sample_weight: "Array | None", y: Array) -> "Array | None":
-        """Return the weights with those of the classes in them."""
+        """Return the sample weights, multiplied by the weights of the classes."""
         return sample_weight
 
     def _dense(self, X: Any) -> Array:
@@ -276,9 +277,9 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         return None if self.n_jobs is None else int(joblib.effective_n_jobs(self.n_jobs))
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: "np.dtype[Any]") -> tuple[Array, Array]:
-        """Draw the initial values of the next layer, whose number is that of `coefs_` so far.
+        """Return initial weights and biases of the next layer, whose index is len(coefs_).
 
-        A subclass may override it, as in scikit-learn; `_random_state` is then what to draw from.
+        A subclass may override it, as in scikit-learn, and draw from `_random_state`.
 
         Returns
         -------
@@ -308,7 +309,7 @@ class BaseMLP(Inspection, StochasticFit, ABC):
                 network = networks.perceptron(widths, self.activation, self.dropout, x.dtype, draw)
             else:
                 network = networks.custom(self.network, n_in, n_out, x.dtype, random_state)
-            self._demand_stochastic(Dropout=network._model.plan.has_dropout)
+            self._demand_stochastic(Dropout=network.model.plan.has_dropout)
             self.out_activation_ = objective.out_activation
             self._adopt(network)
         except BaseException:
@@ -320,7 +321,7 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         self._forget_progress()
 
     def _begin_with(self, network: Network, objective: Objective) -> None:
-        """Have the network of values that were set by hand, with what else was set so."""
+        """Adopt the network of parameters set by hand, and keep other attributes set by hand."""
         self.out_activation_ = objective.out_activation
         self._adopt(network)
         given = self.__dict__.copy()
@@ -332,11 +333,11 @@ class BaseMLP(Inspection, StochasticFit, ABC):
         self.t_ = 0
         self._best = self._fitted.snapshot()
         if self.solver in STOCHASTIC:
-            self._begin_curves()
+            begin_curves(self)
 
     def _adopt(self, network: Network) -> None:
         if "out_activation_" not in self.__dict__:
-            raise ValueError("out_activation_ is not set; coefs_ that are set by hand need it")
+            raise ValueError("out_activation_ is not set; it is needed when coefs_ are set by hand")
         self._show(FittedNetwork(network, self.out_activation_))
         self._made_by = self._architecture()
         self.n_layers_ = len(self.coefs_) + 1
@@ -344,11 +345,10 @@ class BaseMLP(Inspection, StochasticFit, ABC):
     # ------------------------------------------------------------------ predicting
 
     def _outputs(self, X: Any, activated: bool) -> Array:
-        """The network's outputs, raw or after its out_activation_.
+        """Return the network's outputs, raw or after its out_activation_, "exp" excepted.
 
-        An array of the fitted dtype and width is taken as it is, if it is finite and has no names
-        to compare, and so is a frame of the fitted names and dtype; all else goes through
-        scikit-learn's checks.
+        scikit-learn's checks are skipped for a finite array of the fitted dtype and width, if there
+        are no names to compare, and for a data frame of the fitted names and dtype.
         """
         fitted = self._fitted
         model = fitted.activated if activated else fitted.raw

@@ -1,8 +1,8 @@
-"""Fitted estimators of `sklearn.neural_network` become fastnn's, and back.
+"""Conversion of fitted estimators from `sklearn.neural_network` to fastnn, and back.
 
-The parameters of a network, the optimizer's running means and each gradient stand in scikit-learn
-in two lists, of weights (fan_in, fan_out) and of biases; in fastnn in one flat array. The engine's
-gradients are the objective's over its factor, and its velocities are free of the learning rate.
+scikit-learn keeps parameters and the state of the optimizer in two lists, of weights
+(fan_in, fan_out) and of biases. fastnn keeps them in one flat array. The engine's gradients are the
+gradients of the objective divided by its factor. Its velocities do not contain the learning rate.
 """
 
 import copy
@@ -10,26 +10,24 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn import neural_network
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn.optimizers import SGD, Adam, OptimizerState
+from fastnn._core.arrays import Array
+from fastnn.optimizers import Adam
 from fastnn.sklearn import networks
 from fastnn.sklearn.base import BaseMLP
 from fastnn.sklearn.classifier import MLPClassifier
 from fastnn.sklearn.regressor import MLPRegressor
 from fastnn.sklearn.stochastic import StochasticOptimizer
 
-Array = NDArray[Any]
-
 COUNTERPARTS: dict[type, type] = {
     neural_network.MLPClassifier: MLPClassifier,
     neural_network.MLPRegressor: MLPRegressor,
 }
 
-# What both libraries keep under one name and with one meaning.
+# Attributes with the same name and meaning in both libraries.
 SHARED = (
     "n_iter_",
     "t_",
@@ -50,27 +48,28 @@ SHARED = (
 
 
 def from_sklearn(estimator: Any) -> Any:
-    """Make fastnn's estimator of a fitted one of scikit-learn.
+    """Return the fastnn estimator for a fitted estimator of scikit-learn.
 
-    It has the same parameters and fitted attributes, and predicts alike up to rounding. Its
-    optimizer continues, so `partial_fit` and `warm_start` train on as scikit-learn would.
+    It has the same parameters and fitted attributes, and its predictions are the same up to
+    rounding. It continues the optimizer, so `partial_fit` and `warm_start` train as in
+    scikit-learn.
 
     Parameters
     ----------
     estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-        Copies are taken of all that it holds.
+        Everything in it is copied.
 
     Returns
     -------
     fastnn.sklearn.MLPClassifier or MLPRegressor
-        Of the weights' dtype, float32 or float64.
+        It has the dtype of the weights, float32 or float64.
 
     Raises
     ------
     TypeError
-        If it is another object, or an instance of a derived class.
+        If `estimator` is another object, or an instance of a derived class.
     sklearn.exceptions.NotFittedError
-        If it is not fitted.
+        If `estimator` is not fitted.
 
     See Also
     --------
@@ -78,31 +77,33 @@ def from_sklearn(estimator: Any) -> Any:
     """
     target = _counterpart(estimator, COUNTERPARTS)
     check_is_fitted(estimator, "coefs_")
-    model = target(**copy.deepcopy(estimator.get_params(deep=False)))
-    _share(estimator, model)
+    made = target(**copy.deepcopy(estimator.get_params(deep=False)))
+    _share(estimator, made)
     coefs, intercepts = list(estimator.coefs_), list(estimator.intercepts_)
     widths = [len(coefs[0]), *(coef.shape[1] for coef in coefs)]
     dtype = np.result_type(*coefs, *intercepts)
     values = iter(zip(coefs, intercepts, strict=True))
-    network = networks.perceptron(widths, model.activation, 0, dtype, lambda *_: next(values))
-    model._adopt(network)
-    model._made_by = {**model._made_by, "hidden_layer_sizes": widths[1:-1]}
-    best, constants = model._fitted.snapshot()
+    network = networks.perceptron(widths, made.activation, 0, dtype, lambda *_: next(values))
+    made._adopt(network)
+    made._made_by = {**made._made_by, "hidden_layer_sizes": widths[1:-1]}
+    best, constants = made._fitted.snapshot()
     best[...] = _flat(estimator._best_coefs, estimator._best_intercepts)
-    model._best = best, constants
+    made._best = best, constants
     optimizer = getattr(estimator, "_optimizer", None)
     if optimizer is not None:
-        model._optimizer = _from_optimizer(optimizer, network, _factor(model))
-    return model
+        made._optimizer = _from_optimizer(optimizer, network, _factor(made))
+    return made
 
 
 def to_sklearn(estimator: Any) -> Any:
-    """Make scikit-learn's estimator of a fitted one of fastnn; the inverse of `from_sklearn`.
+    """Return the scikit-learn estimator for a fitted estimator of fastnn.
+
+    It is the inverse of `from_sklearn`.
 
     Parameters
     ----------
     estimator : fastnn.sklearn.MLPClassifier or MLPRegressor
-        Copies are taken of all that it holds. `n_jobs` is left out: results do not depend on it.
+        Everything in it is copied, except `n_jobs`, which does not change results.
 
     Returns
     -------
@@ -111,35 +112,35 @@ def to_sklearn(estimator: Any) -> Any:
     Raises
     ------
     ValueError
-        If a parameter has a value that scikit-learn does not know: a `loss` or `activation` of
-        fastnn's own, solver "lm", or any `dropout`, `network`, `callbacks`, `class_weight` or
-        `store_covariance`; or if the network was made by other parameters than it has now.
+        If a parameter has a value that scikit-learn does not know: a `loss` or `activation` that
+        only fastnn has, the solver "lm", or any `dropout`, `network`, `callbacks`, `class_weight`
+        or `store_covariance`. Or if a parameter that defines the network has changed since the fit.
     TypeError
-        If it is another object, or an instance of a derived class.
+        If `estimator` is another object, or an instance of a derived class.
     sklearn.exceptions.NotFittedError
-        If it is not fitted.
+        If `estimator` is not fitted.
     """
     target = _counterpart(estimator, {ours: theirs for theirs, ours in COUNTERPARTS.items()})
     check_is_fitted(estimator)
-    model = target(**_known_parameters(estimator, target))
+    made = target(**_known_parameters(estimator, target))
     estimator._demand_architecture()
-    _share(estimator, model)
+    _share(estimator, made)
     network = estimator._fitted.network
     widths = [network.in_features, *(coef.shape[1] for coef in estimator.coefs_)]
-    model.coefs_, model.intercepts_ = _lists(network.params, widths)
-    model._best_coefs, model._best_intercepts = _lists(estimator._best[0], widths)
+    made.coefs_, made.intercepts_ = _lists(network.params, widths)
+    made._best_coefs, made._best_intercepts = _lists(estimator._best[0], widths)
     optimizer = getattr(estimator, "_optimizer", None)
     if optimizer is not None:
-        model._optimizer = _to_optimizer(optimizer, widths, _factor(estimator))
-    return model
+        made._optimizer = _to_optimizer(optimizer, widths, _factor(estimator))
+    return made
 
 
 def _counterpart(estimator: Any, counterparts: dict[type, type]) -> type:
     if type(estimator) not in counterparts:
         names = " or ".join(f"{cls.__module__}.{cls.__name__}" for cls in counterparts)
         raise TypeError(
-            f"estimator is a {type(estimator).__module__}.{type(estimator).__name__}; an instance "
-            f"of {names} is wanted"
+            f"estimator is a {type(estimator).__module__}.{type(estimator).__name__}; expected an "
+            f"instance of {names}"
         )
     return counterparts[type(estimator)]
 
@@ -151,7 +152,7 @@ def _share(source: Any, target: Any) -> None:
 
 
 def _known_parameters(estimator: BaseMLP, target: type) -> dict[str, Any]:
-    """Return the parameters that scikit-learn's class has, or raise if one cannot be carried."""
+    """Return the parameters that scikit-learn's class has, or raise if one has no counterpart."""
     given = estimator.get_params(deep=False)
     known = target().get_params(deep=False)
     defaults = type(estimator)().get_params(deep=False)
@@ -160,23 +161,25 @@ def _known_parameters(estimator: BaseMLP, target: type) -> dict[str, Any]:
         if not (value is None or (isinstance(value, list | tuple) and not value)) and (
             isinstance(value, list | tuple | dict) or callable(value) or value != defaults[name]
         ):
-            raise ValueError(f"{name} is {value!r}; scikit-learn's {target.__name__} has none")
-    wanted = {
+            raise ValueError(
+                f"{name} is {value!r}; scikit-learn's {target.__name__} has no such parameter"
+            )
+    allowed = {
         "activation": ("identity", "logistic", "tanh", "relu"),
         "solver": ("adam", "sgd", "lbfgs"),
         "loss": ("squared_error", "poisson"),
     }
-    for name in wanted.keys() & known.keys():
-        if not isinstance(given[name], str) or given[name] not in wanted[name]:
+    for name in allowed.keys() & known.keys():
+        if not isinstance(given[name], str) or given[name] not in allowed[name]:
             raise ValueError(
-                f"{name} is {given[name]!r}; scikit-learn's {target.__name__} knows "
-                f"{', '.join(wanted[name])}"
+                f"{name} is {given[name]!r}; scikit-learn's {target.__name__} has only "
+                f"{', '.join(allowed[name])}"
             )
     return copy.deepcopy({name: given[name] for name in known})
 
 
 def _factor(estimator: Any) -> float:
-    """Return what the objective's gradients are over those of the engine."""
+    """Return the factor of the objective's gradients over those of the engine."""
     several = "classes_" in vars(estimator) and estimator.out_activation_ == "logistic"
     return float(estimator.n_outputs_) if several else 1.0
 
@@ -204,26 +207,27 @@ def _from_optimizer(optimizer: Any, network: Any, factor: float) -> StochasticOp
     def flat(arrays: Any, scale: float) -> Array:
         return _flat(arrays[: n_layers // 2], arrays[n_layers // 2 :]) * scale
 
-    first = float(optimizer.learning_rate_init)
-    parts = [(layer.n_params, True) for layer in network.layers if layer.n_params]
-    rule: SGD | Adam
+    first_rate = float(optimizer.learning_rate_init)
     if isinstance(optimizer, AdamOptimizer):
-        rule = Adam(
-            first, betas=(optimizer.beta_1, optimizer.beta_2), eps=max(optimizer.epsilon, 1e-37)
+        made = StochasticOptimizer.adam(
+            network, first_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon
         )
-        rows = [flat(optimizer.ms, 1 / factor), flat(optimizer.vs, 1 / factor**2)]
-        rate, schedule, power_t, step = first, "constant", 0.5, optimizer.t
-    else:
-        rate = float(optimizer.learning_rate)
-        momentum = min(optimizer.momentum, np.nextafter(1, 0))
-        rule = SGD(first, momentum=momentum, nesterov=bool(optimizer.nesterov and momentum))
-        rows = [flat(optimizer.velocities, -1 / (rate * factor))] if momentum else []
-        schedule, power_t, step = optimizer.lr_schedule, optimizer.power_t, 0
-    state = OptimizerState().continued_for(rule, parts, network.dtype)
-    for row, values in zip(state.arrays, rows, strict=True):
-        row[...] = values
-    state.step = step
-    return StochasticOptimizer(rule, state, rate, schedule, first, power_t)
+        made.state.arrays[0] = flat(optimizer.ms, 1 / factor)
+        made.state.arrays[1] = flat(optimizer.vs, 1 / factor**2)
+        made.state.step = optimizer.t
+        return made
+    made = StochasticOptimizer.sgd(
+        network,
+        first_rate,
+        optimizer.momentum,
+        optimizer.nesterov,
+        optimizer.lr_schedule,
+        optimizer.power_t,
+    )
+    made.learning_rate = float(optimizer.learning_rate)
+    for row in made.state.arrays:  # none without momentum
+        row[...] = flat(optimizer.velocities, -1 / (made.learning_rate * factor))
+    return made
 
 
 def _to_optimizer(optimizer: StochasticOptimizer, widths: list[int], factor: float) -> Any:

@@ -1,27 +1,26 @@
-"""Data frames that are read without scikit-learn's checks, which take longer than a prediction."""
+"""Data frames that are read without scikit-learn's checks, which cost more than a prediction."""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 
 def plain_array(X: Any, names: Any, dtype: "np.dtype[Any]") -> Array | None:
-    """Return the numbers of a frame with exactly these names, whose columns all have that dtype.
+    """Return the numbers of a data frame whose columns have exactly these names and this dtype.
 
     Parameters
     ----------
     X : object
     names : ndarray of str
     dtype : numpy.dtype
-        float32 or float64. Neither nullable nor sparse columns have it.
+        float32 or float64. Nullable and sparse columns have other dtypes.
 
     Returns
     -------
     ndarray (n_samples, n_features), C-contiguous, or None
-        None for all that is no such frame of pandas or polars. Missing values are NaN.
+        None if X is not such a frame of pandas or polars. Missing values are NaN.
     """
     frame = type(X)
     library = frame.__module__.partition(".")[0]
@@ -30,9 +29,9 @@ def plain_array(X: Any, names: Any, dtype: "np.dtype[Any]") -> Array | None:
     columns, kinds = list(X.columns), list(X.dtypes)
     if columns != list(names) or set(map(type, columns)) != {str}:
         return None
-    wanted = dtype
+    expected = dtype
     if library == "polars" and str(kinds[0]) == dtype.name.capitalize():
-        wanted = kinds[0]
-    if kinds.count(wanted) != len(kinds):
+        expected = kinds[0]
+    if kinds.count(expected) != len(kinds):
         return None
     return np.require(X.to_numpy(), dtype, ["C", "A"])

@@ -1,12 +1,18 @@
-"""The solvers "lbfgs" and "lm", which see all samples at once.
+"""The solvers "lbfgs" and "lm", which take all samples in each iteration.
 
-Levenberg-Marquardt here is the damped Gauss-Newton method for any convex loss of the outputs: an
-iteration looks for the step δ that lowers F(Θ), the mean loss and the penalty, by
+They are not the optimizers `LBFGS` and `LevenbergMarquardt` of `Network.fit`, because they minimise
+another function: the penalty is on the weights alone, the loss may be scaled and offset, and "lm"
+takes every convex loss, not only squared errors. For "lbfgs" scikit-learn also has `max_fun`, and
+warns with SciPy's own status, which the fit loop does not see.
+
+"lm" is the damped Gauss-Newton method. F(Θ) is the mean loss with the penalty. An iteration looks
+for the step δ that lowers F by
 
     (JᵀHJ + D + μ I) δ = -∇F,
 
-where H is the loss's Hessian by the outputs (for squared errors the identity) and D the penalty's
-diagonal, 0 for biases. The damping μ follows the gain ratio (Nielsen 1999).
+where H is the Hessian of the loss by the outputs (the identity for squared errors), and D is the
+diagonal Hessian of the penalty, which is 0 for biases. The damping μ follows the gain ratio
+(Nielsen 1999), as in `fastnn.optimizers.levenberg_marquardt`.
 """
 
 from collections.abc import Iterator
@@ -19,81 +25,73 @@ import scipy.linalg
 import scipy.optimize
 from numpy.typing import NDArray
 
-from fastnn import _core
+from fastnn._core.arrays import Array
 from fastnn.layers import Linear
 from fastnn.network import Network
-from fastnn.sklearn.objectives import Objective
+from fastnn.optimizers.levenberg_marquardt import MAX_DAMPING, damping_factor
+from fastnn.sklearn.objectives import Problem
 from fastnn.sklearn.warning import warn, warn_not_converged
 
-Array = NDArray[Any]
-
 FIRST_DAMPING = 1e-3  # times the largest entry of the matrix's diagonal
-MOST_DAMPING = 1e10  # likewise: such a step moves nothing
 
 
 @dataclass
 class PenalisedLoss:
-    """An objective over all samples, as a function of the parameters in float64.
+    """The value and the derivatives of a problem, as functions of the parameters in float64.
 
     Attributes
     ----------
+    problem : Problem
     decay : ndarray (n_params,)
         The diagonal of the penalty's Hessian.
     offset : float
-        Of the objective over all samples.
+        Added to the loss, see `Objective.offset`.
     frozen : ndarray (n_params,) of bool
-        Parameters that are not trained; the gradient's entries are 0 there.
+        Parameters that are not trained; their entries of the gradient are 0.
     """
 
-    network: Network
-    objective: Objective
-    x: Array
-    target: Array
-    sample_weight: Array | None
-    alpha: float
-    n_threads: int | None
+    problem: Problem
 
     def __post_init__(self) -> None:
-        divisor = self.objective.loss.divisor(len(self.x), self.sample_weight)
-        self.decay = self.alpha * weight_mask(self.network) / divisor
-        self.offset = self.objective.offset(self.sample_weight)
-        layers = self.network.layers
+        problem = self.problem
+        divisor = problem.objective.loss.divisor(len(problem.x), problem.sample_weight)
+        self.decay = problem.alpha * weight_mask(problem.network) / divisor
+        self.offset = problem.objective.offset(problem.sample_weight)
+        layers = problem.network.layers
         frozen = [np.full(layer.n_params, not layer.trainable) for layer in layers]
         self.frozen = np.concatenate(frozen)
 
     def value_and_grad(self, params: Array) -> tuple[float, Array]:
-        """Return F and its gradient (n_params,); the network keeps these parameters."""
-        self.network.params[...] = params
-        value, gradient = self.network._loss_and_grad(
-            self.x,
-            self.target,
-            self.sample_weight,
-            self.objective.loss,
-            _core.thread_count(self.n_threads),
+        """Return F and its gradient (n_params,), and leave the network with these parameters."""
+        problem, model = self.problem, self.problem.network.model
+        loss, factor = problem.objective.loss, problem.objective.factor
+        model.params[...] = params
+        value, gradient = model.loss_and_grad(
+            problem.x, problem.target, problem.sample_weight, loss, problem.n_threads
         )
-        factor = self.objective.factor
         value = value * factor + self.offset + 0.5 * float(params @ (self.decay * params))
         gradient = gradient * factor + self.decay * params
         gradient[self.frozen] = 0
         return value, gradient
 
     def matrix(self) -> Array:
-        """Return JᵀHJ + D where the network's parameters are: (n_params, n_params)."""
-        gram, _ = self.network.gram(
-            self.x,
-            self.target,
-            self.objective.loss,
-            sample_weight=self.sample_weight,
-            n_threads=self.n_threads,
+        """Return JᵀHJ + D at the network's parameters, (n_params, n_params)."""
+        problem = self.problem
+        gram, _ = problem.network.gram(
+            problem.x,
+            problem.target,
+            problem.objective.loss,
+            sample_weight=problem.sample_weight,
+            n_threads=problem.n_threads,
         )
-        matrix = gram.astype(np.float64) * self.objective.factor
+        matrix = gram.astype(np.float64) * problem.objective.factor
         matrix[np.diag_indices_from(matrix)] += self.decay
         matrix[self.frozen] = matrix[:, self.frozen] = 0
         return matrix
 
 
 def weight_mask(network: Network) -> NDArray[np.bool_]:
-    """Return which parameters are weights, which alone are penalised: (n_params,)."""
+    """Return which parameters are weights, (n_params,); only weights are penalised."""
     parts = [np.zeros(0, bool)]
     for layer in network.layers:
         n_weights = 0
@@ -103,15 +101,15 @@ def weight_mask(network: Network) -> NDArray[np.bool_]:
     return np.concatenate(parts)
 
 
-def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
-    """Minimise by SciPy's L-BFGS-B, in float64 whatever the network's dtype.
+def fit_lbfgs(estimator: Any, problem: Problem) -> None:
+    """Minimise with SciPy's L-BFGS-B, which computes in float64 for both dtypes of the network.
 
     Raises
     ------
     ValueError
-        If it diverged; the network keeps the last finite parameters.
+        If training diverged; the network keeps the last finite parameters.
     """
-    network = function.network
+    network, function = problem.network, PenalisedLoss(problem)
     options = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
 
     reached = network.params.astype(np.float64)
@@ -119,7 +117,7 @@ def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
 
     def value_and_grad(params: Array) -> tuple[float, Array]:
         value, gradient = function.value_and_grad(params)
-        if not finite(value, gradient):  # SciPy may take it for a minimum, or wander off
+        if not finite(value, gradient):  # SciPy might stop here as at a minimum, or go on
             network.params[...] = reached
             estimator.loss_ = value
             raise diverged(estimator.n_iter_ + 1)
@@ -131,7 +129,7 @@ def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
         if estimator.verbose:
             print(f"Loss = {intermediate_result.fun:.8f}")
 
-    with np.errstate(over="ignore", invalid="ignore"):  # a step may be too long for any number
+    with np.errstate(over="ignore", invalid="ignore"):  # a step of the line search may overflow
         found = scipy.optimize.minimize(
             value_and_grad,
             reached.copy(),
@@ -143,7 +141,7 @@ def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
     network.params[...] = found.x
     estimator.n_iter_ = min(int(found.nit), estimator.max_iter)
     estimator.loss_ = float(found.fun)
-    if found.status:  # in scikit-learn's words, for which programs have filters
+    if found.status:  # scikit-learn's message, which filters of warnings may match
         message = (
             f"lbfgs failed to converge after {estimator.n_iter_} iteration(s) "
             f"(status={found.status}):\n{found.message}\n"
@@ -159,15 +157,15 @@ def fit_lbfgs(estimator: Any, function: PenalisedLoss) -> None:
         )
 
 
-def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
-    """Minimise until the gradient's largest entry is at most `tol`, or no step lowers F.
+def fit_levenberg_marquardt(estimator: Any, problem: Problem) -> None:
+    """Minimise until no entry of the gradient exceeds `tol`, or no step lowers F.
 
     Raises
     ------
     ValueError
-        If it diverged; the network keeps the last finite parameters.
+        If training diverged; the network keeps the last finite parameters.
     """
-    network = function.network
+    network, function = problem.network, PenalisedLoss(problem)
     estimator.loss_curve_ = []
     params = network.params.astype(np.float64)
     damping, growth = 0.0, 2.0
@@ -180,14 +178,14 @@ def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
             raise diverged(1)
         while not converged and estimator.n_iter_ < estimator.max_iter:
             matrix = function.matrix()
-            if not finite(MOST_DAMPING * np.abs(matrix).max(initial=0)):
+            if not finite(MAX_DAMPING * np.abs(matrix).max(initial=0)):
                 raise diverged(estimator.n_iter_ + 1)
             largest = float(matrix.diagonal().max()) or 1.0
             damping = damping or FIRST_DAMPING * largest
             gain = 0.0
-            while gain <= 0 and damping <= MOST_DAMPING * largest:
+            while gain <= 0 and damping <= MAX_DAMPING * largest:
                 step = -damped_solution(matrix, damping, gradient)
-                # the network's dtype rounds the step
+                # as the network's dtype rounds it
                 trial = (params + step).astype(network.dtype).astype(np.float64)
                 trial_value, trial_gradient = function.value_and_grad(trial)
                 gain = value - trial_value if finite(trial_value, trial_gradient) else 0.0
@@ -195,7 +193,7 @@ def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
                     damping, growth = damping * growth, 2 * growth
             if gain > 0:
                 ratio = gain / float(0.5 * step @ (damping * step - gradient))
-                damping *= max(1 / 3, 1 - (2 * min(ratio, 1.0) - 1) ** 3)
+                damping *= damping_factor(ratio)
                 growth = 2.0
                 params, value, gradient = trial, trial_value, trial_gradient
             network.params[...] = params
@@ -214,7 +212,7 @@ def fit_levenberg_marquardt(estimator: Any, function: PenalisedLoss) -> None:
 
 
 def damped_solution(matrix: Array, damping: float, right: Array) -> Array:
-    """Solve (matrix + damping I) s = right; more damping where rounding made it indefinite."""
+    """Solve (matrix + damping I) s = right, with more damping if rounding made it indefinite."""
     while True:
         damped = matrix.copy()
         damped[np.diag_indices_from(damped)] += damping
@@ -225,22 +223,22 @@ def damped_solution(matrix: Array, damping: float, right: Array) -> Array:
 
 
 def finite(*values: Any) -> bool:
-    """Return whether all numbers of all of these are finite."""
+    """Return whether all these numbers and arrays are finite."""
     return all(bool(np.isfinite(value).all()) for value in values)
 
 
 def diverged(iteration: int, what: str = "the loss or a derivative of it") -> ValueError:
-    """Return the error of a solver that has met numbers beyond its range, with scikit-learn's."""
+    """Return the error of a solver that diverged; it contains scikit-learn's message."""
     return ValueError(
-        f"training diverged in iteration {iteration}: {what} is no longer finite, and the "
-        f"parameters of the iteration before remain. Solver produced non-finite parameter weights. "
-        f"The input data may contain large values and need to be preprocessed."
+        f"training diverged in iteration {iteration}: {what} is no longer finite. The network "
+        f"keeps the parameters of the iteration before. Solver produced non-finite parameter "
+        f"weights. The input data may contain large values and need to be preprocessed."
     )
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Take Ctrl-C for the end of training."""
+    """End training with a warning on Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt:

@@ -1,28 +1,24 @@
-"""What the estimators show beyond scikit-learn's: derivatives, hidden layers, and the network."""
+"""What the estimators offer beyond scikit-learn's: derivatives, hidden layers, and the network."""
 
 import copy
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
-from fastnn import _core
-from fastnn.model import Model
+from fastnn._core.arrays import Array
 from fastnn.network import Network
 from fastnn.sklearn.parameters import FittedParameters
 
-Array = NDArray[Any]
-
 
 class Inspection(FittedParameters):
-    """The methods of both estimators that look into a fitted network."""
+    """The methods of both estimators that inspect a fitted network."""
 
     out_activation_: str
     n_layers_: int
 
     def jacobian(self, X: Any) -> Array:
-        """Differentiate the prediction by the features, exactly, at each sample.
+        """Return the exact derivatives of the predictions by the features, at each sample.
 
         Parameters
         ----------
@@ -31,20 +27,21 @@ class Inspection(FittedParameters):
         Returns
         -------
         ndarray (n_samples, n_outputs, n_features)
-            Of `predict` for a regressor, without the middle axis where it has one output; of
-            `predict_proba` for a classifier, a row for each class (or label).
+            Derivatives of `predict` for a regressor, of shape (n_samples, n_features) if it has one
+            output; derivatives of `predict_proba` for a classifier, one row for each class or
+            label.
         """
         return self._shaped_jacobian(self._jacobian(self._checked(X)))
 
     def hidden_activations(self, X: Any, layer: int = -2) -> Array:
-        """Compute the values of a hidden layer, after its activation.
+        """Return the values of a hidden layer, after its activation.
 
         Parameters
         ----------
         X : array_like or sparse matrix (n_samples, n_features)
         layer : int
-            0 is the input, 1 the first hidden layer, and `n_layers_` - 1 or -1 the output after
-            `out_activation_`; by default -2, the last hidden layer.
+            0 is the input, 1 the first hidden layer; `n_layers_` - 1, or -1, is the output after
+            `out_activation_`. By default -2, the last hidden layer.
 
         Returns
         -------
@@ -58,7 +55,7 @@ class Inspection(FittedParameters):
         x = self._checked(X)
         index = layer + self.n_layers_ if layer < 0 else layer
         if not 0 <= index < self.n_layers_:
-            raise ValueError(f"layer is {layer}; one of {self.n_layers_} layers is wanted")
+            raise ValueError(f"layer is {layer}; there are {self.n_layers_} layers")
         if index == 0:
             return x.copy()
         if index == self.n_layers_ - 1:
@@ -72,9 +69,10 @@ class Inspection(FittedParameters):
         Returns
         -------
         Network
-            Its outputs are raw: logits for a classifier, whose classes, if they are numbers or text
-            and a sample has one of them, are its `class_labels`; logarithms for a regressor with
-            the Poisson loss, logits with BinaryCrossEntropy, else predictions.
+            For a classifier its outputs are logits, and its `class_labels` are the classes, if each
+            sample has one class and the classes are numbers or text. For a regressor its outputs
+            are predictions; with the Poisson loss their logarithms, and with BinaryCrossEntropy
+            their logits.
         """
         check_is_fitted(self)
         network = copy.deepcopy(self._fitted.network)
@@ -84,7 +82,7 @@ class Inspection(FittedParameters):
         return network
 
     def _take(self, network: Network) -> Self:
-        """Become a fitted estimator of a copy of this network."""
+        """Take a copy of this network as the fitted one, and return the estimator."""
         self.n_features_in_ = network.in_features
         if network.feature_names is not None:
             self.feature_names_in_ = np.array(network.feature_names, dtype=object)
@@ -93,14 +91,14 @@ class Inspection(FittedParameters):
         return self
 
     def _checked(self, X: Any) -> Array:
-        """Check samples, and have them in the dtype of a prediction: float32 or float64.
+        """Return samples after scikit-learn's checks, in the dtype of a prediction.
 
-        It is scikit-learn's, that of a product of X and coefs_.
+        The dtype is the one of the product of X and coefs_, as in scikit-learn: float32 or float64.
         """
         check_is_fitted(self)
         network = self._fitted.network
         x = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        if x.shape[1] != network.in_features:  # n_features_in_ may have been written
+        if x.shape[1] != network.in_features:  # a user may have set n_features_in_
             raise ValueError(
                 f"X has {x.shape[1]} features; the network takes {network.in_features}"
             )
@@ -112,43 +110,13 @@ class Inspection(FittedParameters):
 
     def _jacobian(self, x: Array) -> Array:
         model = self._fitted.at(self._fitted.activated, x.dtype)
-        jacobian = engine_jacobian(model, x, False, self._n_threads())
+        jacobian = model.jacobian(x, False, self._n_threads())
         if self.out_activation_ == "exp":
             jacobian *= self._activated(x)[:, :, np.newaxis]
         return jacobian
 
     def _activated(self, x: Array) -> Array:
-        """The outputs of checked samples, after out_activation_."""
+        """Return the outputs of checked samples, after out_activation_."""
         model = self._fitted.at(self._fitted.activated, x.dtype)
         outputs = model.predict(x, self._n_threads())
         return np.exp(outputs) if self.out_activation_ == "exp" else outputs
-
-    def _shaped_jacobian(self, jacobian: Array) -> Array:
-        raise NotImplementedError
-
-    def _forget_progress(self) -> None:
-        raise NotImplementedError
-
-    def _n_threads(self) -> int | None:
-        raise NotImplementedError
-
-    def _dense(self, X: Any) -> Array:
-        raise NotImplementedError
-
-
-def engine_jacobian(model: Model, x: Array, by_params: bool, n_threads: int | None) -> Array:
-    """Return a model's Jacobians (n, n_out, n_in) or (n, n_out, n_params)."""
-    columns = model.params.size if by_params else model.plan.n_in
-    jacobian: Array = np.empty((len(x), model.plan.n_out, columns), x.dtype)
-    for part in model.parts(len(x), 6 * model.plan.n_out):
-        _core.engine.jacobian(
-            model.plan,
-            model.params,
-            model.constants,
-            x[part],
-            by_params,
-            None,
-            jacobian[part],
-            _core.thread_count(n_threads),
-        )
-    return jacobian

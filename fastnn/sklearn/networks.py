@@ -1,4 +1,4 @@
-"""From an estimator's parameters to a network, and the views of it that estimators show."""
+"""Networks made from the parameters of an estimator, and what estimators show of a network."""
 
 import copy
 import operator
@@ -7,16 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn import _checks, _core
+from fastnn import _checks
+from fastnn._core.arrays import Array
 from fastnn.layers import LAYERS, Dropout, Identity, Layer, Linear, ReLU, Sigmoid, Softmax, Tanh
 from fastnn.model import Model
 from fastnn.network import Network
 
-Array = NDArray[Any]
-
-# scikit-learn's names; fastnn's own names of the other activations are taken beside them.
+# scikit-learn's four names, and the names that fastnn gives its other activations.
 ACTIVATIONS: dict[str, type[Layer]] = {
     "identity": Identity,
     "logistic": Sigmoid,
@@ -30,15 +28,17 @@ ACTIVATIONS: dict[str, type[Layer]] = {
 
 
 class FittedNetwork:
-    """A network and the activation of its outputs, which its layers leave to the loss.
+    """A network with the activation of its outputs, which is not one of its layers.
 
     Attributes
     ----------
     network : Network
-        Its outputs are raw: logits, or the prediction itself.
+        Its outputs are raw: logits, logarithms or predictions.
     out_activation : str
     coefs, intercepts : list of ndarray (fan_in, fan_out) and (fan_out,)
-        Views of the linear layers' values.
+        Views of the parameters of the linear layers.
+    raw, activated : Model
+        The network without and with `out_activation`, "exp" excepted. They share their arrays.
     """
 
     def __init__(self, network: Network, out_activation: str) -> None:
@@ -46,12 +46,12 @@ class FittedNetwork:
         linear = [layer for layer in network.layers if isinstance(layer, Linear)]
         self.coefs: list[Array] = [layer.weight.T for layer in linear]
         self.intercepts: list[Array] = [b for layer in linear if (b := layer.bias) is not None]
-        self.raw = network._model
+        self.raw = network.model
         ending: dict[str, Layer] = {"softmax": Softmax(), "logistic": Sigmoid()}
-        operations = list(network._operations)
+        operations = operations_of(network)
         if out_activation in ending:
             operations.append(ending[out_activation].operation(network.out_features))
-        self.activated = self.part(operations)
+        self.activated = self.raw.with_operations(operations)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"network": self.network, "out_activation": self.out_activation}
@@ -59,22 +59,17 @@ class FittedNetwork:
     def __setstate__(self, state: dict[str, Any]) -> None:
         FittedNetwork.__init__(self, **state)
 
-    def part(self, operations: Sequence[Any]) -> Model:
-        """Return a model of some operations from the first on, with the network's arrays."""
-        whole = self.raw
-        plan = _core.engine.Plan(list(operations))
-        return Model(plan, whole.params, whole.grads, whole.constants)
-
     def snapshot(self) -> tuple[Array, Array]:
         """Return copies of the parameters and of the constants, which BatchNorm changes."""
-        return self.raw.params.copy(), self.raw.constants.copy()
+        params, constants = self.raw.snapshot()
+        return params, constants  # a plain tuple, since estimators are pickled with it
 
     def restore(self, snapshot: tuple[Array, Array]) -> None:
-        """Go back to what a snapshot holds."""
-        self.raw.params[...], self.raw.constants[...] = snapshot
+        """Set the parameters and the constants to those of a snapshot."""
+        self.raw.restore(snapshot)
 
     def has(self, coefs: Any, intercepts: Any) -> bool:
-        """Return whether these lists hold the very views of the network."""
+        """Return whether these lists hold the views of this network, and no other arrays."""
         return (
             len(coefs) == len(self.coefs)
             and len(intercepts) == len(self.intercepts)
@@ -83,12 +78,14 @@ class FittedNetwork:
         )
 
     def with_values(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> "FittedNetwork":
-        """Return a network of these values: itself, or one of their shapes if those differ.
+        """Set the parameters, and return the network that has them.
+
+        It is this network, or a new one if the arrays have other shapes.
 
         Raises
         ------
         ValueError
-            If they do not fit together, or to the other layers.
+            If the shapes do not fit together, or do not fit the other layers.
         """
         dtype = self.network.dtype
         coefs = parameter_arrays("coefs_", coefs, 2, len(self.coefs), dtype)
@@ -103,20 +100,20 @@ class FittedNetwork:
         ):
             for i, (array, view) in enumerate(zip(new, views, strict=True)):
                 if array.shape != view.shape:
-                    raise ValueError(f"{name}[{i}] has shape {array.shape}; {view.shape} is wanted")
+                    raise ValueError(f"{name}[{i}] has shape {array.shape}; expected {view.shape}")
         views = fitted.coefs + fitted.intercepts
         for array, view in zip(coefs + intercepts, views, strict=True):
             view[...] = array
         return fitted
 
     def _of_widths(self, shapes: "list[tuple[int, ...]]") -> "FittedNetwork":
-        """Return the like with linear layers of these shapes (fan_in, fan_out)."""
-        left: Any = iter(shapes)
+        """Return such a network whose linear layers have these shapes (fan_in, fan_out)."""
+        shapes_left: Any = iter(shapes)
         layers = []
         for old in self.network.layers:
             layer = copy.deepcopy(old)
             if isinstance(old, Linear):
-                fan_in, fan_out = next(left)
+                fan_in, fan_out = next(shapes_left)
                 layer = Linear(fan_in, fan_out, bias=old.bias is not None)
                 layer.trainable = old.trainable
             layers.append(layer)
@@ -126,59 +123,67 @@ class FittedNetwork:
             raise ValueError(f"the shapes of coefs_ do not fit together: {error}") from error
 
     def at(self, model: Model, dtype: "np.dtype[Any]") -> Model:
-        """Return a model of the network as one that computes in that dtype."""
+        """Return the model itself, or a copy that computes in another dtype."""
         if dtype == model.params.dtype:
             return model
         params, constants = model.params.astype(dtype), model.constants.astype(dtype)
         return Model(model.plan, params, params[:0], constants)
 
     def hidden(self, index: int) -> Model:
-        """Return the model whose outputs feed the linear layer of that index, counted from 1."""
+        """Return the model of all layers before the linear layer with this index, from 0."""
         layers = self.network.layers
         ends = [i for i, layer in enumerate(layers) if isinstance(layer, Linear)]
-        return self.part(self.network._operations[: ends[index]])
+        return self.raw.with_operations(operations_of(self.network)[: ends[index]])
+
+
+def operations_of(network: Network) -> list[Any]:
+    """Return what the engine calls the layers of a network."""
+    operations, width = [], network.in_features
+    for layer in network.layers:
+        operations.append(layer.operation(width))
+        width = layer.out_features or width
+    return operations
 
 
 def parameter_arrays(
     name: str, values: Sequence[Any], ndim: int, count: int, dtype: "np.dtype[Any]"
 ) -> list[Array]:
-    """Return what a user has set as coefs_ or intercepts_ as arrays.
+    """Return the values that a user has set as coefs_ or intercepts_, as arrays.
 
     Raises
     ------
     ValueError, TypeError
-        If there are not so many, or one has not so many axes, or holds anything but finite real
-        numbers.
+        If there are not `count` of them, or one does not have `ndim` axes or does not hold finite
+        real numbers.
     """
     if len(values) != count:
-        raise ValueError(f"{name} has {len(values)} arrays; {count} are wanted")
+        raise ValueError(f"{name} has {len(values)} arrays; expected {count}")
     arrays = [_checks.real_array(value, f"{name}[{i}]", dtype) for i, value in enumerate(values)]
     for i, array in enumerate(arrays):
         if array.ndim != ndim:
-            raise ValueError(f"{name}[{i}] has shape {array.shape}; {ndim} axes are wanted")
+            raise ValueError(f"{name}[{i}] has shape {array.shape}; expected {ndim} axes")
     return arrays
 
 
 def hidden_activations(activation: Any, n_hidden: int) -> list[Layer]:
-    """Make a layer for each hidden layer from a name, a layer, or a sequence of them.
+    """Return an activation for each hidden layer, from a name, a layer, or a sequence of them.
 
     Raises
     ------
     ValueError
-        If a sequence is of another length, or a name not known.
+        If a sequence has another length, or a name is unknown.
     """
     if isinstance(activation, str | Layer):
         activation = [activation] * n_hidden
     if len(activation) != n_hidden:
         raise ValueError(
-            f"activation has {len(activation)} elements; {n_hidden}, one for each hidden layer, "
-            f"are wanted"
+            f"activation has {len(activation)} elements; expected {n_hidden}, one for each hidden "
+            f"layer"
         )
     for one in activation:
         if not isinstance(one, Layer) and one not in ACTIVATIONS:
             raise ValueError(
-                f"activation is {one!r}; a layer of fastnn or one of {sorted(ACTIVATIONS)} is "
-                f"wanted"
+                f"activation is {one!r}; expected a layer of fastnn or one of {sorted(ACTIVATIONS)}"
             )
     return [
         copy.deepcopy(one) if isinstance(one, Layer) else ACTIVATIONS[one]() for one in activation
@@ -186,33 +191,31 @@ def hidden_activations(activation: Any, n_hidden: int) -> list[Layer]:
 
 
 def hidden_widths(hidden_layer_sizes: Any) -> list[int]:
-    """Return the hidden layers' widths as a list, of one for a number.
+    """Return the widths of the hidden layers as a list; a single number is one layer.
 
     Raises
     ------
     ValueError
-        If one is not positive.
+        If a width is not positive.
     TypeError
-        If one is no whole number.
+        If a width is not an integer.
     """
     if not isinstance(hidden_layer_sizes, Iterable):
         hidden_layer_sizes = [hidden_layer_sizes]
     try:
         widths = [operator.index(width) for width in hidden_layer_sizes]
     except TypeError:
-        raise TypeError(
-            f"hidden_layer_sizes is {hidden_layer_sizes}; whole numbers are wanted"
-        ) from None
+        raise TypeError(f"hidden_layer_sizes is {hidden_layer_sizes}; expected integers") from None
     if any(width <= 0 for width in widths):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
     return widths
 
 
 def glorot_bound(activation: Any, layer: int, fan_in: int, fan_out: int) -> float:
-    """Return the bound of the uniform initial values of a linear layer, counted from 0.
+    """Return the bound of the uniform initial values of a linear layer, whose index is from 0.
 
-    It is √(6 / (fan_in + fan_out)), or √(2 / …) for the logistic sigmoid (Glorot and Bengio 2010).
-    Without an activation of its own, the last layer has that of the hidden layer before it.
+    The bound is √(6 / (fan_in + fan_out)), or √(2 / (fan_in + fan_out)) for the logistic sigmoid
+    (Glorot and Bengio 2010). The last layer has no activation; that of the layer before it counts.
     """
     if not isinstance(activation, str | Layer):
         activation = activation[min(layer, len(activation) - 1)] if len(activation) else "identity"
@@ -221,7 +224,7 @@ def glorot_bound(activation: Any, layer: int, fan_in: int, fan_out: int) -> floa
 
 
 def given(values: Array) -> Callable[[Any, Any], Array]:
-    """Return the initializer of these values."""
+    """Return an initializer that gives these values."""
     return lambda rng, shape: values
 
 
@@ -232,9 +235,10 @@ def perceptron(
     dtype: "np.dtype[Any]",
     draw: Callable[[int, int], tuple[Array, Array]],
 ) -> Network:
-    """Make linear layers of these widths, with activations and dropout between them.
+    """Return a network of linear layers of these widths, with activations and dropout between.
 
-    `draw` returns the weights (fan_in, fan_out) and biases (fan_out,) of each layer in turn.
+    `draw` takes (fan_in, fan_out), and returns the weights (fan_in, fan_out) and the biases
+    (fan_out,) of the next layer.
     """
     activations = hidden_activations(activation, len(widths) - 2)
     layers: list[Layer] = []
@@ -254,25 +258,25 @@ def custom(
     dtype: "np.dtype[Any]",
     random_state: "np.random.RandomState",
 ) -> Network:
-    """Make a network of copies of a user's layers, or of what his function returns.
+    """Return a network of copies of a user's layers, or of the layers that a function returns.
 
     Raises
     ------
     ValueError
-        If its widths are not those of the data.
+        If its widths do not fit the data.
     TypeError
-        If it is a Network.
+        If `layers` is a Network.
     """
     if isinstance(layers, Network):
-        raise TypeError("network is a Network; a list of layers is wanted, or `from_network`")
+        raise TypeError("network is a Network; pass a list of layers, or use `from_network`")
     if callable(layers):
         layers = layers(n_features, n_outputs)
     seed = int(random_state.randint(2**31))
     network = Network([copy.deepcopy(layer) for layer in layers], dtype, seed=seed)
-    found, wanted = (network.in_features, network.out_features), (n_features, n_outputs)
-    if found != wanted:
+    found, needed = (network.in_features, network.out_features), (n_features, n_outputs)
+    if found != needed:
         raise ValueError(
-            f"network takes {found[0]} features and has {found[1]} outputs; {wanted[0]} and "
-            f"{wanted[1]} are wanted for these data"
+            f"network takes {found[0]} features and has {found[1]} outputs; the data need "
+            f"{needed[0]} and {needed[1]}"
         )
     return network

@@ -1,13 +1,13 @@
-"""What an estimator minimises: a loss of fastnn, by scikit-learn's name or as it is."""
+"""What an estimator minimises: a loss of fastnn, or one that scikit-learn names."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import xlogy
 from sklearn.metrics import d2_pinball_score
 
+from fastnn._core.arrays import Array
 from fastnn.losses import (
     BinaryCrossEntropy,
     HalfSquaredError,
@@ -18,8 +18,7 @@ from fastnn.losses import (
     Poisson,
     SoftmaxCrossEntropy,
 )
-
-Array = NDArray[Any]
+from fastnn.network import Network
 
 # scikit-learn's names
 REGRESSION = {
@@ -32,22 +31,23 @@ REGRESSION = {
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss averaged over the samples, beside the penalty.
+    """A loss averaged over the samples, without the penalty on the weights.
 
     Attributes
     ----------
     loss : Loss
-        Of the network's raw outputs.
+        A function of the network's raw outputs.
     out_activation : {"identity", "exp", "logistic", "softmax"}
-        What turns raw outputs into predictions or probabilities.
+        Turns raw outputs into predictions or probabilities.
     factor : float
-        Multiplies the loss: scikit-learn sums the cross-entropies of several labels, of which
-        BinaryCrossEntropy takes the mean.
+        Multiplies the loss. For several labels scikit-learn sums the cross-entropies, while
+        BinaryCrossEntropy is their mean.
     offsets : ndarray (n_samples,) or None
-        Added to the samples' losses, so that a perfect prediction has loss 0.
+        Added to the losses of the samples, so that a perfect prediction has loss 0.
     reported : float
-        Multiplies the losses that "sgd" and "adam" report, penalty apart. Like scikit-learn they
-        follow the sum of several squared errors, and report their mean.
+        Multiplies the losses that "sgd" and "adam" report, but not the penalty. For several outputs
+        the steps follow the summed squared errors while the reported loss is their mean, as in
+        scikit-learn.
     """
 
     loss: Loss
@@ -57,23 +57,76 @@ class Objective:
     reported: float = 1.0
 
     def of_rows(self, rows: Array) -> "Objective":
-        """Return the objective of some of the samples, by their row numbers."""
+        """Return the objective of some of the samples, given by their row numbers."""
         return self if self.offsets is None else replace(self, offsets=self.offsets[rows])
 
     def offset(self, sample_weight: "Array | None") -> float:
-        """Return what is added to the loss of all samples together."""
+        """Return the weighted mean of the offsets, which is added to the loss of all samples."""
         if self.offsets is None:
             return 0.0
         return float(np.average(self.offsets, weights=sample_weight))
 
 
+@dataclass(frozen=True)
+class Problem:
+    """What a call of `fit` minimises: an objective and the penalty on all weights.
+
+    Attributes
+    ----------
+    network : Network
+    objective : Objective
+    x : ndarray (n_samples, n_features)
+    target : ndarray
+        As `objective.loss` takes it.
+    sample_weight : ndarray (n_samples,) or None
+    alpha : float
+        Factor of the penalty.
+    n_threads : int or None
+    """
+
+    network: Network
+    objective: Objective
+    x: Array
+    target: Array
+    sample_weight: Array | None
+    alpha: float
+    n_threads: int | None
+
+    def of_rows(self, rows: Array) -> "Problem":
+        """Return the problem on some of the samples, given by their row numbers."""
+        weight = None if self.sample_weight is None else self.sample_weight[rows]
+        return replace(
+            self,
+            objective=self.objective.of_rows(rows),
+            x=self.x[rows],
+            target=self.target[rows],
+            sample_weight=weight,
+        )
+
+
 def classification(loss: "str | Loss", target_type: str, n_outputs: int) -> Objective:
-    """Return the objective for targets of that scikit-learn type, as the network sees them."""
+    """Return a classifier's objective.
+
+    Parameters
+    ----------
+    loss : "log_loss", SoftmaxCrossEntropy or BinaryCrossEntropy
+    target_type : str
+        Of y, by scikit-learn's `type_of_target`.
+    n_outputs : int
+        Number of columns of the encoded targets.
+
+    Raises
+    ------
+    ValueError
+        If the loss is not for such targets.
+    """
     factor = 1.0
     if isinstance(loss, SoftmaxCrossEntropy) and target_type.startswith("multilabel"):
-        raise ValueError(f"loss is {loss}, for classes of which a sample has one; y has several")
+        raise ValueError(f"loss is {loss}, which takes one class per sample; y has several labels")
     if isinstance(loss, BinaryCrossEntropy) and target_type == "multiclass":
-        raise ValueError(f"loss is {loss}, for two classes or several labels; y has more classes")
+        raise ValueError(
+            f"loss is {loss}, which takes two classes or several labels; y has more classes"
+        )
     if isinstance(loss, str):
         multiclass = target_type == "multiclass"
         loss = SoftmaxCrossEntropy() if multiclass else BinaryCrossEntropy()
@@ -82,10 +135,16 @@ def classification(loss: "str | Loss", target_type: str, n_outputs: int) -> Obje
 
 
 def regression(loss: "str | Loss", y: Array) -> Objective:
-    """Return the objective for targets (n,) or (n, n_outputs)."""
+    """Return a regressor's objective for targets (n,) or (n, n_outputs).
+
+    Raises
+    ------
+    ValueError
+        If the loss takes classes.
+    """
     chosen = REGRESSION[loss]() if isinstance(loss, str) else loss
     if chosen.takes_labels:
-        raise ValueError(f"loss is {chosen}, for classes; MLPRegressor wants a loss of numbers")
+        raise ValueError(f"loss is {chosen}, which takes classes; MLPRegressor takes other losses")
     if isinstance(chosen, BinaryCrossEntropy):
         return Objective(chosen, "logistic")
     if not isinstance(chosen, Poisson):
@@ -99,10 +158,10 @@ def regression(loss: "str | Loss", y: Array) -> Objective:
 
 
 def d2_pinball(loss: Pinball, y: Any, predicted: Array, sample_weight: "Array | None") -> float:
-    """Return 1 less the pinball loss over that of the best constants, the mean over outputs.
+    """Return D², averaged over the outputs: 1 - (pinball loss / loss of the best constants).
 
-    It is to quantiles what R² is to means (Koenker and Machado 1999). `y` is (n,), or has the shape
-    of the predictions (n, n_outputs).
+    For quantiles it is what R² is for means (Koenker and Machado 1999). `y` has the shape (n,) or
+    the shape of the predictions, (n, n_outputs).
     """
     if np.ndim(y) == 2 and np.shape(y)[1] == 1:
         y = np.ravel(y)
@@ -116,7 +175,7 @@ def d2_pinball(loss: Pinball, y: Any, predicted: Array, sample_weight: "Array | 
 
 
 def n_units(loss: Loss, y: Array) -> int:
-    """Return how many outputs a regressor's network needs for targets (n,) or (n, n_outputs)."""
+    """Return the number of outputs that a regressor needs for targets (n,) or (n, n_outputs)."""
     if isinstance(loss, Pinball) and isinstance(loss.quantiles, tuple):
         return len(loss.quantiles)
     return 1 if y.ndim == 1 else y.shape[1]

@@ -1,25 +1,23 @@
-"""The network of an estimator, and `coefs_` and `intercepts_`, the lists of its values."""
+"""The network of an estimator, and `coefs_` and `intercepts_`, the lists of its parameters."""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from fastnn._core.arrays import Array
 from fastnn.network import Network
 from fastnn.sklearn import networks
 from fastnn.sklearn.networks import FittedNetwork
 
-Array = NDArray[Any]
-
 
 class FittedParameters(BaseEstimator):
-    """The part of an estimator that holds what was fitted.
+    """The part of an estimator that holds the fitted network.
 
-    `coefs_` and `intercepts_` are plain lists, whose arrays are views into the network. Another
-    array or list may be assigned, of other shapes too, and before a fit: it is copied into the
-    network when the network is next used.
+    `coefs_` and `intercepts_` are plain lists of views into the network. A user may assign other
+    arrays or lists, also with other shapes, and also before a fit. They are copied into the network
+    when it is used next.
     """
 
     coefs_: list[Array]
@@ -27,7 +25,7 @@ class FittedParameters(BaseEstimator):
 
     @property
     def _fitted(self) -> FittedNetwork:
-        """The network, with what has been assigned to `coefs_` and `intercepts_` since."""
+        """The network, after copying what was assigned to `coefs_` and `intercepts_`."""
         own = self.__dict__
         if "_fitted" not in own:
             self._adopt(self._network_of_coefs())
@@ -35,7 +33,7 @@ class FittedParameters(BaseEstimator):
         if not fitted.has(self.coefs_, self.intercepts_):
             changed = fitted.with_values(self.coefs_, self.intercepts_)
             self._show(changed)
-            if changed is not fitted:  # what else was fitted has the shapes of before
+            if changed is not fitted:  # these still have the old shapes
                 own.pop("_optimizer", None)
                 own.pop("_covariance", None)
                 self._best = changed.snapshot()
@@ -43,23 +41,25 @@ class FittedParameters(BaseEstimator):
         return fitted
 
     def _show(self, fitted: FittedNetwork) -> None:
-        """Have this network, and the lists of its values."""
+        """Set the network, and the attributes that describe it."""
         self.__dict__["_fitted"] = fitted
         self.coefs_, self.intercepts_ = list(fitted.coefs), list(fitted.intercepts)
         self.n_features_in_ = fitted.network.in_features
         self.n_outputs_ = fitted.network.out_features
 
     def _network_of_coefs(self) -> Network:
-        """Make the network of values that were set before any fit."""
+        """Return a network of the parameters that were set before any fit."""
         check_is_fitted(self)
         coefs, intercepts = self.coefs_, self.intercepts_
         dtype = self._parameter_dtype()
         coefs = networks.parameter_arrays("coefs_", coefs, 2, len(coefs), dtype)
         if not coefs:
-            raise ValueError("coefs_ is empty; an array for each linear layer is wanted")
+            raise ValueError("coefs_ is empty; expected an array for each linear layer")
         intercepts = networks.parameter_arrays("intercepts_", intercepts, 1, len(coefs), dtype)
         if self.network is not None:
-            raise ValueError("coefs_ is set before a fit, where `network` is to make the layers")
+            raise ValueError(
+                "coefs_ is set before a fit, but the parameter `network` defines the layers"
+            )
         widths = [len(coefs[0]), *(weight.shape[1] for weight in coefs)]
         values = iter(zip(coefs, intercepts, strict=True))
         return networks.perceptron(
@@ -74,7 +74,7 @@ class FittedParameters(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
-        if "_fitted" in state:  # whose views the two lists hold
+        if "_fitted" in state:  # the two lists are views into it
             state["_fitted"] = self._fitted
             for name in ("coefs_", "intercepts_"):
                 state.pop(name, None)
@@ -86,8 +86,5 @@ class FittedParameters(BaseEstimator):
             self._show(self.__dict__["_fitted"])
 
     def __sklearn_is_fitted__(self) -> bool:
-        # by a fit, or by hand; a fit that failed may have left other attributes
+        # by a fit or by a user; a failed fit may leave other attributes
         return "_fitted" in self.__dict__ or {"coefs_", "intercepts_"} <= self.__dict__.keys()
-
-    def _adopt(self, network: Network) -> None:
-        raise NotImplementedError

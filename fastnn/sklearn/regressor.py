@@ -1,122 +1,149 @@
-"""MLPRegressor."""
+"""The regressor."""
 
 import copy
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import validate_data
 
+from fastnn._core.arrays import Array
 from fastnn.losses import BinaryCrossEntropy, Loss, Pinball, Poisson
 from fastnn.network import Network
 from fastnn.sklearn.base import BaseMLP
-from fastnn.sklearn.full_batch import PenalisedLoss
-from fastnn.sklearn.objectives import REGRESSION, Objective, d2_pinball, n_units, regression
-from fastnn.sklearn.splitting import split
+from fastnn.sklearn.objectives import (
+    REGRESSION,
+    Objective,
+    Problem,
+    d2_pinball,
+    n_units,
+    regression,
+)
 from fastnn.sklearn.uncertainty import ParameterCovariance
-from fastnn.sklearn.warning import one_column
 
-Array = NDArray[Any]
-
-NOT_OF_MEANS = Poisson, Pinball, BinaryCrossEntropy  # losses of logarithms, quantiles and logits
+NOT_OF_MEANS = Poisson, Pinball, BinaryCrossEntropy  # outputs: logarithms, quantiles, logits
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """A multi-layer perceptron that predicts numbers, in place of scikit-learn's of that name.
+    """A multi-layer perceptron that predicts numbers; it replaces scikit-learn's MLPRegressor.
 
-    Parameters are those of `sklearn.neural_network.MLPRegressor`, with its defaults, and more.
+    It has the parameters of `sklearn.neural_network.MLPRegressor`, with the same defaults, and
+    more.
 
     Parameters
     ----------
     loss : {"squared_error", "absolute_error", "huber", "poisson"} or Loss
-        "squared_error" is ½ Σ (ŷ - y)² over the outputs, of which "adam" and "sgd" report the mean
-        over the outputs, as scikit-learn does; "poisson" is half the deviance for predictions e^z,
-        the others are means over the outputs. Or a loss of fastnn, such as `Pinball((0.1, 0.9))`
-        for quantiles, an output each. With `BinaryCrossEntropy()` targets are shares from 0 to 1,
-        and so are predictions, whose logits the network computes; for classes there is
-        MLPClassifier.
+        "squared_error" is ½ Σ (ŷ - y)² over the outputs. Like scikit-learn, "adam" and "sgd"
+        follow this sum, but report the mean over the outputs. "poisson" is half the deviance, for
+        predictions e^z of the network's outputs z. The other two are means over the outputs. Or a
+        loss of fastnn: `Pinball((0.1, 0.9))` predicts quantiles, one output for each. With
+        `BinaryCrossEntropy()` targets and predictions are between 0 and 1, and the network computes
+        their logits; for classes use MLPClassifier.
     hidden_layer_sizes : int or sequence of int
+        Widths of the hidden layers.
     activation : str, Layer, or a sequence of them, one for each hidden layer
-        "identity", "logistic", "tanh" and "relu", or one of fastnn's further activations by its
-        name ("gelu", "silu", "elu", "leaky_relu", …) or as a layer.
+        One of scikit-learn's names, "identity", "logistic", "tanh" and "relu"; the name of another
+        activation of fastnn, such as "gelu", "silu", "elu" or "leaky_relu"; or a layer.
     solver : {"adam", "sgd", "lbfgs", "lm"}
-        Adam or gradient descent on minibatches, SciPy's L-BFGS-B, or Levenberg-Marquardt,
-        which solves a system of all parameters in each iteration: for small networks.
+        Adam or gradient descent on minibatches, SciPy's L-BFGS-B, or Levenberg-Marquardt. "lm"
+        solves a system of all parameters in each iteration, so it is for small networks.
     alpha : float
-        Of the penalty α/2 Σ w² over the weights, biases apart, divided by a batch's samples (or
-        their weight) as its loss is.
+        Factor of the penalty α/2 Σ w² over the weights without the biases. Like the loss, the
+        penalty is divided by the number of samples in the batch, or by the sum of their weights.
     batch_size : int or "auto"
-        Of minibatches; "auto" is 200, or all samples where they are fewer.
+        Samples in a minibatch of "adam" and "sgd"; "auto" is 200, or all samples if there are
+        fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}
-        Of "sgd": `learning_rate_init` throughout; that over (samples seen + 1) ** `power_t`, set
-        after each epoch; or divided by 5 each time that the stopping rule would end training, until
-        it is at most 1e-6.
-    learning_rate_init, power_t : float
+        Schedule of the learning rate of "sgd". "constant" keeps `learning_rate_init`. "invscaling"
+        sets it to `learning_rate_init` / (samples seen + 1) ** `power_t` after each epoch.
+        "adaptive" divides it by 5 each time that the stopping rule would end training, and ends
+        training when it is at most 1e-6.
+    learning_rate_init : float
+        Learning rate of "adam", and the first one of "sgd".
+    power_t : float
+        Exponent of "invscaling".
     max_iter : int
-        Epochs, or iterations of "lbfgs" and "lm", after which a ConvergenceWarning is given.
+        Largest number of epochs, or of iterations of "lbfgs" and "lm". A ConvergenceWarning is
+        issued if training ends there.
     shuffle : bool
-        Whether each epoch's order of the samples is drawn.
+        Whether to shuffle the samples before each epoch.
     random_state : int, RandomState or None
-        Of initial values, held-out samples and epochs' orders, drawn as scikit-learn draws them.
+        Source of the initial parameters, the held-out samples and the order of the samples. The
+        random numbers are the ones that scikit-learn draws.
     tol : float
-        "adam" and "sgd" end when the loss (or with `early_stopping` the validation score) has been
-        better than the best by less than this for more than `n_iter_no_change` epochs in a row;
-        "lbfgs" and "lm" when no entry of the gradient exceeds it.
+        "adam" and "sgd" stop when the loss, or with `early_stopping` the validation score, has not
+        improved on the best one by at least `tol` for more than `n_iter_no_change` epochs in a
+        row. "lbfgs" and "lm" stop when no entry of the gradient exceeds `tol`.
     verbose : bool
-        Whether to print what each iteration measured.
+        Whether to print the loss and the score of each iteration.
     warm_start : bool
-        Whether `fit` begins with what the last one found, for which what makes the network
-        (`hidden_layer_sizes`, `activation`, `dropout`, `network`) must be the same.
-    momentum, nesterovs_momentum : float, bool
-        Of "sgd".
+        Whether `fit` starts from the parameters of the last fit. The parameters that define the
+        network (`hidden_layer_sizes`, `activation`, `dropout`, `network`) must not have changed.
+    momentum : float
+        Momentum of "sgd", from 0 to 1.
+    nesterovs_momentum : bool
+        Whether the momentum of "sgd" is Nesterov's.
     early_stopping : bool
-        Whether "adam" and "sgd" score held-out samples after each epoch, end by their score, and
-        restore the parameters of the best; "lbfgs" and "lm" pass it over, as scikit-learn does.
+        Whether "adam" and "sgd" score held-out samples after each epoch, stop by the score, and
+        restore the parameters with the best score. "lbfgs" and "lm" ignore it, as in scikit-learn.
     validation_fraction : float
-        Share of the samples that is then held out.
-    beta_1, beta_2, epsilon : float
-        Of "adam": the decay rates of its running means, and what is added to the root of the second
-        before its correction for the start.
+        Share of the samples that `early_stopping` holds out.
+    beta_1, beta_2 : float
+        Decay rates of the first and second moments of "adam".
+    epsilon : float
+        Added by "adam" to the root of the second moment, before the bias correction.
     n_iter_no_change : int or inf
+        See `tol`.
     max_fun : int
-        Evaluations that "lbfgs" may make.
+        Largest number of evaluations of the loss by "lbfgs".
     dropout : float
-        Share of each hidden layer's values that "adam" and "sgd" leave out in each update.
+        Probability that a value of a hidden layer is set to 0 in an update of "adam" or "sgd".
     network : list of Layer, or callable (n_features, n_outputs) -> list of Layer, optional
-        The layers themselves, in place of `hidden_layer_sizes` and `activation`: an output for each
-        target. Copies
-        are trained; values that they have are where training begins, others are drawn by their own
-        rules.
+        All layers, instead of `hidden_layer_sizes` and `activation`. There is one output for each
+        target. Copies of the layers are trained, from the values that the layers have; other values
+        are drawn by the layers' initializers.
     callbacks : list of Callback, optional
-        Called around a fit of "adam" or "sgd" and around each of its epochs, with the network and
-        the figures "loss" and "val_r2", or "val_d2" where `score` is D².
+        Called by "adam" and "sgd" before and after a fit and each epoch, with the network and the
+        metrics "loss" and "val_r2", or "val_d2" if `score` returns D².
     store_covariance : bool
-        Whether `fit` also estimates the covariance of the parameters, a matrix of n_params², which
-        `predict(X, return_std=True)` needs. Not for counts, quantiles and logits.
+        Whether `fit` also estimates the covariance of the parameters, a matrix of n_params²
+        entries. `predict(X, return_std=True)` needs it. Not for the losses Poisson, Pinball and
+        BinaryCrossEntropy.
     n_jobs : int, optional
-        Threads; -1 is one a processor. By default as many as are useful and the process may use.
-        Results do not depend on it.
+        Number of threads; -1 is one per processor. By default as many as are useful. Results do not
+        depend on it.
 
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray (fan_in, fan_out) and (fan_out,)
-        Views into the network: what is written there counts. Arrays that are assigned, of other
-        shapes too, are copied into the network when it is next used.
-    n_iter_, t_ : int
-        Iterations of the last fit, and samples seen by "adam" and "sgd" since the first.
+        Weights and biases of the linear layers, as views: writing to them changes the network.
+        Assigned arrays, also of other shapes, are copied into the network when it is used next.
+    n_iter_ : int
+        Number of iterations of the last fit.
+    t_ : int
+        Number of samples that "adam" and "sgd" have seen in all fits.
     loss_ : float
-        The loss of the last iteration, with the penalty; that of an epoch is taken before each of
-        its updates.
+        Loss of the last iteration, with the penalty. For "adam" and "sgd" it is the mean over the
+        batches of the epoch, each before its update.
     loss_curve_ : list of float
-        Of each iteration, but for "lbfgs".
+        Loss of each iteration; "lbfgs" does not set it.
     best_loss_ : float or None
-    validation_scores_, best_validation_score_ : list of float, float; None where none were taken
-    out_activation_ : str
-    n_layers_, n_outputs_, n_features_in_ : int
-    feature_names_in_ : ndarray of str, where X had names
+        Smallest loss of an epoch; None with `early_stopping`.
+    validation_scores_ : list of float or None
+        Score on the held-out samples after each epoch; None if no samples were held out.
+    best_validation_score_ : float or None
+        Best of them; None without `early_stopping`.
+    out_activation_ : {"identity", "exp", "logistic", "softmax"}
+        Function that turns the raw outputs into predictions or probabilities.
+    n_layers_ : int
+        Number of layers, with the input and the output.
+    n_outputs_ : int
+        Number of outputs of the network.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray (n_features_in_,) of str
+        Names of the features; not set if X had no names.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -124,6 +151,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "loss": [StrOptions(set(REGRESSION)), Loss],
         "store_covariance": ["boolean"],
     }
+    _y_is_numeric = True
 
     def __init__(
         self,
@@ -158,50 +186,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         store_covariance: bool = False,
         n_jobs: int | None = None,
     ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.network = network
-        self.callbacks = callbacks
-        self.store_covariance = store_covariance
-        self.n_jobs = n_jobs
+        self._set_arguments(locals())
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Predict the target of each sample.
+        """Return the predicted target of each sample.
 
         Parameters
         ----------
         X : array_like or sparse matrix (n_samples, n_features)
         return_std : bool
-            Whether to return the prediction's standard deviation too, of noise and parameters
-            together. It needs `store_covariance=True` when fitting, takes the network for linear
-            in its parameters near those fitted, and the residuals for independent, Gaussian and of
-            one variance (the delta method); far from the data it says too little, and so it does
-            where too small an `alpha` let the network fit the noise. Of the test rows of four UCI
-            sets, the prediction ± 1.645 standard deviations, nominally 90 %, covered 88 to 92 %
-            with an `alpha` chosen by held-out error; with the default, 73 to 94 %.
+            Whether to return also the standard deviation of each prediction, which includes the
+            noise and the uncertainty of the parameters. The estimator must be fitted with
+            `store_covariance=True`. See Notes.
 
         Returns
         -------
@@ -210,7 +206,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises
         ------
         ValueError
-            If standard deviations are wanted of an estimator fitted without `store_covariance`.
+            If `return_std` is set, and the estimator was fitted without `store_covariance`.
+
+        Notes
+        -----
+        Standard deviations come from the delta method. It assumes that the network is linear in its
+        parameters near the fitted ones, and that residuals are independent and Gaussian with one
+        variance. The standard deviations are too small far from the data, and if `alpha` is so
+        small that the network has fitted the noise. On the test rows of four UCI data sets, the
+        intervals of ± 1.645 standard deviations, nominally 90 %, covered 88 to 92 % with an `alpha`
+        chosen by held-out error, and 73 to 94 % with the default.
         """
         outputs = self._shaped(self._final(self._outputs(X, activated=True)))
         if not return_std:
@@ -223,7 +228,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return outputs, self._shaped(covariance.deviations(model, x, self._n_threads()))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return R², the share of the targets' variance that predictions explain.
+        """Return R², the share of the variance of y that the predictions explain.
 
         Parameters
         ----------
@@ -234,8 +239,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         float
-            With a `loss` of Pinball not R² but D², the mean over the quantiles of 1 less the loss
-            over that of the targets' own quantile. Both are 1 at best, and 0 for constants.
+            With the loss Pinball it is D² instead: 1 - (loss / loss of the quantile of y), averaged
+            over the quantiles. Both are at most 1, and 0 for the best constant.
         """
         if isinstance(self.loss, Pinball):
             predicted = self._final(self._outputs(X, activated=True))
@@ -248,95 +253,53 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _shaped(self, outputs: Array) -> Array:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    def _validate_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        dtype = (np.float64, np.float32) if reset else self._parameter_dtype()
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=dtype,
-            reset=reset,
-        )
-        return X, one_column(y)
+    def _encode_targets(self, y: Array, incremental: bool) -> Array:
+        return y
+
+    def _encode_validation(
+        self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", y: Array
+    ) -> Array:
+        objective.loss.check_target(y, (len(y), n_out), dtype, "y_val")
+        return y
 
     def _objective(self, y: Array) -> Objective:
         objective = regression(self.loss, y)
         if self.store_covariance and isinstance(objective.loss, NOT_OF_MEANS):
             raise ValueError(
-                f"store_covariance=True takes outputs for means of Gaussian targets; those of "
-                f"{objective.loss} are not"
+                f"store_covariance=True needs a loss whose outputs are means of Gaussian targets; "
+                f"loss is {objective.loss}"
             )
         return objective
-
-    def _target(self, objective: Objective, y: Array, dtype: "np.dtype[Any]") -> Array:
-        loss = objective.loss
-        return loss.check_target(y, (len(y), n_units(loss, y)), dtype, "y")
 
     def _n_units(self, objective: Objective, y: Array) -> int:
         return n_units(objective.loss, y)
 
-    def _finish(
-        self, objective: Objective, x: Array, target: Array, sample_weight: "Array | None"
-    ) -> None:
-        self._covariance = None
-        if self.store_covariance:
-            function = PenalisedLoss(
-                self._fitted.network,
-                objective,
-                x,
-                target,
-                sample_weight,
-                self.alpha,
-                self._n_threads(),
-            )
-            self._covariance = ParameterCovariance.of(function)
+    def _finish(self, problem: Problem) -> None:
+        self._covariance = ParameterCovariance.of(problem) if self.store_covariance else None
 
     def _shaped_jacobian(self, jacobian: Array) -> Array:
         return jacobian[:, 0] if jacobian.shape[1] == 1 else jacobian
 
     @classmethod
     def from_network(cls, network: Network, **parameters: Any) -> "MLPRegressor":
-        """Make a fitted estimator of a network whose outputs are predictions.
+        """Return a fitted regressor with a copy of a network whose outputs are predictions.
 
         Parameters
         ----------
         network : Network
-            A copy is taken. With the Poisson loss its outputs are logarithms of predictions, with
+            It is copied. With the Poisson loss its outputs are logarithms of predictions, and with
             BinaryCrossEntropy their logits.
         **parameters
-            Of the estimator. Its `network` is copies of these layers, so that another `fit` begins
-            with their values.
+            Parameters of the estimator, except `network`, which is set to copies of these layers.
+            So another `fit` starts from their values.
 
         Returns
         -------
         MLPRegressor
         """
-        model = cls(network=[copy.deepcopy(layer) for layer in network.layers], **parameters)
-        model.out_activation_ = regression(model.loss, np.zeros(1)).out_activation
-        return model._take(network)
-
-    def _split(self, y: Array, random_state: Any) -> tuple[Array, Array]:
-        return split(len(y), self.validation_fraction, None, random_state)
-
-    def _check_validation(
-        self, objective: Objective, n_out: int, dtype: "np.dtype[Any]", X: Any, y: Any
-    ) -> tuple[Array, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=dtype,
-            reset=False,
-        )
-        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-        objective.loss.check_target(y, (len(y), n_out), dtype, "y_val")
-        return self._dense(X), y
+        made = cls(network=[copy.deepcopy(layer) for layer in network.layers], **parameters)
+        made.out_activation_ = regression(made.loss, np.zeros(1)).out_activation
+        return made._take(network)
 
     def _validation_score(self, outputs: Array, y: Array, sample_weight: "Array | None") -> float:
         if not np.isfinite(outputs).all():
@@ -347,4 +310,5 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @property
     def _score_name(self) -> str:
+        """The name of the score; callbacks see it after "val_"."""
         return "d2" if isinstance(self.loss, Pinball) else "r2"

@@ -1,4 +1,8 @@
-"""The samples that early stopping holds out, and the weight that each part needs."""
+"""The samples that early stopping holds out, and the weight that each part needs.
+
+scikit-learn draws them by `train_test_split` from a `RandomState`. `datasets.stratified_split`
+draws other samples, from a `Generator`, so it cannot be used here.
+"""
 
 from typing import Any
 
@@ -6,36 +10,39 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from fastnn._core.arrays import Array
+
 Indices = NDArray[np.int64]
 
 
 def split(
-    n: int, fraction: float, labels: "NDArray[Any] | None", random_state: Any
+    n: int, fraction: float, labels: "Array | None", random_state: Any
 ) -> tuple[Indices, Indices]:
-    """Split n samples into those to train on and a share held out, as scikit-learn draws them.
+    """Split samples into those to train on and those to hold out, as scikit-learn does.
 
     Parameters
     ----------
     n : int
+        Number of samples.
     fraction : float
-        The share that is held out.
+        Share of the samples to hold out.
     labels : ndarray (n, 1) or None
-        Classes, each of which is split by that share.
+        Classes; if given, the share is held out of each class.
     random_state : RandomState
 
     Returns
     -------
     (ndarray, ndarray)
-        Row numbers to train on, and those held out.
+        Row numbers of the samples to train on, and of those held out.
 
     Raises
     ------
     ValueError
-        If fewer than two samples would be held out, or a class has but one.
+        If fewer than two samples would be held out, or a class has only one.
     """
     if n == 1:
         raise ValueError(
-            "early_stopping=True holds out samples of those given; there is only 1 sample"
+            "early_stopping=True holds out some of the samples, but there is only 1 sample"
         )
     train, held_out = train_test_split(
         np.arange(n), random_state=random_state, test_size=fraction, stratify=labels
@@ -48,7 +55,7 @@ def split(
     return train, held_out
 
 
-def demand_weight(sample_weight: NDArray[Any]) -> None:
-    """Raise if no sample of those to train on, or to score, has a weight."""
-    if not sample_weight.any():
+def demand_weight(sample_weight: "Array | None") -> None:
+    """Raise ValueError if there are weights and all of them are 0."""
+    if sample_weight is not None and not sample_weight.any():
         raise ValueError("sample_weight, times class_weight, is 0 for all samples")

@@ -1,4 +1,4 @@
-"""Warnings in the name of scikit-learn's module, so that filters written for it hold here too."""
+"""Warnings in the name of scikit-learn's module, so that filters written for it work here too."""
 
 import sys
 import warnings
@@ -12,9 +12,9 @@ MODULE = "sklearn.neural_network._multilayer_perceptron"
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn as from scikit-learn's module, at the line of the caller's own program.
+    """Warn in the name of scikit-learn's module, and point to the line of the user's program.
 
-    A filter on `module="sklearn"` looks at the name of the module that warns.
+    A filter with `module="sklearn"` compares the name of the module that warns.
     """
     frame = sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith(("fastnn.", "sklearn.")):
@@ -25,12 +25,12 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def warn_not_converged(message: str) -> None:
-    """Warn of a solver that has not converged."""
+    """Warn that a solver has not converged."""
     warn(message, ConvergenceWarning)
 
 
 def one_column(y: NDArray[Any]) -> NDArray[Any]:
-    """Flatten targets (n, 1) to (n,), with scikit-learn's warning; return others as they are."""
+    """Return targets (n, 1) as (n,), with scikit-learn's warning; return others unchanged."""
     if y.ndim != 2 or y.shape[1] != 1:
         return y
     warn(

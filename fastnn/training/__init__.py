@@ -1,9 +1,9 @@
-"""The fit loop and its parts; `fastnn.training.loop` is where to begin to read."""
+"""The fit loop and its parts. Begin to read at `fastnn.training.loop`."""
 
 from fastnn.training.history import DivergenceError, History
 
 __all__ = ["DivergenceError", "History"]
 
-# Pickles name this package, so that the files in it may change.
-for _thing in (DivergenceError, History):
-    _thing.__module__ = __name__
+# Pickles name this package, so that classes may move between its files.
+for _class in (DivergenceError, History):
+    _class.__module__ = __name__

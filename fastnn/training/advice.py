@@ -1,29 +1,27 @@
-"""What to try after training has diverged, from what the fit was given."""
+"""Advice after training has diverged, from the data and the optimizer of the fit."""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastnn._core.arrays import Array
 from fastnn.optimizers import SGD, Optimizer
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.schedule import Schedule
 
-Array = NDArray[Any]
-
-LARGE = 10.0  # standardised data of usual shapes stay below
-ROWS = 10_000  # looked at, so that the error comes at once
+LARGE = 10.0  # standardised data rarely reach it
+ROWS = 10_000  # that are examined, so that the error comes without delay
 
 
 def after_divergence(x: Any, target: Any, optimizer: Optimizer | FullBatchOptimizer) -> str:
-    """Return sentences that name what was seen and what to try.
+    """Return sentences that say what may be the cause and what to try.
 
     Parameters
     ----------
-    x : ndarray (n, in_features), or a source of batches
-        Of a source nothing is known here.
+    x : ndarray (n, in_features), or a source of rows
+        A source of rows is not examined.
     target : ndarray
-        Class indices are integers, which have no scale.
+        Class indices are not examined.
     optimizer : Optimizer or FullBatchOptimizer
 
     Returns
@@ -60,7 +58,7 @@ def after_divergence(x: Any, target: Any, optimizer: Optimizer | FullBatchOptimi
 
 
 def _largest(values: Array) -> tuple[float, int]:
-    """Return the largest magnitude in the first rows, and its column."""
+    """Return the largest magnitude in the first rows, and the column where it occurs."""
     sizes = np.abs(values[:ROWS].reshape(len(values[:ROWS]), -1)).max(axis=0)
     column = int(np.argmax(sizes))
     return float(sizes[column]), column

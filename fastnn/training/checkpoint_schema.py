@@ -1,97 +1,113 @@
-"""What each value in a checkpoint must be: one declared schema, checked before anything is used.
+"""Which values each part of a checkpoint must hold. All are checked before any is used.
 
-A field has a name and a kind; kinds are functions that return what is wrong, or None. The fields of
-a part are checked in order, so that one may depend on those before it. A value without a field is
-an error, as is a field without a value.
+Every value in a file needs a field, and every field a value. The parts are checked in the order of
+`demand`, so that the fields of a part may depend on the values of the parts before it.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn.callbacks import Callback, EarlyStopping
+from fastnn._core.arrays import Array
+from fastnn.callbacks import EarlyStopping
 from fastnn.layers import BatchNorm, Layer, Standardize
 from fastnn.model import Model
-from fastnn.optimizers import OptimizerState
-from fastnn.optimizers.levenberg_marquardt import FIGURES, LevenbergMarquardtTrainer
+from fastnn.optimizers import LevenbergMarquardt, OptimizerState
+from fastnn.optimizers.levenberg_marquardt import METRICS
+from fastnn.training import fields
+from fastnn.training.fields import Field, State
 from fastnn.training.rates import RateFeed
-from fastnn.training.stepwise import StepwiseTrainer
+from fastnn.training.settings import FitSettings
 
-Array = NDArray[Any]
-State = dict[str, Any]
-Kind = Callable[[Any], bool]
-Field = tuple[Kind, str]  # and what is wanted, for the error
-
-MOST = 2**62  # of what the engine counts
-NEVER_NEGATIVE = ("exp_avg_sq", "square_avg")
+NEVER_NEGATIVE = ("exp_avg_sq", "square_avg")  # arrays of an optimizer
+SMALLEST_POSITIVE = 5e-324
 
 
-@dataclass
+@dataclass(frozen=True)
 class Facts:
-    """What is known of the fit that a checkpoint is to go on in."""
+    """What is known about the fit that a checkpoint is restored into.
+
+    Attributes
+    ----------
+    model : Model
+    layers : tuple of Layer
+    settings : FitSettings
+    n_samples : int, or None if only the end of an epoch tells
+    weighted : bool
+        Whether there are sample weights.
+    columns : tuple of str
+        Names of the History's columns that validation measures.
+    optimizer_state : OptimizerState
+    rates : RateFeed
+    trainer_fields : function
+        Returns the fields of the fit's kind of trainer.
+    """
 
     model: Model
     layers: tuple[Layer, ...]
-    trainer: Any
+    settings: FitSettings
+    n_samples: int | None
+    weighted: bool
+    columns: tuple[str, ...]
     optimizer_state: OptimizerState
     rates: RateFeed
-    callbacks: dict[str, Callback]  # by the names of their parts
-    epochs: int
-    n_samples: int | None
-    batch_size: int
-    weighted: bool
-    shuffled: bool
-    measured: tuple[str, ...]  # columns of the validation
-    constants: Array = field(default_factory=lambda: np.empty(0))  # of the network in the file
-    found: dict[str, State] = field(default_factory=dict)  # the parts checked so far
+    trainer_fields: "TrainerFields"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a file holds: the constants of its network, and the values of each part by its name."""
+
+    constants: Array
+    parts: dict[str, State]
+
+    def count(self, part: str, name: str) -> int:
+        """Return a value that other fields depend on, or -1 if it is invalid itself."""
+        value: Any = self.parts[part].get(name)
+        return value if fields.is_integer(value) and 0 <= value <= fields.LARGEST_COUNT else -1
+
+
+TrainerFields = Callable[[Facts, Saved], dict[str, Field]]
 
 
 def demand(facts: Facts, model: Model, grads: Any, parts: dict[str, State]) -> None:
-    """Check all that a checkpoint says; `model` is its network's, of the same layers and dtype.
+    """Check everything that a checkpoint holds.
+
+    `model` is of the network in the file, whose layers and dtype are those of the fit's network.
 
     Raises
     ------
     ValueError
-        If a value is missing, left over, or not what it must be; it is named.
+        If a value is missing, unknown or not allowed. The message names it.
     """
-    params, facts.constants = facts.model.params, model.constants
-    _demand("fit", {"grads": grads}, {"grads": _array(params.dtype, params.shape)}, {})
-    own = {"optimizer": _optimizer, "trainer": _trainer, "course": _course, "rates": _rates}
-    if parts.keys() != {*own, *facts.callbacks}:
+    params, saved = facts.model.params, Saved(model.constants, parts)
+    fields.demand_fields(
+        "fit", {"grads": grads}, {"grads": fields.array(params.dtype, params.shape)}
+    )
+    schema = {
+        "optimizer": _optimizer_fields,
+        "trainer": facts.trainer_fields,
+        "course": _loop_fields,
+        "rates": _rate_fields,
+    }
+    callbacks = {f"callbacks.{i}": callback for i, callback in enumerate(facts.settings.callbacks)}
+    if parts.keys() != {*schema, *callbacks}:
         raise ValueError(f"it has the parts {sorted(parts)}")
-    for name, schema in own.items():
-        facts.found[name] = {}
-        _demand(name, parts[name], schema(facts, parts[name]), facts.found[name])
-    if not (facts.found["trainer"]["position"] or _finite(model.params)):
+    for name, fields_of in schema.items():
+        fields.demand_fields(name, parts[name], fields_of(facts, saved))
+    if not (parts["trainer"]["position"] or fields.is_finite(model.params)):
         raise ValueError("a parameter is NaN or infinite")
-    for name, callback in facts.callbacks.items():
+    for name, callback in callbacks.items():
         kind = type(callback)
         if kind.restore is EarlyStopping.restore and kind.state is EarlyStopping.state:
-            _demand(name, parts[name], _early_stopping(facts, parts[name]), {})
+            fields.demand_fields(name, parts[name], _early_stopping_fields(facts, saved, name))
 
 
-def _demand(part: str, state: State, fields: "dict[str, Field]", found: State) -> None:
-    for name, (is_right, wanted) in fields.items():
-        if name not in state:
-            raise ValueError(f"{part}.{name} is missing; {wanted} is wanted")
-        if not is_right(state[name]):
-            value = state[name]
-            shown = f"of shape {value.shape}, {value.dtype}" if _is_array(value) else repr(value)
-            raise ValueError(f"{part}.{name} is {shown[:200]}; {wanted} is wanted")
-        found[name] = state[name]
-    if left := sorted(state.keys() - fields.keys()):
-        raise ValueError(f"{part} has {left}, which nothing here remembers")
-
-
-# ---------------------------------------------------------------------- the schema
-
-
-def _optimizer(facts: Facts, state: State) -> dict[str, Field]:
+def _optimizer_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
     own = facts.optimizer_state
 
     def numbers(arrays: Array) -> bool:
@@ -100,251 +116,220 @@ def _optimizer(facts: Facts, state: State) -> dict[str, Field]:
         ]
         return not np.isnan(arrays).any() and all((row >= 0).all() for row in squares)
 
+    step = saved.count("optimizer", "step")
     return {
-        "kind": _same(own.kind),
-        "names": _same(list(own.names)),
-        "step": _integer(0, MOST),
-        "missed": _list(_integer(0, _whole(state.get("step"))), len(own.missed)),
-        "arrays": _array(own.arrays.dtype, own.arrays.shape, numbers, "no NaN, no negative square"),
+        "kind": fields.same(own.kind),
+        "names": fields.same(list(own.names)),
+        "step": fields.integer(0, fields.LARGEST_COUNT),
+        "missed": fields.list_of(fields.integer(0, step), len(own.missed)),
+        "arrays": fields.array(
+            own.arrays.dtype, own.arrays.shape, numbers, "no NaN, no negative square"
+        ),
     }
 
 
-def _trainer(facts: Facts, state: State) -> dict[str, Field]:
-    kind = type(facts.trainer)
-    epoch, position = _whole(state.get("epoch")), _whole(state.get("position"))
-    full_batch, stepwise = kind is LevenbergMarquardtTrainer, kind is StepwiseTrainer
-    last = 0 if full_batch or epoch >= facts.epochs else (facts.n_samples or MOST) - 1
-    unit = facts.batch_size if stepwise or facts.model.plan.has_batch_norm else 1
-    fields = {
-        "epoch": _integer(0, facts.epochs),
-        "position": _integer(0, last, unit),
-        "step": _step(facts, epoch, position, full_batch),
-        "losses": _array(np.float64, (epoch,), _finite, "finite numbers"),
-        "seconds": _array(np.float64, (epoch,), _at_least_0, "finite numbers of at least 0"),
+# ---------------------------------------------------------------------- trainers
+
+
+def engine_trainer_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
+    """Return the fields of the engine's trainer, on data in memory or streamed."""
+    position, batch_size = saved.count("trainer", "position"), facts.settings.batch_size
+    within = position % batch_size
+    rows = batch_size
+    if facts.n_samples is not None:
+        rows = min(rows, facts.n_samples - (position - within))
+    elif within:
+        rows = -rows  # or fewer, in the last batch
+    unit = batch_size if facts.model.plan.has_batch_norm else 1
+    return {
+        **_place_fields(facts, saved, unit),
+        **_epoch_fields(facts, saved),
+        "batch_loss": fields.number(),
+        "batch_weight": _weight_field(facts, rows, within),
+        **_last_good_fields(facts, saved),
+        **(_order_field(facts) if position and facts.settings.shuffle else {}),
     }
-    if full_batch:
-        bayesian = facts.trainer.optimizer.bayesian
-        names = FIGURES if bayesian and epoch else ()
-        least = 5e-324 if bayesian and epoch else 0.0
-        return fields | {
-            "converged": _boolean(),
-            "damping": _number(0),
-            "weight_precision": _number(least),
-            "noise_precision": _number(5e-324),
-            **{f"column.{name}": _array(np.float64, (epoch,)) for name in names},
-        }
-    within = position % facts.batch_size
-    fields |= {
-        "epoch_loss": _number(),
-        "epoch_weight": _weight(facts, position - within, position),
-        "elapsed": _number(0),
+
+
+def stepwise_trainer_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
+    """Return the fields of the trainer with a loss written in Python."""
+    return {
+        **_place_fields(facts, saved, facts.settings.batch_size),
+        **_epoch_fields(facts, saved),
+        **_last_good_fields(facts, saved),
+        **(_order_field(facts) if saved.count("trainer", "position") else {}),
     }
-    if not stepwise:
-        rows = facts.batch_size
-        if facts.n_samples is not None:
-            rows = min(rows, facts.n_samples - (position - within))
-        elif within:
-            rows = -rows  # or fewer, in the last batch
-        fields |= {"batch_loss": _number(), "batch_weight": _weight(facts, rows, within)}
-    model = facts.model
-    if position or "last_good" in state or "last_good_constants" in state:
-        fields |= {
-            "last_good": _array(model.params.dtype, model.params.shape, _finite, "finite numbers"),
-            "last_good_constants": _constants(facts),
-        }
-    if position and (stepwise or facts.shuffled):
-        n = facts.n_samples
-        ordered = facts.shuffled
-        fields["order"] = _array(
-            np.int64, (n,), lambda order: _is_order(order, ordered), f"an order of {n} samples"
-        )
-    return fields
 
 
-def _step(facts: Facts, epoch: int, position: int, full_batch: bool) -> Field:
-    before = _whole(facts.found["optimizer"]["step"])
-    if facts.n_samples is None:
-        return _integer(before + epoch, MOST)
-    updates = 1 if full_batch else -(-facts.n_samples // facts.batch_size)
-    done = before + epoch * updates + position // facts.batch_size
-    return _integer(done, done)
+def full_batch_trainer_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
+    """Return the fields of the trainer of LevenbergMarquardt; LBFGS has no checkpoints."""
+    optimizer = facts.settings.optimizer
+    assert isinstance(optimizer, LevenbergMarquardt)
+    epoch = saved.count("trainer", "epoch")
+    measured = optimizer.bayesian and epoch
+    return {
+        **_place_fields(facts, saved, None),
+        "converged": fields.boolean(),
+        "damping": fields.number(0),
+        "weight_precision": fields.number(SMALLEST_POSITIVE if measured else 0.0),
+        "noise_precision": fields.number(SMALLEST_POSITIVE),
+        **{
+            f"column.{name}": fields.array(np.float64, (epoch,))
+            for name in (METRICS if measured else ())
+        },
+    }
 
 
-def _weight(facts: Facts, n: int, position: int) -> Field:
-    """Of so many samples, or of up to -n; at the beginning it means nothing yet."""
-    if facts.weighted or not position:
-        return _number(0)
-    if n < 0:
-        return _number(1, -n)
-    return _number(n, n)
+def _place_fields(facts: Facts, saved: Saved, unit: int | None) -> dict[str, Field]:
+    """Return the fields that say how far training has come.
+
+    Within an epoch a trainer saves after multiples of `unit` samples; never if that is None.
+    """
+    epoch, position = saved.count("trainer", "epoch"), saved.count("trainer", "position")
+    epochs, n_samples = facts.settings.epochs, facts.n_samples
+    last = 0
+    if unit is not None and epoch < epochs:
+        last = (n_samples or fields.LARGEST_COUNT) - 1
+    before = saved.count("optimizer", "step")
+    if n_samples is None:
+        step = fields.integer(before + epoch, fields.LARGEST_COUNT)
+    else:
+        updates = 1 if unit is None else facts.settings.updates_per_epoch(n_samples)
+        done = before + epoch * updates + position // facts.settings.batch_size
+        step = fields.integer(done, done)
+    return {
+        "epoch": fields.integer(0, epochs),
+        "position": fields.integer(0, last, unit or 1),
+        "step": step,
+        "losses": fields.finite_array(np.float64, (epoch,)),
+        "seconds": fields.array(
+            np.float64, (epoch,), _are_durations, "finite numbers of at least 0"
+        ),
+    }
 
 
-def _course(facts: Facts, state: State) -> dict[str, Field]:
-    epoch = facts.found["trainer"]["epoch"]
-    names = list(facts.measured) if epoch else []
-    rng: Field = (_is_pcg64, "the state of a PCG64") if facts.shuffled else _same(None)
-    columns = {f"column.{i}": _array(np.float64, (epoch,)) for i in range(len(names))}
-    return {"stopped": _boolean(), "rng": rng, "names": _same(names), **columns}
+def _epoch_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
+    """Return the fields of the sums over the current epoch."""
+    position = saved.count("trainer", "position")
+    complete = position - position % facts.settings.batch_size
+    return {
+        "epoch_loss": fields.number(),
+        "epoch_weight": _weight_field(facts, complete, position),
+        "elapsed": fields.number(0),
+    }
 
 
-def _rates(facts: Facts, state: State) -> dict[str, Field]:
-    memory = facts.rates.memory
-    if memory is None:
+def _last_good_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
+    """Return the fields of the parameters to go back to if training diverges."""
+    state, params = saved.parts["trainer"], facts.model.params
+    if not (
+        saved.count("trainer", "position") or "last_good" in state or "last_good_constants" in state
+    ):
         return {}
-    from fastnn.schedules import PlateauMemory  # here, as `import fastnn` has no need of it
-
-    if type(memory) is not PlateauMemory:  # a schedule of the user's own
-        return dict.fromkeys(state, (lambda value: True, "anything"))
-    epoch, schedule = facts.found["trainer"]["epoch"], memory.schedule
-
-    def fall(factors: list[float]) -> bool:
-        return factors[0] == 1 and all(a >= b for a, b in pairwise(factors))
-
-    list_of = _list(_number(0, 1), epoch + 1)
     return {
-        "factors": (lambda v: list_of[0](v) and fall(v), f"{epoch + 1} numbers that fall from 1"),
-        "best": (lambda v: v is None or (_is_number(v) and not math.isnan(v)), "a number or None"),
-        "bad_epochs": _integer(0, schedule.patience),
-        "cooldown_left": _integer(0, schedule.cooldown),
+        "last_good": fields.finite_array(params.dtype, params.shape),
+        "last_good_constants": _constants_field(facts, saved),
     }
 
 
-def _early_stopping(facts: Facts, state: State) -> dict[str, Field]:
-    epoch, params = facts.found["trainer"]["epoch"], facts.model.params
-    fields: dict[str, Field] = {
-        "best": (_is_number, "a number"),
-        "best_epoch": _integer(0, max(epoch - 1, 0)),
-        "waited": _integer(0, epoch),
-    }
-    if "params" in state or "constants" in state:
-        fields |= {
-            "params": _array(params.dtype, params.shape, _finite, "finite numbers"),
-            "constants": _constants(facts),
-        }
-    return fields
+def _order_field(facts: Facts) -> dict[str, Field]:
+    n, shuffled = facts.n_samples, facts.settings.shuffle
+    is_order = lambda order: fields.is_order(order, shuffled)  # noqa: E731
+    return {"order": fields.array(np.int64, (n,), is_order, f"an order of {n} samples")}
 
 
-# ---------------------------------------------------------------------- kinds of fields
+def _weight_field(facts: Facts, n: int, position: int) -> Field:
+    """Return a field of the summed weight of n samples, or of at most -n if n is negative.
+
+    At position 0 the value is not used.
+    """
+    if facts.weighted or not position:
+        return fields.number(0)
+    if n < 0:
+        return fields.number(1, -n)
+    return fields.number(n, n)
 
 
-def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray)
+def _constants_field(facts: Facts, saved: Saved) -> Field:
+    """Return a field that allows the network's own scaling, and running variances of at least 0."""
 
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, float) or (_is_integer(value) and abs(value) < 2**63)
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _whole(value: Any) -> int:
-    """Return what others depend on, or -1 where its own field will be an error."""
-    return value if _is_integer(value) and 0 <= value <= MOST else -1
-
-
-def _same(wanted: Any) -> Field:
-    return (lambda v: type(v) is type(wanted) and v == wanted), repr(wanted)
-
-
-def _boolean() -> Field:
-    return (lambda v: isinstance(v, bool)), "True or False"
-
-
-def _integer(least: int, most: int, unit: int = 1) -> Field:
-    multiple = f", a multiple of {unit}," if unit > 1 else ""
-    return (
-        lambda v: _is_integer(v) and least <= v <= most and v % unit == 0,
-        f"an integer{multiple} from {least} to {most}",
-    )
-
-
-def _number(least: float = -math.inf, most: float = math.inf) -> Field:
-    return (
-        lambda v: _is_number(v) and abs(v) < math.inf and least <= v <= most,
-        f"a finite number from {least:g} to {most:g}",
-    )
-
-
-def _list(item: Field, n: int) -> Field:
-    return (
-        lambda v: isinstance(v, list) and len(v) == n and all(map(item[0], v)),
-        f"a list of {n}, each {item[1]},",
-    )
-
-
-def _array(
-    dtype: Any, shape: tuple[Any, ...], is_right: Kind = lambda array: True, what: str = ""
-) -> Field:
-    wanted = np.dtype(dtype)
-    return (
-        lambda v: _is_array(v) and v.dtype == wanted and v.shape == shape and is_right(v),
-        f"an array {shape} of {wanted}{' with ' if what else ''}{what}",
-    )
-
-
-def _finite(array: Array) -> bool:
-    return bool(np.isfinite(array).all())
-
-
-def _at_least_0(array: Array) -> bool:
-    return _finite(array) and bool((array >= 0).all())
-
-
-def _is_order(order: Array, shuffled: bool) -> bool:
-    n = len(order)
-    if not shuffled:
-        return bool((order == np.arange(n)).all())
-    if n and not 0 <= order.min() <= order.max() < n:
-        return False
-    return bool((np.bincount(order, minlength=n) == 1).all())
-
-
-def _constants(facts: Facts) -> Field:
-    """Of Standardize those of the network, of BatchNorm a variance of at least 0."""
-    model = facts.model
-
-    def are_right(constants: Array) -> bool:
+    def are_allowed(constants: Array) -> bool:
         first = 0
         for layer in facts.layers:
             part = slice(first, first + layer.n_constants)
             first = part.stop
             if isinstance(layer, Standardize):
-                if not np.array_equal(constants[part], facts.constants[part]):
+                if not np.array_equal(constants[part], saved.constants[part]):
                     return False
             elif isinstance(layer, BatchNorm):
                 variance = constants[part][layer.in_features :]
-                if not (_finite(constants[part]) and (variance >= 0).all()):
+                if not (fields.is_finite(constants[part]) and (variance >= 0).all()):
                     return False
         return True
 
-    return _array(
-        model.constants.dtype,
-        model.constants.shape,
-        are_right,
+    constants = facts.model.constants
+    return fields.array(
+        constants.dtype,
+        constants.shape,
+        are_allowed,
         "the network's means and scales, and variances of at least 0",
     )
 
 
-def _is_pcg64(state: Any) -> bool:
-    """Whether it is the state of `numpy.random.default_rng`'s generator."""
-    if not isinstance(state, dict) or state.keys() != {
-        "bit_generator",
-        "state",
-        "has_uint32",
-        "uinteger",
-    }:
-        return False
-    inner = state["state"]
-    return (
-        state["bit_generator"] == "PCG64"
-        and isinstance(inner, dict)
-        and inner.keys() == {"state", "inc"}
-        and all(_is_integer(value) and 0 <= value < 2**128 for value in inner.values())
-        and inner["inc"] % 2 == 1
-        and _is_integer(state["has_uint32"])
-        and state["has_uint32"] in (0, 1)
-        and _is_integer(state["uinteger"])
-        and 0 <= state["uinteger"] < 2**32
-    )
+def _are_durations(array: Array) -> bool:
+    return fields.is_finite(array) and bool((array >= 0).all())
+
+
+# ---------------------------------------------------------------------- the other parts
+
+
+def _loop_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
+    epoch = saved.count("trainer", "epoch")
+    names = list(facts.columns) if epoch else []
+    columns = {f"column.{i}": fields.array(np.float64, (epoch,)) for i in range(len(names))}
+    return {
+        "stopped": fields.boolean(),
+        "rng": fields.pcg64() if facts.settings.shuffle else fields.same(None),
+        "names": fields.same(names),
+        **columns,
+    }
+
+
+def _rate_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
+    memory = facts.rates.memory
+    if memory is None:
+        return {}
+    from fastnn.schedules import PlateauMemory  # here, as `import fastnn` has no need of it
+
+    if type(memory) is not PlateauMemory:  # a user's own schedule
+        return dict.fromkeys(saved.parts["rates"], fields.anything())
+    epoch, schedule = saved.count("trainer", "epoch"), memory.schedule
+
+    def fall(factors: list[float]) -> bool:
+        return factors[0] == 1 and all(a >= b for a, b in pairwise(factors))
+
+    are_factors = fields.list_of(fields.number(0, 1), epoch + 1)[0]
+    return {
+        "factors": (lambda v: are_factors(v) and fall(v), f"{epoch + 1} numbers that fall from 1"),
+        "best": (
+            lambda v: v is None or (fields.is_number(v) and not math.isnan(v)),
+            "a number or None",
+        ),
+        "bad_epochs": fields.integer(0, schedule.patience),
+        "cooldown_left": fields.integer(0, schedule.cooldown),
+    }
+
+
+def _early_stopping_fields(facts: Facts, saved: Saved, part: str) -> dict[str, Field]:
+    epoch, params = saved.count("trainer", "epoch"), facts.model.params
+    schema: dict[str, Field] = {
+        "best": (fields.is_number, "a number"),
+        "best_epoch": fields.integer(0, max(epoch - 1, 0)),
+        "waited": fields.integer(0, epoch),
+    }
+    if saved.parts[part].keys() & {"params", "constants"}:
+        schema |= {
+            "params": fields.finite_array(params.dtype, params.shape),
+            "constants": _constants_field(facts, saved),
+        }
+    return schema

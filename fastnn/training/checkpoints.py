@@ -1,9 +1,10 @@
-"""Checkpoints: a fit under way in a file, from which a later one goes on bit for bit.
+"""Checkpoints: a fit in progress in a file, from which a later fit continues bit for bit.
 
-The file is a model file, which `load` reads as one, with a further entry "fit" in its description
-and arrays under "fit.": the settings that must be the same again, and the state of each part of the
-fit. A part is anything with `state() -> dict` of arrays and of what JSON holds, and `restore` that
-takes the same back: the trainer (place within the epoch, its order), the optimizer, the callbacks.
+The file is a model file, so `load` reads the network from it. Its description has a further entry
+"fit", and it has further arrays whose names begin with "fit.". They hold the identity of the fit,
+which must be the same when the fit is resumed, and the state of each part. A part has `state`,
+which returns arrays and values that JSON can hold, and `restore`, which takes them back. The parts
+are the trainer, the optimizer, the fit loop, the learning rates and the callbacks.
 """
 
 import contextlib
@@ -13,30 +14,30 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks
+from fastnn._core.arrays import Array
 from fastnn.files import model_file
 from fastnn.files.atomic_file import check_destination
 from fastnn.files.model_file import ModelFileError
 from fastnn.training.checkpoint_schema import Facts, demand
 
-Array = NDArray[Any]
 State = dict[str, Any]
 
 KEY = "fit"
-OWN = ("optimizer", "trainer", "course")  # parts that no user's code can restore
-INVALID = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # of a file's values
+OWN = ("optimizer", "trainer", "course")  # parts whose `restore` is never a user's code
+INVALID = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # from a file's values
 
 
 class Part(Protocol):
-    """What a checkpoint keeps and gives back."""
+    """What a checkpoint saves and restores."""
 
     def state(self) -> State:
-        """Return arrays, and what JSON holds, by names."""
+        """Return arrays and values that JSON can hold, by their names."""
         ...
 
     def restore(self, state: State) -> None:
@@ -44,41 +45,47 @@ class Part(Protocol):
         ...
 
 
+Parts = Mapping[str, Part]
+
+
 def without_fit(description: State, arrays: Mapping[str, Array]) -> tuple[State, State]:
-    """Return what a checkpoint holds as a plain model file."""
+    """Return the contents of a checkpoint as those of a plain model file."""
     description = {name: value for name, value in description.items() if name != KEY}
     return description, {n: a for n, a in arrays.items() if not n.startswith(f"{KEY}.")}
 
 
-class Checkpoints:
-    """The checkpoint file of one fit: when it is written, and what is in it.
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A file for checkpoints, and what it holds already.
 
-    Parameters
+    Attributes
     ----------
-    path : str or PathLike
+    path : str
     epochs : int or None
-        Write after each so many epochs.
+        Write after every so many epochs.
     seconds : float or None
-        Write when so much time has passed.
+        Write when this much time has passed since the last time.
+    saved : (dict, dict) or None
+        The description and the arrays of the fit to resume; None to start afresh.
     """
 
-    def __init__(
-        self, path: "str | os.PathLike[str]", epochs: int | None, seconds: float | None
-    ) -> None:
-        self.path, self.epochs, self.seconds = os.fspath(path), epochs, seconds
-        self.settings: State = {}
-        self.parts: dict[str, Part] = {}
-        self._saved: tuple[State, dict[str, Array]] | None = None
-        self._last = time.monotonic()
+    path: str
+    epochs: int | None
+    seconds: float | None
+    saved: tuple[State, dict[str, Array]] | None
 
     @classmethod
-    def at(cls, path: Any, every: Any, resume: Any) -> "Checkpoints | None":
-        """Check these arguments of `fit`; without a path there are no checkpoints.
+    def from_arguments(cls, path: Any, every: Any, resume: Any) -> "CheckpointFile | None":
+        """Check `fit`'s arguments of checkpoints and read the file; return None without a path.
 
         Raises
         ------
-        ValueError, TypeError, OSError, ModelFileError
-            If one is not what it should be, or the file cannot be written or gone on from.
+        ValueError, TypeError
+            If an argument is invalid.
+        OSError
+            If the file cannot be read or written.
+        ModelFileError
+            If the file is truncated, damaged, or no checkpoint.
         """
         epochs, seconds = _checks.epochs_or_time(every, "checkpoint_every")
         resume = _checks.boolean(resume, "resume")
@@ -95,92 +102,87 @@ class Checkpoints:
             message = "checkpoint is a folder; the path of a file is wanted"
             raise IsADirectoryError(errno.EISDIR, message, text)
         check_destination(path)
-        checkpoints = cls(path, epochs, seconds)
-        if resume:
-            checkpoints.read()
-        return checkpoints
-
-    # ------------------------------------------------------------------ reading
-
-    def read(self) -> None:
-        """Read the file if there is one.
-
-        Raises
-        ------
-        ModelFileError
-            If it is truncated, foreign, or no checkpoint.
-        """
-        if not os.path.exists(self.path):
-            return
-        description, arrays = model_file.read(self.path)
-        if not isinstance(description.get(KEY), dict):
-            raise ModelFileError(f"{self.path}: a model, but not a checkpoint of a fit")
-        self._saved = description, arrays
-
-    @property
-    def resumes(self) -> bool:
-        """Whether there is a file to go on from."""
-        return self._saved is not None
+        return cls(text, epochs, seconds, _read(text) if resume else None)
 
     def seed(self, given: int | None) -> int | None:
-        """Return the seed that the file was written with, if no other is given."""
-        if given is None and self._saved is not None:
-            settings = self._saved[0][KEY].get("settings")
-            found = settings.get("seed") if isinstance(settings, dict) else None
+        """Return the given seed, or else the seed of the fit in the file."""
+        if given is None and self.saved is not None:
+            identity = self.saved[0][KEY].get("settings")
+            found = identity.get("seed") if isinstance(identity, dict) else None
             if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
                 return found
         return given
 
-    def demand_settings(self, settings: State) -> None:
-        """Keep the settings of this fit, which must be those of the file.
 
-        Raises
-        ------
-        ValueError
-            If one differs; it is named.
-        """
-        self.settings = json.loads(json.dumps(settings))
-        if self._saved is None:
-            return
-        saved = self._saved[0][KEY].get("settings")
-        for name, value in self.settings.items():
+def _read(path: str) -> tuple[State, dict[str, Array]] | None:
+    """Return the contents of a checkpoint, or None if there is no file."""
+    if not os.path.exists(path):
+        return None
+    description, arrays = model_file.read(path)
+    if not isinstance(description.get(KEY), dict):
+        raise ModelFileError(f"{path}: a model, but not a checkpoint of a fit")
+    return description, arrays
+
+
+class Checkpoints:
+    """Writes the checkpoints of one fit, and restores the fit that the file holds.
+
+    Parameters
+    ----------
+    file : CheckpointFile
+    identity : dict
+        What must be equal in the fit that the file holds; JSON can hold it.
+    epochs : int
+        The epochs of this fit.
+
+    Raises
+    ------
+    ValueError
+        If the identity of the fit in the file differs, with the name of the first difference, or if
+        that fit has trained more epochs already.
+    """
+
+    def __init__(self, file: CheckpointFile, identity: State, epochs: int) -> None:
+        self._path, self._epochs, self._seconds = file.path, file.epochs, file.seconds
+        self._saved = file.saved
+        self._identity = json.loads(json.dumps(identity))
+        self._last_time = time.monotonic()
+        if self._saved is not None:
+            self._demand_same_identity(self._saved[0][KEY].get("settings"))
+            self._demand_enough_epochs(self._saved[0][KEY], epochs)
+
+    def _demand_same_identity(self, saved: Any) -> None:
+        for name, value in self._identity.items():
             found = saved.get(name) if isinstance(saved, dict) else None
             if found != value:
                 raise ValueError(
-                    f"{self.path}: this checkpoint is of a fit with another {name}: {found!r} "
+                    f"{self._path}: this checkpoint is of a fit with another {name}: {found!r} "
                     f"there, {value!r} here; give resume=False, or another path, to start afresh"
                 )
 
-    def demand_epochs(self, epochs: int) -> None:
-        """See that so many are not less than the file's fit has trained.
-
-        Raises
-        ------
-        ValueError
-            If they are.
-        """
+    def _demand_enough_epochs(self, saved: Any, epochs: int) -> None:
         try:
-            trainer = self._saved[0][KEY]["parts"]["trainer"] if self._saved else {}
+            trainer = saved["parts"]["trainer"]
             done, within = int(trainer.get("epoch", 0)), bool(trainer.get("position", 0))
         except INVALID:
-            return  # `restore` will say so
+            return  # `restore` reports it
         if epochs < done + within:
             raise ValueError(
-                f"epochs is {epochs}, and {self.path} is of a fit that has trained {done}"
+                f"epochs is {epochs}, and {self._path} is of a fit that has trained {done}"
                 f"{' and a part' if within else ''} already; {done + within} or more are wanted"
             )
 
-    def restore(self, net: Any, facts: Facts) -> bool:
-        """Bring the network and all parts to where they were; return whether there was a file.
+    def restore(self, net: Any, parts: Parts, facts: Facts) -> bool:
+        """Restore the network and all parts, and return whether there was a fit to resume.
 
-        All that the file says is checked before anything changes. Then only what a user wrote, a
-        callback or a schedule, can refuse it.
+        The entire file is checked before anything changes. After that only a user's own callback or
+        schedule can raise.
 
         Raises
         ------
         ModelFileError
-            If the file does not hold what it should; network, optimizer and callbacks stay as they
-            were, where a callback's `restore` can bring back its `state`.
+            If the file's contents are invalid. Network, optimizer and callbacks then are as before,
+            if a callback's `restore` takes back what its `state` returned.
         """
         if self._saved is None:
             return False
@@ -194,67 +196,50 @@ class Checkpoints:
                 raise ValueError(f"the network is of {saved.dtype}")
             states = _states(description[KEY]["parts"], arrays)
             demand(facts, saved._model, arrays.get(f"{KEY}.grads"), states)
-            self._restore_users_own(states)
+            _restore_all_or_none({n: p for n, p in parts.items() if n not in OWN}, states)
         except INVALID as error:
-            raise ModelFileError(f"{self.path}: not a valid checkpoint: {error!r}") from error
-        net._model.params[...], net._model.constants[...] = saved._model.params, facts.constants
+            raise ModelFileError(f"{self._path}: not a valid checkpoint: {error!r}") from error
+        net._model.restore((saved._model.params, saved._model.constants))
         net._model.grads[...] = arrays[f"{KEY}.grads"]
         for name in OWN:
-            self.parts[name].restore(states[name])
+            parts[name].restore(states[name])
         return True
 
-    def _restore_users_own(self, states: dict[str, State]) -> None:
-        """Restore callbacks and what a schedule remembers, all or none."""
-        own = {name: part for name, part in self.parts.items() if name not in OWN}
-        before = {name: copy.deepcopy(part.state()) for name, part in own.items()}
-        changed = []
-        try:
-            for name, part in own.items():
-                changed.append(name)
-                part.restore(states[name])
-        except BaseException:
-            for name in changed:
-                with contextlib.suppress(Exception):
-                    own[name].restore(before[name])
-            raise
-
-    # ------------------------------------------------------------------ writing
-
-    def until(self, epoch: int, last: int) -> int:
-        """Return the epoch that training may go on to without a stop for a checkpoint."""
-        if self.epochs is None:
+    def next_stop(self, epoch: int, last: int) -> int:
+        """Return the epoch until which training needs no stop for a checkpoint, at most `last`."""
+        if self._epochs is None:
             return last
-        return min(last, (epoch // self.epochs + 1) * self.epochs)
+        return min(last, (epoch // self._epochs + 1) * self._epochs)
 
     def due(self, epoch: int | None) -> bool:
-        """Whether it is time to write; `epoch` is None within one, else the number complete."""
-        if self.seconds is not None:
-            return time.monotonic() - self._last >= self.seconds
-        return epoch is not None and epoch % (self.epochs or 1) == 0
+        """Whether it is time to write; `epoch` counts complete epochs, or is None within one."""
+        if self._seconds is not None:
+            return time.monotonic() - self._last_time >= self._seconds
+        return epoch is not None and epoch % (self._epochs or 1) == 0
 
-    def write(self, net: Any) -> None:
-        """Write the file, at once or not at all.
+    def write(self, net: Any, parts: Parts) -> None:
+        """Replace the file by the present state, completely or not at all.
 
         Raises
         ------
         TypeError
-            If a callback's state is not JSON or arrays.
+            If the state of a callback is neither arrays nor values that JSON can hold.
         OSError
-            If it cannot be written; the last checkpoint stays.
+            If the file cannot be written; the last checkpoint stays.
         """
         description, arrays = net._describe()
         arrays[f"{KEY}.grads"] = net._model.grads
-        parts = {}
-        for name, part in self.parts.items():
+        values = {}
+        for name, part in parts.items():
             state = part.state()
-            parts[name] = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
-            _demand_json(parts[name], name)
+            values[name] = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
+            _demand_json(values[name], name)
             for key, value in state.items():
                 if isinstance(value, np.ndarray):
                     arrays[f"{KEY}.{name}.{key}"] = value
-        description[KEY] = {"settings": self.settings, "parts": parts}
-        model_file.write(self.path, description, arrays)
-        self._last = time.monotonic()
+        description[KEY] = {"settings": self._identity, "parts": values}
+        model_file.write(self._path, description, arrays)
+        self._last_time = time.monotonic()
 
 
 def digest(array: Array | None) -> str | None:
@@ -264,6 +249,21 @@ def digest(array: Array | None) -> str | None:
     if array is None or array.dtype.hasobject:
         return None
     return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
+
+
+def _restore_all_or_none(parts: Parts, states: dict[str, State]) -> None:
+    """Restore the parts; if one raises, bring back the state of each."""
+    before = {name: copy.deepcopy(part.state()) for name, part in parts.items()}
+    changed = []
+    try:
+        for name, part in parts.items():
+            changed.append(name)
+            part.restore(states[name])
+    except BaseException:
+        for name in changed:
+            with contextlib.suppress(Exception):
+                parts[name].restore(before[name])
+        raise
 
 
 def _states(parts: Any, arrays: Mapping[str, Array]) -> dict[str, State]:
@@ -286,16 +286,8 @@ def _demand_json(state: State, name: str) -> None:
     try:
         same = json.loads(json.dumps(state))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}.state(): {error}; arrays and what JSON holds are wanted") from None
+        raise TypeError(
+            f"{name}.state(): {error}; arrays, or values that JSON can hold, are wanted"
+        ) from None
     if same.keys() != state.keys():
-        raise TypeError(f"{name}.state() has keys {list(state)}; texts are wanted")
-
-
-def describe(thing: Any) -> str:
-    """Return a text for a loss, metric or callback: what it is with its numbers, if it says so."""
-    if type(thing).__module__.partition(".")[0] == "fastnn" and hasattr(
-        type(thing), "__dataclass_fields__"
-    ):
-        return repr(thing)
-    named = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{named.__module__}.{named.__qualname__}"
+        raise TypeError(f"{name}.state() has keys {list(state)}; strings are wanted")

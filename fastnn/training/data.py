@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks
-from fastnn.losses import CustomLoss, Loss, check_target, class_weights, is_built_in
+from fastnn._core.arrays import Array
+from fastnn.batch import InputChecks
+from fastnn.losses import CustomLoss, Loss, class_weights, is_built_in
+from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.schedule import Schedule
 from fastnn.training import checkpoints, streaming, validation
 from fastnn.training.streaming import Batches, MappedRows
 from fastnn.training.validation import Validation
-
-Array = NDArray[Any]
 
 SPLIT = 1  # the stream of the seed that chooses held-out samples
 
@@ -81,7 +82,7 @@ class TrainingData:
 
 
 def training_data(
-    net: Any,
+    inputs: InputChecks,
     X: Any,
     y: Any,
     sample_weight: Any,
@@ -104,7 +105,7 @@ def training_data(
         isinstance(X, np.memmap)
         and is_built_in(loss)
         and not isinstance(optimizer, FullBatchOptimizer)
-        and (X.dtype != net.dtype or isinstance(validation_data, Real))
+        and (X.dtype != inputs.model.dtype or isinstance(validation_data, Real))
     )  # of the right dtype, the engine reads the file's pages itself
     if (streams or mapped) and not (sample_weight is None and class_weight is None):
         raise ValueError(
@@ -112,19 +113,19 @@ def training_data(
             "dtype beside validation_data that is not a share"
         )
     if streams:
-        return _of_batches(net, X, loss, optimizer, epochs, validation_data)
+        return _of_batches(inputs, X, loss, optimizer, epochs, validation_data)
     if mapped:
-        net._sample_matrix(X, "X")
-        target = check_target(loss, y, (len(X), net.out_features), net.dtype, "y")
-        streaming.check_mapped(X, "X", net.dtype, net.in_features)
-        return TrainingData(MappedRows(X, target, net.dtype, None), target, from_file=True)
-    x, target, given = net._batch(X, y, loss, sample_weight)
-    weights = _times_class_weights(net, given, class_weight, loss, target)
+        inputs.sample_matrix(X, "X")
+        target = inputs.target(loss, y, len(X), "y")
+        streaming.check_mapped(X, "X", inputs.model.dtype, inputs.model.plan.n_in)
+        return TrainingData(MappedRows(X, target, inputs.model.dtype, None), target, from_file=True)
+    x, target, given = inputs.batch(X, y, loss, sample_weight)
+    weights = _times_class_weights(inputs.model, given, class_weight, loss, target)
     return TrainingData(x, target, given, weights, from_file=isinstance(X, np.memmap))
 
 
 def _of_batches(
-    net: Any,
+    inputs: InputChecks,
     X: Any,
     loss: Loss | CustomLoss,
     optimizer: Optimizer | FullBatchOptimizer,
@@ -145,7 +146,7 @@ def _of_batches(
         raise TypeError(f"y is None and X is {X!r}; an iterable of pairs (X, y) is wanted")
     if not is_built_in(loss):
         raise TypeError(f"loss is {loss!r}; with an iterable of batches a loss of fastnn is wanted")
-    if net._model.plan.has_batch_norm:
+    if inputs.model.plan.has_batch_norm:
         raise ValueError(
             "X is an iterable, whose last batch may be of one sample; BatchNorm needs two"
         )
@@ -159,18 +160,16 @@ def _of_batches(
 
     def check(batch: Any, name: str) -> tuple[Any, Any]:
         given_x, given_y = _checks.pair(batch, name)
-        given = net._sample_matrix(given_x, f"{name}[0]")
-        net._keep_names(given_x)
-        target = check_target(
-            loss, given_y, (len(given), net.out_features), net.dtype, f"{name}[1]"
-        )
-        return _checks.converted(given, f"{name}[0]", net.dtype), target
+        given = inputs.sample_matrix(given_x, f"{name}[0]")
+        inputs.keep_names(given_x)
+        target = inputs.target(loss, given_y, len(given), f"{name}[1]")
+        return _checks.converted(given, f"{name}[0]", inputs.model.dtype), target
 
     return TrainingData(Batches(X, check), np.empty(0))
 
 
 def _times_class_weights(
-    net: Any,
+    model: Model,
     weights: Array | None,
     class_weight: Mapping[int, float] | str | None,
     loss: Loss | CustomLoss,
@@ -178,14 +177,18 @@ def _times_class_weights(
 ) -> Array | None:
     if class_weight is None:
         return weights
-    by_class = class_weights.sample_weights(class_weight, loss, target, net.out_features)
+    by_class = class_weights.sample_weights(class_weight, loss, target, model.plan.n_out)
     product = by_class if weights is None else weights * by_class
     name = "sample_weight times class_weight"
-    return _checks.sample_weight(product, name, net.dtype, len(target))
+    return _checks.sample_weight(product, name, model.dtype, len(target))
 
 
 def hold_out(
-    net: Any, data: TrainingData, validation_data: Any, loss: Loss | CustomLoss, entropy: Any
+    inputs: InputChecks,
+    data: TrainingData,
+    validation_data: Any,
+    loss: Loss | CustomLoss,
+    entropy: Any,
 ) -> tuple[TrainingData, Validation | None]:
     """Return the samples to train on and those to validate on, which may be a share of the former.
 
@@ -194,27 +197,27 @@ def hold_out(
     ValueError, TypeError
         If `validation_data` is not what it should be.
     """
-    name = "validation_data"
+    name, dtype = "validation_data", inputs.model.dtype
     if validation_data is None:
         return data, None
     if isinstance(validation_data, tuple | list):
         X, y, sample_weight = _checks.held_out(validation_data, name)
         x: Array
         names = (f"{name}[0]", f"{name}[1]", f"{name}[2]")
-        if isinstance(X, np.memmap) and X.dtype != net.dtype:
-            streaming.check_mapped(X, names[0], net.dtype, net.in_features)
-            net._demand_probabilities(loss, np.require(X[:256], net.dtype, ["C", "A"]))
-            x, shape = X, (len(X), net.out_features)
-            target = check_target(loss, y, shape, net.dtype, names[1])
-            weights = net._weights(loss, len(X), sample_weight, names[2])
+        if isinstance(X, np.memmap) and X.dtype != dtype:
+            streaming.check_mapped(X, names[0], dtype, inputs.model.plan.n_in)
+            inputs.demand_probabilities(loss, np.require(X[:256], dtype, ["C", "A"]))
+            x = X
+            target = inputs.target(loss, y, len(X), names[1])
+            weights = inputs.weights(loss, sample_weight, len(X), names[2])
         else:
-            x, target, weights = net._batch(X, y, loss, sample_weight, names)
+            x, target, weights = inputs.batch(X, y, loss, sample_weight, names)
         return data, Validation(x, target, weights, loss)
     share = _checks.share(validation_data, name, "a pair (X, y)")
     # a stream of its own, so that the epochs' orders stay those of the samples that train
     rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(SPLIT,)))
     rows, rows_held_out = validation.split(share, data.target, loss, rng)
-    x = np.require(data.features(rows_held_out), net.dtype, ["C", "A"])
+    x = np.require(data.features(rows_held_out), dtype, ["C", "A"])
     weights = _part(data.sample_weight, rows_held_out, "held out")
     return data.part(rows), Validation(x, data.target[rows_held_out], weights, loss)
 
@@ -226,3 +229,15 @@ def _part(weights: Array | None, rows: NDArray[np.int64], what: str) -> Array | 
     if not part.any():
         raise ValueError(f"sample_weight is 0 for all samples that are {what}")
     return part
+
+
+def refuse_batches_of_one(model: Model, n_samples: int, batch_size: int, given: Any) -> None:
+    """Raise ValueError if BatchNorm would get a batch of one sample.
+
+    `given` is the batch size that the user passed.
+    """
+    if model.plan.has_batch_norm and 1 in (batch_size, n_samples % batch_size):
+        raise ValueError(
+            f"batch_size is {given!r}, which leaves a batch of one of {n_samples} samples; "
+            f"BatchNorm needs two or more"
+        )

@@ -1,12 +1,14 @@
-"""What `fit` does where the user leaves it the choice: the optimizer, its rates, and the epochs.
+"""The defaults of `fit`: optimizer, learning rates and number of epochs.
 
-The choice was made by `python -m bench defaults`, which compares it with a grid.
+`python -m bench defaults` compares them with a grid of other values.
 
-- AdamW's step does not depend on the scale of the gradient, so one rate serves every loss and
-  width. SGD at a fixed rate diverges for squared errors on wide networks.
-- The rate is high and falls to 0 along a cosine. The decay of the weights is strong: at a high rate
-  it is what keeps a network from fitting noise, and the fall of the rate ends both together.
-- The epochs follow from a number of updates: a small table needs more passes than a large one.
+- The optimizer is AdamW. Its step does not depend on the scale of the gradient, so one learning
+  rate suits every loss and every width. SGD with one rate diverges for squared errors on wide
+  networks.
+- The learning rate is high at first and falls to 0 along a cosine. The weight decay is strong. It
+  keeps the network from fitting noise while the rate is high; it falls together with the rate.
+- The number of epochs follows from a number of updates, since a small data set needs more epochs
+  than a large one.
 """
 
 from fastnn.optimizers import AdamW, Optimizer
@@ -15,26 +17,26 @@ from fastnn.optimizers.full_batch import FullBatchOptimizer
 RATE = 0.02
 WEIGHT_DECAY = 0.1
 UPDATES = 5000
-EPOCHS = 20  # at least, and where nobody knows how many samples there are
-ITERATIONS = 200  # at most, of optimizers that end when they have converged
+EPOCHS = 20  # the least number, and the number if the number of samples is unknown
+ITERATIONS = 200  # the largest number for optimizers that stop when they converge
 
 
 def optimizer() -> AdamW:
-    """Return the optimizer of a fit whose number of updates is known."""
+    """Return the default optimizer of a fit whose number of updates is known."""
     from fastnn.schedules import CosineDecay  # here, so that `import fastnn` stays short
 
     return AdamW(CosineDecay(RATE), weight_decay=WEIGHT_DECAY)
 
 
 def steady_optimizer() -> AdamW:
-    """Return the optimizer of training without an end: a stream of batches, or `partial_fit`."""
+    """Return the default optimizer for iterables and `partial_fit`, at a constant rate."""
     return AdamW(RATE / 10, weight_decay=WEIGHT_DECAY)
 
 
 def epochs(
     n_samples: int | None, batch_size: int, optimizer: Optimizer | FullBatchOptimizer
 ) -> int:
-    """Return how many passes make enough updates."""
+    """Return the default number of epochs; `n_samples` is None if it is unknown."""
     if isinstance(optimizer, FullBatchOptimizer):
         return ITERATIONS
     if not n_samples:

@@ -1,22 +1,22 @@
-"""What training leaves behind: the figures of each epoch, or the error that ended it."""
+"""The results of training: the metrics of each epoch, and the error if training diverged."""
 
 from typing import Any
 
 
 class DivergenceError(ArithmeticError):
-    """Training stopped because the loss or the parameters were no longer finite.
+    """Raised by `fit` if the loss or a parameter becomes NaN or infinite.
 
-    The network's parameters are those after its last finite epoch, with what callbacks have written
-    since, and its optimizer starts afresh.
+    The network then has the parameters after its last finite epoch, or those that a callback wrote
+    after that. The state of its optimizer is reset.
 
     Attributes
     ----------
     epoch, step : int
-        The epoch, from 0, and the minibatch in it, from 0, where it was noticed.
+        The epoch, and the update in this epoch, where it was detected. Both are counted from 0.
     history : History
-        Of the epochs before.
+        The metrics of the epochs before.
     advice : str
-        What to try, from the data and the optimizer.
+        What to try, depending on the data and the optimizer.
     """
 
     def __init__(
@@ -37,13 +37,16 @@ class DivergenceError(ArithmeticError):
 
 
 class History(dict[str, list[float]]):
-    """What `fit` measured: a dict from names to lists of one number an epoch.
+    """The metrics of a fit: a dict from names to lists with one number per epoch.
 
-    "loss" is the training loss over the epoch, each sample's taken before the update of its batch,
-    or with LBFGS and LevenbergMarquardt after the epoch's step; "seconds" the epoch's duration.
-    With validation data, "val_loss" and "val_accuracy", "val_rmse" or "val_coverage_error" are
-    those after the epoch; with a schedule, "learning_rate" is its last update's.
-    LevenbergMarquardt adds figures of its own.
+    - "loss" is the training loss. Each sample's loss is measured before the update of its batch.
+      With LBFGS and LevenbergMarquardt it is measured after the step of the epoch.
+    - "val_loss", with validation data, is the loss of the held-out samples after the epoch. The
+      loss's own metric is "val_accuracy", "val_rmse" or "val_coverage_error".
+    - "learning_rate", with a schedule, is the rate of the epoch's last update.
+    - "seconds" is the duration of the epoch.
+
+    LevenbergMarquardt with `bayesian=True` adds metrics of its own.
     """
 
     def __repr__(self) -> str:

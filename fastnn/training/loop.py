@@ -1,317 +1,251 @@
-"""The fit loop: epochs of a Plan over arrays, their history, and what happens between them.
+"""The fit loop: it runs a trainer, and what happens between the trainer's epochs.
 
-The loop runs a trainer: the engine's, which goes from epoch to epoch in compiled code, or, for a
-loss written in Python, one of the same face that takes a step at a time. A trainer works for a
-slice of time and comes back, so that Ctrl-C, the progress bar and other threads get their turn.
+Between epochs are validation, callbacks and checkpoints. Within an epoch the trainer returns after
+a slice of time, so that the loop handles Ctrl-C, the progress bar and checkpoints by time.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _core
 from fastnn._core import background
-from fastnn.callbacks import Callback
-from fastnn.losses import CustomLoss, Loss, is_built_in
-from fastnn.model import Model
-from fastnn.optimizers import Optimizer, OptimizerState
-from fastnn.optimizers.full_batch import FullBatchOptimizer, FullBatchTrainer
+from fastnn.optimizers import OptimizerState
 from fastnn.optimizers.schedule import Schedule
 from fastnn.training.advice import after_divergence
 from fastnn.training.checkpoint_schema import Facts
-from fastnn.training.checkpoints import Checkpoints
+from fastnn.training.checkpoints import Checkpoints, Part
+from fastnn.training.data import TrainingData
 from fastnn.training.history import DivergenceError, History
 from fastnn.training.progress import progress_bar
 from fastnn.training.rates import RateFeed
-from fastnn.training.stepwise import StepwiseTrainer
-from fastnn.training.streaming import Source, StreamingTrainer
+from fastnn.training.settings import FitSettings
+from fastnn.training.trainers import trainer_for
 from fastnn.training.validation import Validation
-
-Array = NDArray[Any]
 
 SLICE_SECONDS = 0.1
 
 
 def fit(
     net: Any,
-    model: Model,
-    x: Array | Source,
-    target: Any,
-    weights: Array | None,
-    loss: Loss | CustomLoss,
-    optimizer: Optimizer | FullBatchOptimizer,
-    state: OptimizerState,
-    *,
-    epochs: int,
-    batch_size: int,
-    rng: "np.random.Generator | None",
-    mask_key: int,
+    data: TrainingData,
+    settings: FitSettings,
+    optimizer_state: OptimizerState,
     validation: Validation | None,
-    callbacks: Sequence[Callback],
-    progress: bool,
-    n_threads: int,
     checkpoints: Checkpoints | None,
 ) -> History:
-    """Train `model` in place, and `state` with it; all arguments are checked already.
+    """Train `net` and `optimizer_state` in place, and return the metrics of each epoch.
 
-    `net` is the network itself, for the callbacks.
+    All arguments are checked already.
+
+    Raises
+    ------
+    DivergenceError
+        If the loss or a parameter becomes NaN or infinite.
+    ModelFileError
+        If there are checkpoints, and the file's contents are invalid.
     """
-    segments = state.segments()
-    trainer: Any
-    n_samples = len(x) if isinstance(x, np.ndarray) else x.n_samples
-    if isinstance(optimizer, FullBatchOptimizer):
-        assert isinstance(x, np.ndarray)
-        trainer = optimizer.trainer(model, x, target, weights, loss, state, epochs)
-    elif is_built_in(loss):
-        source = None
-        if not isinstance(x, np.ndarray):
-            source, x = x, np.empty((0, model.plan.n_in), model.params.dtype)
-            target = np.empty((0, model.plan.n_out), x.dtype)
-        shuffled = rng is not None and source is None
-        plan, formula = loss.under(model.plan)
-        trainer = _core.engine.Trainer(
-            plan,
-            model.params,
-            model.grads,
-            model.constants,
-            x,
-            *loss.engine_target(target),
-            weights,
-            formula,
-            optimizer.update_rule(),
-            state.arrays,
-            segments,
-            state.step,
-            batch_size,
-            epochs,
-            rng.bit_generator if rng is not None and shuffled else None,
-            n_threads,
-        )
-        trainer.mask_key = mask_key
-        if source is not None:
-            trainer = StreamingTrainer(
-                trainer, source, loss, rng, batch_size, x.itemsize * model.plan.n_in
-            )
-    else:
-        assert isinstance(x, np.ndarray)
-        trainer = StepwiseTrainer(
-            model,
-            x,
-            target,
-            weights,
-            loss,
-            optimizer.update_rule(),
-            state,
-            segments,
-            batch_size,
-            epochs,
-            rng,
-        )
-        trainer.mask_key = mask_key
-    rates = RateFeed(optimizer.learning_rate, -(-(n_samples or 0) // batch_size), epochs)
-    course = Course(rng)
-    columns = course.columns
-    resumed = False
-    placed = Placed(trainer, model, state)
-    if checkpoints:
-        named = {f"callbacks.{i}": callback for i, callback in enumerate(callbacks)}
-        checkpoints.parts = {
-            "optimizer": state,
-            "trainer": placed,
-            "course": course,
-            "rates": rates,
-            **named,
-        }
-        inner = trainer.trainer if isinstance(trainer, StreamingTrainer) else trainer
-        facts = Facts(
-            model,
-            net.layers,
-            inner,
-            state,
-            rates,
-            named,
-            epochs,
-            n_samples,
-            batch_size,
-            weights is not None,
-            rng is not None,
-            () if validation is None else validation.names,
-        )
-        resumed = checkpoints.restore(net, facts)
-        rates.go_to(trainer.epoch * rates.updates_per_epoch + trainer.position // batch_size)
-    show: Callable[[Any, dict[str, list[float]]], None] | None = None
-    by_epoch = validation is not None or bool(callbacks) or rates.by_epoch
-
-    def train() -> None:
-        nonlocal show
-        if progress:
-            show = progress_bar(epochs, n_samples, trainer)
-        if not resumed:
-            for callback in callbacks:
-                callback.fit_begin(net)
-        saved_at = trainer.epoch if resumed and not trainer.position else None
-        while trainer.epoch < epochs and not (course.stopped or has_converged(trainer)):
-            background.stop_if_interrupted()
-            if not trainer.position:
-                for callback in callbacks:
-                    callback.epoch_begin(net, trainer.epoch)
-                if callbacks:
-                    placed.keep_arrays()
-            until_epoch = trainer.epoch + 1 if by_epoch else epochs
-            if checkpoints:
-                until_epoch = checkpoints.until(trainer.epoch, until_epoch)
-            rates.supply(trainer)
-            while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
-                background.stop_if_interrupted()
-                if trainer.diverged:
-                    placed.go_back()
-                    step = (trainer.position - 1) // batch_size
-                    history = history_of(trainer, columns, rates)
-                    advice = after_divergence(x, target, optimizer)
-                    raise DivergenceError(trainer.epoch, step, history, advice)
-                rates.supply(trainer)
-                if show:
-                    show(trainer, columns)
-                if checkpoints and checkpoints.due(None):
-                    checkpoints.write(net)
-            if trainer.epoch < until_epoch:
-                break  # it found nothing to improve
-            if validation is not None:
-                for name, value in validation.measure(model, n_threads).items():
-                    columns.setdefault(name, []).append(value)
-            if rates.by_epoch:
-                measured = {name: column[-1] for name, column in columns.items()}
-                rates.observe({"loss": float(trainer.losses[trainer.epoch - 1]), **measured})
-            if show:
-                show(trainer, columns)
-            for callback in callbacks:
-                measured = last_epoch(trainer, columns)
-                course.stopped |= bool(callback.epoch_end(net, trainer.epoch - 1, measured))
-            if checkpoints and checkpoints.due(trainer.epoch):
-                checkpoints.write(net)
-                saved_at = trainer.epoch
-        if checkpoints and saved_at != trainer.epoch:
-            checkpoints.write(net)
-        for callback in callbacks:
-            callback.fit_end(net)
-
-    def end() -> None:
-        if isinstance(trainer, StreamingTrainer | FullBatchTrainer):
-            trainer.close()
-        if show:
-            show(None, columns)
-        state.advance(trainer.step)
-        if trainer.diverged:
-            state.forget()
-
-    background.ending(end, train)
-    return history_of(trainer, columns, rates)
+    loop = FitLoop(net, data, settings, optimizer_state, validation, checkpoints)
+    background.ending(loop.end, loop.run)
+    return loop.history()
 
 
-class Course:
-    """What the fit loop itself remembers: the epochs' figures, the random stream, whether to stop.
+class LoopState:
+    """What the fit loop itself remembers; a part of checkpoints, which call it "course".
 
-    A part of a checkpoint, as `Placed` is.
+    Attributes
+    ----------
+    generator : numpy.random.Generator or None
+        Draws the order of each epoch; None without shuffling.
+    columns : dict of str to list of float
+        The metrics of validation, one per epoch.
+    stopped : bool
+        Whether a callback has stopped training.
     """
 
-    def __init__(self, rng: "np.random.Generator | None") -> None:
-        self.rng = rng
+    def __init__(self, generator: "np.random.Generator | None") -> None:
+        self.generator = generator
         self.columns: dict[str, list[float]] = {}
         self.stopped = False
 
     def state(self) -> dict[str, Any]:
-        """Return it as plain values and arrays."""
+        """Return everything as plain values and arrays."""
         return {
             "stopped": self.stopped,
-            "rng": None if self.rng is None else self.rng.bit_generator.state,
+            "rng": None if self.generator is None else self.generator.bit_generator.state,
             "names": list(self.columns),
             **{f"column.{i}": np.array(c) for i, c in enumerate(self.columns.values())},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned."""
-        if self.rng is not None:
-            self.rng.bit_generator.state = state["rng"]
+        if self.generator is not None:
+            self.generator.bit_generator.state = state["rng"]
         self.stopped = bool(state["stopped"])
         for i, name in enumerate(state["names"]):
             self.columns[name] = state[f"column.{i}"].tolist()
 
 
-@dataclass
-class Placed:
-    """A trainer as a part of a checkpoint.
+class FitLoop:
+    """One fit, from its first epoch or from a checkpoint to its end."""
 
-    Attributes
-    ----------
-    kept : (ndarray, ndarray), or None
-        Parameters and constants as the callbacks left them before this epoch, for which a trainer
-        has no eye: it goes back to those of its own last epoch, which are right where this is None.
-    """
-
-    trainer: Any
-    model: Model
-    optimizer_state: OptimizerState
-    kept: tuple[Array, Array] | None = None
-
-    def keep_arrays(self) -> None:
-        """Keep parameters and constants, if they are finite, to go back to from this epoch."""
-        arrays = self.model.params, self.model.constants
-        finite = all(_core.engine.all_finite(array) for array in arrays)
-        self.kept = (arrays[0].copy(), arrays[1].copy()) if finite else None
-
-    def go_back(self) -> None:
-        """Bring back what was kept."""
-        if self.kept is not None:
-            self.model.params[...], self.model.constants[...] = self.kept
-
-    def state(self) -> dict[str, Any]:
-        """Return the trainer's."""
-        state: dict[str, Any] = self.trainer.snapshot()
-        if self.kept is not None and "last_good" in state:
-            state["last_good"], state["last_good_constants"] = self.kept
-        return state
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Give the trainer what `state` returned, which is checked already."""
-        self.trainer.restore(state)
-        self.trainer.set_segments(self.optimizer_state.segments())  # restored before
-
-
-def last_epoch(trainer: Any, columns: dict[str, list[float]]) -> dict[str, float]:
-    """Return what the epoch before measured."""
-    epoch = trainer.epoch - 1
-    measured = {name: column[-1] for name, column in {**own_columns(trainer), **columns}.items()}
-    seconds = float(trainer.seconds[epoch])
-    return {"loss": float(trainer.losses[epoch]), **measured, "seconds": seconds}
-
-
-def history_of(
-    trainer: Any, validation_columns: dict[str, list[float]], rates: RateFeed
-) -> History:
-    """Gather what has been measured so far."""
-    done = trainer.epoch
-    scheduled = isinstance(rates.learning_rate, Schedule)
-    return History(
-        {
-            "loss": trainer.losses[:done].tolist(),
-            **own_columns(trainer),
-            **validation_columns,
-            **({"learning_rate": rates.of_epochs(done)} if scheduled else {}),
-            "seconds": trainer.seconds[:done].tolist(),
+    def __init__(
+        self,
+        net: Any,
+        data: TrainingData,
+        settings: FitSettings,
+        optimizer_state: OptimizerState,
+        validation: Validation | None,
+        checkpoints: Checkpoints | None,
+    ) -> None:
+        self.net, self.data, self.settings = net, data, settings
+        self.optimizer_state, self.validation = optimizer_state, validation
+        self.checkpoints = checkpoints
+        self.state = LoopState(settings.order_generator())
+        self.trainer_part = trainer_for(
+            net._model, data, settings, optimizer_state, self.state.generator
+        )
+        self.trainer = self.trainer_part.trainer
+        self.rates = RateFeed(
+            settings.optimizer.learning_rate,
+            settings.updates_per_epoch(data.n_samples),
+            settings.epochs,
+        )
+        self.parts: dict[str, Part] = {
+            "optimizer": optimizer_state,
+            "trainer": self.trainer_part,
+            "course": self.state,
+            "rates": self.rates,
+            **{f"callbacks.{i}": callback for i, callback in enumerate(settings.callbacks)},
         }
-    )
+        self.stops_each_epoch = bool(
+            validation is not None or settings.callbacks or self.rates.by_epoch
+        )
+        self.resumed = self._resume()
+        self.show: Callable[[Any, dict[str, list[float]]], None] | None = None
 
+    def run(self) -> None:
+        """Train until the epochs are complete, training has converged, or a callback stops it."""
+        net, settings, trainer = self.net, self.settings, self.trainer
+        if settings.progress:
+            self.show = progress_bar(settings.epochs, self.data.n_samples, trainer)
+        if not self.resumed:
+            for callback in settings.callbacks:
+                callback.fit_begin(net)
+        saved_at = trainer.epoch if self.resumed and not trainer.position else None
+        while trainer.epoch < settings.epochs and not (self.state.stopped or trainer.converged):
+            background.stop_if_interrupted()
+            if settings.callbacks and not trainer.position:
+                for callback in settings.callbacks:
+                    callback.epoch_begin(net, trainer.epoch)
+                self.trainer_part.keep_epoch_start()
+            until_epoch = self._next_stop()
+            self._train(until_epoch)
+            if trainer.epoch < until_epoch:
+                break  # converged: this epoch found nothing to improve
+            self._end_epoch()
+            if self.checkpoints and self.checkpoints.due(trainer.epoch):
+                self.checkpoints.write(net, self.parts)
+                saved_at = trainer.epoch
+        if self.checkpoints and saved_at != trainer.epoch:
+            self.checkpoints.write(net, self.parts)
+        for callback in settings.callbacks:
+            callback.fit_end(net)
 
-def own_columns(trainer: Any) -> dict[str, list[float]]:
-    """Return the figures that only this kind of trainer has."""
-    columns: dict[str, list[float]] = getattr(trainer, "columns", {})
-    return columns
+    def end(self) -> None:
+        """Stop the trainer's threads, close the progress bar, and update the optimizer's state."""
+        self.trainer.close()
+        if self.show:
+            self.show(None, self.state.columns)
+        self.optimizer_state.advance(self.trainer.step)
+        if self.trainer.diverged:
+            self.optimizer_state.forget()
 
+    def history(self) -> History:
+        """Return the metrics of the complete epochs."""
+        trainer, done = self.trainer, self.trainer.epoch
+        scheduled = isinstance(self.rates.learning_rate, Schedule)
+        return History(
+            {
+                "loss": trainer.losses[:done].tolist(),
+                **trainer.columns,
+                **self.state.columns,
+                **({"learning_rate": self.rates.of_epochs(done)} if scheduled else {}),
+                "seconds": trainer.seconds[:done].tolist(),
+            }
+        )
 
-def has_converged(trainer: Any) -> bool:
-    """Whether it is of a kind that knows when there is nothing left to improve, and that is so."""
-    converged: bool = getattr(trainer, "converged", False)
-    return converged
+    def _resume(self) -> bool:
+        """Restore the fit of the checkpoint file; return whether there is one."""
+        if self.checkpoints is None:
+            return False
+        facts = Facts(
+            self.net._model,
+            self.net.layers,
+            self.settings,
+            self.data.n_samples,
+            self.data.weights is not None,
+            () if self.validation is None else self.validation.names,
+            self.optimizer_state,
+            self.rates,
+            self.trainer_part.fields,
+        )
+        resumed = self.checkpoints.restore(self.net, self.parts, facts)
+        updates = self.trainer.position // self.settings.batch_size
+        self.rates.go_to(self.trainer.epoch * self.rates.updates_per_epoch + updates)
+        return resumed
+
+    def _next_stop(self) -> int:
+        """Return the epoch that the trainer runs to without a stop."""
+        epoch = self.trainer.epoch
+        last = epoch + 1 if self.stops_each_epoch else self.settings.epochs
+        return self.checkpoints.next_stop(epoch, last) if self.checkpoints else last
+
+    def _train(self, until_epoch: int) -> None:
+        """Run the trainer, slice by slice, until this many epochs are complete or it converges."""
+        trainer, n_threads = self.trainer, self.settings.n_threads
+        self.rates.supply(trainer)
+        while not trainer.run(until_epoch, SLICE_SECONDS, _core.thread_count(n_threads)):
+            background.stop_if_interrupted()
+            if trainer.diverged:
+                self._raise_divergence()
+            self.rates.supply(trainer)
+            if self.show:
+                self.show(trainer, self.state.columns)
+            if self.checkpoints and self.checkpoints.due(None):
+                self.checkpoints.write(self.net, self.parts)
+
+    def _raise_divergence(self) -> None:
+        self.trainer_part.go_back()
+        step = (self.trainer.position - 1) // self.settings.batch_size
+        advice = after_divergence(self.data.x, self.data.target, self.settings.optimizer)
+        raise DivergenceError(self.trainer.epoch, step, self.history(), advice)
+
+    def _end_epoch(self) -> None:
+        """Measure the validation data, and tell rates, progress bar and callbacks the metrics."""
+        columns = self.state.columns
+        if self.validation is not None:
+            metrics = self.validation.measure(self.net._model, self.settings.n_threads)
+            for name, value in metrics.items():
+                columns.setdefault(name, []).append(value)
+        if self.rates.by_epoch:
+            validated = {name: column[-1] for name, column in columns.items()}
+            last_loss = float(self.trainer.losses[self.trainer.epoch - 1])
+            self.rates.observe({"loss": last_loss, **validated})
+        if self.show:
+            self.show(self.trainer, columns)
+        for callback in self.settings.callbacks:
+            metrics = self._last_metrics()
+            stop = callback.epoch_end(self.net, self.trainer.epoch - 1, metrics)
+            self.state.stopped |= bool(stop)
+
+    def _last_metrics(self) -> dict[str, float]:
+        """Return the metrics of the last complete epoch, by their names in the History."""
+        trainer, epoch = self.trainer, self.trainer.epoch - 1
+        columns = {**trainer.columns, **self.state.columns}
+        return {
+            "loss": float(trainer.losses[epoch]),
+            **{name: column[-1] for name, column in columns.items()},
+            "seconds": float(trainer.seconds[epoch]),
+        }

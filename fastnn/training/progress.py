@@ -6,20 +6,20 @@ from typing import Any
 
 
 def in_terminal() -> bool:
-    """Whether there is a terminal to show a progress bar in."""
+    """Whether standard error is a terminal, which can show a progress bar."""
     try:
         return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # none, another object, or closed
+    except (AttributeError, ValueError):  # it is None, another object, or closed
         return False
 
 
 def progress_bar(
     epochs: int, n_samples: int | None, trainer: Any
 ) -> Callable[[Any, dict[str, list[float]]], None]:
-    """Make a function that shows a trainer's progress in samples, or closes the bar for None."""
+    """Return a function that shows a trainer's progress, and closes the bar if called with None."""
     from tqdm import tqdm
 
-    n = n_samples or 0  # 0 if nobody knows, and then there is no estimate of what is left
+    n = n_samples or 0  # 0 if unknown: the bar then estimates no remaining time
     done = trainer.epoch * n + trainer.position
     bar = tqdm(total=epochs * n or None, initial=done, unit="sample", unit_scale=True)
 

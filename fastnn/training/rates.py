@@ -1,4 +1,4 @@
-"""The learning rates of one `fit`, from a number or a schedule to the trainer."""
+"""The learning rates of one fit, which a trainer gets from a number or a schedule."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from fastnn.optimizers.schedule import Rates, Schedule, Updates
 
-UPDATES_AHEAD = 100_000
+UPDATES_AHEAD = 100_000  # whose rates a trainer gets at once
 
 
 def depends_on_epochs(learning_rate: float | Schedule, updates_per_epoch: int, epochs: int) -> bool:
-    """Whether the same updates would have other rates in a longer fit, as under CosineDecay."""
+    """Whether rates depend on the number of epochs, as those of CosineDecay do."""
     total = updates_per_epoch * epochs
     if not isinstance(learning_rate, Schedule) or total == 0:
         return False
@@ -24,7 +24,7 @@ def depends_on_epochs(learning_rate: float | Schedule, updates_per_epoch: int, e
 
 
 class RateFeed:
-    """The learning rates of one `fit`, handed to its trainer some updates ahead.
+    """Supplies a trainer with the learning rates of the next updates; a part of checkpoints.
 
     Parameters
     ----------
@@ -34,7 +34,11 @@ class RateFeed:
     Attributes
     ----------
     by_epoch : bool
-        Whether the rates depend on what `observe` is told after each epoch.
+        Whether the rates depend on the metrics of each epoch, which `observe` takes.
+    memory : Memory or None
+        What the schedule remembers, if the rates depend on metrics.
+    given : int
+        The number of updates whose rates the trainer has got.
     """
 
     def __init__(
@@ -50,12 +54,12 @@ class RateFeed:
         self.by_epoch = self.memory is not None
 
     def supply(self, trainer: Any) -> None:
-        """Give the trainer the rates of the updates ahead, if it has none left.
+        """Give the trainer the rates of the next updates, if it has none left.
 
         Raises
         ------
         ValueError
-            If a schedule's rates are not one finite number of at least 0 for each update.
+            If a schedule does not return one finite number of at least 0 for each update.
         """
         if trainer.rates_left:
             return
@@ -69,7 +73,7 @@ class RateFeed:
         self.given = end
 
     def at(self, updates: Updates) -> Rates:
-        """Return the learning rates of updates that are known already."""
+        """Return the learning rates of updates up to the end of the current epoch."""
         if not isinstance(self.learning_rate, Schedule):
             return np.full(len(updates), float(self.learning_rate))
         with np.errstate(over="ignore", under="ignore"):
@@ -85,25 +89,25 @@ class RateFeed:
         return rates
 
     def of_epochs(self, epochs: int) -> list[float]:
-        """Return the rate of the last update of each of the first epochs, for the History."""
+        """Return the rate of the last update in each of the first epochs, for the History."""
         return [
             float(rate) for rate in self.at((np.arange(epochs) + 1) * self.updates_per_epoch - 1)
         ]
 
     def observe(self, metrics: dict[str, float]) -> None:
-        """Learn an epoch's figures, by their names in the History."""
+        """Take the metrics of a complete epoch, by their names in the History."""
         if self.memory is not None:
             self.memory.observe(metrics)
 
     def state(self) -> dict[str, Any]:
-        """Return what it remembers of the epochs so far as plain JSON; a part of a checkpoint."""
+        """Return what the schedule remembers, as plain numbers and lists."""
         return {} if self.memory is None else self.memory.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned; `go_to` says after how many updates that was."""
+        """Take back what `state` returned; `go_to` restores the number of updates."""
         if self.memory is not None:
             self.memory.restore(state)
 
     def go_to(self, updates: int) -> None:
-        """Go on after that many updates of this fit."""
+        """Continue after this many updates of the fit."""
         self.given = updates

@@ -1,4 +1,4 @@
-"""Training step by step, for a loss written in Python: the engine's Trainer with another inside."""
+"""Training step by step in Python, for a loss written in Python."""
 
 import time
 from typing import Any
@@ -7,71 +7,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
-from fastnn.losses import CustomLoss
+from fastnn.losses import is_built_in
 from fastnn.losses.custom import value_and_grad
-from fastnn.model import Model
-from fastnn.optimizers import OptimizerState, Segments, UpdateRule
-
-Array = NDArray[Any]
+from fastnn.model import Model, Snapshot
+from fastnn.optimizers import Optimizer, OptimizerState, Segments
+from fastnn.training.data import TrainingData
+from fastnn.training.settings import FitSettings
 
 
 class StepwiseTrainer:
-    """Takes the same steps as the engine's Trainer, and shows the same face to the fit loop."""
+    """Takes the same steps as the engine's trainer, one at a time."""
+
+    converged = False
 
     def __init__(
         self,
         model: Model,
-        x: Array,
-        y: Array,
-        weights: Array | None,
-        loss: CustomLoss,
-        rule: UpdateRule,
-        state: OptimizerState,
-        segments: Segments,
-        batch_size: int,
-        epochs: int,
-        rng: "np.random.Generator | None",
+        data: TrainingData,
+        settings: FitSettings,
+        optimizer_state: OptimizerState,
+        order: "np.random.Generator | None",
     ) -> None:
-        self.model, self.x, self.y, self.weights, self.loss = model, x, y, weights, loss
-        self.rule, self.state, self.segments = rule, state, segments
-        self.batch_size = batch_size
+        loss, optimizer = settings.loss, settings.optimizer
+        assert not is_built_in(loss)
+        assert isinstance(optimizer, Optimizer)
+        self.model, self.loss, self.rule = model, loss, optimizer.update_rule()
+        self.x, self.y, self.weights = data.x, data.target, data.weights
+        self.optimizer_state, self.segments = optimizer_state, optimizer_state.segments()
+        self.batch_size = settings.batch_size
         self.rates: float | NDArray[np.float64] = np.empty(0)
         self.rates_left = 0
-        self.rng = rng
+        self.generator = order
         self.mean = getattr(loss, "reduction", "mean") == "mean"
-        self.step, self.epoch, self.position = state.step, 0, 0
-        self.losses, self.seconds = np.empty(epochs), np.empty(epochs)
-        self.order = np.arange(len(x))
+        self.step, self.epoch, self.position = optimizer_state.step, 0, 0
+        self.losses, self.seconds = np.empty(settings.epochs), np.empty(settings.epochs)
+        self.columns: dict[str, list[float]] = {}
+        self.order = np.arange(len(self.x))
         self.epoch_loss = self.epoch_weight = 0.0
         self.diverged = False
-        self.mask_key = 0  # of this fit's dropout masks
-        self.last_good = model.params.copy(), model.constants.copy()
+        self.mask_key = settings.mask_key() if model.plan.has_dropout else 0
+        self.last_good = model.snapshot()
 
     @property
     def running_loss(self) -> float:
-        """The loss over the batches complete in this epoch, or else that of the last epoch."""
+        """The mean loss over the complete batches of this epoch, or the loss of the last epoch."""
         if self.position == 0 or self.epoch_weight == 0:
             return float(self.losses[self.epoch - 1]) if self.epoch else float("nan")
         return self.epoch_loss / self.epoch_weight if self.mean else self.epoch_loss
 
     def set_segments(self, segments: Segments) -> None:
-        """Set which parameters are trained, as at construction; the same, of another age."""
+        """Replace the segments; only their counts of missed updates may differ."""
         self.segments = segments
 
     def set_rates(self, rates: float | NDArray[np.float64]) -> None:
-        """Set the learning rates of the updates ahead: a number for all, or an array (n,)."""
+        """Set the learning rates of the next updates: a number for all, or an array (n,)."""
         self.rates = rates
         self.rates_left = 1 if isinstance(rates, float) else len(rates)
 
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:
-        """Train until that many epochs are complete, or about that much time has passed."""
+        """Train until this many epochs are complete, or for about this many seconds."""
         deadline = time.monotonic() + seconds
         while self.epoch < until_epoch and self.rates_left and not self.diverged:
             if self.position == 0:
                 self.epoch_start = time.monotonic()
                 self.epoch_loss = self.epoch_weight = 0.0
-                if self.rng is not None:
-                    self.order = self.rng.permutation(len(self.x))
+                if self.generator is not None:
+                    self.order = self.generator.permutation(len(self.x))
             rows = self.order[self.position : self.position + self.batch_size]
             self._step(rows, n_threads)
             if self.position == len(self.x) and not self.diverged:
@@ -81,7 +82,7 @@ class StepwiseTrainer:
         return self.epoch >= until_epoch
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
+        """Return the numbers and arrays from which `restore` continues bit for bit."""
         state: dict[str, Any] = {
             "step": self.step,
             "epoch": self.epoch,
@@ -95,27 +96,29 @@ class StepwiseTrainer:
         if self.position:
             state["elapsed"] = time.monotonic() - self.epoch_start
             params, constants = self.last_good
-            state |= {"last_good": params.copy(), "last_good_constants": constants.copy()}
+            state |= {"last_good": params, "last_good_constants": constants}
             state["order"] = self.order.copy()
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
+        """Continue from a snapshot, which is valid; the parameters are restored already."""
         self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
         self.epoch_loss, self.epoch_weight = state["epoch_loss"], state["epoch_weight"]
         self.epoch_start = time.monotonic() - state["elapsed"]
         self.losses[: self.epoch], self.seconds[: self.epoch] = state["losses"], state["seconds"]
-        self.last_good = (
-            state.get("last_good", self.model.params).copy(),
-            state.get("last_good_constants", self.model.constants).copy(),
-        )
+        self.last_good = self.model.snapshot()
+        if "last_good" in state:
+            self.last_good = Snapshot(state["last_good"], state["last_good_constants"])
         self.order = state.get("order", self.order)
+
+    def close(self) -> None:
+        """Do nothing: there is no thread to stop."""
 
     def _step(self, rows: NDArray[np.int64], n_threads: int) -> None:
         model, x = self.model, self.x[rows]
-        place = (self.mask_key, self.epoch, self.position)
+        training = (self.mask_key, self.epoch, self.position)
         self.position += len(x)
-        activations, outputs = model.forward(x, n_threads, place)
+        activations, outputs = model.forward(x, n_threads, training)
         if not np.isfinite(outputs).all():
             return self._diverge()
         weights = None if self.weights is None else self.weights[rows]
@@ -129,20 +132,22 @@ class StepwiseTrainer:
             rate = float(rate[len(rate) - self.rates_left])
             self.rates_left -= 1
         _core.engine.optimizer_step(
-            self.rule, rate, model.params, model.grads, self.state.arrays, self.segments, self.step
+            self.rule,
+            rate,
+            model.params,
+            model.grads,
+            self.optimizer_state.arrays,
+            self.segments,
+            self.step,
         )
         weight = len(x) if weights is None else float(weights.sum(dtype=np.float64))
         self.epoch_loss += value * weight if self.mean else value
         self.epoch_weight += weight
 
     def _end_epoch(self) -> None:
-        if not (
-            np.isfinite(self.model.params).all()
-            and np.isfinite(self.epoch_loss)
-            and np.isfinite(self.model.constants).all()
-        ):
+        if not (np.isfinite(self.epoch_loss) and self.model.is_finite()):
             return self._diverge()
-        self.last_good = self.model.params.copy(), self.model.constants.copy()
+        self.last_good = self.model.snapshot()
         divisor = self.epoch_weight if self.mean else 1
         self.losses[self.epoch] = self.epoch_loss / divisor
         self.seconds[self.epoch] = time.monotonic() - self.epoch_start
@@ -151,4 +156,4 @@ class StepwiseTrainer:
 
     def _diverge(self) -> None:
         self.diverged = True
-        self.model.params[...], self.model.constants[...] = self.last_good
+        self.model.restore(self.last_good)

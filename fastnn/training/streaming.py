@@ -1,51 +1,59 @@
-"""Training on data that is not in memory: rows of a file, or batches that an iterable makes.
+"""Training on data that is not in memory: rows of a file, or batches of an iterable.
 
-The engine's trainer is fed a block of rows at a time, each of whole minibatches, so that the result
-is that of the same rows in memory, bit for bit. The next block is read, gathered and converted in a
-thread while the engine trains on this one. The order of an epoch is drawn before its first block.
+The engine's trainer gets one block of rows after the other. A block consists of whole minibatches,
+so the result equals that of the same rows in memory, bit for bit. While the engine trains on one
+block, a thread reads, gathers and converts the next. The order of the rows is drawn at the start of
+each epoch.
 """
 
 import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks
 from fastnn._core import background
+from fastnn._core.arrays import Array
+from fastnn.losses import Loss
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from fastnn._core import engine
+
 Order = NDArray[np.int64]
-Blocks = Generator[tuple[Any, Any, bool], None, None]  # features, targets, whether it is the last
+Blocks = Generator[tuple[Any, Any, bool], None, None]  # features, targets, is it the last block
 
 BLOCK_BYTES = 1 << 21
 
 
 class Source(Protocol):
-    """Where rows come from."""
+    """A source of rows.
+
+    `n_samples` is None if the number of rows is unknown.
+    """
 
     n_samples: int | None
 
     def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
-        """Yield an epoch's features and targets from row `start` on, and whether it ends.
+        """Yield blocks of an epoch, from row `start` on: features, targets, whether it is the last.
 
-        Blocks end at multiples of `rows`, but for the last.
+        Blocks end at multiples of `rows`, except the last.
         """
         ...
 
 
 class MappedRows:
-    """Rows of a memory-mapped array, or some of them, in the network's dtype."""
+    """A source of all or some rows of a memory-mapped array, converted to the network's dtype."""
 
     def __init__(self, x: Array, target: Array, dtype: np.dtype[Any], rows: Order | None) -> None:
         self.x, self.target, self.dtype, self.rows = x, target, dtype, rows
         self.n_samples: int = len(x) if rows is None else len(rows)
 
     def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
-        """Gather and convert a block at a time."""
+        """Gather and convert one block after the other."""
         while start < self.n_samples:
             end = min(start - start % rows + rows, self.n_samples)
             place: Any = slice(start, end) if order is None else order[start:end]
@@ -57,7 +65,7 @@ class MappedRows:
 
 
 class Batches:
-    """What an iterable gives, pairs (X, y), cut anew into blocks."""
+    """A source of the rows of an iterable, whose batches (X, y) are cut into other blocks."""
 
     n_samples = None
 
@@ -65,7 +73,7 @@ class Batches:
         self.given, self.check = given, check
 
     def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
-        """Hold back a block until there is more, to know which is the last."""
+        """Hold each block back until there are more rows, to know which one is the last."""
         skip, room = start, rows - start % rows
         x: Any = None
         for i, batch in enumerate(self.given):
@@ -90,9 +98,9 @@ class Batches:
 
 
 class Ahead:
-    """An iterator that a thread keeps one item ahead.
+    """An iterator whose next item a thread prepares.
 
-    The thread starts with the first `take`. If it cannot be started, there is nothing ahead.
+    The thread starts with the first `take`. If it cannot start, items are made when they are taken.
     """
 
     def __init__(self, items: Generator[Any, None, None]) -> None:
@@ -106,13 +114,13 @@ class Ahead:
         try:
             while self._wanted.get() and not self._closed:
                 self._ready.put((next(self._items), None))
-        except BaseException as error:  # it arrives where the item would have
+        except BaseException as error:  # `take` raises it
             self._ready.put((None, error))
         finally:
-            self._items.close()  # and with it what the user's iterable has open
+            self._items.close()  # which closes what the user's iterable has opened
 
     def take(self) -> Any:
-        """Return the next item; what was raised in its making is raised here."""
+        """Return the next item, or raise the exception that was raised when it was made."""
         if not self._begun:
             self._begun = True
             self._wanted.put(True)
@@ -127,7 +135,7 @@ class Ahead:
         return item
 
     def close(self) -> None:
-        """End the thread; if it is in the user's iterable, when that returns."""
+        """Stop the thread; if it runs the user's iterable, when that returns."""
         self._closed = True
         self._wanted.put(False)
         if self._thread is None:
@@ -137,18 +145,34 @@ class Ahead:
 
 
 class StreamingTrainer:
-    """A trainer that is fed from a source; it shows the same face to the fit loop."""
+    """The engine's trainer, fed from a source of rows one block at a time.
+
+    Everything that is not defined here is the engine's trainer's.
+    """
+
+    step: int
+    epoch: int
+    position: int
+    diverged: bool
+    converged: bool
+    rates_left: int
+    losses: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    columns: dict[str, list[float]]
+    running_loss: float
+    set_segments: Callable[[NDArray[np.int64]], None]
+    set_rates: Callable[[float | NDArray[np.float64]], None]
 
     def __init__(
         self,
-        trainer: Any,
+        trainer: "engine.Trainer",
         source: Source,
-        loss: Any,
-        rng: "np.random.Generator | None",
+        loss: Loss,
+        generator: "np.random.Generator | None",
         batch_size: int,
         row_bytes: int,
     ) -> None:
-        self.trainer, self.source, self.loss, self.rng = trainer, source, loss, rng
+        self.trainer, self.source, self.loss, self.generator = trainer, source, loss, generator
         self.rows = batch_size * max(BLOCK_BYTES // max(batch_size * row_bytes, 1), 1)
         self.order: Order | None = None
         self.ahead: Ahead | None = None
@@ -158,7 +182,7 @@ class StreamingTrainer:
         return getattr(self.trainer, name)
 
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:
-        """Train until that many epochs are complete, or about that much time has passed."""
+        """Train until this many epochs are complete, or for about this many seconds."""
         trainer, deadline = self.trainer, time.monotonic() + seconds
         while trainer.epoch < until_epoch and trainer.rates_left:
             if trainer.position == self.end:
@@ -173,36 +197,36 @@ class StreamingTrainer:
     def _feed(self) -> None:
         position = self.trainer.position
         if self.ahead is None:
-            if position == 0 and self.rng is not None:
+            if position == 0 and self.generator is not None:
                 assert self.source.n_samples is not None
-                self.order = self.rng.permutation(self.source.n_samples)
+                self.order = self.generator.permutation(self.source.n_samples)
             self.ahead = Ahead(self.source.blocks(self.order, position, self.rows))
         x, target, last = self.ahead.take()
         self.trainer.feed(x, *self.loss.engine_target(target), last)
         self.end = position + len(x)
 
     def close(self) -> None:
-        """End the thread that reads ahead; the next epoch starts another."""
+        """Stop the thread that prepares blocks; the next epoch starts another."""
         if self.ahead is not None:
             self.ahead.close()
         self.ahead, self.end = None, 0
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what `restore` needs to go on from here, bit for bit."""
+        """Return the numbers and arrays from which `restore` continues bit for bit."""
         state: dict[str, Any] = self.trainer.snapshot()
         if self.trainer.position and self.order is not None:
             state["order"] = self.order
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `snapshot` returned; it is checked already."""
+        """Continue from a snapshot, which is valid; the parameters are restored already."""
         self.order = state.get("order")
         self.end = state["position"]
         self.trainer.restore({name: v for name, v in state.items() if name != "order"})
 
 
 def check_mapped(x: Any, name: str, dtype: np.dtype[Any], n_features: int) -> None:
-    """Check a memory-mapped matrix of samples a part at a time, as `_checks.samples` does."""
+    """Check a memory-mapped matrix of samples, one block of rows after the other."""
     rows = max(BLOCK_BYTES // (max(n_features, 1) * 8), 1)
     for start in range(0, max(len(x), 1), rows):
         try:

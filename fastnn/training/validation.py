@@ -1,4 +1,4 @@
-"""Held-out samples: how they are chosen, and the figures that each epoch takes from them."""
+"""Validation: the choice of held-out samples, and the metrics measured on them."""
 
 import copy
 import warnings
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import metrics
+from fastnn._core.arrays import Array
 from fastnn.layers import Softmax
 from fastnn.losses import BinaryCrossEntropy, CustomLoss, Loss, is_built_in
 from fastnn.losses.custom import value_and_grad
 from fastnn.model import Model
 
-Array = NDArray[Any]
 Metric = Callable[..., float]  # of the outputs and y
 
 NAMED = {"accuracy": metrics.accuracy, "rmse": metrics.rmse, "r2": metrics.r2}
@@ -24,9 +24,9 @@ OF_WEIGHTS = (*NAMED.values(), metrics.binary_accuracy)
 
 @dataclass
 class Validation:
-    """Held-out samples and the figures that each epoch takes from them.
+    """Held-out samples, and the metrics that are measured on them after each epoch.
 
-    `x` has the network's dtype, or is a memmap of another one that has been checked.
+    `x` has the network's dtype, or is a memmap of another dtype whose values are checked.
     """
 
     x: Array
@@ -36,13 +36,13 @@ class Validation:
     metrics: dict[str, Metric] = field(default_factory=dict)
 
     def take_metrics(self, metrics: dict[str, Metric], n_outputs: int) -> None:
-        """Measure these too.
+        """Measure these metrics too.
 
         Raises
         ------
         ValueError
-            If one that is named cannot compare the outputs (n, n_outputs) with the targets, which
-            a loss of one's own may have in any shape.
+            If a metric given by its name cannot compare outputs (n, n_outputs) with the targets.
+            A user's own loss may take targets of any shape.
         """
         for name, metric in metrics.items():
             if metric in OF_WEIGHTS:
@@ -51,19 +51,19 @@ class Validation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The History's names of what `measure` returns."""
+        """The names in the History of what `measure` returns."""
         own = [self.loss.metric_name] if is_built_in(self.loss) else []
         return tuple(dict.fromkeys(f"val_{name}" for name in ("loss", *own, *self.metrics)))
 
     def measure(self, model: Model, n_threads: int) -> dict[str, float]:
-        """Return the loss, a built-in loss's metric and those asked for, by their History names."""
+        """Return the loss, the metric of a built-in loss and the user's metrics, by their names."""
         if is_built_in(self.loss):
             plan, formula = self.loss.under(model.plan)
             outputs = self._outputs(replace(model, plan=plan), n_threads)
             value, _ = self.loss.evaluate(outputs, self.target, self.weights, formula)
-            if plan is not model.plan:  # these are logits
+            if plan is not model.plan:  # the outputs are logits
                 outputs = Softmax()(outputs)
-            figures = {
+            measured = {
                 "val_loss": value,
                 f"val_{self.loss.metric_name}": self.loss.metric(
                     outputs, self.target, self.weights
@@ -72,15 +72,15 @@ class Validation:
         else:
             outputs = self._outputs(model, n_threads)
             value, _ = value_and_grad(self.loss, outputs, self.target, self.weights)
-            figures = {"val_loss": value}
+            measured = {"val_loss": value}
         for name, metric in self.metrics.items():
             if metric in OF_WEIGHTS:
                 target = _compared(metric, name, self.target, outputs.shape)
                 found = metric(outputs, target, sample_weight=self.weights)
-            else:  # which may write into what it is given
+            else:  # a user's function may write to its arguments
                 found = metric(outputs.copy(), copy.deepcopy(self.target))
-            figures[f"val_{name}"] = _number(found, name)
-        return figures
+            measured[f"val_{name}"] = _number(found, name)
+        return measured
 
     def _outputs(self, model: Model, n_threads: int) -> Array:
         if self.x.dtype == model.params.dtype:
@@ -89,13 +89,13 @@ class Validation:
 
 
 def _compared(metric: Metric, name: str, target: Any, outputs: tuple[int, ...]) -> Array:
-    """Return the targets in the shape that a named metric compares with outputs of that shape."""
+    """Return the targets in the shape that a metric of fastnn compares with such outputs."""
     shape = outputs[:1] if metric is metrics.accuracy else outputs
     found = np.asarray(target)
     column = (len(found), 1) if found.ndim else ()
     if found.shape != shape and not {found.shape, shape} <= {column, column[:1]}:
         raise ValueError(
-            f"metrics has {name!r}, which wants targets of shape {shape}, and those of "
+            f"metrics has {name!r}, which compares targets of shape {shape}, and the targets of "
             f"validation_data have {found.shape}; a function of the outputs and y is wanted"
         )
     return found.reshape(shape)
@@ -109,13 +109,13 @@ def _number(value: Any, name: str) -> float:
 
 
 def check_metrics(given: Any, loss: Loss | CustomLoss, validated: bool) -> dict[str, Metric]:
-    """Check what is to be measured on held-out samples, and return the functions by their names.
+    """Check the argument `metrics` of `fit`, and return functions by their names.
 
     Raises
     ------
     ValueError, TypeError
-        If it is not a sequence of known names or functions of (outputs, y), a name does not suit
-        the loss or comes twice, or there are no held-out samples to measure.
+        If it is no sequence of known names or functions of (outputs, y), if a metric does not suit
+        the loss or occurs twice, or if there are no held-out samples.
     """
     if isinstance(given, str) or not isinstance(given, tuple | list):
         raise TypeError(f"metrics is {given!r}; a tuple of names or functions is wanted")
@@ -131,7 +131,7 @@ def check_metrics(given: Any, loss: Loss | CustomLoss, validated: bool) -> dict[
             name, function = getattr(metric, "__name__", type(metric).__name__), metric
             if is_built_in(loss) and name == loss.metric_name:
                 raise ValueError(
-                    f"metrics[{i}] is called {name!r}, as {type(loss).__name__}'s own figure is; "
+                    f"metrics[{i}] is called {name!r}, as {type(loss).__name__}'s own metric is; "
                     f"another name is wanted"
                 )
         else:
@@ -149,7 +149,7 @@ def _named(name: str, argument: str, loss: Loss | CustomLoss) -> Metric:
     of_classes = is_built_in(loss) and (loss.takes_labels or isinstance(loss, BinaryCrossEntropy))
     if is_built_in(loss) and (name == "accuracy") != of_classes:
         raise ValueError(
-            f"{argument} is {name!r}, which {type(loss).__name__} has no use for: its targets are "
+            f"{argument} is {name!r}, which does not suit {type(loss).__name__}: its targets are "
             f"{'classes' if of_classes else 'real numbers'}"
         )
     if isinstance(loss, BinaryCrossEntropy):
@@ -160,9 +160,9 @@ def _named(name: str, argument: str, loss: Loss | CustomLoss) -> Metric:
 def split(
     share: float, target: Any, loss: Loss | CustomLoss, rng: "np.random.Generator"
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Choose a share of the samples to hold out, of each class alike where there are classes.
+    """Draw a share of the samples to hold out, the same share of each class if there are classes.
 
-    A class of one sample goes to training, with a warning.
+    A class with one sample goes to training, with a warning.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def split(
     Raises
     ------
     ValueError
-        If there is nothing to hold out: one sample, or classes of one sample each.
+        If no sample can be held out: there is only one, or only one of each class.
     """
     from fastnn import datasets  # here, since `import fastnn` has no need of the csv module
 

@@ -1,4 +1,4 @@
-"""What the program refuses or survives, told in one line, before the work where it can be."""
+"""Errors of the program: one line on standard error, if possible before the training."""
 
 import os
 import sys

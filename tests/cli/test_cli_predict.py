@@ -106,11 +106,13 @@ def test_evaluate_takes_the_target_that_was_trained_for(succeed, fail, flowers_c
     expected = succeed("evaluate", "flowers.safetensors", flowers_csv)
     assert succeed("evaluate", "flowers.safetensors", "more.csv") == expected
     write_csv("other.csv", ["petal", "sepal", "weight"], X[:, 0], X[:, 1], np.ones(len(X)))
-    message = fail("evaluate", "flowers.safetensors", "other.csv")  # it is no wild guess
-    assert "must name the target, one of weight; there is no 'kind'" in message
+    message = fail(
+        "evaluate", "flowers.safetensors", "other.csv"
+    )  # it does not take the only other column
+    assert "must name the target, one of weight; the model was trained for 'kind'" in message
     write_csv("none.csv", ["petal", "sepal"], X[:, 0], X[:, 1])
     message = fail("evaluate", "flowers.safetensors", "none.csv")
-    assert "must name the target, but all columns are features; there is no 'kind'" in message
+    assert "but all columns are features; the model was trained for 'kind'" in message
 
 
 def test_evaluate_unknown_class(succeed, fail, flowers_csv):
@@ -193,7 +195,9 @@ def test_control_characters_do_not_reach_the_terminal(succeed, fail, folder, mon
     write_csv(folder / "few.csv", ["x"], x)
     shown.append(fail("predict", "h.safetensors", "few.csv"))
     assert SHOWN in shown[-1]
-    assert HOSTILE in succeed("predict", "h.safetensors", "h.csv")  # a file or a pipe
+    assert HOSTILE in succeed(
+        "predict", "h.safetensors", "h.csv"
+    )  # for a file or a pipe, nothing is escaped
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     shown.append(succeed("predict", "h.safetensors", "h.csv"))
     assert SHOWN in shown[-1]

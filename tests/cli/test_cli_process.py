@@ -1,4 +1,4 @@
-"""The program as a process among others: help, exit codes, pipes, Ctrl-C."""
+"""The program as a process: help, exit status, pipes, Ctrl-C."""
 
 import os
 import signal
@@ -62,7 +62,9 @@ def test_training_does_not_need_matplotlib(folder):
 
 def test_reader_that_goes_away(monkeypatch):
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    fn.Network([fn.Linear(64, 30)], seed=0).save("m.safetensors")  # more than a pipe holds
+    fn.Network([fn.Linear(64, 30)], seed=0).save(
+        "m.safetensors"
+    )  # its predictions do not fit into a pipe
     command = [sys.executable, "-m", "fastnn", "predict", "m.safetensors", "digits"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         running.stdout.readline()
@@ -72,7 +74,7 @@ def test_reader_that_goes_away(monkeypatch):
 
 
 def test_reader_that_never_came(monkeypatch):
-    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # the output waits for a flush
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # so that the output is buffered
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "fastnn", "info"]
@@ -83,7 +85,7 @@ def test_reader_that_never_came(monkeypatch):
 
 def test_interrupted_process(folder):
     command = [sys.executable, "-u", "-m", "fastnn", "train", "digits", "--epochs", "1000000"]
-    # Where the tests run in the background, Ctrl-C is ignored, and a child would inherit that.
+    # A background process ignores Ctrl-C, and its children inherit that.
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""`fastnn train`: tasks, options, and what the model holds then."""
+"""`fastnn train`: tasks, options, and the model that it writes."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastnn as fn
 from fastnn import datasets
-from fastnn.cli import commands
+from fastnn.cli import arguments, train
 from fastnn.training import defaults
 
 COSINE = fn.schedules.CosineDecay
@@ -64,7 +64,7 @@ def test_regression_predicts_raw_units(succeed, houses_csv):
     table = datasets.read_table(houses_csv, "price")
     net = fn.load("houses.safetensors")
     assert net.class_labels is None
-    # All digits are written.
+    # The file has all digits of the numbers.
     predicted = net.predict(table.X)
     assert_array_equal(np.array(rows, dtype=float), predicted)
     rmse = np.sqrt(np.mean((predicted[:, 0] - table.y) ** 2))
@@ -96,7 +96,7 @@ def test_regression_undoes_the_scaling_of_the_target(succeed, houses_csv, monkey
 def test_constant_regression_target(succeed, folder):
     path = write_csv(folder / "c.csv", ["a", "y"], np.arange(20.0), np.full(20, 7.5))
     out = succeed("train", path, "--target", "y", "--task", "regression", *FAST)
-    assert "nan" in out  # R2 has no meaning here
+    assert "nan" in out  # R2 is undefined for a constant target
     assert abs(fn.load("c.safetensors").predict(np.ones((1, 1), np.float32))[0, 0] - 7.5) < 2
 
 
@@ -130,11 +130,11 @@ def test_other_separators(succeed, separator):
     assert "90 samples, 2 features" in succeed("train", "flowers.csv", "--target", "kind", *FAST)
 
 
-@pytest.mark.parametrize("activation", commands.ACTIVATIONS)
+@pytest.mark.parametrize("activation", arguments.ACTIVATIONS)
 def test_activations(succeed, flowers_csv, activation):
     succeed("train", flowers_csv, "--target", "kind", "--activation", activation, *FAST)
     net = fn.load("flowers.safetensors")
-    assert type(net.layers[2]) is commands.ACTIVATIONS[activation]
+    assert type(net.layers[2]) is arguments.ACTIVATIONS[activation]
 
 
 def test_options_reach_the_network(succeed, flowers_csv, monkeypatch):
@@ -191,7 +191,7 @@ def test_optimizers(succeed, flowers_csv, monkeypatch, argv, name, arguments):
 
 
 def test_the_defaults_are_those_of_fit(succeed, flowers_csv, monkeypatch):
-    by_default = commands._optimizer(commands._parser().parse_args(["train", "x.csv"]))
+    by_default = train.optimizer_of(arguments.parser().parse_args(["train", "x.csv"]))
     assert by_default == defaults.optimizer()
     out = succeed("train", flowers_csv, "--target", "kind", "--hidden", 16)
     n = int(re.search(r"split: (\d+) for training", out)[1])
@@ -231,7 +231,7 @@ def test_quiet(run, flowers_csv):
     assert fn.load("flowers.safetensors").feature_names == ["petal", "sepal"]
 
 
-@pytest.mark.parametrize("suffix", commands.PLOT_FORMATS)
+@pytest.mark.parametrize("suffix", arguments.PLOT_FORMATS)
 def test_plot(succeed, flowers_csv, folder, monkeypatch, suffix):
     pytest.importorskip("matplotlib")
     monkeypatch.setenv("MPLBACKEND", "agg")

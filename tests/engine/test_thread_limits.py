@@ -11,7 +11,7 @@ from fastnn import _core
 LIMITED = """
 import os, resource, warnings
 import numpy as np
-import fastnn as fn, fastnn.many, fastnn.schedules  # now: the later user may not read the folder
+import fastnn as fn, fastnn.parallel, fastnn.schedules  # the later user cannot read them
 net = fn.Network([fn.Linear(300, 300), fn.Tanh(), fn.Linear(300, 10)], seed=0)
 X = np.random.default_rng(0).standard_normal((500, 300)).astype("f")
 y = np.arange(500) % 10

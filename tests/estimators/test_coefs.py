@@ -58,8 +58,8 @@ def test_what_is_written_or_assigned_counts(classifier):
 
 def test_what_does_not_fit_is_refused_when_it_is_used(classifier):
     for change, message in (
-        (lambda m: m.coefs_.pop(), "coefs_ has 2 arrays; 3 are wanted"),
-        (lambda m: m.coefs_.__setitem__(0, 0), r"coefs_\[0\] has shape \(\); 2 axes"),
+        (lambda m: m.coefs_.pop(), "coefs_ has 2 arrays; expected 3"),
+        (lambda m: m.coefs_.__setitem__(0, 0), r"coefs_\[0\] has shape \(\); expected 2 axes"),
         (lambda m: m.coefs_.__setitem__(0, np.ones((3, 9))), "shapes of coefs_ do not fit"),
         (lambda m: m.intercepts_.__setitem__(0, np.ones(9)), r"intercepts_\[0\] has shape \(9,\)"),
         (lambda m: setattr(m, "n_features_in_", 2), "X has 2 features; the network takes 3"),

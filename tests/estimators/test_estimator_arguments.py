@@ -27,17 +27,17 @@ def test_weights_that_are_none():
 def test_what_does_not_fit_the_network_so_far_is_refused():
     model = MLPRegressor(hidden_layer_sizes=(4,), warm_start=True, max_iter=2).fit(X, Y[:, 0])
     before = model.coefs_[1].copy()
-    with pytest.raises(ValueError, match="ask for 3 outputs and 'identity' after them; the net"):
+    with pytest.raises(ValueError, match="need 3 outputs and out_activation_ 'identity'; the net"):
         model.fit(X, Y)
-    with pytest.raises(ValueError, match="ask for 3 outputs"):
+    with pytest.raises(ValueError, match="need 3 outputs"):
         model.partial_fit(X, Y)
-    with pytest.raises(ValueError, match="ask for 1 outputs and 'exp'"):
+    with pytest.raises(ValueError, match="need 1 outputs and out_activation_ 'exp'"):
         model.set_params(loss="poisson").fit(X, np.abs(Y[:, 0]))
     with pytest.raises(ValueError, match="X has 2 features"):
         model.partial_fit(X[:, :2], Y[:, 0])
     np.testing.assert_array_equal(model.coefs_[1], before)
     two = MLPClassifier((4,), warm_start=True, max_iter=2).fit(X, LABELS == "red")
-    with pytest.raises(ValueError, match="ask for 2 outputs and 'softmax'"):
+    with pytest.raises(ValueError, match="need 2 outputs and out_activation_ 'softmax'"):
         two.set_params(loss=fn.SoftmaxCrossEntropy()).fit(X, LABELS == "red")
     with pytest.raises(ValueError, match="`y` has classes not in"):
         MLPClassifier((4,)).partial_fit(X, LABELS, classes=["red", "green"])
@@ -51,7 +51,7 @@ def test_what_does_not_fit_the_network_so_far_is_refused():
 def test_held_out_samples_are_checked():
     model = MLPClassifier((4,), max_iter=3, random_state=0)
     for arguments, message in (
-        ({"X_val": X}, "X_val and y_val go together"),
+        ({"X_val": X}, "X_val and y_val must be given together"),
         ({"X_val": X[:, :2], "y_val": LABELS}, "X has 2 features"),
         ({"X_val": X, "y_val": LABELS[:5]}, "inconsistent numbers of samples"),
         ({"X_val": X, "y_val": np.full(60, "violet")}, "`y` has classes not in"),
@@ -136,9 +136,9 @@ def test_a_warm_start_goes_on_with_the_network_that_there_is(name, before, after
     model.set_params(**{name: before}).fit(X, Y)
     params = model.to_network().params
     model.set_params(**{name: after})
-    with pytest.raises(ValueError, match="the network of the last fit, with which warm_start"):
+    with pytest.raises(ValueError, match="the network was made that warm_start"):
         model.partial_fit(X, Y)
-    with pytest.raises(ValueError, match=f"{name} is |was made by"):
+    with pytest.raises(ValueError, match=f"{name} is |when the network"):
         model.set_params(warm_start=True).fit(X, Y)
     np.testing.assert_array_equal(model.to_network().params, params)
     model.set_params(warm_start=False).fit(X, Y)  # another network
@@ -164,8 +164,8 @@ def test_a_warm_start_with_the_same_parameters_goes_on():
         (Y, Y[:, 0], r"y_val has shape \(60,\); \(60, 3\) is wanted"),
         (Y, Y[:, :2], r"y_val has shape \(60, 2\); \(60, 3\) is wanted"),
         (Y[:, 0], Y, r"y_val has shape \(60, 3\); \(60, 1\) or \(60,\) is wanted"),
-        (Y > 0, Y[:, :2] > 0, "y_val or .*: y has 2 labels; 3 are wanted"),
-        (Y > 0, Y[:, 0] > 0, "y_val or .*: y has one class of each sample; the classes have sev"),
+        (Y > 0, Y[:, :2] > 0, "y_val or .*: y has 2 labels; expected 3"),
+        (Y > 0, Y[:, 0] > 0, "y_val or .*: y has one class per sample; the known classes have sev"),
         (Y[:, 0], np.full(60, np.nan), "y_val or .*: Input y contains NaN"),
     ],
     ids=["one of three", "two of three", "three of one", "labels", "no labels", "NaN"],
@@ -197,9 +197,9 @@ def test_callbacks_are_a_list_of_callbacks():
 
 
 def test_a_network_is_layers():
-    with pytest.raises(TypeError, match="network is a Network; a list of layers is wanted, or `fr"):
+    with pytest.raises(TypeError, match="network is a Network; pass a list of layers, or use `fr"):
         MLPRegressor(network=fn.Network([fn.Linear(3, 3)])).fit(X, Y)
-    with pytest.raises(TypeError, match=r"hidden_layer_sizes is \[\[3\]\]; whole numbers are want"):
+    with pytest.raises(TypeError, match=r"hidden_layer_sizes is \[\[3\]\]; expected int"):
         MLPRegressor(hidden_layer_sizes=[[3]]).fit(X, Y)
 
 
@@ -227,7 +227,9 @@ def test_long_doubles_become_doubles():
 @pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 def test_too_few_samples_to_hold_some_out_are_named(cls):
     model = cls(hidden_layer_sizes=(4,), early_stopping=True)
-    with pytest.raises(ValueError, match="early_stopping=True holds out .*; there is only 1 sampl"):
+    with pytest.raises(
+        ValueError, match="early_stopping=True holds out .*, but there is only 1 sampl"
+    ):
         model.fit(X[:1], [1])
     for n in (2, 3):
         with pytest.raises(ValueError, match=f"too small: 1 of {n} samples|have only 1 member"):

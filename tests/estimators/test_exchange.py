@@ -175,17 +175,21 @@ def test_other_objects_are_refused():
         pass
 
     for wrong in (None, MLPClassifier(), Derived()):
-        with pytest.raises(TypeError, match="^estimator is a .*MLPRegressor is wanted"):
+        with pytest.raises(
+            TypeError, match="^estimator is a .*; expected an instance of .*MLPRegressor"
+        ):
             from_sklearn(wrong)
     for wrong in (None, neural_network.MLPClassifier()):
-        with pytest.raises(TypeError, match="^estimator is a .*MLPRegressor is wanted"):
+        with pytest.raises(
+            TypeError, match="^estimator is a .*; expected an instance of .*MLPRegressor"
+        ):
             to_sklearn(wrong)
     with pytest.raises(NotFittedError):
         from_sklearn(neural_network.MLPClassifier())
     with pytest.raises(NotFittedError):
         to_sklearn(MLPClassifier())
     model = MLPClassifier((4,), max_iter=2).fit(X, LABELS).set_params(activation="tanh")
-    with pytest.raises(ValueError, match="activation is tanh; the network of the last fit"):
+    with pytest.raises(ValueError, match="activation is tanh; it was relu"):
         to_sklearn(model)
 
 

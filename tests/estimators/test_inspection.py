@@ -47,7 +47,7 @@ def test_hidden_activations(classifier):
     np.testing.assert_array_equal(
         classifier.hidden_activations(X, layer=-1), classifier.predict_proba(X)
     )
-    with pytest.raises(ValueError, match="layer is 4; one of 4 layers"):
+    with pytest.raises(ValueError, match="layer is 4; there are 4 layers"):
         classifier.hidden_activations(X, layer=4)
 
 

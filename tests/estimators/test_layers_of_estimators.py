@@ -59,11 +59,15 @@ def test_a_network_taken_over_is_trained_further(classifier):
 
 def test_a_network_that_ends_in_softmax_has_no_logits():
     network = fn.Network([fn.Linear(3, 3), fn.Softmax()])
-    with pytest.raises(ValueError, match=r"ends in Softmax\(\); a network that gives logits"):
+    with pytest.raises(
+        ValueError, match=r"ends in Softmax\(\); expected a network that gives logits"
+    ):
         MLPClassifier.from_network(network)
-    with pytest.raises(ValueError, match=r"ends in Softmax\(\); a network that gives logits"):
+    with pytest.raises(
+        ValueError, match=r"ends in Softmax\(\); expected a network that gives logits"
+    ):
         MLPClassifier(network=network.layers).fit(X, LABELS)
-    with pytest.raises(ValueError, match="3 in increasing order are wanted"):
+    with pytest.raises(ValueError, match="expected 3 in increasing order"):
         MLPClassifier.from_network(fn.Network([fn.Linear(3, 3)]), classes=["b", "a", "c"])
 
 
@@ -77,7 +81,9 @@ def test_layers_of_ones_own(classifier):
     assert len(model.intercepts_) == 2
     made = MLPRegressor(network=lambda n, m: [fn.Linear(n, 2), fn.SiLU(), fn.Linear(2, m)])
     assert made.fit(X, Y).predict(X).shape == Y.shape
-    with pytest.raises(ValueError, match="network takes 3 features and has 3 outputs; 3 and 1"):
+    with pytest.raises(
+        ValueError, match="network takes 3 features and has 3 outputs; the data need 3 and 1"
+    ):
         MLPRegressor(network=layers).fit(X, Y[:, 0])
 
 
@@ -127,7 +133,11 @@ def test_an_activation_for_each_layer():
     model = MLPClassifier((4, 3), ("tanh", fn.LeakyReLU(0.3)), max_iter=2).fit(X, LABELS)
     kinds = [type(layer) for layer in model.to_network().layers]
     assert kinds == [fn.Linear, fn.Tanh, fn.Linear, fn.LeakyReLU, fn.Linear]
-    with pytest.raises(ValueError, match="activation has 1 elements; 2, one for each hidden"):
+    with pytest.raises(
+        ValueError, match="activation has 1 elements; expected 2, one for each hidden"
+    ):
         MLPClassifier((4, 3), ["tanh"]).fit(X, LABELS)
-    with pytest.raises(ValueError, match="activation is 'softmax'; a layer of fastnn or one of"):
+    with pytest.raises(
+        ValueError, match="activation is 'softmax'; expected a layer of fastnn or one of"
+    ):
         MLPClassifier((4,), ["softmax"]).fit(X, LABELS)

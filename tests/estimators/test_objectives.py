@@ -114,7 +114,7 @@ def test_shares_are_predicted_as_shares(solver):
 
 @pytest.mark.parametrize("loss", [fn.SoftmaxCrossEntropy(), fn.NegativeLogLikelihood()])
 def test_a_regressor_refuses_losses_of_classes(loss):
-    with pytest.raises(ValueError, match="loss is .*, for classes; MLPRegressor wants a loss of"):
+    with pytest.raises(ValueError, match="loss is .*, which takes classes; MLPRegressor"):
         MLPRegressor(loss).fit(X, Y)
 
 

@@ -76,5 +76,7 @@ def test_deviations_need_a_covariance(regressor):
 @pytest.mark.parametrize("loss", ["poisson", fn.Pinball((0.1, 0.9)), fn.BinaryCrossEntropy()])
 def test_deviations_need_a_loss_of_means(loss):
     model = MLPRegressor(loss, (4,), max_iter=2, store_covariance=True)
-    with pytest.raises(ValueError, match="store_covariance=True takes outputs for means"):
+    with pytest.raises(
+        ValueError, match="store_covariance=True needs a loss whose outputs are means"
+    ):
         model.fit(X, Y[:, 0] ** 2)

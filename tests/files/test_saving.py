@@ -1,4 +1,4 @@
-"""Saved models: what comes back, and that no file can do harm."""
+"""Saved models: what they restore, and that damaged files raise errors."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
 
 
 def rewritten(path, change):
-    """Save a network, and its file again with a changed description or changed arrays."""
+    """Save a network, and save its file again with a changed description or changed arrays."""
     net = fn.Network([fn.Standardize([0, 0, 0], [1, 1, 1]), fn.Linear(3, 2)], seed=0)
     net.save(path)
     from safetensors import safe_open
@@ -149,7 +149,7 @@ def test_rewritten_itself_does_no_harm(tmp_path):
 
 @pytest.mark.parametrize("layers", [fn.Abs, lambda: fn.Linear(1, 1), lambda: fn.LayerNorm(1)])
 def test_time_does_not_grow_with_the_square_of_the_layers(tmp_path, layers):
-    """Were it so, this would take minutes."""
+    """If the time were quadratic, this would take minutes."""
     net = fn.Network([fn.Linear(1, 1), *[layers() for _ in range(20_000)]], seed=0)
     net.save(tmp_path / "deep.safetensors")
     assert fn.load(tmp_path / "deep.safetensors").n_params == net.n_params

@@ -1,1 +1,1 @@
-"""Hostile files by the thousand: what reads files must refuse them by name, and never crash."""
+"""Thousands of damaged files: reading one succeeds or raises a named error, and never crashes."""

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: see `fuzzing`."""
+"""Run `python -m tests.fuzz`; `fuzzing` says what it does."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""Read damaged files until time is over, and keep those that something goes wrong with.
+"""Read damaged files until the time is over, and keep the files that cause a failure.
 
-`python -m tests.fuzz --seconds 3600 --seed 1`: inputs run in a child process, so that a crash or a
-hang is noticed too. What goes wrong is kept as a file, and the exit status is 1.
+`python -m tests.fuzz --seconds 3600 --seed 1` reads the files in a child process, so that it
+notices crashes and hangs too. If there is a failure, it keeps the file and its exit status is 1.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import contextlib
 import io
 import multiprocessing
 import os
+import random
 import signal
 import tempfile
 import time
@@ -20,14 +21,14 @@ from pathlib import Path
 import fastnn as fn
 from fastnn import cli, datasets
 
-from . import corpus
+from . import corpus, damage
 
 HANG = 20  # seconds for one input
-BATCH = 500  # inputs a child reads before the next is started
+BATCH = 500  # inputs that a child process reads before the next one starts
 
 
 def run(kind, content, path, targets):
-    """Read one input as users do; return the name of the documented error, or "taken"."""
+    """Read one input as users do; return the name of the documented error, or "accepted"."""
     path.write_bytes(content)
     try:
         if kind == "model":
@@ -52,7 +53,7 @@ def run(kind, content, path, targets):
         assert kind.startswith("checkpoint")
         return "DivergenceError"
     except ValueError as error:
-        documented = ["this checkpoint is of a fit", "epochs is 3"]  # the file is of another fit
+        documented = ["this checkpoint is of a fit", "epochs is 3"]  # another fit wrote the file
         if kind in ("csv", "npz"):
             documented = [str(path)]
         if kind == "model" or not any(text in str(error) for text in documented):
@@ -61,11 +62,11 @@ def run(kind, content, path, targets):
     finally:
         if kind in targets:
             evaluate(kind, path)
-    return "taken"
+    return "accepted"
 
 
 def evaluate(kind, path):
-    """Show the file on the command line: one line of error, and nothing that a terminal obeys."""
+    """Read the file with the program: it prints one line of error and no control characters."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         if kind == "model":
@@ -81,14 +82,14 @@ def evaluate(kind, path):
 
 
 def child(seeds, first, n, seed, folder, pipe):
-    """Read n inputs, and report each before and after."""
+    """Read n inputs, and send the outcome of each through the pipe."""
     warnings.simplefilter("ignore")
-    os.fsync = lambda descriptor: None  # none of these files need be safe on disk
+    os.fsync = lambda descriptor: None  # these files need not survive a power failure
     paths = {kind: folder / f"input.{kind.split()[0]}" for kind, _ in seeds}
     for number in range(first, first + n):
-        rng = corpus.random_of(f"{seed}.{number}")
+        rng = random.Random(f"{seed}.{number}")
         kind, content = rng.choice(seeds)
-        content = corpus.damaged(kind, content, rng)
+        content = damage.damaged(kind, content, rng)
         (folder / "current").write_bytes(content)
         signal.alarm(HANG)
         try:
@@ -104,7 +105,7 @@ def child(seeds, first, n, seed, folder, pipe):
 
 
 def fuzz(seed, n_inputs, seconds, keep):
-    """Return a count of the outcomes, and the findings: (number, kind, text, path of the input)."""
+    """Return the counts of outcomes, and the failures as (number, kind, text, path)."""
     outcomes, findings = collections.Counter(), []
     context = multiprocessing.get_context("spawn")
     deadline, number = time.monotonic() + seconds, 0
@@ -127,7 +128,7 @@ def fuzz(seed, n_inputs, seconds, keep):
                     if text:
                         findings.append((last, kind, text, kept(keep, seed, last, folder, kind)))
             worker.join()
-            if last + 1 < end:  # it died, or hung and was ended by the alarm
+            if last + 1 < end:  # it crashed, or it hung and the alarm ended it
                 last += 1
                 text = f"the process ended with {worker.exitcode}"
                 findings.append((last, "?", text, kept(keep, seed, last, folder, "crash")))
@@ -136,8 +137,11 @@ def fuzz(seed, n_inputs, seconds, keep):
 
 
 def kept(keep, seed, number, folder, kind):
-    """Keep an input, made again from its number if it can be."""
-    rng = corpus.random_of(f"{seed}.{number}")
+    """Write an input that failed to the folder `keep`, and return its path.
+
+    The input is made again from its number, or after a crash copied from the child's file.
+    """
+    rng = random.Random(f"{seed}.{number}")
     path = Path(keep) / f"finding-{seed}-{number}-{kind.replace(' ', '-')}"
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "crash":
@@ -145,7 +149,7 @@ def kept(keep, seed, number, folder, kind):
     else:
         with tempfile.TemporaryDirectory() as name:
             found, content = rng.choice(corpus.seeds(Path(name)))
-        path.write_bytes(corpus.damaged(found, content, rng))
+        path.write_bytes(damage.damaged(found, content, rng))
     return path
 
 
@@ -155,7 +159,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--inputs", type=int, default=2**62)
-    parser.add_argument("--keep", default="fuzz-findings", help="folder of what went wrong")
+    parser.add_argument(
+        "--keep", default="fuzz-findings", help="folder for the files that cause a failure"
+    )
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     start = time.monotonic()

@@ -1,10 +1,9 @@
-"""Every schedule against PyTorch's or scikit-learn's numbers, alone and in a `fit`."""
+"""The rates of every schedule against those of PyTorch or scikit-learn."""
 
 import json
 
 import numpy as np
 import pytest
-from custom_loss import Python
 
 import fastnn as fn
 from fastnn.schedules import (
@@ -14,17 +13,15 @@ from fastnn.schedules import (
     InverseScaling,
     OneCycle,
     ReduceOnPlateau,
-    Schedule,
     StepDecay,
     Warmup,
 )
-from fastnn.training import rates
 from fastnn.training.rates import RateFeed
 
 PER_EPOCH, EPOCHS = 7, 13
 TOTAL = PER_EPOCH * EPOCHS
 
-# Ours, PyTorch's by name, its arguments, and whether it is stepped each epoch.
+# Our schedule, the name of PyTorch's, its arguments, and whether it is stepped after each epoch.
 PAIRS = [
     (StepDecay(0.3, 4, 0.5), "StepLR", {"step_size": 4, "gamma": 0.5}, True),
     (StepDecay(0.3, 5), "StepLR", {"step_size": 5}, True),
@@ -58,7 +55,7 @@ def torch_optimizer(rate=0.3):
 
 
 def rates_of(optimizer, scheduler, n, every=1):
-    """The rates of n updates, where the scheduler is stepped after each `every` of them."""
+    """Return the rates of n updates, with a step of the scheduler after every so many updates."""
     rates = []
     for update in range(1, n + 1):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -98,7 +95,8 @@ def test_warmup_agrees_with_pytorch(torch_schedulers, length, then):
     assert 0 < rates[0] < rates[1]
 
 
-# Ours and PyTorch's by name and arguments, of n updates, one an epoch; with the highest rate 0.1.
+# Our schedule, the name of PyTorch's, and its arguments for n updates, one per epoch. The highest
+# rate is 0.1.
 SHORT = [
     (Constant(0.1), "ConstantLR", lambda n: {"factor": 1}),
     (StepDecay(0.1, 1, 0.5), "StepLR", lambda n: {"step_size": 1, "gamma": 0.5}),
@@ -156,9 +154,9 @@ def test_inverse_scaling_agrees_with_sklearn():
     np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
 
-FIGURES = np.abs(np.random.default_rng(0).standard_normal(60)).cumsum()[::-1] / 20
-FIGURES[20:35] = FIGURES[20]
-FIGURES[50:] = np.nan
+VALUES = np.abs(np.random.default_rng(0).standard_normal(60)).cumsum()[::-1] / 20
+VALUES[20:35] = VALUES[20]
+VALUES[50:] = np.nan
 
 
 @pytest.mark.parametrize(
@@ -178,26 +176,26 @@ def test_reduce_on_plateau_agrees_with_pytorch(torch_schedulers, settings):
     scheduler = torch_schedulers.ReduceLROnPlateau(
         optimizer, threshold=delta, threshold_mode="abs", min_lr=least, eps=0, **arguments
     )
-    feed = RateFeed(ReduceOnPlateau(0.3, **settings), PER_EPOCH, len(FIGURES))
+    feed = RateFeed(ReduceOnPlateau(0.3, **settings), PER_EPOCH, len(VALUES))
     expected, ours, trainer = [], [], Trainer()
-    for value in FIGURES:
+    for value in VALUES:
         expected += PER_EPOCH * [optimizer.param_groups[0]["lr"]]
         scheduler.step(value)
         feed.supply(trainer)
         ours += trainer.use(PER_EPOCH)
         assert trainer.rates_left == 0
         feed.observe({"loss": 0.0, "val_loss": value})
-        saved = json.loads(json.dumps(feed.state()))  # goes on as if nothing had been
-        feed = RateFeed(feed.learning_rate, PER_EPOCH, len(FIGURES))
+        saved = json.loads(json.dumps(feed.state()))  # a restored feed continues alike
+        feed = RateFeed(feed.learning_rate, PER_EPOCH, len(VALUES))
         feed.restore(saved)
         feed.go_to(len(ours))
     np.testing.assert_allclose(ours, expected, rtol=1e-12)
     assert len(set(expected)) > 2
-    np.testing.assert_allclose(feed.of_epochs(len(FIGURES)), expected[::PER_EPOCH], rtol=1e-12)
+    np.testing.assert_allclose(feed.of_epochs(len(VALUES)), expected[::PER_EPOCH], rtol=1e-12)
 
 
 class Trainer:
-    """Takes rates as the trainers do."""
+    """Takes learning rates as trainers do."""
 
     rates_left = 0
 
@@ -211,11 +209,11 @@ class Trainer:
         return self.rates[start : start + n].tolist()
 
 
-def test_a_plateau_after_a_warmup_looks_at_later_epochs_only():
+def test_a_plateau_ignores_the_epochs_of_a_warmup():
     feed = RateFeed(Warmup(ReduceOnPlateau(0.3, patience=0), epochs=2), PER_EPOCH, 6)
     trainer = Trainer()
     rates = []
-    for value in (1.0, 2.0, 5.0, 4.0, 4.5, 0.0):  # the rise of the second does not count
+    for value in (1.0, 2.0, 5.0, 4.0, 4.5, 0.0):  # the second epoch does not count
         feed.supply(trainer)
         rates.append(trainer.use(PER_EPOCH))
         feed.observe({"loss": value})
@@ -224,10 +222,10 @@ def test_a_plateau_after_a_warmup_looks_at_later_epochs_only():
     assert rates[5] == pytest.approx([0.03] * PER_EPOCH)
 
 
-def test_what_a_plateau_looks_at():
-    def factor_after(figures, **settings):
+def test_which_metric_a_plateau_monitors():
+    def factor_after(epochs, **settings):
         memory = ReduceOnPlateau(1.0, patience=0, **settings).memory(1)
-        for metrics in figures:
+        for metrics in epochs:
             memory.observe(metrics)
         return memory.factors[-1]
 
@@ -240,131 +238,6 @@ def test_what_a_plateau_looks_at():
     assert factor_after(rising, monitor="val_accuracy", mode="min") == 0.1
     with pytest.raises(ValueError, match=r"monitor is 'val_f1'; one of \['loss', 'val_loss'\]"):
         factor_after(falling, monitor="val_f1")
-
-
-# In a fit ---------------------------------------------------------------------------------------
-
-
-def data(rng, n=23):
-    return rng.standard_normal((n, 3)), rng.standard_normal((n, 2))
-
-
-def network(dtype="float64"):
-    return fn.Network([fn.Linear(3, 6), fn.Tanh(), fn.Linear(6, 2)], dtype, seed=1)
-
-
-@pytest.mark.parametrize("wrap", [lambda loss: loss, Python], ids=["engine", "stepwise"])
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        StepDecay(0.1, 2, 0.5),
-        CosineDecay(0.1),
-        Warmup(OneCycle(0.1), updates=8),
-        Warmup(ReduceOnPlateau(0.1, patience=0, min_delta=0.2), epochs=1),
-    ],
-    ids=str,
-)
-def test_a_fit_follows_its_schedule(isa, rng, monkeypatch, wrap, schedule):
-    """As if each update were a fit of its own, with the rate that the schedule says."""
-    monkeypatch.setattr(rates, "UPDATES_AHEAD", 3)  # fewer than an epoch, and no divisor
-    X, y = data(rng)
-    loss = wrap(fn.MeanSquaredError())
-    whole, pieces = network(), network()
-    optimizer = fn.SGD(schedule, momentum=0.9)
-    history = whole.fit(X, y, loss=loss, optimizer=optimizer, epochs=6, batch_size=5, shuffle=False)
-    feed = RateFeed(schedule, 5, 6)
-    for epoch in range(6):
-        for batch in range(5):
-            rows = slice(5 * batch, 5 * batch + 5)
-            rate = float(feed.at(np.array([5 * epoch + batch]))[0])
-            pieces.fit(
-                X[rows],
-                y[rows],
-                loss=loss,
-                optimizer=fn.SGD(rate, momentum=0.9),
-                epochs=1,
-                batch_size=5,
-                shuffle=False,
-            )
-        feed.observe({"loss": history["loss"][epoch]})
-        assert history["learning_rate"][epoch] == rate
-    np.testing.assert_allclose(whole.params, pieces.params, rtol=1e-14, atol=1e-15)
-    assert len(set(history["learning_rate"])) > 1
-
-
-def test_a_plateau_watches_the_validation_loss(rng):
-    X, y = data(rng)
-    net = network()
-    schedule = ReduceOnPlateau(0.05, patience=0, factor=0.5)
-    history = net.fit(
-        X,
-        y,
-        loss=fn.MeanSquaredError(),
-        optimizer=fn.SGD(schedule),
-        epochs=200,
-        validation_data=(X + 0.5, -y),
-    )
-    memory = schedule.memory(1)
-    for value in history["val_loss"]:
-        memory.observe({"val_loss": value})
-    assert history["learning_rate"] == [0.05 * factor for factor in memory.factors[:-1]]
-    assert history["learning_rate"][-1] < 0.05
-
-
-def test_a_constant_schedule_is_the_number(isa, dtype, rng):
-    X, y = data(rng)
-    nets = []
-    for rate in (0.01, Constant(0.01)):
-        net = network(dtype)
-        net.fit(X, y, loss=fn.MeanSquaredError(), optimizer=fn.Adam(rate), epochs=5, seed=0)
-        nets.append(net)
-    assert np.array_equal(nets[0].params, nets[1].params)
-
-
-def test_a_schedule_of_ones_own(rng):
-    X, y = data(rng)
-
-    class Halving(Schedule):
-        def rates(self, updates, updates_per_epoch, total_updates):
-            return 0.1 * 0.5 ** (updates * 2 / total_updates)
-
-    class Wrong(Schedule):
-        def __init__(self, rates):
-            self.wrong = rates
-
-        def rates(self, updates, updates_per_epoch, total_updates):
-            return self.wrong
-
-    fit = {"loss": fn.MeanSquaredError(), "epochs": 2, "batch_size": 23}
-    history = network().fit(X, y, optimizer=fn.SGD(Halving()), **fit)
-    assert history["learning_rate"] == [0.1, 0.05]
-    for wrong in ([0.1], [0.1, np.nan], [0.1, -1], 0.1, [0.1, np.inf]):
-        net = network()
-        before = net.params.copy()
-        with pytest.raises(ValueError, match="a finite number of at least 0 for each is wanted"):
-            net.fit(X, y, optimizer=fn.SGD(Wrong(wrong)), **fit)
-        assert np.array_equal(net.params, before)
-
-
-def test_few_updates(rng):
-    """Where a schedule's parts are shorter than an update, all rates are still numbers."""
-    for total in (1, 2, 3, 4):
-        for schedule in (
-            OneCycle(0.1),
-            OneCycle(0.1, pct_start=0.5),
-            CosineDecay(0.1),
-            InverseScaling(0.1),
-            Warmup(CosineDecay(0.1), updates=2),
-            Warmup(OneCycle(0.1), epochs=5),
-        ):
-            with np.errstate(all="raise"):
-                rates = schedule.rates(np.arange(total), 1, total)
-            assert (rates > 0).all(), schedule
-            assert (rates <= 0.1).all()
-    history = network().fit(
-        *data(rng), loss=fn.MeanSquaredError(), optimizer=fn.SGD(CosineDecay(0.1)), epochs=0
-    )
-    assert history["learning_rate"] == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from fastnn import schedules
 
 @pytest.fixture
 def problem(rng):
-    """A line through noise that 12 samples lead astray sooner or later."""
+    """Return noisy data of a linear function, on whose 12 training samples a network overfits."""
     X = rng.standard_normal((60, 8))
     y = X[:, 0] + rng.standard_normal(60)
     return X[:12], y[:12], (X[12:], y[12:])
@@ -93,7 +93,7 @@ def test_a_callback_stops_training(problem, answer):
     net, same = network(), network()
     assert len(net.fit(X, y, epochs=50, callbacks=(Stop(), last), **SETTINGS)["loss"]) == 5
     assert last.calls[-1] == "fit_end"
-    assert last.calls[-2][:2] == ("end", 4)  # the others hear of that epoch all the same
+    assert last.calls[-2][:2] == ("end", 4)  # the other callback is called too
     same.fit(X, y, epochs=5, **SETTINGS)
     assert np.array_equal(net.params, same.params)
 
@@ -204,7 +204,7 @@ def test_the_best_epoch_comes_back_when_the_epochs_run_out(problem):
 
 
 def values(numbers, **settings):
-    """Let early stopping see some numbers; return the epoch that it stops after, and the best."""
+    """Return the epoch after which early stopping stops for these numbers, and the best epoch."""
     stopper = fn.EarlyStopping("figure", restore_best=False, **settings)
     stopper.fit_begin(None)
     for epoch, number in enumerate(numbers):

@@ -1,4 +1,4 @@
-"""Every value of a checkpoint, changed in every way: it is refused, and nothing has changed."""
+"""Checkpoints with any invalid value raise, and the network stays unchanged."""
 
 import copy
 
@@ -7,8 +7,9 @@ import pytest
 from small_fit import bits
 
 import fastnn as fn
-from fastnn import schedules, training
+from fastnn import schedules
 from fastnn.files import model_file
+from fastnn.training import loop
 from fastnn.training.checkpoints import Checkpoints
 
 N = 3_000
@@ -18,7 +19,7 @@ LABELS = np.arange(N) % 3
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Some thousand files need not be safe on disk."""
+    """Skip fsync for some thousand files."""
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
@@ -70,17 +71,17 @@ def fit(name, path, resume=False, net=None):
 
 
 def broken_off(name, path, monkeypatch, within):
-    """Leave a checkpoint of the second epoch's end, or of its middle."""
+    """Write a checkpoint at the end of the second epoch, or within the third."""
     write = Checkpoints.write
 
-    def write_and_break_off(self, net):
-        write(self, net)
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
         place = model_file.read(path)[0]["fit"]["parts"]["trainer"]
         if place["epoch"] == 2 and bool(place["position"]) == within:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "SLICE_SECONDS", 0.0)
+        patch.setattr(loop, "SLICE_SECONDS", 0.0)
         patch.setattr(Checkpoints, "write", write_and_break_off)
         patch.setattr(Checkpoints, "due", lambda self, epoch: True)
         with pytest.raises(KeyboardInterrupt):
@@ -89,7 +90,7 @@ def broken_off(name, path, monkeypatch, within):
 
 
 def places(value, path=()):
-    """Yield the way to each plain value."""
+    """Yield the path to each plain value."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield (*path, key)
@@ -109,7 +110,7 @@ WITHIN = [
     for within in (False, True)
     if name != "levenberg-marquardt" or not within
 ]
-# what may be another number, as no relation ties it to the rest
+# values that may be other numbers, since they do not depend on the rest
 FREE = {
     "epoch_loss",
     "batch_loss",
@@ -202,7 +203,7 @@ def test_every_array_of_another_kind_is_refused(name, within, tmp_path, monkeypa
             assert np.array_equal(net.params, before)
             assert net.optimizer_state.step == 0
     model_file.write(path, description, arrays | {"fit.trainer.more": np.ones(2)})
-    with pytest.raises(fn.ModelFileError, match="which nothing here remembers"):
+    with pytest.raises(fn.ModelFileError, match="unknown values"):
         fit(name, path, resume=True)
     model_file.write(path, description, arrays | {"fit.more": np.ones(2)})
     with pytest.raises(fn.ModelFileError, match="no part holds"):
@@ -221,7 +222,7 @@ def test_a_place_within_an_epoch_and_no_order(tmp_path):
 
 
 def test_another_network_than_the_settings_say(tmp_path):
-    """One parameter would be broadcast to all."""
+    """An array of one parameter must not be broadcast to all."""
     path = tmp_path / "run.checkpoint"
     fit("engine", path)
     description, arrays = model_file.read(path)

@@ -1,4 +1,4 @@
-"""Checkpoints: a fit that was interrupted ends with the bits of one that was not."""
+"""Resumed fits equal uninterrupted ones, bit for bit."""
 
 import os
 
@@ -49,7 +49,7 @@ def test_a_fit_broken_off_between_epochs(isa, dtype, path, data, wrap, shuffle, 
 @pytest.mark.parametrize("wrap", [lambda loss: loss, Python], ids=["engine", "stepwise"])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_a_fit_broken_off_within_an_epoch(isa, dtype, path, rng, monkeypatch, wrap, shuffle):
-    """Every place at which the engine comes back is one to go on from, also within a batch."""
+    """A fit can be resumed wherever a trainer returns, also within a batch."""
     X, y = rng.standard_normal((3_000, 5)), rng.integers(3, size=3_000)
     settings = {
         "loss": wrap(fn.SoftmaxCrossEntropy()),
@@ -71,8 +71,8 @@ def test_a_fit_broken_off_within_an_epoch(isa, dtype, path, rng, monkeypatch, wr
     resumed = wide()
     write = Checkpoints.write
 
-    def write_and_break_off(self, net):
-        write(self, net)
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Checkpoints, "write", write_and_break_off)
@@ -91,7 +91,7 @@ def test_a_fit_broken_off_within_an_epoch(isa, dtype, path, rng, monkeypatch, wr
 
 
 class HugeFrom(schedules.Schedule):
-    """Lets training diverge from an update on."""
+    """A schedule that makes training diverge at a given update."""
 
     def __init__(self, update):
         self.update = update
@@ -101,7 +101,7 @@ class HugeFrom(schedules.Schedule):
 
 
 def test_what_a_callback_wrote_before_it_was_broken_off(isa, dtype, path, rng, monkeypatch):
-    """The fit that goes on within the epoch and diverges there ends with it."""
+    """If the resumed epoch diverges, the parameters that the callback wrote are restored."""
 
     class Write(fn.Callback):
         def epoch_begin(self, net, epoch):
@@ -118,8 +118,8 @@ def test_what_a_callback_wrote_before_it_was_broken_off(isa, dtype, path, rng, m
     keep = {"checkpoint": path, "checkpoint_every": "0.000001s", "callbacks": [Write()]}
     monkeypatch.setattr(loop, "SLICE_SECONDS", 0.0)
 
-    def write_and_break_off(self, net):
-        write(self, net)
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
         place = model_file.read(path)[0]["fit"]["parts"]["trainer"]
         if place["epoch"] == 1 and place["position"]:
             raise KeyboardInterrupt
@@ -137,7 +137,7 @@ def test_what_a_callback_wrote_before_it_was_broken_off(isa, dtype, path, rng, m
 
 
 class Counting(fn.Callback):
-    """Remembers a number, an array and when it was called."""
+    """A callback that saves a number, an array, and when it was called."""
 
     def __init__(self, break_off=None):
         self.break_off, self.total, self.trace, self.calls = break_off, 0, np.zeros(3), []
@@ -172,7 +172,7 @@ def test_callbacks_go_on_too(path, data):
 
 @pytest.mark.parametrize("break_off", [1, 5, 9])
 def test_early_stopping_goes_on(path, rng, break_off):
-    """The best parameters may be those of before the interruption."""
+    """The best parameters may come from before the interruption."""
     X = rng.standard_normal((60, 5))
     y = X[:, :3].argmax(axis=1)
     y[:20] = rng.integers(3, size=20)
@@ -195,7 +195,7 @@ def test_early_stopping_goes_on(path, rng, break_off):
     history = fit(resumed, 2, -1, checkpoint=path, resume=True)
     assert bits(resumed, history) == expected
     assert stoppers[2].best_epoch == stoppers[0].best_epoch
-    again = network()  # a fit that has stopped stays so
+    again = network()  # a fit that was stopped by a callback is not continued
     assert bits(again, fit(again, 1, -1, checkpoint=path, resume=True)) == expected
 
 
@@ -208,7 +208,7 @@ def test_more_epochs_than_at_first(path, data):
 
 
 class Halved(schedules.Schedule):
-    """A schedule as a user would write one."""
+    """A user's own schedule."""
 
     def rates(self, updates, updates_per_epoch, total_updates):
         return 0.1 / (1 + updates // updates_per_epoch)
@@ -216,7 +216,7 @@ class Halved(schedules.Schedule):
 
 @pytest.mark.parametrize("make", [Halved, lambda: schedules.Warmup(Halved(), epochs=2)])
 def test_a_schedule_of_ones_own_goes_on(path, data, make):
-    """In another process it is another object."""
+    """In another process it is a different object, with another address."""
     whole, first, more = (network() for _ in range(3))
     settings = [SETTINGS | {"optimizer": fn.SGD(make())} for _ in range(3)]
     expected = bits(whole, whole.fit(*data, **settings[0]))

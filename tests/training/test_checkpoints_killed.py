@@ -1,4 +1,4 @@
-"""Checkpoints of a program that SIGKILL ends at random moments, again and again."""
+"""Checkpoints of a program that is killed by SIGKILL at random moments."""
 
 import contextlib
 import itertools
@@ -31,7 +31,7 @@ print(net.params.tobytes().hex(), history["loss"], history["val_loss"])
 
 
 def run(path, every="0.001s", kill_after=None):
-    """Run the program; return what it printed, None if it was killed before its end."""
+    """Run the program and return its output, or None if it was killed."""
     command = [sys.executable, "-P", "-c", PROGRAM, str(path), every]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
@@ -46,7 +46,7 @@ def run(path, every="0.001s", kill_after=None):
 
 
 def test_sigkill_at_random_moments(tmp_path, monkeypatch, rng):
-    """Set FASTNN_KILLS for more of them."""
+    """FASTNN_KILLS sets the number of kills."""
     monkeypatch.setenv("PYTHONPATH", str(Path(fn.__file__).parents[1]))
     start = time.monotonic()
     expected = run("")

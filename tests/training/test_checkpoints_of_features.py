@@ -1,4 +1,4 @@
-"""Whatever is part of training, a fit that is broken off often ends with the same bits."""
+"""With every feature of training, a fit that is interrupted often ends with the same bits."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ BATCH_SIZE = 1_250
 
 
 def frozen_before(net, X, y):
-    """Train some updates without the first layer, whose running means are younger then."""
+    """Train with a frozen first layer, so that its running means have missed some updates."""
     net.layers[0].trainable = False
     net.fit(X, y, optimizer=fn.Adam(0.01), epochs=1, batch_size=BATCH_SIZE, seed=1)
     net.layers[0].trainable = True
@@ -75,8 +75,8 @@ def test_a_fit_that_is_broken_off(isa, dtype, data, tmp_path, monkeypatch, name,
 
     write, places, n_breaks = Checkpoints.write, set(), 0
 
-    def write_and_break_off(self, net):
-        write(self, net)
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "SLICE_SECONDS", 0.0)

@@ -1,4 +1,4 @@
-"""Checkpoints that a fit cannot go on from: of another fit, damaged, or never to be written."""
+"""Checkpoints that raise: of another fit, damaged, or impossible to write."""
 
 from pathlib import Path
 
@@ -7,8 +7,9 @@ import pytest
 from small_fit import SETTINGS, Interrupt, bits, epochs_done, network
 
 import fastnn as fn
-from fastnn import schedules, training
+from fastnn import schedules
 from fastnn.files import model_file
+from fastnn.training import loop
 from fastnn.training.checkpoints import Checkpoints
 
 
@@ -24,7 +25,7 @@ def data(rng):
 
 @pytest.fixture
 def started(path, data):
-    """A checkpoint after five of nine epochs, with early stopping in it."""
+    """Return a checkpoint after five of nine epochs, with early stopping."""
     with pytest.raises(KeyboardInterrupt):
         network().fit(*data, callbacks=[Interrupt(5)], checkpoint=path, **SETTINGS)
     assert epochs_done(path) == 5
@@ -45,7 +46,7 @@ def test_a_checkpoint_is_a_model(started, data):
     "rate", [schedules.CosineDecay(0.1), schedules.Warmup(schedules.OneCycle(0.1), epochs=1)]
 )
 def test_a_schedule_of_another_number_of_epochs_is_refused(path, data, rate):
-    """Its rates of the epochs so far would have been others."""
+    """The rates of the epochs so far depend on the number of epochs."""
     settings = SETTINGS | {"optimizer": fn.SGD(rate), "checkpoint": path}
     network().fit(*data, **settings)
     with pytest.raises(ValueError, match="another epochs: 9 there, 12 here"):
@@ -107,19 +108,19 @@ def test_a_checkpoint_of_another_fit_is_refused(started, data, name):
 
 
 def test_fewer_epochs_than_the_one_it_was_broken_off_in(path, rng, monkeypatch):
-    """Parameters from within the second epoch are not those after the first."""
+    """The parameters within the second epoch are not those after the first."""
     X, y = rng.standard_normal((3_000, 5)), rng.integers(3, size=3_000)
     write = Checkpoints.write
 
-    def write_and_break_off(self, net):
-        write(self, net)
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
         place = model_file.read(path)[0]["fit"]["parts"]["trainer"]
         if place["epoch"] == 1 and place["position"]:
             raise KeyboardInterrupt
 
     settings = SETTINGS | {"batch_size": 1_000, "checkpoint": path}
     with monkeypatch.context() as patch:
-        patch.setattr(training, "SLICE_SECONDS", 0.0)
+        patch.setattr(loop, "SLICE_SECONDS", 0.0)
         patch.setattr(Checkpoints, "write", write_and_break_off)
         with pytest.raises(KeyboardInterrupt):
             network().fit(X, y, checkpoint_every="0.000001s", **settings)

@@ -1,4 +1,4 @@
-"""`fit` with everything at its default trains, with every loss, narrow and wide, flat and deep."""
+"""The defaults of `fit` train with every loss, on networks of several widths and depths."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ CLASSES = (fn.SoftmaxCrossEntropy, fn.NegativeLogLikelihood)
 
 
 def problem(loss, scale):
-    """X, y, the number of outputs, and the loss of the best constant and of the truth."""
+    """Return X, y, the number of outputs, and the losses of the best constant and of the truth."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((N, D))
     truth = np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] / 2
@@ -66,7 +66,7 @@ def test_every_loss_trains(loss, hidden, scale):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_the_targets_of_friedman_do_not_diverge(seed):
-    """The case that diverged for 9 of 10 seeds at SGD's rate of 0.1."""
+    """In this case SGD with a rate of 0.1 diverges for 9 of 10 seeds."""
     made = pytest.importorskip("sklearn.datasets")
     X, y = made.make_friedman1(300, random_state=seed)
     X, y = (X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std()

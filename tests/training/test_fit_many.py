@@ -1,4 +1,4 @@
-"""Several networks trained at once come to what each comes to alone."""
+"""`fit_many` trains each network to the same bits as `fit`."""
 
 import signal
 import threading
@@ -111,7 +111,7 @@ def test_each_goes_on_from_its_own_checkpoint(data, tmp_path):
 
 
 def test_an_exception_says_whose_it_is(data):
-    """Those that have begun are trained to their end, and those that have not are as they were."""
+    """Networks in training complete their fits, and the others are unchanged."""
     X, y = data
 
     class Failing(Python):
@@ -179,10 +179,10 @@ def test_rows_of_arrays_of_another_length(data, n, name):
 
 
 def test_an_iterator_is_not_shared(data):
-    """Each network would train on the batches that the others have not taken."""
+    """Each network would get only the batches that the others have left."""
     X, y = data
     batches = [(X[:100], y[:100]), (X[100:], y[100:])]
-    with pytest.raises(ValueError, match=r"X is <list_?iterator .*2 networks would each get some"):
+    with pytest.raises(ValueError, match=r"X is <list_?iterator .* 2 networks would share"):
         fn.fit_many([network(0), network(1)], iter(batches), None, epochs=1)
     nets = [network(0), network(1)]
     fn.fit_many(nets, batches, None, epochs=1)

@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment: nothing trains on, no thread is left, and every network can be used."""
+"""After Ctrl-C at any moment no training continues, no thread is left, and networks are usable."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 
 import fastnn as fn
 
-# What starts and ends things; the other modules compute.
+# The modules that start and end training; the other modules only compute.
 PACKAGE = Path(fn.__file__).parent
 TRACED = {
     str(PACKAGE / f"{name}.py")
@@ -27,7 +27,9 @@ TRACED = {
         "parallel",
         "training/checkpoints",
         "training/loop",
+        "training/settings",
         "training/streaming",
+        "training/trainers",
     )
 }
 assert all(os.path.exists(path) for path in TRACED)
@@ -42,7 +44,7 @@ Y = np.arange(60) % 3
 
 
 class Batches:
-    """An iterable that has something open while it is used."""
+    """An iterable that holds a resource open while it is used."""
 
     n_open = 0
 
@@ -125,7 +127,7 @@ def assert_usable(nets, place=None):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("train", FITS, ids=lambda train: train.__name__)
 def test_ctrl_c_at_every_line(tmp_path, train):
-    """KeyboardInterrupt before each line that the fit comes to, a fit for each line."""
+    """Raise KeyboardInterrupt before each line that a fit executes, one line per fit."""
     nets = [network(i) for i in range(3)]
     main, met = threading.main_thread(), set()
 
@@ -181,7 +183,7 @@ for i in range(int(sys.argv[1])):
 
 
 def test_ctrl_c_at_random_moments():
-    """Among them the first milliseconds; FASTNN_INTERRUPTS says how often."""
+    """Many are within the first milliseconds; FASTNN_INTERRUPTS sets their number."""
     times = int(os.environ.get("FASTNN_INTERRUPTS", "50"))
     ran = subprocess.run(
         [sys.executable, "-P", "-c", STORM, str(times)],

@@ -1,4 +1,4 @@
-"""Learning curves beside PyTorch's: the same initial parameters, the same order of the batches."""
+"""Learning curves equal those of PyTorch from the same parameters, on the same batches."""
 
 import math
 
@@ -44,7 +44,7 @@ def networks(activation):
 
 
 def curve_of_pytorch(model, optimizer, scheduler):
-    """Train as users of PyTorch write it; return the mean loss of each epoch."""
+    """Train with the usual loop of PyTorch, and return the mean loss of each epoch."""
     rng = np.random.default_rng(11)
     inputs, targets = torch.tensor(X), torch.tensor(Y)
     losses = []

@@ -1,4 +1,4 @@
-"""The main job on real data: what a recipe reaches, averaged over seeds."""
+"""The accuracy on real data, averaged over seeds."""
 
 import re
 
@@ -21,7 +21,7 @@ def test_digits_from_the_command_line(tmp_path, monkeypatch, capsys):
 
 
 def test_mnist(shared_data):
-    """784-128-10 ReLU, plain SGD with momentum, a stratified fifth held out, seeds 0 to 4."""
+    """784-128-10 with ReLU and SGD with momentum; a stratified fifth is held out; seeds 0 to 4."""
     with np.load(shared_data / "mnist10k.npz") as file:
         X, y = file["X"] / np.float32(255), file["y"]
     accuracies = []

@@ -1,4 +1,4 @@
-"""Data that is not in memory trains to the bits of the same data in memory."""
+"""Training on streamed data equals training on the same data in memory, bit for bit."""
 
 import subprocess
 import sys
@@ -11,6 +11,7 @@ import pytest
 import fastnn as fn
 from fastnn import _checks
 from fastnn.training import loop, streaming
+from fastnn.training.checkpoints import Checkpoints
 
 
 @pytest.fixture(params=[1 << 10, 1 << 21], ids=["small blocks", "one block"])
@@ -25,7 +26,7 @@ def data(rng):
 
 @pytest.fixture
 def mapped(tmp_path):
-    """Put an array into a file of a dtype, and map it."""
+    """Return a function that writes an array to a file and returns its memmap."""
 
     def make(array, dtype):
         file = np.memmap(tmp_path / "x.raw", dtype, "w+", shape=array.shape)
@@ -69,7 +70,7 @@ def test_predictions_of_a_memory_mapped_array(isa, dtype, data, mapped, monkeypa
     monkeypatch.setattr(_checks.arrays, "BLOCK_BYTES", 1 << 10)
     X = (data[0] * 20 + 100).astype(stored)
     net = fn.Network([fn.Linear(6, 8), fn.Tanh(), fn.Linear(8, 3)], dtype, seed=0)
-    # a block may take another form of the matrix product than the whole
+    # the matrix product may be computed differently for a block than for all rows
     eps = np.finfo(dtype).eps
     np.testing.assert_allclose(net.predict(mapped(X, stored)), net.predict(X), 50 * eps, 50 * eps)
     with pytest.raises(ValueError, match=r"X has shape \(203, 6\); \(n, 5\)"):
@@ -77,7 +78,7 @@ def test_predictions_of_a_memory_mapped_array(isa, dtype, data, mapped, monkeypa
 
 
 class Chunks:
-    """Batches of uneven sizes, made anew in each epoch."""
+    """An iterable of batches with different sizes."""
 
     def __init__(self, X, y, sizes=(1, 40, 7, 0, 90, 3)):
         self.X, self.y, self.cuts = X, y, np.cumsum(sizes)
@@ -89,7 +90,7 @@ class Chunks:
 
 
 def test_an_iterable_of_batches(isa, dtype, data, block):
-    """Its rows are cut anew, so that its own batches do not matter."""
+    """The sizes of the iterable's own batches have no influence."""
     expected = train(*data, dtype, shuffle=False, validation_data=data)
     assert train(Chunks(*data), None, dtype, validation_data=data) == expected
     assert train(list(Chunks(*data)), None, dtype, validation_data=data) == expected
@@ -112,7 +113,7 @@ def test_batches_that_are_made_in_the_same_memory(data, block, batch_size):
 
 @pytest.mark.parametrize("batch_size", [16, 20])
 def test_batch_norm_and_a_share_of_a_memory_mapped_array(data, mapped, batch_size):
-    """What counts is the number of samples that train: 80 of 100, or 81 of 101."""
+    """The last batch depends on the number of training samples: 80 of 100, or 81 of 101."""
 
     def fit(X):
         net = fn.Network([fn.Linear(6, 8), fn.BatchNorm(8), fn.Linear(8, 3)], "float64", seed=0)
@@ -150,15 +151,15 @@ def test_checkpoints_within_an_epoch(data, mapped, tmp_path, monkeypatch, kind):
     monkeypatch.setattr(loop, "SLICE_SECONDS", 0.0)
     X, y = (mapped(data[0], "float32"), data[1]) if kind == "memmap" else (Chunks(*data), None)
     expected = train(X, y)
-    write = loop.Checkpoints.write
+    write = Checkpoints.write
     places = set()
 
-    def write_and_break_off(self, net):
-        write(self, net)
-        places.add((self.parts["trainer"].trainer.epoch, self.parts["trainer"].trainer.position))
+    def write_and_break_off(self, net, parts):
+        write(self, net, parts)
+        places.add((parts["trainer"].trainer.epoch, parts["trainer"].trainer.position))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop.Checkpoints, "write", write_and_break_off)
+    monkeypatch.setattr(Checkpoints, "write", write_and_break_off)
     keep = {"checkpoint": tmp_path / "c", "checkpoint_every": "0.000001s", "resume": True}
     for _ in range(1000):
         try:
@@ -217,7 +218,7 @@ def test_a_bad_number_in_a_file_is_found_before_training(data, mapped, block, ro
 
 
 def test_memory_stays_small(tmp_path):
-    """A sparse file of 100 MB, of another dtype than the network's, in far less memory."""
+    """A sparse file of 100 MB, in another dtype, needs far less memory."""
     code = f"""
 import numpy as np, fastnn as fn
 def anonymous():
@@ -240,7 +241,7 @@ print((watch.used - before) / 1024)
 
 @pytest.mark.parametrize("stored", ["float32", "float64", "int16"])
 def test_held_out_samples_of_a_file_are_read_a_block_at_a_time(tmp_path, rng, stored):
-    """200,000 rows of 20 numbers: all of them in float32 would take 16 MB."""
+    """200,000 rows of 20 numbers, which would take 16 MB in float32."""
     X = rng.integers(-99, 99, (200_000, 20)).astype(stored)
     y = rng.standard_normal(len(X))
     X.tofile(tmp_path / "X")

@@ -1,4 +1,4 @@
-"""Training: whole runs against the oracle and PyTorch, to the bit where that is promised."""
+"""Entire fits against the oracle and PyTorch, bit for bit where that is promised."""
 
 import cases
 import numpy as np
@@ -41,7 +41,7 @@ def made(case, reduction="mean"):
 
 
 def problem_for(loss, rng):
-    """A network, parameters, and 23 samples for a loss: batches of 5 leave a short one of 3."""
+    """Return a network, parameters and 23 samples; with batches of 5 the last one has 3."""
     case = cases.NetworkCase(loss.name, LAYERS[loss.kind])
     y = loss.make_y(rng, 23, 3, "float64")
     return loss, case, sample_params(case, rng, "float64"), rng.standard_normal((23, 5)), y
@@ -52,7 +52,7 @@ def problem(request, rng):
     return problem_for(request.param, rng)
 
 
-# Loss and optimizer know nothing of each other: each of either meets one of the others.
+# Losses and optimizers are independent, so each one is tested with one of the others.
 CROSS_ENTROPY = next(c for c in cases.LOSS_CASES if c.name == "softmax_cross_entropy")
 PAIRS = [(loss, cases.OPTIMIZER_CASES[-1]) for loss in cases.LOSS_CASES]
 PAIRS += [(CROSS_ENTROPY, optimizer) for optimizer in cases.OPTIMIZER_CASES[:-1]]
@@ -87,7 +87,7 @@ def test_two_hundred_steps_agree_with_the_oracle(isa, rng, loss, optimizer, make
 
 
 def test_summed_minibatch_gradients(isa, problem, make_network):
-    """Gradient descent as first taught: Θ ← Θ - ε Σ ∇ over the minibatch."""
+    """Plain gradient descent, Θ ← Θ - ε Σ ∇ over the minibatch."""
     loss, case, params, X, y = problem
     net = make_network(case, "float64", params)
     history = net.fit(
@@ -109,7 +109,7 @@ def test_summed_minibatch_gradients(isa, problem, make_network):
 
 
 def test_a_batch_of_more_rows_than_a_chunk(isa, dtype, rng, make_network):
-    """A large minibatch accumulates its gradient over several chunks."""
+    """The gradient of a large minibatch is accumulated over several chunks."""
     case = cases.NetworkCase("net", [cases.linear(3, 4), {"kind": "tanh"}, cases.linear(4, 1)])
     params = sample_params(case, rng, dtype)
     X, y = rng.standard_normal((9_000, 3)).astype(dtype), rng.standard_normal(9_000).astype(dtype)
@@ -164,7 +164,7 @@ def test_threads_do_not_change_a_bit(isa, dtype, rng):
 
 
 def test_the_slices_of_time_do_not_change_a_bit(isa, rng):
-    """Going back to Python in the middle of an epoch leaves no trace."""
+    """Returning to Python within an epoch does not change the results."""
     X, y = rng.standard_normal((5_000, 20)), rng.integers(3, size=5_000)
 
     def trained(seconds):

@@ -1,4 +1,4 @@
-"""Training with a loss of one's own: what it may do, and what becomes of its errors."""
+"""Training with a user's own loss: its interface and its errors."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_a_python_loss_may_overwrite_what_it_is_given(rng):
 
 
 def test_a_subclass_of_a_loss_is_its_own(rng):
-    """It may change what a built-in computes, so the engine does not stand in for it."""
+    """It may override what the built-in loss computes, so the engine must not replace it."""
 
     class Doubled(fn.MeanSquaredError):
         def value_and_grad(self, y_pred, y):

@@ -1,4 +1,4 @@
-"""What `fit` tells: the history, validation, the progress bar."""
+"""What `fit` reports: the History, validation and the progress bar."""
 
 import numpy as np
 import pytest

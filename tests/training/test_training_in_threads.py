@@ -1,4 +1,4 @@
-"""Training beside other threads and processes."""
+"""Training in several threads and in forked processes."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def test_other_threads_run_during_one_call_of_the_engine(isa, rng):
         if inside.is_set():
             seen.add(trainer.epoch)
     thread.join()
-    # Were the interpreter's lock held, no epoch between the first and the last could be seen.
+    # if training held Python's lock, this thread could see no epoch but the first and the last
     assert seen - {before, 100}
 
 
@@ -91,7 +91,7 @@ def test_networks_train_and_predict_in_threads_at_once(isa, rng):
 
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX's, if another test imported it
 def test_a_child_forked_in_the_middle_of_a_fit_goes_on(rng):
-    """Its OpenMP threads are gone, and it must not wait for them."""
+    """A forked process has no OpenMP threads and must not wait for them."""
 
     class Forking(Python):
         forked = False

@@ -1,4 +1,4 @@
-"""Training that is cut short or must not begin: divergence, Ctrl-C, unusable parameters."""
+"""Fits that end early or cannot start: divergence, Ctrl-C, invalid parameters."""
 
 import copy
 import itertools
@@ -40,7 +40,7 @@ def test_divergence(isa, dtype, rng, wrap, batch_size):
     last_good, nothing = fit(error.epoch)
     assert nothing is None
     assert np.array_equal(net.params, last_good.params)
-    assert fit(error.epoch + 1)[1] is not None  # it was that epoch, not a later one
+    assert fit(error.epoch + 1)[1] is not None  # the reported epoch is the one that diverged
     net.params[...] = 0
     net.fit(X, y, loss=loss, optimizer=fn.SGD(0.01, momentum=0.9), epochs=2)  # a fresh start
     assert np.isfinite(net.params).all()
@@ -57,7 +57,7 @@ def test_divergence_tells_the_rates_of_the_epochs_before(rng):
 
 
 SCALED = "(y - y.mean()) / y.std()"
-ADVICE = {  # what is wrong, in the features, the targets and the optimizer: what is said
+ADVICE = {  # factors of the features and the targets, the optimizer, and parts of the advice
     "features": (1e6, 1, fn.SGD(0.01), ["features X reach 3", "column 1", "Standardize."]),
     "targets": (1, 1e9, fn.SGD(0.5), ["targets y reach", SCALED, "0.5: try 0.05"]),
     "rate": (1, 1, fn.SGD(100.0), ["The learning rate is 100: try 10", "Adam"]),
@@ -97,7 +97,7 @@ def test_divergence_crosses_processes():
 
 @pytest.fixture
 def ctrl_c():
-    """Press Ctrl-C, as a terminal does, a moment later; also where the tests' parent ignores it."""
+    """Send SIGINT after a moment, as a terminal does on Ctrl-C."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
     yield timer
@@ -125,7 +125,7 @@ def test_ctrl_c(isa, rng, ctrl_c, widths, n, batch_size):
 
 
 def test_prediction_comes_back_to_hear_ctrl_c(rng, monkeypatch):
-    """So does validation, which is one; by then some 10**9 flops have passed."""
+    """A call of the engine takes about 10**9 floating point operations, also for validation."""
     net = fn.Network([fn.Linear(20, 1000), fn.ReLU(), fn.Linear(1000, 1000)], seed=0)
     X = rng.standard_normal((5_000, 20)).astype("f")
     expected = net(X)

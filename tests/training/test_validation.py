@@ -1,4 +1,4 @@
-"""Held-out samples: shares of the data, and the metrics that are taken from them."""
+"""Held-out samples: shares of the data, and the metrics measured on them."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import fastnn as fn
 
 
 def held_out_rows(X, y, loss, share, seed, n_out):
-    """The held-out targets, which a metric sees, and the History."""
+    """Return the held-out targets, as a metric gets them, and the History."""
     seen = []
 
     def spy(outputs, target):
@@ -51,7 +51,7 @@ def test_a_share_of_real_targets(rng):
 
 
 def test_a_share_trains_as_its_rows_alone_would(isa, dtype, rng):
-    """The epochs' orders are those of a fit of the training rows with the same seed."""
+    """The orders of the epochs are those of a fit on the training rows with the same seed."""
     X, y = rng.standard_normal((50, 3)).astype(dtype), np.arange(50.0)
     loss, optimizer = fn.MeanSquaredError(), fn.SGD(1e-4)
     seen = []
@@ -95,7 +95,7 @@ def test_named_metrics_against_scikit_learn(rng):
     net = fn.Network([fn.Linear(3, 1)], "float64", seed=0)
 
     def worst(outputs, target):
-        outputs -= target  # a metric may write into what it is given
+        outputs -= target  # a metric may write to its arguments
         return np.abs(outputs).max()
 
     history = net.fit(
@@ -127,7 +127,7 @@ def test_accuracy_of_one_output(rng):
 
 @pytest.mark.parametrize("flat", [False, True])
 def test_named_metrics_beside_a_loss_of_ones_own(rng, flat):
-    """Its targets may be a column or flat; the figures are those of a loss that knows them."""
+    """Targets may have shape (n,) or (n, 1); the metrics equal those of the built-in loss."""
 
     class OfColumns(Python):
         def value_and_grad(self, y_pred, y):
@@ -162,7 +162,7 @@ def test_a_named_metric_of_targets_that_it_cannot_compare(rng):
     net = fn.Network([fn.Linear(3, 2)], seed=0)
     before = net.params.copy()
     with pytest.raises(
-        ValueError, match=r"metrics has 'accuracy', which wants .* \(12,\), .* have \(12, 2\)"
+        ValueError, match=r"metrics has 'accuracy', which compares .* \(12,\), .* have \(12, 2\)"
     ):
         net.fit(
             X,
@@ -239,7 +239,7 @@ def test_a_history_becomes_a_data_frame(rng):
 
 
 def test_a_history_is_a_dict_of_columns(rng):
-    """What pandas asks of one, of lists of one length; another mapping will not do."""
+    """pandas needs a dict whose lists have one length."""
     X, y = rng.standard_normal((10, 3)), np.zeros(10, int)
     history = fn.Network([fn.Linear(3, 2)], seed=0).fit(X, y, epochs=3, validation_data=0.2)
     assert isinstance(history, dict)

@@ -41,11 +41,23 @@ cdef class Trainer:
     bit_generator : numpy.random.BitGenerator, or None for the order of the rows
     n_threads : int
         The largest number of threads that `run` may use.
+    mask_key : int
+        The key of the dropout masks.
+
+    Attributes
+    ----------
+    columns : dict
+        Further columns of the history; empty.
+    converged : bool
+        Always False: training ends after `n_epochs`.
 
     Notes
     -----
     `set_rates` must be called before `run`.
     """
+
+    columns = {}
+    converged = False
 
     cdef Plan plan
     cdef tuple arrays            # keep the memory of the pointers below alive
@@ -55,7 +67,7 @@ cdef class Trainer:
     cdef void *grads
     cdef void *constants
     cdef Py_ssize_t running_bytes       # bytes of constants that training changes
-    cdef public uint64_t mask_key       # of the dropout masks
+    cdef public uint64_t mask_key
     cdef const void *x
     cdef Targets targets
     cdef void *state
@@ -104,7 +116,7 @@ cdef class Trainer:
     def __init__(
         self, Plan plan, params, grads, constants, x, targets, labels, weights, dict formula,
         dict optimizer, state, segments, Py_ssize_t step, Py_ssize_t batch_size,
-        Py_ssize_t n_epochs, bit_generator, int n_threads,
+        Py_ssize_t n_epochs, bit_generator, int n_threads, uint64_t mask_key=0,
     ):
         cdef Py_ssize_t itemsize = params.itemsize
         cdef Py_ssize_t params_bytes = plan.n_params * itemsize
@@ -130,6 +142,7 @@ cdef class Trainer:
         self.loss = loss_from(formula)
         self.optimizer = optimizer_from(optimizer)
         self.weight_penalty = optimizer.get("weight_penalty", 0)
+        self.mask_key = mask_key
         self.reported = 1
         self.by_batches = False
         self.step = step
@@ -254,3 +267,6 @@ cdef class Trainer:
         memcpy(self.last_good_running, cnp.PyArray_DATA(good), self.running_bytes)
         if "order" in state:
             memcpy(self.order, cnp.PyArray_DATA(state["order"]), self.n_samples * sizeof(int64_t))
+
+    def close(self):
+        """Do nothing: there is no thread or file to release."""

@@ -1,0 +1,93 @@
+"""Checks of samples, targets and weights against one model, before any computation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn._checks import frames
+from fastnn._core.arrays import Array
+from fastnn.losses import CustomLoss, Loss, check_target, demand_weights, is_built_in
+from fastnn.model import Model
+
+
+@dataclass
+class InputChecks:
+    """Checks what a user passes to a network, and remembers the names of its features.
+
+    Methods raise ValueError or TypeError, with the argument's name, if an argument does not fit.
+
+    Attributes
+    ----------
+    model : Model
+    feature_names : list of str, or None
+        The columns that a data frame must have; None accepts any.
+    """
+
+    model: Model
+    feature_names: list[str] | None = None
+
+    def demand_names(self, X: Any) -> None:
+        """Check that a data frame has the columns `feature_names`, if there are any."""
+        if self.feature_names is not None and type(X) is not np.ndarray:
+            found = frames.column_names(X)
+            if found is not None:
+                frames.same_names(found, self.feature_names)
+
+    def keep_names(self, X: Any) -> None:
+        """Set `feature_names` to the columns of a data frame of the right width, if unset."""
+        if self.feature_names is None:
+            self.feature_names = frames.column_names(X)
+
+    def samples(self, X: Any) -> tuple[Array, bool]:
+        """Return X as a matrix that is not converted yet, and whether X is a single sample.
+
+        The caller checks the shapes of its other arguments before `_checks.converted` makes a copy
+        of X, which may be large.
+        """
+        self.demand_names(X)
+        return _checks.one_or_more_samples(X, "X", self.model.plan.n_in)
+
+    def sample_matrix(self, X: Any, name: str) -> Array:
+        """Return a matrix of at least one sample that is not converted yet."""
+        self.demand_names(X)
+        return _checks.sample_matrix(X, name, self.model.plan.n_in)
+
+    def target(self, loss: Loss | CustomLoss, y: Any, n_samples: int, name: str) -> Any:
+        """Return the targets of `n_samples` samples in the form that the loss takes."""
+        shape = (n_samples, self.model.plan.n_out)
+        return check_target(loss, y, shape, self.model.dtype, name)
+
+    def weights(
+        self, loss: Loss | CustomLoss, sample_weight: Any, n_samples: int, name: str
+    ) -> Array | None:
+        """Return the sample weights (n,), or None if there are none."""
+        if sample_weight is None:
+            return None
+        demand_weights(loss)
+        return _checks.sample_weight(sample_weight, name, self.model.dtype, n_samples)
+
+    def demand_probabilities(self, loss: Loss | CustomLoss, x: Array) -> None:
+        """Check that the outputs of the first samples are probabilities, if the loss takes them."""
+        if is_built_in(loss) and loss.takes_probabilities:
+            loss.check_outputs(self.model.predict(x[:256], 1))
+
+    def batch(
+        self,
+        X: Any,
+        y: Any,
+        loss: Loss | CustomLoss,
+        sample_weight: Any = None,
+        names: tuple[str, str, str] = ("X", "y", "sample_weight"),
+    ) -> tuple[Array, Any, Array | None]:
+        """Return X (n, n_in), targets, and weights (n,) or None, as `Model` takes them.
+
+        All shapes are checked first, and the numbers in X last.
+        """
+        given = self.sample_matrix(X, names[0])
+        target = self.target(loss, y, len(given), names[1])
+        weights = self.weights(loss, sample_weight, len(given), names[2])
+        x = _checks.converted(given, names[0], self.model.dtype)
+        self.demand_probabilities(loss, x)
+        return x, target, weights

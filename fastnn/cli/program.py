@@ -1,0 +1,59 @@
+"""The entry point of the program: it runs a command and reports errors."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+import fastnn as fn
+from fastnn.cli import arguments, predict, streams, train
+
+COMMANDS = {
+    "train": train.train,
+    "predict": predict.predict,
+    "evaluate": predict.evaluate,
+    "info": predict.info,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0 for success, 2 for an error (one line on standard error explains it), 130
+        after Ctrl-C, 1 if the reader of the output has closed it.
+    """
+    try:
+        args = arguments.parser().parse_args(argv)
+        # The checks of the results report overflow.
+        with np.errstate(all="ignore"):
+            COMMANDS[args.command](args)
+        print(end="", flush=True)
+    except BrokenPipeError:
+        # The interpreter flushes stdout again at exit, which must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        lost = "; no model was written" if "train" in (argv or sys.argv) else ""
+        print(f"fastnn: interrupted{lost}", file=sys.stderr)
+        return 130
+    except fn.DivergenceError as error:
+        print(
+            f"fastnn: error: training diverged in epoch {error.epoch + 1}, and no model was "
+            f"written. {error.advice}; the option is --learning-rate",
+            file=sys.stderr,
+        )
+        return 2
+    # An ArithmeticError reports a number that is too large for the machine.
+    except (ValueError, TypeError, ArithmeticError, OSError, ImportError, MemoryError) as error:
+        print(f"fastnn: error: {streams.one_line(error)}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,56 @@
+"""The settings of one fit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn.callbacks import Callback
+from fastnn.losses import CustomLoss, Loss
+from fastnn.optimizers import Optimizer
+from fastnn.optimizers.full_batch import FullBatchOptimizer
+
+MASKS = 0  # the stream of the seed that dropout masks are drawn from
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """The settings of one fit, checked.
+
+    Attributes
+    ----------
+    loss : Loss or CustomLoss
+    optimizer : Optimizer or FullBatchOptimizer
+    epochs, batch_size : int
+        Passes over the data, and samples in an update.
+    shuffle : bool
+        Whether each epoch draws a new order of the samples.
+    entropy : int
+        The seed of all random numbers.
+    callbacks : sequence of Callback
+    progress : bool
+        Whether to show a progress bar.
+    n_threads : int
+    """
+
+    loss: Loss | CustomLoss
+    optimizer: Optimizer | FullBatchOptimizer
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    entropy: int
+    callbacks: tuple[Callback, ...]
+    progress: bool
+    n_threads: int
+
+    def updates_per_epoch(self, n_samples: int | None) -> int:
+        """Return the number of updates in an epoch, or 0 if the number of samples is unknown."""
+        return -(-(n_samples or 0) // self.batch_size)
+
+    def order_generator(self) -> "np.random.Generator | None":
+        """Return a new generator of the epochs' orders, or None without shuffling."""
+        return np.random.default_rng(self.entropy) if self.shuffle else None
+
+    def mask_key(self) -> int:
+        """Return the key of the dropout masks, from a stream apart from the epochs' orders."""
+        stream = np.random.SeedSequence(self.entropy, spawn_key=(MASKS,))
+        return int(stream.generate_state(1, np.uint64)[0])
