@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks
+from fastnn._core.arrays import Array
 from fastnn.jacobians import Jacobian
 from fastnn.layers import Layer, Softmax
 from fastnn.losses import (
@@ -27,8 +27,6 @@ from fastnn.losses import (
 from fastnn.losses.custom import value_and_grad
 from fastnn.network import Network
 from fastnn.numerical import numerical_jacobian
-
-Array = NDArray[Any]
 
 STEP = 2.0**-17  # about the cube root of float64's eps: errors by curvature and by rounding balance
 

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.printing import printable
-
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 
 def accuracy(outputs: Array, labels: Array, sample_weight: Array | None = None) -> float:

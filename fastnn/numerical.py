@@ -5,11 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks
-
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 COMPLEX_STEP = 1e-20  # its square vanishes beside 1, so that no step is too small
 

@@ -74,6 +74,31 @@ def test_no_module_imports_itself_through_others():
     graphlib.TopologicalSorter(graph).prepare()  # raises if there is a cycle
 
 
+# What may name the engine. `runtime` reports how it was built.
+NAMES_ENGINE = {
+    "model.py",
+    "losses/base.py",
+    "layers/base.py",
+    "sklearn/stochastic.py",
+    "training/stepwise.py",
+    "training/trainers.py",
+    "runtime.py",
+}
+
+
+def test_few_files_name_the_engine():
+    """Every other file asks `Model`, a trainer, a loss, a layer or a check."""
+    naming = {
+        str(path.relative_to(SOURCE))
+        for path in FILES
+        if module_of(path) not in {"_core", "_checks"}
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and (node.attr, getattr(node.value, "id", None)) == ("engine", "_core")
+    }
+    assert naming == NAMES_ENGINE
+
+
 @pytest.mark.parametrize("path", sorted(SOURCE.glob("_core/kernels/*.pxd")), ids=lambda p: p.stem)
 def test_kernels_import_earlier_kernels(path):
     names = re.findall(r"^from fastnn\.(\S+) cimport", path.read_text(), re.MULTILINE)

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from fastnn import _core
 from fastnn._checks import frames
-
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 BLOCK_BYTES = 1 << 21  # of rows that are read at once from data that may be larger than memory
 

@@ -6,9 +6,8 @@ Neither library is imported.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 
 def column_names(value: Any) -> list[str] | None:

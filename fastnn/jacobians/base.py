@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks
-
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 
 class Jacobian(ABC):

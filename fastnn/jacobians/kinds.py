@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import _checks
-from fastnn.jacobians.base import Array, Jacobian, floating, jacobians, promoted
+from fastnn._core.arrays import Array
+from fastnn.jacobians.base import Jacobian, floating, jacobians, promoted
 
 
 def _held(value: Any, name: str, ndim: int) -> Array:

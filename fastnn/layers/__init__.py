@@ -1,4 +1,4 @@
-"""The layers, and the closed list of them that a model file may name."""
+"""The layers, and `LAYERS`: every layer by the name that a model file gives it."""
 
 from fastnn.layers.activations import (
     ELU,
@@ -14,7 +14,7 @@ from fastnn.layers.activations import (
     Softplus,
     Tanh,
 )
-from fastnn.layers.base import Layer
+from fastnn.layers.base import LAYERS, Layer
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.linear import Linear
 from fastnn.layers.normalization import BatchNorm, LayerNorm
@@ -44,27 +44,3 @@ __all__ = [
     "Standardize",
     "Tanh",
 ]
-
-LAYERS: dict[str, type[Layer]] = {
-    layer.kind: layer
-    for layer in (
-        Abs,
-        BatchNorm,
-        Dropout,
-        ELU,
-        GELU,
-        Identity,
-        LayerNorm,
-        LeakyReLU,
-        Linear,
-        LogSoftmax,
-        ReLU,
-        SELU,
-        Sigmoid,
-        SiLU,
-        Softmax,
-        Softplus,
-        Standardize,
-        Tanh,
-    )
-}

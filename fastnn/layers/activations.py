@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn import _checks, jacobians
-from fastnn.layers.base import Array, Layer, Operation
+from fastnn._core.arrays import Array
+from fastnn.layers.base import Layer, Operation
 
 
 class Activation(Layer):

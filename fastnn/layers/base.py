@@ -3,15 +3,16 @@
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks, _core, jacobians
+from fastnn._core.arrays import Array
 from fastnn.jacobians import Jacobian
-
-Array = NDArray[Any]
 
 # The engine's form of a layer: kind, in_features, out_features, bias, hyper-parameter, momentum.
 Operation = tuple[str, int, int, bool, float, float]
+
+# Every layer that a model file may name, by its `kind`.
+LAYERS: dict[str, "type[Layer]"] = {}
 
 
 class Layer:
@@ -63,6 +64,8 @@ class Layer:
             raise TypeError(
                 f"{cls.__name__}: layers cannot be derived; the engine knows fastnn's own alone"
             )
+        if "kind" in vars(cls):
+            LAYERS[cls.kind] = cls
 
     def __call__(self, x: Any) -> Array:
         """Compute the layer's output.

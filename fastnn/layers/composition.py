@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import initializers
+from fastnn._core.arrays import Array
 from fastnn.jacobians import Block, Composed, Jacobian
 from fastnn.layers import LAYERS, Layer, Standardize
 from fastnn.layers.weighted import Weighted
-
-Array = NDArray[Any]
 
 
 def input_widths(layers: Sequence[Layer]) -> list[int]:

@@ -3,7 +3,8 @@
 from typing import Any, ClassVar
 
 from fastnn import _checks, jacobians
-from fastnn.layers.base import Array, Layer, Operation
+from fastnn._core.arrays import Array
+from fastnn.layers.base import Layer, Operation
 
 
 class Dropout(Layer):

@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from fastnn import _checks, jacobians
+from fastnn._core.arrays import Array
 from fastnn.initializers import Initializer
-from fastnn.layers.base import Array, Operation
+from fastnn.layers.base import Operation
 from fastnn.layers.weighted import Weighted
 
 

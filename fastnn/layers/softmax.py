@@ -3,7 +3,8 @@
 from typing import ClassVar
 
 from fastnn import jacobians
-from fastnn.layers.base import Array, Layer
+from fastnn._core.arrays import Array
+from fastnn.layers.base import Layer
 
 
 class Softmax(Layer):

@@ -6,7 +6,8 @@ import numpy as np
 
 from fastnn import _checks, jacobians
 from fastnn._checks import frames
-from fastnn.layers.base import Array, Layer
+from fastnn._core.arrays import Array
+from fastnn.layers.base import Layer
 
 
 class Moments:

@@ -6,8 +6,9 @@ from typing import Any, Self
 import numpy as np
 
 from fastnn import _checks
+from fastnn._core.arrays import Array
 from fastnn.initializers import Initializer, xavier_uniform
-from fastnn.layers.base import Array, Layer
+from fastnn.layers.base import Layer
 
 
 class Weighted(Layer):

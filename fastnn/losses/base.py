@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks, _core, metrics
+from fastnn._core.arrays import Array
 
 if TYPE_CHECKING:
     from fastnn._core import engine
 
-Array = NDArray[Any]
 Reduction = Literal["mean", "sum"]
 
 # What the engine takes: the kind, the reduction, and the loss's own numbers by name.

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks
+from fastnn._core.arrays import Array
 from fastnn.losses import BinaryCrossEntropy, is_built_in
-
-Array = NDArray[Any]
 
 
 def sample_weights(class_weight: Any, loss: Any, target: Array, n_outputs: int) -> Array:

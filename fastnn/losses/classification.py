@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks, metrics
+from fastnn._core.arrays import Array
 from fastnn.losses.base import Formula, Loss
 
 if TYPE_CHECKING:
     from fastnn._core import engine
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

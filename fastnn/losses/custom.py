@@ -1,19 +1,19 @@
-"""Losses written in Python: their interface, and the checked call of one."""
+"""Losses written in Python: their interface, their checks, and a checked call."""
 
+import inspect
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 
 class CustomLoss(Protocol):
-    """What `fit` asks of a loss written in Python.
+    """The interface of a loss written in Python.
 
-    If it has an attribute `reduction` that is not "mean", an epoch's loss is the sum of its values
-    over the minibatches; otherwise their mean, weighted by the samples. To train with sample
-    weights, `value_and_grad` takes them as an argument `sample_weight`, an array (n,).
+    The reported loss of an epoch is the mean of the minibatches' values, weighted by their numbers
+    of samples. If the loss has an attribute `reduction` other than "mean", it is their sum. A loss
+    that takes sample weights has an argument `sample_weight` (n,) in `value_and_grad`.
     """
 
     def value_and_grad(self, y_pred: Array, y: Array) -> tuple[float, Array]:
@@ -24,14 +24,15 @@ class CustomLoss(Protocol):
 def value_and_grad(
     loss: CustomLoss, outputs: Array, y: Any, weights: Array | None = None
 ) -> tuple[float, Array]:
-    """Call a custom loss on a copy of the outputs, which it may overwrite.
+    """Return the value and the gradient of a loss written in Python.
 
-    It is not asked about samples that all weigh nothing, whose mean it could not take.
+    The loss gets a copy of the outputs, which it may overwrite. If all weights are 0, it is not
+    called, because it could not divide by their sum; value and gradient are 0.
 
     Raises
     ------
     ValueError, TypeError
-        If what it returns is not a number and a real gradient of the outputs' shape.
+        If the loss does not return a number and a real gradient of the outputs' shape.
     """
     if weights is not None and not weights.any():
         return 0.0, np.zeros_like(outputs)
@@ -56,3 +57,42 @@ def value_and_grad(
         )
     with np.errstate(over="ignore"):
         return float(value), np.require(gradient, outputs.dtype, ["C", "A"])
+
+
+def check_target(loss: Any, y: Any, n_samples: int, name: str) -> Array:
+    """Return targets (n_samples, …) as an array; what they mean is left to the loss.
+
+    Raises
+    ------
+    TypeError
+        If `loss` has no method `value_and_grad`, or the targets are a masked array.
+    ValueError
+        If the targets are not a row for each sample.
+    """
+    if isinstance(loss, type) or not callable(getattr(loss, "value_and_grad", None)):
+        raise TypeError(
+            f"loss is {loss!r}; a loss of fastnn such as SoftmaxCrossEntropy(), or an object with "
+            f"value_and_grad(y_pred, y), is wanted"
+        )
+    if isinstance(y, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked entries first")
+    try:
+        target = np.asarray(y)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    if target.ndim == 0 or len(target) != n_samples:
+        raise ValueError(f"{name} has shape {target.shape}; ({n_samples}, …) is wanted")
+    return target
+
+
+def demand_weights(loss: Any) -> None:
+    """Raise TypeError if `value_and_grad` takes no argument `sample_weight`."""
+    try:
+        parameters = inspect.signature(loss.value_and_grad).parameters.values()
+    except (TypeError, ValueError):  # compiled code may have no signature; the call will tell
+        return
+    if not any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters):
+        raise TypeError(
+            f"loss is {loss!r}, whose value_and_grad takes no sample_weight; "
+            f"value_and_grad(y_pred, y, sample_weight) is wanted for training with weights"
+        )

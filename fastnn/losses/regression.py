@@ -4,12 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks, metrics
+from fastnn._core.arrays import Array
 from fastnn.losses.base import Formula, Loss, Reduction
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,9 @@ order, threads that share a network would take each other's numbers without noti
 """
 
 import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from numpy.typing import NDArray
-
-Array = NDArray[Any]
+from fastnn._core.arrays import Array
 
 ADVICE = (
     "loss_and_grad and vjp may be called by any thread, and copy.deepcopy gives each thread a "

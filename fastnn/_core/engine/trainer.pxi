@@ -42,7 +42,7 @@ cdef class Trainer:
     n_threads : int
         The largest number of threads that `run` may use.
     mask_key : int
-        The key of the dropout masks.
+        The key of this fit's dropout masks.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ cdef class Trainer:
     cdef void *grads
     cdef void *constants
     cdef Py_ssize_t running_bytes       # bytes of constants that training changes
-    cdef public uint64_t mask_key
+    cdef public uint64_t mask_key       # of the dropout masks
     cdef const void *x
     cdef Targets targets
     cdef void *state
