@@ -1,5 +1,7 @@
-"""The table from instruction set to compiler flags, and what turns the engine's one source into a
-module for each. Everything else about the package stands in pyproject.toml."""
+"""Compiles the engine's source once for each instruction set, with the flags of the table below.
+
+Everything else about the package is in pyproject.toml.
+"""
 
 import os
 import platform
@@ -15,9 +17,9 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# On x86-64 one build for each of these; on other architectures the baseline alone, with the vector
-# width that the compiler has there. FMA contraction is wanted wherever the CPU has it: the tiles
-# of the matrix product are written as multiply and add.
+# On x86-64 there is one build for each of these. Other architectures have the baseline alone, with
+# the compiler's vector width. The tiles of the matrix product are written as multiply and add, and
+# the compiler contracts these to FMA where the CPU has it.
 ISAS = {
     "baseline": [],
     "avx2": ["-mavx2", "-mfma"],
@@ -34,11 +36,12 @@ ISAS = {
 if platform.machine().lower() not in ("x86_64", "amd64"):
     ISAS = {"baseline": []}
 
-# No -ffast-math: NaN, infinities and denormals keep their meaning. errno and floating-point traps
-# are not looked at, and without them square roots and selections vectorise. Python's own flags
-# carry -fwrapv, which keeps loops over a signed index from being optimised. Of what -O3 adds to -O2
-# only vectorising with this cost model and copies of functions for constant arguments pay: the rest
-# made the machine code 28 % larger and no kernel faster. Clang does the like by itself.
+# No -ffast-math: NaN, infinities and denormals keep their meaning. Nothing reads errno or traps
+# floating-point errors, and without both, square roots and selections are vectorized. Python's own
+# flags include -fwrapv, which prevents the optimization of loops over a signed index. Of the
+# optimizations that -O3 adds to -O2, only two make kernels faster: this cost model of vectorizing,
+# and copies of functions for constant arguments. The others made the machine code 28 % larger.
+# Clang does both by default. Tables for unwinding serve debuggers alone, and take 2 % of the wheel.
 FLAGS = [
     "-O2",
     "-ftree-vectorize",
@@ -46,6 +49,7 @@ FLAGS = [
     "-fno-math-errno",
     "-fno-trapping-math",
     "-fno-wrapv",
+    "-fno-asynchronous-unwind-tables",
 ]
 GCC_FLAGS = ["-fvect-cost-model=dynamic", "-fipa-cp-clone"]
 OPENMP_PROBE = "#include <omp.h>\nint probe(void) { return omp_get_max_threads(); }"
@@ -61,15 +65,15 @@ else:
 
 
 def demand_compiler():
-    """Stop, and say what to install, if what setuptools would compile with is not there."""
+    """Exit with advice on what to install if the compiler that setuptools would call is missing."""
     command = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
     compiler = next(word for word in shlex.split(command) if "=" not in word)  # CC="ccache gcc"
     if shutil.which(compiler) is None:
         sys.exit(
-            f"fastnn is compiled when it is installed, and the C compiler {compiler!r} is not "
-            f"there. Install one first: `apt-get install gcc` (Debian, Ubuntu), `dnf install gcc` "
-            f"(Fedora), `apk add gcc musl-dev linux-headers` (Alpine) or `conda install gcc`; or "
-            f"name yours, as in CC=clang"
+            f"fastnn is compiled when it is installed, and the C compiler {compiler!r} is "
+            f"missing. Install one first: `apt-get install gcc` (Debian, Ubuntu), "
+            f"`dnf install gcc` (Fedora), `apk add gcc musl-dev linux-headers` (Alpine) "
+            f"or `conda install gcc`; or name another compiler, as in CC=clang"
         )
 
 
@@ -80,7 +84,7 @@ RANDOM_LIBRARY = Path(np.get_include()).parents[1] / "random" / "lib"
 
 
 class build(build_ext):
-    """Adds what the compiler has: GCC's own flags, and OpenMP, which FASTNN_OPENMP=0 leaves out."""
+    """Adds the flags that the compiler accepts: GCC's own, and OpenMP unless FASTNN_OPENMP=0."""
 
     def build_extensions(self):
         if self.compiles_with(GCC_FLAGS):
@@ -122,7 +126,7 @@ def extension(name, flags, **options):
         extra_link_args=list(LINK_FLAGS),
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
-            # a loop over a function that the compiler chose not to inline is not vectorised
+            # loops over a function are vectorized only where the function is inlined
             ("CYTHON_INLINE", "__inline__ __attribute__((always_inline))"),
         ],
         **options,
@@ -153,6 +157,7 @@ setup(
             "initializedcheck": False,
             "cdivision": True,
             "embedsignature": False,
+            "binding": False,
         },
     ),
 )

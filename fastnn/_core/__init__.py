@@ -1,8 +1,8 @@
-"""The compiled engine, and the only place that chooses among its builds.
+"""The compiled engine, and the choice among its builds.
 
 `engine` is the fastest build that this CPU and operating system can run, or the one that the
-environment variable FASTNN_ISA names. Code above this room says `_core.engine.…` at the time of
-the call, so that a test can put another build in its place.
+environment variable FASTNN_ISA names. Other modules look `_core.engine` up at each call, so that a
+test can replace it by another build.
 """
 
 import importlib.util
@@ -52,12 +52,13 @@ def load_engine(isa: str) -> ModuleType:
 
 
 def thread_count(n_threads: int | None) -> int:
-    """Return how many threads to use; by default `default_threads`, or all that are useful.
+    """Return how many threads to use.
 
-    These are the physical cores, or fewer if the control group, OMP_NUM_THREADS or a caller of
-    `omp_set_num_threads` allows fewer. More than the processors, or eight, are never used: past
-    what the system can start, OpenMP would end the process. A forked child uses one: its parent's
-    threads are gone, and OpenMP would wait for them forever.
+    None means `default_threads`, or if that is None too, one thread per physical core; fewer if
+    the control group, OMP_NUM_THREADS or `omp_set_num_threads` allows fewer. The result is at most
+    the number of processors, or eight if there are fewer: OpenMP ends the process when the system
+    cannot start a thread. It is 1 in a forked child, where OpenMP would wait forever for the
+    threads of the parent process.
     """
     wanted = default_threads if n_threads is None else n_threads
     if wanted is None:
@@ -66,7 +67,7 @@ def thread_count(n_threads: int | None) -> int:
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return zeros that begin on a cache line's boundary: the engine's vectors then cross none."""
+    """Return zeros that start on a cache line, so that no vector load crosses two lines."""
     n_bytes = math.prod(shape) * dtype.itemsize
     memory = np.zeros(n_bytes + 64, np.uint8)
     first = -memory.ctypes.data % 64

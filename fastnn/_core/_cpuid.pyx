@@ -1,9 +1,9 @@
-"""Which instruction sets this CPU has and the operating system saves; built for every CPU."""
+"""The instruction sets that the CPU and the operating system support."""
 
 cdef extern from *:
     """
     #if defined(__x86_64__) || defined(__i386__)
-    /* The compiler's run-time library asks both cpuid and, through xgetbv, the system. */
+    /* These functions of the compiler check the CPU (cpuid) and the system (xgetbv). */
     static int has_avx2(void)
     {
         __builtin_cpu_init();
@@ -25,11 +25,11 @@ cdef extern from *:
 
 
 def supported():
-    """The names of the builds that can run here, slowest first.
+    """Return the names of the builds that can run on this machine, slowest first.
 
     Returns
     -------
     list of str
-        Of "baseline", "avx2" and "avx512".
+        Some of "baseline", "avx2" and "avx512".
     """
     return ["baseline"] + ["avx2"] * has_avx2() + ["avx512"] * has_avx512()

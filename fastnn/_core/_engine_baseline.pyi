@@ -1,4 +1,4 @@
-"""The face that every build of the engine has. Arrays are float32 or float64, one dtype a call."""
+"""The interface of every build of the engine. All arrays of a call are float32, or all float64."""
 
 from typing import Any, Self, final
 

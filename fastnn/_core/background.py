@@ -1,7 +1,7 @@
-"""Threads beside the caller's: how they are started, waited for and stopped.
+"""Worker threads: how they are started, waited for and stopped.
 
-Only the main thread hears Ctrl-C, and only while it runs Python or waits for a short time. So every
-wait here is made of short ones, and INTERRUPT passes Ctrl-C on to the fits of other threads.
+Python handles Ctrl-C in the main thread only, and not during a long wait. So each wait here is a
+series of short waits, and INTERRUPT tells the fits in other threads to stop.
 """
 
 import contextlib
@@ -14,23 +14,23 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-POLL_SECONDS = 0.1  # how long a wait for another thread goes without looking for Ctrl-C
+POLL_SECONDS = 0.1  # of one wait, between two checks for Ctrl-C
 
 # When set, the fits in this context stop as on Ctrl-C.
 INTERRUPT: ContextVar[threading.Event | None] = ContextVar("interrupt", default=None)
 
 
 def stop_if_interrupted() -> None:
-    """Raise KeyboardInterrupt if another thread has said so."""
+    """Raise KeyboardInterrupt if INTERRUPT is set."""
     interrupt = INTERRUPT.get()
     if interrupt is not None and interrupt.is_set():
         raise KeyboardInterrupt
 
 
 def ending(end: Callable[[], None], work: Callable[[], T]) -> T:
-    """Return what `work()` returns; call `end()` afterwards, whatever happens.
+    """Return what `work()` returns; call `end()` afterwards, also after an error.
 
-    Ctrl-C may fall into `end` itself, which then is called again.
+    Ctrl-C may interrupt `end` itself, which is then called again.
     """
     try:
         try:
@@ -42,14 +42,14 @@ def ending(end: Callable[[], None], work: Callable[[], T]) -> T:
 
 
 def start(thread: threading.Thread) -> bool:
-    """Start a thread; return False, with a warning, if the system lets no further one start."""
+    """Start a thread; return False, with a warning, if the system cannot start it."""
     try:
         thread.start()
     except (RuntimeError, MemoryError):
         warnings.warn(
-            "the system lets this process start no further thread; the work is done without it, "
-            "more slowly. The limits on processes (ulimit -u) and on memory (ulimit -v) are "
-            "common reasons",
+            "the system lets this process start no further thread; the work is done with fewer "
+            "threads, more slowly. Common reasons are the limits on processes (ulimit -u) and on "
+            "memory (ulimit -v)",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -58,7 +58,7 @@ def start(thread: threading.Thread) -> bool:
 
 
 def take(items: "queue.SimpleQueue[T]") -> T:
-    """Wait for an item, and meanwhile listen for Ctrl-C.
+    """Return the next item of a queue; Ctrl-C ends the wait.
 
     Raises
     ------
@@ -74,28 +74,28 @@ def take(items: "queue.SimpleQueue[T]") -> T:
 
 
 class Crew:
-    """Threads that all do the same work, until it is done or Ctrl-C comes.
+    """Threads that all do the same work, until it is done or Ctrl-C is pressed.
 
-    The threads are daemons, so that they never hold up the interpreter's exit.
+    The threads are daemons: the interpreter can exit while they run.
 
     Parameters
     ----------
     work : callable
-        What each thread calls. It returns soon after `stop` is set.
+        Function that each thread calls. It must return soon after `stop` is set.
     n_threads : int
-        At least 1. If none can be started, the caller's thread does the work.
+        At least 1. If none can be started, the calling thread does the work.
     """
 
     def __init__(self, work: Callable[[], Any], n_threads: int) -> None:
         self.work = work
         self.stop = threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(n_threads)]
-        # not `Thread.join`: after Ctrl-C in it, Python 3.11 takes a running thread for an ended one
+        # not `Thread.join`: after Ctrl-C in it, Python 3.11 reports a running thread as ended
         self._working: set[int] = set()
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def run(self) -> None:
-        """Do the work, and return when no thread is at it any more."""
+        """Do the work, and return when all threads have ended."""
         ending(self._end, self._begin_and_wait)
 
     def _work(self) -> None:

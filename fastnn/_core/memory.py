@@ -1,14 +1,14 @@
-"""How much memory a result may take."""
+"""The memory that is available, and the error when a result needs more."""
 
 import os
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
-SMALL = 10**8  # bytes that are not worth the look
+SMALL = 10**8  # bytes; smaller results are not checked
 
 
 def available_memory() -> int:
-    """Return the bytes that can be had without swapping, or else all that the machine has."""
+    """Return the bytes available without swapping; the size of all memory where that is unknown."""
     try:
         for line in MEMINFO.read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -19,7 +19,7 @@ def available_memory() -> int:
 
 
 def demand_memory(n_bytes: int, what: str) -> None:
-    """Raise MemoryError, with the figures, unless so many bytes are available."""
+    """Raise MemoryError, naming both sizes, unless `n_bytes` are available."""
     if n_bytes <= SMALL:
         return
     available = available_memory()

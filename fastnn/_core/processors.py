@@ -1,7 +1,7 @@
-"""How many processors are worth a thread each, as Linux tells it; elsewhere all that there are.
+"""The number of processors that are worth a thread each.
 
-Two hardware threads of one core share its multipliers, so they count once; and a container may use
-no more processor time than its control group grants.
+On Linux the two hardware threads of a core count once, since they share its multipliers, and the
+processor time that a control group grants is the limit. On other systems all processors count.
 """
 
 import math
@@ -15,7 +15,7 @@ PROCESS = Path("/proc/self")
 
 @cache
 def useful_processors() -> int:
-    """Return the physical cores that this process may run on, or fewer if its group has less."""
+    """Return the number of physical cores for this process, or fewer if its group has less time."""
     return max(1, math.ceil(min(_physical_cores(), _group_limit())))
 
 
@@ -35,7 +35,7 @@ def _physical_cores() -> int:
 
 
 def _group_limit() -> float:
-    """Return the least quota, in processors, of the control groups that the process is in."""
+    """Return the smallest quota, in processors, of the control groups of this process."""
     limit = math.inf
     try:
         memberships = (PROCESS / "cgroup").read_text().splitlines()
@@ -46,7 +46,7 @@ def _group_limit() -> float:
         if controllers and "cpu" not in controllers.split(","):
             continue
         folder = SYSTEM / "fs/cgroup" / ("cpu" if controllers else "")
-        # within a container the path may be the host's, and only the root be mounted
+        # in a container the path may be that of the host, where only the root is mounted
         for group in [Path(path), *Path(path).parents]:
             limit = min(limit, _quota(folder / str(group).lstrip("/")))
     return limit

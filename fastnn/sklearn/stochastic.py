@@ -13,7 +13,7 @@ differ in ways that change every result:
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ from fastnn.sklearn.splitting import demand_weight
 from fastnn.sklearn.warning import warn, warn_not_converged
 from fastnn.training.data import refuse_batches_of_one
 from fastnn.training.loop import SLICE_SECONDS
+from fastnn.training.trainers import engine_trainer
+
+if TYPE_CHECKING:
+    from fastnn._core import engine
 
 TRAINER_EPOCHS = 1000  # a Trainer has room for so many losses; after them a new one is made
 LEAST_RATE = 1e-6  # an adaptive learning rate ends training here, as in scikit-learn
@@ -122,7 +126,7 @@ class Epochs:
     optimizer: StochasticOptimizer
     batch_size: int
     random_state: Any
-    trainer: Any = None
+    trainer: "engine.Trainer | None" = None
 
     def run(self, order: "NDArray[np.int64] | None") -> float:
         """Train for one epoch with the rows in this order.
@@ -167,7 +171,7 @@ class Epochs:
         factor = self.problem.objective.factor if isinstance(self.optimizer.rule, SGD) else 1
         return self.optimizer.learning_rate * factor
 
-    def _trainer(self) -> Any:
+    def _trainer(self) -> "engine.Trainer":
         # The engine minimises the objective divided by `factor`. Its gradients are smaller by that
         # factor, so the penalty and epsilon are divided by it too: the steps are the objective's.
         problem, objective, optimizer = self.problem, self.problem.objective, self.optimizer
@@ -175,29 +179,25 @@ class Epochs:
         rule |= {"weight_penalty": problem.alpha / objective.factor}
         if isinstance(optimizer.rule, Adam):
             rule |= {"eps": rule["eps"] / objective.factor, "eps_uncorrected": True}
-        model, state = problem.network.model, optimizer.state
-        trainer = _core.engine.Trainer(
-            model.plan,
-            model.params,
-            model.grads,
-            model.constants,
+        mask_key, model = 0, problem.network.model
+        if model.plan.has_dropout:  # else nothing is drawn that scikit-learn does not draw
+            entropy = (int(self.random_state.randint(2**31)), optimizer.state.step)
+            mask_key = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
+        trainer = engine_trainer(
+            model,
             problem.x,
-            *objective.loss.engine_target(problem.target),
+            problem.target,
             problem.sample_weight,
-            objective.loss.formula(),
+            objective.loss,
             rule,
-            state.arrays,
-            state.segments(),
-            state.step,
+            optimizer.state,
             self.batch_size,
             TRAINER_EPOCHS,
             None,
             _core.thread_count(problem.n_threads),
+            mask_key,
         )
         trainer.reported, trainer.by_batches = objective.reported, True
-        if model.plan.has_dropout:  # else nothing is drawn that scikit-learn does not draw
-            entropy = (int(self.random_state.randint(2**31)), state.step)
-            trainer.mask_key = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
         return trainer
 
 

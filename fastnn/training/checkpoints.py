@@ -242,15 +242,6 @@ class Checkpoints:
         self._last_time = time.monotonic()
 
 
-def digest(array: Array | None) -> str | None:
-    """Return a hash of an array's bits, to tell it from another; None for one of objects."""
-    import hashlib  # loads OpenSSL, which would be a tenth of the time of `import fastnn`
-
-    if array is None or array.dtype.hasobject:
-        return None
-    return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
-
-
 def _restore_all_or_none(parts: Parts, states: dict[str, State]) -> None:
     """Restore the parts; if one raises, bring back the state of each."""
     before = {name: copy.deepcopy(part.state()) for name, part in parts.items()}

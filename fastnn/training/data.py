@@ -1,7 +1,7 @@
-"""What `fit` is given to train and to validate on, checked and made ready for the fit loop.
+"""The data to train and to validate on: checks of `fit`'s arguments, in the form of the fit loop.
 
-X comes in one of three ways: as an array, in memory or of the right dtype in a file that the engine
-can read itself; as a memmap that is converted a block at a time; or as an iterable of batches.
+X has one of three forms: an array, either in memory or a memmap of the network's dtype, which the
+engine reads directly; a memmap that is converted block by block; or an iterable of batches.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.schedule import Schedule
-from fastnn.training import checkpoints, streaming, validation
+from fastnn.training import streaming, validation
 from fastnn.training.streaming import Batches, MappedRows
 from fastnn.training.validation import Validation
 
-SPLIT = 1  # the stream of the seed that chooses held-out samples
+SPLIT = 1  # the stream of the seed that held-out samples are drawn from
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,14 @@ class TrainingData:
     ----------
     x : ndarray (n, in_features), MappedRows or Batches
     target : ndarray
-        What the loss takes; of MappedRows that of all rows in the file, and empty beside Batches.
+        The targets, as the loss takes them. With MappedRows, those of all rows in the file; with
+        Batches, an empty array.
     sample_weight : ndarray (n,), or None
-        What the user gave.
+        The user's weights.
     weights : ndarray (n,), or None
-        The same times those of the classes.
+        The user's weights times the weights of the classes.
     from_file : bool
-        Whether X was a memmap.
+        Whether the user's X is a memmap.
     """
 
     x: Any
@@ -52,33 +53,22 @@ class TrainingData:
 
     @property
     def n_samples(self) -> int | None:
-        """How many there are; None where only the iterable knows."""
+        """The number of samples, or None for an iterable."""
         n: int | None = len(self.x) if isinstance(self.x, np.ndarray) else self.x.n_samples
         return n
 
     def features(self, rows: NDArray[np.int64]) -> Array:
-        """Return some rows of X, as they are stored."""
+        """Return some rows of X, in the dtype in which they are stored."""
         found: Array = (self.x.x if isinstance(self.x, MappedRows) else self.x)[rows]
         return found
 
     def part(self, rows: NDArray[np.int64]) -> "TrainingData":
-        """Return these rows alone."""
+        """Return the data of some rows."""
         if isinstance(self.x, MappedRows):
             return replace(self, x=MappedRows(self.x.x, self.target, self.x.dtype, rows))
         given = None if self.sample_weight is None else self.sample_weight[rows]
         weights = _part(self.weights, rows, "trained on")
         return TrainingData(self.x[rows], self.target[rows], given, weights, self.from_file)
-
-    def fingerprint(self, in_features: int) -> dict[str, Any]:
-        """Return what a checkpoint tells these samples from others by."""
-        streams = isinstance(self.x, Batches)
-        return {
-            "data": ["batches" if streams else len(self.target), in_features],
-            "targets": list(np.shape(self.target)),
-            "X": None if streams or self.from_file else checkpoints.digest(self.x),
-            "y": checkpoints.digest(self.target),
-            "weights": checkpoints.digest(self.weights),
-        }
 
 
 def training_data(
@@ -92,13 +82,14 @@ def training_data(
     epochs: int | None,
     validation_data: Any,
 ) -> TrainingData:
-    """Check X, y and their weights.
+    """Check X, y and their weights, and return them as data to train on.
+
+    The other arguments are needed for the checks; `validation_data` is checked by `hold_out`.
 
     Raises
     ------
     ValueError, TypeError
-        If they do not fit the network, the loss, or one another; of `validation_data` only whether
-        it is a share matters here.
+        If an argument does not fit the network, the loss, or the other arguments.
     """
     streams = y is None and not isinstance(X, np.ndarray)
     mapped = (
@@ -106,7 +97,7 @@ def training_data(
         and is_built_in(loss)
         and not isinstance(optimizer, FullBatchOptimizer)
         and (X.dtype != inputs.model.dtype or isinstance(validation_data, Real))
-    )  # of the right dtype, the engine reads the file's pages itself
+    )  # the engine itself reads a memmap of the network's dtype
     if (streams or mapped) and not (sample_weight is None and class_weight is None):
         raise ValueError(
             "sample_weight and class_weight need X in memory, or a memmap of the network's "
@@ -134,12 +125,12 @@ def _of_batches(
 ) -> TrainingData:
     if isinstance(optimizer.learning_rate, Schedule):
         raise ValueError(
-            f"optimizer has the schedule {optimizer.learning_rate!r}, which must know the "
-            f"updates of an epoch; beside an iterable, a number is wanted"
+            f"optimizer has the schedule {optimizer.learning_rate!r}, which needs the number of "
+            f"updates in an epoch, and X is an iterable; a number is wanted"
         )
     if isinstance(optimizer, FullBatchOptimizer):
         raise ValueError(
-            f"X is an iterable and optimizer {optimizer!r}, which takes all samples at once; "
+            f"X is an iterable, and optimizer is {optimizer!r}, which takes all samples at once; "
             f"an array is wanted, or SGD(…), Adam(…) or another"
         )
     if not hasattr(X, "__iter__") or isinstance(X, str):
@@ -148,10 +139,10 @@ def _of_batches(
         raise TypeError(f"loss is {loss!r}; with an iterable of batches a loss of fastnn is wanted")
     if inputs.model.plan.has_batch_norm:
         raise ValueError(
-            "X is an iterable, whose last batch may be of one sample; BatchNorm needs two"
+            "X is an iterable, whose last batch may have one sample; BatchNorm needs two"
         )
     if isinstance(validation_data, Real):
-        raise ValueError("validation_data is a share; beside an iterable, (X, y) is wanted")
+        raise ValueError("validation_data is a share, and X is an iterable; (X, y) is wanted")
     if epochs != 1 and iter(X) is X:
         raise ValueError(
             f"X is {X!r}, which is exhausted after one epoch; an object whose iter() starts "
@@ -190,12 +181,14 @@ def hold_out(
     loss: Loss | CustomLoss,
     entropy: Any,
 ) -> tuple[TrainingData, Validation | None]:
-    """Return the samples to train on and those to validate on, which may be a share of the former.
+    """Return the samples to train on, and those to validate on or None.
+
+    If `validation_data` is a share, the held-out samples are taken from `data`.
 
     Raises
     ------
     ValueError, TypeError
-        If `validation_data` is not what it should be.
+        If `validation_data` is invalid.
     """
     name, dtype = "validation_data", inputs.model.dtype
     if validation_data is None:
@@ -214,7 +207,7 @@ def hold_out(
             x, target, weights = inputs.batch(X, y, loss, sample_weight, names)
         return data, Validation(x, target, weights, loss)
     share = _checks.share(validation_data, name, "a pair (X, y)")
-    # a stream of its own, so that the epochs' orders stay those of the samples that train
+    # from a separate stream, so that the orders of the epochs equal those of a fit on `rows` alone
     rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(SPLIT,)))
     rows, rows_held_out = validation.split(share, data.target, loss, rng)
     x = np.require(data.features(rows_held_out), dtype, ["C", "A"])

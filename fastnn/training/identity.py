@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+
+from fastnn._core.arrays import Array
 from fastnn.training.data import TrainingData
 from fastnn.training.rates import depends_on_epochs
 from fastnn.training.settings import FitSettings
+from fastnn.training.streaming import Batches
 from fastnn.training.validation import Validation
 
 
@@ -18,20 +22,20 @@ def identity_of(
     return {
         "network": net._describe()[0]["layers"],
         "dtype": str(net.dtype),
-        **data.fingerprint(net.in_features),
-        "loss": describe(settings.loss),
+        **_data_identity(data, net.in_features),
+        "loss": _describe(settings.loss),
         "optimizer": repr(settings.optimizer),
         "epochs": epochs if depends_on_epochs(learning_rate, updates, epochs) else None,
         "batch_size": settings.batch_size,
         "shuffle": settings.shuffle,
         "seed": settings.entropy,
         "validation_data": None if validation is None else list(validation.x.shape),
-        "metrics": {name: describe(metric) for name, metric in metrics.items()},
-        "callbacks": [describe(callback) for callback in settings.callbacks],
+        "metrics": {name: _describe(metric) for name, metric in metrics.items()},
+        "callbacks": [_describe(callback) for callback in settings.callbacks],
     }
 
 
-def describe(thing: Any) -> str:
+def _describe(thing: Any) -> str:
     """Return the repr of a frozen description of fastnn, else the name of a class or function."""
     if type(thing).__module__.partition(".")[0] == "fastnn" and hasattr(
         type(thing), "__dataclass_fields__"
@@ -39,3 +43,24 @@ def describe(thing: Any) -> str:
         return repr(thing)
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     return f"{named.__module__}.{named.__qualname__}"
+
+
+def _data_identity(data: TrainingData, in_features: int) -> dict[str, Any]:
+    """Return the shapes of the data, and hashes of the arrays that are in memory."""
+    is_iterable = isinstance(data.x, Batches)
+    return {
+        "data": ["batches" if is_iterable else len(data.target), in_features],
+        "targets": list(np.shape(data.target)),
+        "X": None if is_iterable or data.from_file else _digest(data.x),
+        "y": _digest(data.target),
+        "weights": _digest(data.weights),
+    }
+
+
+def _digest(array: Array | None) -> str | None:
+    """Return a hash of the bits of an array, or None for an array of objects."""
+    import hashlib  # loads OpenSSL, which would be a tenth of the time of `import fastnn`
+
+    if array is None or array.dtype.hasobject:
+        return None
+    return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()

@@ -8,15 +8,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
-from fastnn.losses import is_built_in
+from fastnn._core.arrays import Array
+from fastnn.losses import Loss, is_built_in
 from fastnn.model import Model, Snapshot
-from fastnn.optimizers import Optimizer, OptimizerState, Segments
+from fastnn.optimizers import Optimizer, OptimizerState, Segments, UpdateRule
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.training import checkpoint_schema
 from fastnn.training.checkpoint_schema import TrainerFields
@@ -24,6 +25,9 @@ from fastnn.training.data import TrainingData
 from fastnn.training.settings import FitSettings
 from fastnn.training.stepwise import StepwiseTrainer
 from fastnn.training.streaming import StreamingTrainer
+
+if TYPE_CHECKING:
+    from fastnn._core import engine
 
 
 class Trainer(Protocol):
@@ -215,26 +219,57 @@ def _engine_trainer(
     if streamed:
         x = np.empty((0, model.plan.n_in), model.params.dtype)
         target = np.empty((0, model.plan.n_out), x.dtype)
+    trainer = engine_trainer(
+        model,
+        x,
+        target,
+        data.weights,
+        loss,
+        optimizer.update_rule(),
+        optimizer_state,
+        batch_size,
+        settings.epochs,
+        None if order is None or streamed else order.bit_generator,
+        settings.n_threads,
+        settings.mask_key() if model.plan.has_dropout else 0,
+    )
+    if not streamed:
+        return trainer
+    return StreamingTrainer(trainer, data.x, loss, order, batch_size, x.itemsize * model.plan.n_in)
+
+
+def engine_trainer(
+    model: Model,
+    x: Array,
+    target: Array,
+    weights: Array | None,
+    loss: Loss,
+    rule: UpdateRule,
+    optimizer_state: OptimizerState,
+    batch_size: int,
+    epochs: int,
+    bit_generator: "np.random.BitGenerator | None",
+    n_threads: int,
+    mask_key: int,
+) -> "engine.Trainer":
+    """Return the engine's trainer of a model on arrays in memory; its arguments are trusted."""
     plan, formula = loss.under(model.plan)
-    trainer = _core.engine.Trainer(
+    return _core.engine.Trainer(
         plan,
         model.params,
         model.grads,
         model.constants,
         x,
         *loss.engine_target(target),
-        data.weights,
+        weights,
         formula,
-        optimizer.update_rule(),
+        rule,
         optimizer_state.arrays,
         optimizer_state.segments(),
         optimizer_state.step,
         batch_size,
-        settings.epochs,
-        None if order is None or streamed else order.bit_generator,
-        settings.n_threads,
-        settings.mask_key() if plan.has_dropout else 0,
+        epochs,
+        bit_generator,
+        n_threads,
+        mask_key,
     )
-    if not streamed:
-        return trainer
-    return StreamingTrainer(trainer, data.x, loss, order, batch_size, x.itemsize * plan.n_in)

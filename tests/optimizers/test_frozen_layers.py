@@ -30,11 +30,11 @@ def slices(net):
     ids=lambda c: c.name,
 )
 def test_frozen_layers_agree_with_the_oracle(isa, dtype, rng, case, frozen):
-    """The other parameters train as if they were all; also when the norm is clipped."""
+    """The other parameters train as if there were no frozen ones; the clipped norm is theirs."""
     X, y = rng.standard_normal((20, 5)).astype(dtype), rng.integers(3, size=20)
     net, loss = three_layers(dtype), fn.SoftmaxCrossEntropy()
     optimizer = getattr(fn, case.cls)(**case.args)
-    net.fit(X, y, optimizer=optimizer, epochs=1, batch_size=20)  # leaves a state
+    net.fit(X, y, optimizer=optimizer, epochs=1, batch_size=20)  # makes a state of all parameters
     state = {name: array.copy() for name, array in net.optimizer_state.arrays.items()}
     oracle, expected = three_layers(), net.params.astype(float)
     trained = np.concatenate(
@@ -44,7 +44,7 @@ def test_frozen_layers_agree_with_the_oracle(isa, dtype, rng, case, frozen):
         ]
     )
     reference = getattr(reference_optimizers, case.cls)(**case.args)
-    net.layers[1].trainable = False  # of no effect
+    net.layers[1].trainable = False  # a layer without parameters: no effect
     oracle.params[...] = three_layers(dtype).params
     start = oracle.loss_and_grad(X, y, loss)[1]
     reference.step(np.asarray(oracle.params), start)  # the state so far, of all parameters
@@ -68,7 +68,7 @@ def test_frozen_layers_agree_with_the_oracle(isa, dtype, rng, case, frozen):
 
 
 def _only(reference, trained):
-    """The oracle of an optimizer with the state of some of its parameters."""
+    """Return the oracle of an optimizer with the state of some of its parameters."""
     for name, value in vars(reference).items():
         if isinstance(value, np.ndarray):
             setattr(reference, name, value[trained])

@@ -1,4 +1,4 @@
-"""L-BFGS is SciPy's, an iteration at a time."""
+"""LBFGS takes the iterations of SciPy's L-BFGS-B, one per epoch."""
 
 import builtins
 import gc
@@ -24,12 +24,12 @@ def data(rng):
 
 
 def by_hand(net, X, y, loss, weight_decay=0.0, **options):
-    """What a user would write around `loss_and_grad`."""
+    """Minimise by SciPy with `loss_and_grad`, as a user would."""
 
     def function(params):
         net.params = params
         value, gradient = net.loss_and_grad(X, y, loss)
-        # rounded as the optimizer does it: the line search may double a last bit's difference
+        # rounded as in the optimizer, because the line search amplifies differences
         penalty = 0.5 * weight_decay * (params @ params)
         return value + penalty, gradient + weight_decay * params
 
@@ -74,7 +74,7 @@ def test_options(data):
     )
     optimizer = fn.LBFGS(3, tolerance_change=1e-7, tolerance_grad=1e-6, weight_decay=0.01)
     history = net.fit(X, y, loss=loss, optimizer=optimizer, epochs=500)
-    assert len(history["loss"]) == result.nit < 500  # it has converged
+    assert len(history["loss"]) == result.nit < 500  # it converged
     np.testing.assert_allclose(net.params, expected[-1], rtol=1e-12)
     without_penalty = net.loss_and_grad(X, y, loss)[0]
     assert history["loss"][-1] == pytest.approx(without_penalty, rel=1e-12)
@@ -100,7 +100,7 @@ def test_a_weight_is_how_often_a_sample_is_given(dtype, rng, data, wrap):
 
 
 def test_frozen_layers_are_no_variables(dtype, data):
-    """The penalty leaves them out too."""
+    """Frozen parameters have no penalty either."""
     X, y = data
     loss, optimizer = fn.SoftmaxCrossEntropy(), fn.LBFGS(weight_decay=0.1)
     net, other = network(dtype), network(dtype)
@@ -137,7 +137,7 @@ class Scale(fn.Callback):
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_parameters_written_by_a_callback_count(data, frozen):
-    """Training goes on from them, as a fit that starts there."""
+    """Training continues like a new fit that starts at the written parameters."""
     X, y = data
     net, other = network(), network()
     net.layers[0].trainable = other.layers[0].trainable = not frozen
@@ -205,7 +205,7 @@ def test_an_exception_of_the_loss_arrives(data):
     net, threads = network(), threading.active_count()
     with pytest.raises(OSError, match="the disk is full"):
         net.fit(*data, loss=Failing(fn.SoftmaxCrossEntropy()), optimizer=fn.LBFGS())
-    assert threading.active_count() <= threads  # an earlier test's may end meanwhile
+    assert threading.active_count() <= threads  # a thread of an earlier test may end meanwhile
     assert np.isfinite(net.params).all()
     net.fit(*data, optimizer=fn.LBFGS(), epochs=1)
 

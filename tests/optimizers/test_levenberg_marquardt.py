@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt against SciPy's, and its Bayesian evidence against closed forms."""
+"""LevenbergMarquardt against SciPy's method, and its evidence against closed forms."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def small_network(dtype="float64", n_out=1, hidden=4, seed=0):
 
 
 def problem_of_a_teacher(rng, n_out=1, noise=0.02, n=200):
-    """Data from a network, with noise, and another one near it."""
+    """Return a network near the one that made the data, and the data, with noise."""
     teacher = small_network(n_out=n_out)
     teacher.params *= 3
     X = rng.standard_normal((n, 2))
@@ -48,7 +48,7 @@ def test_the_minimum_is_scipys(rng, n_out):
 
 @pytest.mark.parametrize("damping", [1e-3, 0.5])
 def test_the_first_step(isa, dtype, rng, damping):
-    """As the formula says, from the network's whole Jacobian."""
+    """The steps equal those of the formula with the entire Jacobian of the network."""
     net, X, y = problem_of_a_teacher(rng, n_out=2)
     J = net.jacobian(X, wrt="params").reshape(-1, net.n_params)
     JtJ, gradient = J.T @ J, J.T @ (net(X) - y).ravel()
@@ -107,7 +107,7 @@ def test_bits_depend_on_threads_and_stops_in_no_way(dtype, rng):
 
 
 def log_evidence(Phi, y, alpha, beta):
-    """ln N(y; 0, I/β + ΦΦᵀ/α): weights and noise integrated out."""
+    """Return ln N(y; 0, I/β + ΦΦᵀ/α), in which weights and noise are integrated out."""
     covariance = np.eye(len(y)) / beta + Phi @ Phi.T / alpha
     _, log_determinant = np.linalg.slogdet(covariance)
     return -0.5 * (
@@ -117,7 +117,7 @@ def log_evidence(Phi, y, alpha, beta):
 
 @pytest.mark.parametrize("n_out", [1, 2])
 def test_the_evidence_of_a_linear_network_is_exact(rng, n_out):
-    """Where it is a Gaussian integral; and α and β are where it is greatest."""
+    """For a linear network it is a Gaussian integral, and α and β maximise it."""
     scipy_optimize = pytest.importorskip("scipy.optimize")
     n, d = 40, 6
     X, truth = rng.standard_normal((n, d)), rng.standard_normal((d, n_out))
@@ -169,7 +169,7 @@ def test_bayes_keeps_a_large_network_from_fitting_noise(dtype, rng):
 
 
 def test_nothing_to_improve(dtype, rng):
-    """A perfect fit, and parameters that are all 0: no step, no NaN, no error."""
+    """A perfect fit and parameters that are all 0 lead to no step, no NaN and no error."""
     net = small_network(dtype)
     X = rng.standard_normal((20, 2)).astype(dtype)
     before, y = net.params.copy(), net(X)
@@ -200,7 +200,7 @@ def test_divergence(rng):
 
 
 def test_parameters_written_between_two_steps_count(rng):
-    """As a callback may: what was computed at others is not used."""
+    """A callback may write parameters; results from before are then not used."""
     net, X, y = problem_of_a_teacher(rng)
     loss, start = fn.HalfSquaredError("sum"), net.params.copy()
     before = net.loss_and_grad(X, y, loss)[0]
@@ -257,7 +257,7 @@ def test_a_weight_is_how_often_a_sample_is_given(dtype, rng, bayesian):
 
 
 def test_frozen_layers_stay_and_the_others_find_their_minimum(dtype, rng):
-    """With the first layer frozen, that is a linear least squares problem."""
+    """With a frozen first layer this is a linear least squares problem."""
     net = small_network(dtype, n_out=2)
     X, y = rng.standard_normal((50, 2)), rng.standard_normal((50, 2))
     net.layers[0].trainable = False
@@ -272,7 +272,7 @@ def test_frozen_layers_stay_and_the_others_find_their_minimum(dtype, rng):
 
 
 def test_frozen_parameters_are_no_part_of_the_evidence(rng):
-    """A linear layer behind a frozen one has the evidence of a linear network."""
+    """A linear layer after a frozen one has the evidence of a linear network."""
     X, y = rng.standard_normal((40, 2)), rng.standard_normal(40)
     net = small_network()
     net.layers[0].trainable = False
@@ -376,7 +376,7 @@ def test_what_has_no_one_loss_is_refused(optimizer):
 
 
 def test_a_mapped_file_of_another_dtype(rng, tmp_path):
-    """It is read whole, since all samples are looked at at once."""
+    """The memmap is read into memory, since each step uses all samples."""
     X, y = rng.standard_normal((30, 2)), rng.standard_normal(30)
     mapped = np.memmap(tmp_path / "X", np.float32, "w+", shape=X.shape)
     mapped[:] = X

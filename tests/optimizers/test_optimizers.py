@@ -23,7 +23,7 @@ def test_twenty_steps(isa, dtype, rng, case, n):
     rule, rate = optimizer.update_rule(), optimizer.learning_rate
     expected = getattr(reference_optimizers, case.cls)(**case.args)
     params = rng.standard_normal(n).astype(dtype)
-    params[::5] = 0  # where L1 has no slope
+    params[::5] = 0  # where the gradient of L1 is 0
     exact = params.astype(float)
     state = np.zeros((len(optimizer.state_names), n), dtype)
     whole = np.array([[0, n, 0]])
@@ -115,7 +115,7 @@ def test_a_further_fit_continues_the_state(rng, case):
     whole, halves = network(), network()
     fit(halves, 4, optimizer)
     assert np.array_equal(fit(whole, 10, optimizer), fit(halves, 6, optimizer))
-    # another kind starts fresh
+    # another kind of optimizer starts with a new state
     other = fn.Adam() if case.cls != "Adam" else fn.SGD(0.1, momentum=0.5)
     fresh = network()
     fresh.params[...] = whole.params
@@ -123,7 +123,7 @@ def test_a_further_fit_continues_the_state(rng, case):
 
 
 def test_settings_that_remember_other_things_start_fresh(rng):
-    """Momentum and mean are arrays of one shape, but not each other's."""
+    """An array of one name is not used for another name, even if the shapes are equal."""
     net = fn.Network([fn.Linear(3, 1)], seed=0)
     X, y = rng.standard_normal((8, 3)), rng.standard_normal(8)
     for optimizer, names in (
@@ -188,7 +188,7 @@ def test_many_parameters_in_threads_keep_their_bits(isa, dtype, rng):
 
 
 def test_clipping_hands_nan_on(isa, dtype):
-    """Were it cut off like a large number, nobody would learn of it."""
+    """NaN must not be clipped like a large number, since then nobody would notice it."""
     rule = fn.SGD(0.1, clip_value=1.0).update_rule()
     params = np.zeros(3, dtype)
     grads = np.array([np.nan, np.inf, -np.inf], dtype)

@@ -1,4 +1,4 @@
-# The backward pass: the chain rule from the last operation to the first, one cotangent at a time.
+# The backward pass: the chain rule from the last operation to the first, one cotangent per row.
 
 cdef void backward_pass(
     Plan plan, const real *params, const real *constants,
@@ -6,20 +6,20 @@ cdef void backward_pass(
     real *cotangent, real *spare, real *grads, bint accumulate, real *dx,
     const int8_t *frozen, char *scratch, int n_threads, bint training,
 ) noexcept nogil:
-    """Turn the output's cotangent into the gradient by the parameters, and by the input.
+    """Compute the gradient by the parameters and by the input from the output's cotangent.
 
-    `activations` are those of `forward_pass`, the last output among them. `cotangent` holds the
-    output's on entry; it and `spare` (both rows * max_width) are overwritten. `grads` is
-    overwritten, or added to, unless it is NULL; it is left as it is for operations that are
-    `frozen`, which may be NULL. `dx` (rows, n_in) is overwritten; when it is NULL the pass ends at
-    the lowest operation that has parameters and is not frozen.
-    `training` is whether `forward_pass` had a batch.
+    `activations` come from `forward_pass` and include the last output. `cotangent` contains the
+    cotangent of the output on entry; `cotangent` and `spare` (rows * max_width each) are
+    overwritten. `grads` may be NULL; otherwise it is overwritten, or with `accumulate` added to,
+    except for the operations that are `frozen` (NULL: none). `dx` (rows, n_in) is overwritten; if
+    it is NULL, the pass ends at the lowest operation that is trained. `training` is True if
+    `forward_pass` had a batch.
     """
     cdef Operation *operation
     cdef const real *op_x
     cdef const real *op_y
     cdef const real *kept
-    cdef bint gated = False  # the product above has already applied this ReLU's derivative
+    cdef bint gated = False  # the last product already applied the derivative of this ReLU
     cdef Py_ssize_t lowest = plan.lowest_trained(frozen) if dx == NULL else 0
     cdef bint learns
     cdef Py_ssize_t i
@@ -73,20 +73,21 @@ cdef double loss_of_outputs(
     const Loss *loss, const real *y_pred, Targets targets, Py_ssize_t rows, Py_ssize_t n_out,
     double scale, real *cotangent,
 ) noexcept nogil:
-    """`loss_and_cotangent` behind a call, since what is inlined stands wherever it is used."""
+    """Return `loss_and_cotangent`, whose inlined code exists once thanks to this function."""
     return loss_and_cotangent(loss, y_pred, targets, rows, n_out, scale, cotangent)
 
 
 cdef double chunk_gradient(
     Plan plan, const real *params, const real *constants,
     const real *x, Targets targets, Py_ssize_t rows, const Loss *loss, double scale,
-    real *grads, bint accumulate, const int8_t *frozen, real *workspace, char *scratch, int n_threads, const Batch *batch,
+    real *grads, bint accumulate, const int8_t *frozen, real *workspace, char *scratch,
+    int n_threads, const Batch *batch,
 ) noexcept nogil:
     """Forward, loss and backward for some rows of a minibatch.
 
-    Returns the weighted sum of their losses; overwrites `grads` with `scale` times its gradient, or
-    adds to it, except for operations that are `frozen` (NULL where none is). `workspace` has room
-    for rows * plan.gradient_width(). `batch` is NULL in evaluation mode.
+    Return the weighted sum of the losses. Overwrite `grads` with `scale` times the gradient of that
+    sum, or with `accumulate` add it, except for the operations that are `frozen` (NULL: none).
+    `workspace` has rows * plan.gradient_width() elements. `batch` is NULL in evaluation mode.
     """
     cdef real *cotangent = workspace + plan.row_width * rows
     cdef real *y_pred = cotangent - plan.n_out * rows  # the last of the activations

@@ -1,8 +1,8 @@
 # Blocks of Jacobian rows or columns, and the memory for a chunk of samples with their blocks.
 
-cdef struct Block:    # (r, width) for each sample
-    const void *rows  # NULL for the identity
-    Py_ssize_t stride
+cdef struct Block:     # a matrix (r, width) for each sample
+    const void *rows   # NULL for the identity
+    Py_ssize_t stride  # from sample to sample; 0 if all samples share one matrix
 
 
 cdef inline Block block_of(const real *rows, Py_ssize_t stride) noexcept nogil:
@@ -20,14 +20,14 @@ cdef inline Block identity() noexcept nogil:
 
 
 cdef Py_ssize_t chunk_width(Plan plan, Py_ssize_t r) noexcept nogil:
-    """What a sample needs: its activations, a block for each of them, and slopes."""
+    """Return the elements per sample: activations, a block for each of them, and slopes."""
     return (r + 1) * plan.row_width + plan.max_width
 
 
 cdef Py_ssize_t chunk_samples(
     Plan plan, Py_ssize_t r, Py_ssize_t n, Py_ssize_t itemsize,
 ) noexcept nogil:
-    """How many of n samples to take at a time, for all that they need to stay in cache."""
+    """Return how many of n samples to take at a time, so that their memory stays in cache."""
     cdef Py_ssize_t most = max(600_000 // (itemsize * chunk_width(plan, r)), 8)
     cdef Py_ssize_t chunks = max(1, (n + most - 1) // most)
     return (n + chunks - 1) // chunks

@@ -1,12 +1,12 @@
-# The derivatives that Python asks for, a chunk of samples at a time. Arguments are trusted, as in
+# The derivatives that Python calls, a chunk of samples at a time. Arguments are trusted, as in
 # entry_points.pxi.
 
 cdef enum:
-    READY_JACOBIAN_WORK = 8 * READY_WORK  # multiply-adds, of which half may be with zeros
+    READY_JACOBIAN_WORK = 8 * READY_WORK  # multiply-adds, half of them perhaps with zeros
 
 
 cdef Py_ssize_t block_rows(Plan plan, bint by_params) noexcept nogil:
-    """How many rows a sample's block has in `fill_jacobian`."""
+    """Return the number of rows of a sample's block in `fill_jacobian`."""
     return plan.n_in if not by_params and forward_is_cheaper(plan) else plan.n_out
 
 
@@ -45,30 +45,43 @@ cdef void fill_jacobian(
 
 
 def jacobian(
-    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    bint by_params, real[:, ::1] outputs, real[:, :, ::1] out, int n_threads,
+    Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, bint by_params,
+    cnp.ndarray outputs, cnp.ndarray out, int n_threads,
 ):
     """Overwrite `out` (n, n_out, n_in or n_params), and `outputs` (n, n_out) unless it is None."""
-    cdef Py_ssize_t n = x.shape[0]
+    if is_float(params):
+        jacobian_typed(plan, <const float *>address(params), constants, x, by_params, outputs, out,
+                       n_threads)
+    else:
+        jacobian_typed(plan, <const double *>address(params), constants, x, by_params, outputs,
+                       out, n_threads)
+
+
+cdef jacobian_typed(
+    Plan plan, const real *params, cnp.ndarray constants_array, cnp.ndarray x_array,
+    bint by_params, cnp.ndarray outputs_array, cnp.ndarray out_array, int n_threads,
+):
+    cdef const real *constants = <const real *>address(constants_array)
+    cdef const real *x = <const real *>address(x_array)
+    cdef real *outputs = <real *>address(outputs_array)
+    cdef real *out = <real *>address(out_array)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
     cdef Py_ssize_t r = block_rows(plan, by_params)
     cdef Py_ssize_t chunk = chunk_samples(plan, r, max(n, 1), sizeof(real))
-    cdef Workspace workspace
-    if n == 0:
-        return
-    workspace = take_workspace(blocks_bytes(plan, chunk, r, sizeof(real), n_threads))
+    cdef Workspace workspace = take_workspace(
+        blocks_bytes(plan, chunk, r, sizeof(real), n_threads))
     with nogil:
-        fill_jacobian(plan, data(params), data(constants), &x[0, 0], n, by_params,
-                      <real *>NULL if outputs is None else &outputs[0, 0], &out[0, 0, 0],
-                      workspace.data, n_threads)
+        fill_jacobian(plan, params, constants, x, n, by_params, outputs, out, workspace.data,
+                      n_threads)
     give_back(workspace)
 
 
 def jacobian_ready(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, x, bint by_params, given,
 ):
-    """The Jacobian for arrays that need no conversion and few samples; None for all others.
+    """Return the Jacobian if `x` is a small, finite, contiguous array; otherwise None.
 
-    It is written to `given`, or where that is None to a new array. See `predict_ready`.
+    It is written to `given`, or to a new array if that is None. See `predict_ready`.
     """
     cdef cnp.ndarray ready, out
     cdef int kind = cnp.PyArray_TYPE(params)
@@ -117,7 +130,7 @@ def jacobian_ready(
 
 
 cdef bint overlap(cnp.ndarray a, cnp.ndarray b):
-    """Whether two contiguous arrays share memory."""
+    """Return whether two contiguous arrays share memory."""
     cdef char *first = <char *>cnp.PyArray_DATA(a)
     cdef char *second = <char *>cnp.PyArray_DATA(b)
     return first < second + cnp.PyArray_NBYTES(b) and second < first + cnp.PyArray_NBYTES(a)
@@ -135,11 +148,27 @@ cdef bint jacobian_of_finite(
 
 
 def sample_vjp(
-    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    const real[:, ::1] cotangent, real[:, ::1] out, int n_threads,
+    Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, cnp.ndarray cotangent,
+    cnp.ndarray out, int n_threads,
 ):
-    """Overwrite `out` (n, n_params): each sample's cotangent (n_out,) times its Jacobian."""
-    cdef Py_ssize_t n = x.shape[0]
+    """Overwrite `out` (n, n_params) with each sample's cotangent (n_out,) times its Jacobian."""
+    if is_float(params):
+        sample_vjp_typed(
+            plan, <const float *>address(params), constants, x, cotangent, out, n_threads)
+    else:
+        sample_vjp_typed(
+            plan, <const double *>address(params), constants, x, cotangent, out, n_threads)
+
+
+cdef sample_vjp_typed(
+    Plan plan, const real *params, cnp.ndarray constants_array, cnp.ndarray x_array,
+    cnp.ndarray cotangent_array, cnp.ndarray out_array, int n_threads,
+):
+    cdef const real *constants = <const real *>address(constants_array)
+    cdef const real *x = <const real *>address(x_array)
+    cdef const real *cotangent = <const real *>address(cotangent_array)
+    cdef real *out = <real *>address(out_array)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
     cdef Py_ssize_t chunk = chunk_samples(plan, 1, max(n, 1), sizeof(real))
     cdef Workspace workspace
     cdef Chunk parts
@@ -155,95 +184,143 @@ def sample_vjp(
         while first < n:
             samples = min(chunk, n - first)
             forward_pass(
-                plan, data(params), data(constants), &x[first, 0], activations,
+                plan, params, constants, x + first * plan.n_in, activations,
                 activations + plan.operations[plan.n_operations - 1].output * samples,
                 samples, workspace.data, n_threads, no_batch(), True)
-            pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, 1,
+            pull_back(plan, params, constants, x + first * plan.n_in, activations, samples, 1,
                       plan.n_operations - 1, plan.first_trainable,
-                      block_of(&cotangent[first, 0], plan.n_out), <real *>parts.blocks,
+                      block_of(cotangent + first * plan.n_out, plan.n_out), <real *>parts.blocks,
                       <real *>parts.slopes, <real *>NULL, parts.at_linear, workspace.data,
                       n_threads)
-            params_rows(plan, &x[first, 0], activations, samples, 1, parts.at_linear,
-                        &out[first, 0])
+            params_rows(plan, x + first * plan.n_in, activations, samples, 1, parts.at_linear,
+                        out + first * plan.n_params)
             first += samples
     give_back(workspace)
 
 
 def jvp(
-    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    const real[:, ::1] x_tangent, const real[::1] direction, real[:, ::1] out, int n_threads,
+    Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, cnp.ndarray x_tangent,
+    cnp.ndarray direction, cnp.ndarray out, int n_threads,
 ):
     """Overwrite `out` (n, n_out) with the outputs' derivative along a direction.
 
-    It is that of the input (n, n_in), or that of the parameters (n_params,); the other is None.
+    The direction is `x_tangent` (n, n_in), or `direction` (n_params,); the other is None.
     """
-    cdef Py_ssize_t n = x.shape[0]
+    if is_float(params):
+        jvp_typed(plan, <const float *>address(params), constants, x, x_tangent, direction, out,
+                  n_threads)
+    else:
+        jvp_typed(plan, <const double *>address(params), constants, x, x_tangent, direction, out,
+                  n_threads)
+
+
+cdef jvp_typed(
+    Plan plan, const real *params, cnp.ndarray constants_array, cnp.ndarray x_array,
+    cnp.ndarray x_tangent_array, cnp.ndarray direction_array, cnp.ndarray out_array, int n_threads,
+):
+    cdef const real *constants = <const real *>address(constants_array)
+    cdef const real *x = <const real *>address(x_array)
+    cdef const real *x_tangent = <const real *>address(x_tangent_array)
+    cdef const real *direction = <const real *>address(direction_array)
+    cdef real *out = <real *>address(out_array)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
     cdef Workspace workspace = take_workspace(
         scratch_bytes + 2 * chunk * plan.row_width * sizeof(real))
     cdef real *activations = <real *>(workspace.data + scratch_bytes)
     cdef real *tangents = activations + chunk * plan.row_width
-    cdef const real *along = <const real *>NULL if direction is None else data(direction)
-    cdef bint by_input = x_tangent is not None
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
     with nogil:
         while first < n:
             samples = min(chunk, n - first)
             forward_pass(
-                plan, data(params), data(constants), &x[first, 0], activations,
+                plan, params, constants, x + first * plan.n_in, activations,
                 activations + plan.operations[plan.n_operations - 1].output * samples,
                 samples, workspace.data, n_threads, no_batch(), True)
             if not tangent_pass(
-                    plan, data(params), data(constants), along, &x[first, 0],
-                    &x_tangent[first, 0] if by_input else <const real *>NULL, activations,
-                    tangents, &out[first, 0], samples, workspace.data, n_threads):
-                memset(&out[first, 0], 0, samples * plan.n_out * sizeof(real))
+                    plan, params, constants, direction, x + first * plan.n_in,
+                    x_tangent + first * plan.n_in if x_tangent != NULL else x_tangent,
+                    activations, tangents, out + first * plan.n_out, samples, workspace.data,
+                    n_threads):
+                memset(out + first * plan.n_out, 0, samples * plan.n_out * sizeof(real))
             first += samples
     give_back(workspace)
 
 
 def vjp(
-    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    const real[:, ::1] cotangent, real[::1] grads, real[:, ::1] dx, int n_threads,
+    Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, cnp.ndarray cotangent,
+    cnp.ndarray grads, cnp.ndarray dx, int n_threads,
 ):
     """Overwrite `dx` (n, n_in), or add to `grads` (n_params,); the other is None."""
-    cdef Py_ssize_t n = x.shape[0]
+    if is_float(params):
+        vjp_typed(plan, <const float *>address(params), constants, x, cotangent, grads, dx,
+                  n_threads)
+    else:
+        vjp_typed(plan, <const double *>address(params), constants, x, cotangent, grads, dx,
+                  n_threads)
+
+
+cdef vjp_typed(
+    Plan plan, const real *params, cnp.ndarray constants_array, cnp.ndarray x_array,
+    cnp.ndarray cotangent_array, cnp.ndarray grads_array, cnp.ndarray dx_array, int n_threads,
+):
+    cdef const real *constants = <const real *>address(constants_array)
+    cdef const real *x = <const real *>address(x_array)
+    cdef const real *cotangent = <const real *>address(cotangent_array)
+    cdef real *grads = <real *>address(grads_array)
+    cdef real *dx = <real *>address(dx_array)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
     cdef Workspace workspace = take_workspace(
         scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
     cdef real *activations = <real *>(workspace.data + scratch_bytes)
     cdef real *dy = activations + chunk * plan.row_width
-    cdef bint by_input = dx is not None
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
     with nogil:
         while first < n:
             samples = min(chunk, n - first)
             forward_pass(
-                plan, data(params), data(constants), &x[first, 0], activations,
+                plan, params, constants, x + first * plan.n_in, activations,
                 activations + plan.operations[plan.n_operations - 1].output * samples,
                 samples, workspace.data, n_threads, no_batch(), True)
-            memcpy(dy, &cotangent[first, 0], samples * plan.n_out * sizeof(real))
+            memcpy(dy, cotangent + first * plan.n_out, samples * plan.n_out * sizeof(real))
             backward_pass(
-                plan, data(params), data(constants), &x[first, 0], activations, samples,
+                plan, params, constants, x + first * plan.n_in, activations, samples,
                 dy, dy + chunk * plan.max_width,
-                <real *>NULL if by_input else writable(grads), True,
-                &dx[first, 0] if by_input else <real *>NULL, <const int8_t *>NULL,
+                grads, True, dx + first * plan.n_in if dx != NULL else dx, <const int8_t *>NULL,
                 workspace.data, n_threads, False)
             first += samples
     give_back(workspace)
 
 
 def hvp(
-    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    targets, labels, weights, dict formula, double scale, const real[::1] direction,
-    real[::1] out, int n_threads,
+    Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, targets, labels, weights,
+    dict formula, double scale, cnp.ndarray direction, cnp.ndarray out, int n_threads,
 ):
     """Add the Hessian of `scale` times the summed loss, times `direction`, to `out` (n_params,)."""
-    cdef Py_ssize_t n = x.shape[0]
+    cdef Targets given = targets_of(targets, labels, weights)
+    cdef Loss loss = loss_from(formula)
+    if is_float(params):
+        hvp_typed(plan, <const float *>address(params), constants, x, given, loss, scale,
+                  direction, out, n_threads)
+    else:
+        hvp_typed(plan, <const double *>address(params), constants, x, given, loss, scale,
+                  direction, out, n_threads)
+
+
+cdef hvp_typed(
+    Plan plan, const real *params, cnp.ndarray constants_array, cnp.ndarray x_array, Targets given,
+    Loss loss, double scale, cnp.ndarray direction_array, cnp.ndarray out_array, int n_threads,
+):
+    cdef const real *constants = <const real *>address(constants_array)
+    cdef const real *x = <const real *>address(x_array)
+    cdef const real *direction = <const real *>address(direction_array)
+    cdef real *out = <real *>address(out_array)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
     cdef Workspace workspace = take_workspace(
@@ -252,8 +329,6 @@ def hvp(
     cdef real *tangents = activations + chunk * plan.row_width
     cdef real *dy = tangents + chunk * plan.row_width
     cdef Py_ssize_t room = chunk * plan.max_width
-    cdef Targets given = targets_of(targets, labels, weights)
-    cdef Loss loss = loss_from(formula)
     cdef Targets rows
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
@@ -265,9 +340,9 @@ def hvp(
             samples = min(chunk, n - first)
             last = plan.operations[plan.n_operations - 1].output * samples
             rows = targets_from(given, first, plan.n_out, sizeof(real))
-            forward_pass(plan, data(params), data(constants), &x[first, 0], activations,
+            forward_pass(plan, params, constants, x + first * plan.n_in, activations,
                          activations + last, samples, workspace.data, n_threads, no_batch(), True)
-            tangent_pass(plan, data(params), data(constants), data(direction), &x[first, 0],
+            tangent_pass(plan, params, constants, direction, x + first * plan.n_in,
                          <const real *>NULL, activations, tangents, tangents + last, samples,
                          workspace.data, n_threads)
             loss_of_outputs(
@@ -275,32 +350,46 @@ def hvp(
             loss_curvature(&loss, activations + last, rows, tangents + last, scale,
                            dy + 2 * room, samples, plan.n_out)
             backward_tangent_pass(
-                plan, data(params), data(constants), data(direction), &x[first, 0], activations,
-                tangents, samples, dy, dy + room, dy + 2 * room, dy + 3 * room, writable(out),
+                plan, params, constants, direction, x + first * plan.n_in, activations,
+                tangents, samples, dy, dy + room, dy + 2 * room, dy + 3 * room, out,
                 workspace.data, n_threads)
             first += samples
     give_back(workspace)
 
 
 def gram(
-    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    targets, labels, weights, dict formula, double scale, real[:, ::1] out, bint accumulate,
-    bint complete, int n_threads,
+    Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, targets, labels, weights,
+    dict formula, double scale, cnp.ndarray out, bint accumulate, bint complete, int n_threads,
 ):
-    """Overwrite `out` (n_params, n_params) with Σ scale w Jᵀ H_L J.
+    """Overwrite `out` (n_params, n_params) with Σ scale w Jᵀ H_L J, or add it with `accumulate`.
 
-    Where H_L does not depend on them, `targets` and `labels` may both be None. Only what stands on
-    and right of its diagonal is written, until `complete` copies that to the left.
+    `targets` and `labels` may both be None if H_L does not depend on them. Only the diagonal and
+    the elements right of it are written, unless `complete` asks for the copy to the left.
     """
-    cdef Py_ssize_t n = x.shape[0]
+    cdef Targets given = targets_of(targets, labels, weights)
     cdef Loss loss = loss_from(formula)
+    if is_float(params):
+        gram_typed(plan, <const float *>address(params), constants, x, given, loss, scale, out,
+                   accumulate, complete, n_threads)
+    else:
+        gram_typed(plan, <const double *>address(params), constants, x, given, loss, scale, out,
+                   accumulate, complete, n_threads)
+
+
+cdef gram_typed(
+    Plan plan, const real *params, cnp.ndarray constants_array, cnp.ndarray x_array, Targets given,
+    Loss loss, double scale, cnp.ndarray out_array, bint accumulate, bint complete, int n_threads,
+):
+    cdef const real *constants = <const real *>address(constants_array)
+    cdef const real *x = <const real *>address(x_array)
+    cdef real *out = <real *>address(out_array)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
     cdef Py_ssize_t r = loss_rank(&loss, plan.n_out)
     cdef Py_ssize_t chunk = min(chunk_samples(plan, r, n, sizeof(real)), gram_samples(plan, r))
     cdef Py_ssize_t per_thread = gram_scratch(plan, chunk, sizeof(real))
     cdef Py_ssize_t root_size = chunk * r * plan.n_out
     cdef Py_ssize_t rows_size = chunk * gram_rows(plan, r) * plan.n_params
     cdef Workspace workspace
-    cdef Targets given = targets_of(targets, labels, weights)
     cdef Chunk parts
     cdef Targets here
     cdef real *activations
@@ -325,17 +414,17 @@ def gram(
             samples = min(chunk, n - first)
             here = targets_from(given, first, plan.n_out, sizeof(real))
             y = activations + plan.operations[plan.n_operations - 1].output * samples
-            forward_pass(plan, data(params), data(constants), &x[first, 0], activations, y,
+            forward_pass(plan, params, constants, x + first * plan.n_in, activations, y,
                          samples, workspace.data, n_threads, no_batch(), True)
             loss_root(&loss, y, here, scale, root, samples, plan.n_out)
-            pull_back(plan, data(params), data(constants), &x[first, 0], activations, samples, r,
+            pull_back(plan, params, constants, x + first * plan.n_in, activations, samples, r,
                       plan.n_operations - 1, plan.first_trainable,
                       block_of(root, 0 if root_is_shared(&loss, given) else r * plan.n_out),
                       <real *>parts.blocks, <real *>parts.slopes, <real *>NULL, parts.at_linear,
                       workspace.data, n_threads)
-            add_gram(plan, &x[first, 0], activations, samples, r, parts.at_linear, rows, &out[0, 0],
-                     accumulate or first > 0, workspace.data, factors, per_thread, n_threads)
+            add_gram(plan, x + first * plan.n_in, activations, samples, r, parts.at_linear, rows,
+                     out, accumulate or first > 0, workspace.data, factors, per_thread, n_threads)
             first += samples
         if complete:
-            mirror(&out[0, 0], plan.n_params)
+            mirror(out, plan.n_params)
     give_back(workspace)

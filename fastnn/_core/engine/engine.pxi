@@ -80,6 +80,7 @@ def max_threads():
     return omp_get_max_threads()
 
 
+include "arrays.pxi"
 include "workspace.pxi"
 include "plan.pxi"
 include "blocks.pxi"

@@ -1,14 +1,14 @@
-# The forward pass: each operation reads the previous one's output and writes its own.
+# The forward pass: each operation reads the output of the operation before it.
 
 cdef struct Batch:            # rows that go forward in training mode
-    uint64_t key              # of the batch's dropout masks
-    Py_ssize_t first          # place of the first row in the batch
-    void *running             # the constants, to move the running statistics in
+    uint64_t key              # of the dropout masks
+    Py_ssize_t first          # the number of the first row within the batch
+    void *running             # the constants, whose running statistics are updated
 
 
 cdef extern from *:
     """
-    /* A constant that the compiler sees would have it make a copy of the whole function called. */
+    /* A constant argument makes the compiler copy the called function; these hide the constant. */
     static inline ptrdiff_t hidden(ptrdiff_t n) { __asm__("" : "+r"(n)); return n; }
     static inline void *hidden_null(void) { return (void *)hidden(0); }
     """
@@ -17,12 +17,12 @@ cdef extern from *:
 
 
 cdef inline const Batch *no_batch() noexcept nogil:
-    """What stands for evaluation mode."""
+    """Return the value that selects evaluation mode."""
     return <const Batch *>hidden_null()
 
 
 cdef inline uint64_t batch_key(uint64_t key, Py_ssize_t epoch, Py_ssize_t position) noexcept nogil:
-    """The key of the batch that begins at that sample of an epoch."""
+    """Return the key of the batch that starts at the sample `position` of an epoch."""
     return hashed(hashed(key, epoch), position)
 
 
@@ -33,9 +33,9 @@ cdef void forward_pass(
 ) noexcept nogil:
     """Run `rows` samples through the network.
 
-    `activations` receives every operation's output, (rows, width) one after the other, but for the
-    last one's, which goes to `out`; and what the derivatives need, if it is `differentiated`.
-    `batch` is NULL in evaluation mode.
+    The outputs of all operations but the last go to `activations`, (rows, width) one after the
+    other; the last goes to `out`. If `differentiated`, the values that the derivatives need are
+    written too. `batch` is NULL in evaluation mode.
     """
     cdef Operation *operation
     cdef real *y

@@ -1,23 +1,23 @@
 # The Gauss-Newton matrix Σ Jᵀ H_L J over the samples.
 #
-# a) With a root Q of the loss's Hessian, QᵀQ = H_L, the matrix is a sum of (QJ)ᵀ(QJ). So reverse
-#    accumulation starts from Q in place of the identity, and what it finds at the linear layers,
-#    the cotangents C, holds H_L already.
-# b) The matrix is made in groups of rows, those that belong to the weights and the bias of one unit
-#    i of a layer. Behind a ReLU only those samples count for which the unit is active, about half.
-#    Threads share the groups.
-# c) For one cotangent a sample, the rows of QJ are written for a chunk of samples, and a group is
-#    the product of c_si a_sj with them.
-# d) For r of them, J is never formed. The block for weights W_ij of one layer and W_i'j' of another
-#    is Σ_s (Σ_k C_ski C'_ski') a_sj a'_sj'. The inner sum is formed once for all j and j', so that
-#    the large product has one row a sample where (QJ)ᵀ (QJ) has r.
-# e) A network that scales columns by parameters has all rows of QJ written, and multiplied.
-# f) The matrix is symmetric: only what stands on and right of the diagonal is computed, and
-#    `mirror` copies it.
+# a) With a root Q of the loss's Hessian, QᵀQ = H_L, the matrix is the sum of (QJ)ᵀ(QJ). So reverse
+#    accumulation starts with Q instead of the identity, and the cotangents C at the linear layers
+#    include H_L.
+# b) The matrix is computed in groups of rows. A group belongs to the weights and the bias of one
+#    unit i of a layer. After a ReLU only the samples count for which the unit is active, about
+#    half. Threads share the groups.
+# c) With one cotangent per sample, the rows of QJ are written for a chunk of samples, and a group
+#    is the product of c_si a_sj with these rows.
+# d) With r cotangents per sample, J is never formed. The block for weights W_ij of one layer and
+#    W_i'j' of another is Σ_s (Σ_k C_ski C'_ski') a_sj a'_sj'. The inner sum is computed once for
+#    all j and j'. The large product then has one row per sample, where (QJ)ᵀ (QJ) has r.
+# e) For a network with SCALE operations, all rows of QJ are written and multiplied.
+# f) The matrix is symmetric: only the diagonal and the elements right of it are computed, and
+#    `mirror` copies them.
 
 cdef enum:
-    GRAM_COLUMNS = 128  # of a factor: of weights that are taken together,
-    GRAM_INPUTS = 4     # or of a unit's own inputs, times the other layer's outputs
+    GRAM_COLUMNS = 128  # weights of the other layer that one product takes together
+    GRAM_INPUTS = 4     # or inputs of the unit that one product takes together
 
 
 cdef struct Unit:  # one output of a linear layer, and the samples for which it is active
@@ -31,19 +31,19 @@ cdef struct Unit:  # one output of a linear layer, and the samples for which it 
 cdef Py_ssize_t gram_scratch(
     Plan plan, Py_ssize_t samples, Py_ssize_t itemsize,
 ) noexcept nogil:
-    """Bytes for one thread: the index of a unit's samples, sums, and a factor of a product."""
+    """Return the bytes per thread: the index of a unit's samples, sums, and a product's factor."""
     cdef Py_ssize_t columns = plan.max_width + max(
         <Py_ssize_t>GRAM_COLUMNS, GRAM_INPUTS * plan.max_width)
     return (samples * (columns * itemsize + sizeof(int32_t)) + 127) // 64 * 64
 
 
 cdef Py_ssize_t gram_rows(Plan plan, Py_ssize_t r) noexcept nogil:
-    """How many rows of QJ a sample has written; see c) and e)."""
+    """Return how many rows of QJ are written per sample; see c) and e)."""
     return r if plan.has_scales or r == 1 else 0
 
 
 cdef Py_ssize_t gram_samples(Plan plan, Py_ssize_t r) noexcept nogil:
-    """The most samples to take at a time."""
+    """Return the largest number of samples to take at a time."""
     if not plan.has_scales:
         return 256
     return min(max(2_000_000 // (r * plan.n_params), 1), 256)
@@ -54,7 +54,7 @@ cdef void add_gram(
     const Block *at_linear, real *rows, real *matrix, bint accumulate, char *scratch,
     char *factors, Py_ssize_t per_thread, int n_threads,
 ) noexcept nogil:
-    """matrix (+)= the samples' share. `rows` is room for `gram_rows` rows of n_params a sample."""
+    """Write or add the sum over some samples. `rows` has room for `gram_rows` rows per sample."""
     cdef Py_ssize_t units = 0
     cdef Py_ssize_t i, number, thread
     if plan.has_scales:
@@ -79,7 +79,7 @@ cdef void add_gram_of_unit(
     Py_ssize_t r, const Block *at_linear, const real *rows, real *matrix, bint accumulate,
     char *room,
 ) noexcept nogil:
-    """The group of the matrix's rows that belongs to a unit, counted through all linear layers."""
+    """Write or add the group of a unit, whose number counts the units of all linear layers."""
     cdef Unit unit
     cdef const real *a = x
     cdef const real *y
@@ -113,7 +113,7 @@ cdef void add_gram_of_rows(
     Plan plan, const Unit *unit, const real *a, const Block *at_linear, const real *rows,
     real *matrix, bint accumulate, real *factor,
 ) noexcept nogil:
-    """The unit's share of rowsᵀ rows, from its first weight's column on, and from its bias's."""
+    """Write or add the unit's rows of rowsᵀ rows, from the diagonal on."""
     cdef const Operation *layer = unit.layer
     cdef const Block *block = &at_linear[unit.number]
     cdef const real *c = <const real *>block.rows + unit.i
@@ -140,10 +140,10 @@ cdef void add_gram_of_sums(
     Py_ssize_t samples, Py_ssize_t r, const Block *at_linear, real *matrix, bint accumulate,
     real *room,
 ) noexcept nogil:
-    """The unit's share from the inner sums Σ_k C_ski C'_ski', layer by layer.
+    """Write or add the unit's rows from the inner sums Σ_k C_ski C'_ski', layer by layer.
 
-    Of the three factors two are multiplied first: the sums and the other layer's inputs, which
-    makes long rows, or the sums and one of the unit's own inputs, where that is less work.
+    Two of the three factors are multiplied first: the sums with the other layer's inputs, which
+    gives long rows, or the sums with one of the unit's own inputs if that is less work.
     """
     cdef const Operation *layer = unit.layer
     cdef const Operation *other
@@ -166,7 +166,7 @@ cdef void add_gram_of_sums(
             <const real *>block.rows + unit.i, block.stride, layer.n_out,
             <const real *>at_linear[m].rows, at_linear[m].stride, sums)
         first = unit.i if m == unit.number else 0
-        # vectors that end with a row of the other's inputs are not full
+        # the last vector of a row of the other layer's inputs may be partly empty
         if (lanes - other.n_in % lanes) % lanes * layer.n_in < 3 * other.n_in:
             count = other.n_out - first
             done = 0
@@ -208,9 +208,9 @@ cdef void add_gram_of_sums(
 
 
 cdef void mirror(real *matrix, Py_ssize_t n) noexcept nogil:
-    """Copy what stands right of the diagonal to its left, square by square.
+    """Copy the elements right of the diagonal to the left of it, square by square.
 
-    Several squares that will lie side by side are done together, since they share cache lines.
+    Squares that share cache lines of the result are copied together.
     """
     cdef Py_ssize_t side = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef Py_ssize_t first, i0, j0, i, j

@@ -1,30 +1,32 @@
-# Outputs without a gradient: a block of rows at a time goes through all layers, in cache.
+# Predictions: a block of rows at a time goes through all layers, and stays in cache.
 
 cdef enum:
-    READY_WORK = 4_000_000    # multiply-adds of which one call is not worth sharing among threads
-    GIL_WORK = 50_000         # those that end sooner than other Python threads would notice
+    READY_WORK = 4_000_000    # multiply-adds; up to this many, one thread is fast enough
+    GIL_WORK = 50_000         # multiply-adds; below, releasing the GIL is not worth its time
 
 
 def predict(
-    Plan plan, const real[::1] params, const real[::1] constants, const real[:, ::1] x,
-    real[:, ::1] out, int n_threads,
+    Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, cnp.ndarray out,
+    int n_threads,
 ):
-    """Overwrite `out` (n, n_out) with the network's outputs; returns whether `x` is finite."""
-    cdef bint finite = True
-    cdef Py_ssize_t n = x.shape[0]
-    cdef Py_ssize_t block = plan.predict_rows(n, sizeof(real))
+    """Overwrite `out` (n, n_out) with the network's outputs; return whether `x` is finite."""
+    cdef bint finite
+    cdef int kind = cnp.PyArray_TYPE(params)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(x, 0)
+    cdef Py_ssize_t itemsize = cnp.PyArray_ITEMSIZE(params)
+    cdef Py_ssize_t block = plan.predict_rows(n, itemsize)
     cdef Workspace workspace = take_workspace(
-        gemm_workspace(n_threads) + block * plan.row_width * sizeof(real))
-    if n:
-        with nogil:
-            finite = predict_blocks(plan, data(params), data(constants), &x[0, 0], &out[0, 0], n,
-                                    block, workspace.data, n_threads)
+        gemm_workspace(n_threads) + block * plan.row_width * itemsize)
+    with nogil:
+        finite = predict_arrays(
+            plan, kind, cnp.PyArray_DATA(params), cnp.PyArray_DATA(constants),
+            cnp.PyArray_DATA(x), cnp.PyArray_DATA(out), n, block, workspace.data, n_threads)
     give_back(workspace)
     return finite
 
 
 cdef Py_ssize_t ready_samples(Plan plan, x, int kind):
-    """How many samples `x` holds if it is an array as the engine wants it, else 0."""
+    """Return the number of samples of `x`; 0 if `x` is not an array that the engine can read."""
     cdef cnp.ndarray array
     cdef int ndim
     if not cnp.PyArray_CheckExact(x):
@@ -38,10 +40,10 @@ cdef Py_ssize_t ready_samples(Plan plan, x, int kind):
 
 
 def predict_ready(Plan plan, cnp.ndarray params, cnp.ndarray constants, x):
-    """The outputs for finite samples that need no conversion and are few; None for all others.
+    """Return the outputs if `x` is a small, finite, contiguous array; otherwise None.
 
-    What a caller in a loop waits for at small sizes is the checks, so here they are compiled:
-    `x` (n, n_in) or (n_in,) must be a contiguous array of the dtype of `params`.
+    `x` is (n, n_in) or (n_in,), of the dtype of `params`. For small arrays the checks take longer
+    than the prediction, so these checks are compiled.
     """
     cdef cnp.ndarray ready, out
     cdef int kind = cnp.PyArray_TYPE(params)
@@ -64,35 +66,35 @@ def predict_ready(Plan plan, cnp.ndarray params, cnp.ndarray constants, x):
     if n * plan.n_params < GIL_WORK:
         finite = predict_arrays(plan, kind, cnp.PyArray_DATA(params), cnp.PyArray_DATA(constants),
                                 cnp.PyArray_DATA(ready), cnp.PyArray_DATA(out), n, block,
-                                workspace.data)
+                                workspace.data, 1)
     else:
         with nogil:
             finite = predict_arrays(
                 plan, kind, cnp.PyArray_DATA(params), cnp.PyArray_DATA(constants),
-                cnp.PyArray_DATA(ready), cnp.PyArray_DATA(out), n, block, workspace.data)
+                cnp.PyArray_DATA(ready), cnp.PyArray_DATA(out), n, block, workspace.data, 1)
     give_back(workspace)
     return out if finite else None
 
 
 cdef bint predict_arrays(
     Plan plan, int kind, const void *params, const void *constants, const void *x, void *out,
-    Py_ssize_t n, Py_ssize_t block, char *workspace,
+    Py_ssize_t n, Py_ssize_t block, char *workspace, int n_threads,
 ) noexcept nogil:
-    """Dispatch by NumPy's number of the dtype; returns whether all of `x` was finite."""
+    """Call `predict_blocks` of the dtype, `kind` in NumPy; return whether `x` is finite."""
     if kind == cnp.NPY_FLOAT:
         return predict_blocks(
             plan, <const float *>params, <const float *>constants, <const float *>x, <float *>out,
-            n, block, workspace, 1)
+            n, block, workspace, n_threads)
     return predict_blocks(
         plan, <const double *>params, <const double *>constants, <const double *>x, <double *>out,
-        n, block, workspace, 1)
+        n, block, workspace, n_threads)
 
 
 cdef bint predict_blocks(
     Plan plan, const real *params, const real *constants, const real *x, real *out,
     Py_ssize_t n, Py_ssize_t block, char *workspace, int n_threads,
 ) noexcept nogil:
-    """Overwrite `out`; returns whether `x` is finite, which is seen block by block, in cache."""
+    """Overwrite `out`; return whether `x` is finite, checked block by block while in cache."""
     cdef real *activations = <real *>(workspace + gemm_workspace(n_threads))
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t rows

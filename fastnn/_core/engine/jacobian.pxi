@@ -1,17 +1,16 @@
-# Blocks of Jacobian rows or columns, carried through the network for a chunk of samples at a time.
+# Jacobians: a block of rows or columns passes through the network, for a chunk of samples.
 #
-# a) Reverse accumulation pulls a block of rows, one for each output, from the outputs down: what
-#    `backward_pass` does with one cotangent a sample. Forward accumulation pushes a block of
-#    tangents, one for each input, up.
-# b) A block starts as the identity, and the first linear layer that it meets turns it into that
-#    layer's weight, which all samples share: a block of stride 0 from sample to sample. It costs no
-#    product; what follows is shared until a layer's Jacobian depends on the sample.
-# c) Softmax after the last linear layer mixes the rows, so it is applied from the left, once they
-#    are those of that layer's input. Its Jacobian (n_out, n_out) is formed only where it is a part
-#    of the result: in the Jacobian by the parameters.
+# a) Reverse accumulation starts at the outputs with one row per output, and does with each row what
+#    `backward_pass` does with the cotangent. Forward accumulation starts at the inputs with one
+#    tangent per input.
+# b) A block starts as the identity. The first linear layer replaces it by the layer's weight, which
+#    all samples share (a block of stride 0), without a product. The block stays shared until the
+#    Jacobian of a layer depends on the sample.
+# c) Softmax after the last linear layer mixes the rows. It is applied from the left, to the rows at
+#    the input of that layer. Its own Jacobian (n_out, n_out) is formed only in the Jacobian by the
+#    parameters, where it is a part of the result.
 #
-# In all functions the room for blocks is r * samples * row_width, that for slopes
-# samples * max_width, and one row more.
+# The sizes of `blocks`, `slopes` and `at_linear` are those of `Chunk`.
 
 cdef enum:
     ROWS_BYTES = 64 * 1024
@@ -21,7 +20,7 @@ cdef void slopes_of(
     const Operation *operation, const real *x, const real *activations, real *slopes,
     Py_ssize_t samples,
 ) noexcept nogil:
-    """σ' of an activation, or of the ReLU after a linear layer, at each sample."""
+    """Overwrite `slopes` with σ' of an activation, or of the ReLU after a linear layer."""
     cdef Py_ssize_t n = samples * operation.n_out
     cdef Py_ssize_t i
     for i in range(n):
@@ -34,11 +33,11 @@ cdef Block pull_back(
     Py_ssize_t samples, Py_ssize_t r, Py_ssize_t top, Py_ssize_t lowest, Block block,
     real *blocks, real *slopes, real *dx, Block *at_linear, char *scratch, int n_threads,
 ) noexcept nogil:
-    """Turn a block of cotangents of operation `top`'s output into one of the network's input.
+    """Return the cotangents of the network's input, given those of the output of operation `top`.
 
-    A product by the first operation goes to `dx` (samples, r, n_in), where the block returned then
-    stands. If `at_linear` is not NULL it receives, for each layer with parameters, the
-    cotangents of z = W a + b, and the pass ends with those of the operation `lowest`.
+    A product by the first operation is written to `dx` (samples, r, n_in), which the result then
+    refers to. If `at_linear` is not NULL, it receives the cotangents of z = W a + b of each layer
+    with parameters, and the pass ends at the operation `lowest`.
     """
     cdef const Operation *operation
     cdef const real *op_x
@@ -100,7 +99,7 @@ cdef Block pull_back(
 
 
 cdef Py_ssize_t last_linear(Plan plan) noexcept nogil:
-    """The last linear layer, if all that follows can be applied from the left; else -1."""
+    """Return the last linear layer if all later operations can act from the left; else -1."""
     cdef Py_ssize_t i = plan.n_operations - 1
     while i >= 0 and plan.operations[i].kind != DENSE:
         if plan.operations[i].kind == NORMALIZE:
@@ -114,9 +113,10 @@ cdef Block below_last_linear(
     const real *x, const real *activations, Py_ssize_t samples,
     real *blocks, real *slopes, real *dx,
 ) noexcept nogil:
-    """The outputs' Jacobian by the input of the last linear layer, without a product.
+    """Return the Jacobian of the outputs by the input of the last linear layer.
 
-    It is the layer's weight, with the Jacobians of what follows it applied from the left.
+    It is the layer's weight with the Jacobians of the later operations applied from the left, which
+    needs no product.
     """
     cdef const Operation *operation = &plan.operations[last]
     cdef const real *weight = params + operation.weight
@@ -159,7 +159,7 @@ cdef Block push_forward(
     Plan plan, const real *params, const real *constants, const real *x, const real *activations,
     Py_ssize_t samples, real *blocks, real *slopes, char *scratch, int n_threads,
 ) noexcept nogil:
-    """The outputs' Jacobian by the input, transposed: a block of n_in tangents (n_out,)."""
+    """Return the transposed Jacobian by the input: a block of n_in tangents (n_out,)."""
     cdef const Operation *operation
     cdef const real *op_x
     cdef const real *op_y
@@ -208,9 +208,9 @@ cdef Block push_forward(
 
 
 cdef bint forward_is_cheaper(Plan plan) noexcept nogil:
-    """Whether tangents of all inputs take fewer multiplications than cotangents of all outputs.
+    """Return whether tangents of all inputs need fewer products than cotangents of all outputs.
 
-    The first linear layer that a block meets costs none.
+    The first linear layer of either pass costs nothing.
     """
     cdef Py_ssize_t total = 0
     cdef Py_ssize_t first = 0
@@ -254,7 +254,7 @@ cdef void cotangents_at_linear(
     Plan plan, const real *params, const real *constants, const real *x, const real *activations,
     Py_ssize_t samples, real *blocks, real *slopes, Block *at_linear, char *scratch, int n_threads,
 ) noexcept nogil:
-    """For each layer with parameters, the outputs' Jacobian by its z = W a + b."""
+    """Set `at_linear` to the Jacobian by z = W a + b of each layer with parameters."""
     cdef Py_ssize_t r = plan.n_out
     cdef Py_ssize_t last = max(last_linear(plan), plan.first_trainable)
     cdef Block block
@@ -274,10 +274,10 @@ cdef void params_rows(
     Plan plan, const real *x, const real *activations, Py_ssize_t samples, Py_ssize_t r,
     const Block *at_linear, real *jacobian,
 ) noexcept nogil:
-    """Overwrite `jacobian` (samples, r, n_params) from the cotangents of all layers that have them.
+    """Overwrite `jacobian` (samples, r, n_params) from the cotangents in `at_linear`.
 
-    As many samples at a time as stay in cache until all their layers are written, since a cache
-    line that two layers share would otherwise travel twice.
+    A few samples at a time are written, so that their rows stay in cache until all layers are done:
+    a cache line that two layers share is then written to memory once.
     """
     cdef const Operation *operation
     cdef const real *op_x

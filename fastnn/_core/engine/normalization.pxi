@@ -1,13 +1,14 @@
-# Normalisation, scale and shift, and dropout in the passes. In evaluation mode each has a symmetric
-# Jacobian at a sample, so that one function carries cotangents down and tangents up, for one row a
-# sample as for blocks of rows. These are no inline functions: a call costs little beside them, and
-# their code stands once.
+# Normalization, SCALE and dropout in the passes.
+#
+# In evaluation mode the Jacobian of each is symmetric at a sample. So `times_symmetric` serves
+# cotangents and tangents, for one row per sample and for blocks of rows. The functions are not
+# inline: a call costs little in comparison, and the code exists once.
 
 cdef void normalization_forward(
     const Operation *operation, Py_ssize_t number, const real *constants, const real *x, real *y,
     real *kept, Py_ssize_t rows, const Batch *batch,
 ) noexcept nogil:
-    """Overwrites y, and `kept` with what the derivatives need."""
+    """Overwrite y, and `kept` with the values that the derivatives need."""
     cdef Py_ssize_t n = operation.n_in
     cdef real *running
     if operation.kind == NORMALIZE:
@@ -30,7 +31,7 @@ cdef void normalization_forward(
 cdef void training_backward(
     const Operation *operation, const real *activations, Py_ssize_t rows, real *cotangent,
 ) noexcept nogil:
-    """The chain rule in place, where it is another in training mode than in evaluation."""
+    """Overwrite the cotangent of the output with that of the input, in training mode."""
     cdef const real *kept = activations + operation.kept * rows
     cdef const real *y = activations + operation.output * rows
     cdef Py_ssize_t i
@@ -45,10 +46,10 @@ cdef Block times_symmetric(
     const Operation *operation, const real *params, const real *activations, Py_ssize_t samples,
     Py_ssize_t r, Block block, real *out,
 ) noexcept nogil:
-    """A block's rows (r, n) times the operation's Jacobian at each sample.
+    """Return a block's rows (r, n) times the operation's Jacobian at each sample.
 
-    Overwrites `out`, which may be where the block stands, and returns the block there. One that all
-    samples share stays so, unless the Jacobian depends on the sample.
+    The result overwrites `out`, which may be the memory of the block. A block that all samples
+    share is shared in the result as well, unless the Jacobian depends on the sample.
     """
     cdef const real *rows = <const real *>block.rows
     cdef const real *kept = activations + operation.kept * samples
@@ -76,7 +77,7 @@ cdef void scale_backward_params(
     const Operation *operation, const real *x, const real *dy, real *grads, bint accumulate,
     Py_ssize_t rows,
 ) noexcept nogil:
-    """dw = Σ x dy and db = Σ dy, or added to what stands there."""
+    """dw = Σ x dy and db = Σ dy, overwritten or with `accumulate` added."""
     if not accumulate:
         memset(grads + operation.weight, 0, operation.n_out * sizeof(real))
         memset(grads + operation.bias, 0, operation.n_out * sizeof(real))
@@ -88,7 +89,7 @@ cdef void scale_params_rows(
     const Operation *operation, const real *block, Py_ssize_t stride, const real *x,
     real *jacobian, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t n_params,
 ) noexcept nogil:
-    """The rows (block) (diag(x) | I), at the operation's parameters in rows of `n_params`."""
+    """Write block (diag(x) | I) into the columns of the operation, in rows of `n_params`."""
     cdef Py_ssize_t n = operation.n_out
     cdef Py_ssize_t s, k
     for s in range(samples):

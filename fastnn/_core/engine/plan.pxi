@@ -1,17 +1,22 @@
-# A Plan is a network as the engine sees it: an array of C structs that name an operation, its
-# widths, and where its parameters stand. It holds offsets and no dtype, so that one Plan serves
-# float32 and float64; the passes take pointers to the arrays. A ReLU after a linear layer is no
-# operation of its own: the product stores max(z, 0), and z, whose sign that tells, is never kept. A
-# normalisation with a weight and a bias is two operations: itself, and a scale and shift.
+# A Plan is a network in the form that the engine runs: an array of C structs, one per operation.
+#
+# a) A struct has the operation's kind, its widths, and the offsets of its parameters. It has no
+#    dtype: one Plan serves float32 and float64, and the passes take pointers to the arrays.
+# b) A ReLU after a linear layer is a part of that operation: the product stores max(z, 0). z itself
+#    is not kept, since max(z, 0) tells whether z was positive.
+# c) A normalization with a weight and a bias is two operations: the normalization, and SCALE.
+# d) `Plan.add` defines the layout of the flat arrays. For each operation `params` has the weight,
+#    then the bias; `constants` has the means, then the scales or variances. Layers use the same
+#    layout (`fastnn.layers.composition.bind`), which `Network` asserts.
 
-cdef enum OperationKind:  # beside the activations, which number from zero
+cdef enum OperationKind:  # the kinds below 100 are activations
     DENSE = 100
     STANDARDIZE
     SOFTMAX
     LOG_SOFTMAX
-    SCALE      # y = w x + b, column by column
-    NORMALIZE  # each row by its own mean and deviation
-    BATCH_NORMALIZE  # each column, by the batch's or by running statistics
+    SCALE            # y = w x + b for each column
+    NORMALIZE        # each row, by its own mean and deviation
+    BATCH_NORMALIZE  # each column, by the statistics of the batch or by running statistics
     DROPOUT
 
 
@@ -29,8 +34,8 @@ cdef struct Operation:
     double eps           # added to the variance of a normalization
     double momentum      # of the running statistics
     double p             # probability that Dropout zeroes an element
-    Py_ssize_t output  # the output's offset in the activations of one row
-    Py_ssize_t kept    # that of what the operation keeps for its derivatives, before its output
+    Py_ssize_t output    # offset of the output in the activations of one row
+    Py_ssize_t kept      # offset of the values kept for derivatives, which precede the output
 
 
 @cython.final
@@ -39,12 +44,13 @@ cdef class Plan:
 
     Parameters
     ----------
-    operations : list of (kind, in_features, out_features, bias, alpha, momentum)
-        As `Layer.operation` returns them; the widths are trusted to fit.
+    operations : list of (kind, in_features, out_features, bias, number, momentum)
+        What `Layer.operation` returns for each layer. `number` is the negative slope of LeakyReLU,
+        alpha of ELU, eps of a normalization or the probability of Dropout. The widths are trusted.
     """
 
     cdef Operation *operations
-    cdef readonly Plan logits            # the network without its last Softmax; None without one
+    cdef readonly Plan logits            # without the last layer, if that is Softmax
     cdef readonly Py_ssize_t n_operations
     cdef readonly Py_ssize_t n_in
     cdef readonly Py_ssize_t n_out
@@ -52,9 +58,9 @@ cdef class Plan:
     cdef readonly Py_ssize_t n_constants
     cdef readonly Py_ssize_t row_width   # all activations of one sample
     cdef readonly Py_ssize_t max_width   # the widest input or output
-    cdef bint has_scales                 # whether columns are scaled by parameters
+    cdef bint has_scales                 # whether there is a SCALE
     cdef readonly bint has_dropout
-    cdef readonly bint has_batch_norm    # whose batches go through the network as a whole
+    cdef readonly bint has_batch_norm    # a batch then goes through the network in one chunk
     cdef Py_ssize_t first_trainable      # the lowest operation that has parameters
 
     def __cinit__(self, list operations):
@@ -119,12 +125,12 @@ cdef class Plan:
         self.n_operations += 1
 
     cdef bint after_linear(self):
-        """Whether the last operation so far is a linear layer's, and nothing yet follows it."""
+        """Return whether the last operation so far is a linear layer without ReLU."""
         cdef Operation *last = &self.operations[self.n_operations - 1]
         return last.kind == DENSE and not last.relu
 
     cdef object frozen_operations(self, segments):
-        """Which operations have parameters outside of the Trainer's segments; None if none has."""
+        """Return which operations have parameters that no segment of the Trainer holds, or None."""
         cdef Py_ssize_t i
         frozen = np.zeros(self.n_operations, np.int8)
         for i in range(self.n_operations):
@@ -137,7 +143,7 @@ cdef class Plan:
         return frozen if frozen.any() else None
 
     cdef Py_ssize_t lowest_trained(self, const int8_t *frozen) noexcept nogil:
-        """The lowest operation whose parameters are wanted, n_operations if there is none."""
+        """Return the lowest operation that is trained; n_operations if there is none."""
         cdef Py_ssize_t i = self.first_trainable
         if frozen != NULL:
             while i < self.n_operations and (frozen[i] or not has_params(self.operations[i].kind)):
@@ -145,16 +151,16 @@ cdef class Plan:
         return i
 
     cdef Py_ssize_t gradient_width(self) noexcept nogil:
-        """What a row needs in a gradient's workspace: its activations and two cotangents."""
+        """Return the elements per row in a gradient's workspace: activations, two cotangents."""
         return self.row_width + 2 * self.max_width
 
     cdef Py_ssize_t chunk_rows(self, Py_ssize_t itemsize) noexcept nogil:
-        """How many rows go through the network at a time.
+        """Return how many rows of a batch go through the network at a time.
 
-        Few enough for their activations to stay in about 1 MB of cache and for a pass to last a
-        fraction of a second; enough for the products to be efficient. A larger batch accumulates
-        its gradient over chunks: its memory stays bounded, and since the rule knows neither the
-        batch nor the threads, neither changes a bit.
+        These are few enough for the activations to stay in about 1 MB of cache and for a pass to
+        last a fraction of a second, and enough for efficient products. A larger batch accumulates
+        its gradient over chunks, so that its memory is bounded. The number depends neither on the
+        batch nor on the threads, so neither of them changes a bit of the result.
         """
         cdef Py_ssize_t row_bytes = itemsize * (self.gradient_width() + self.n_in)
         cdef Py_ssize_t cached = min(max(1_000_000 // row_bytes, 512), 4096)
@@ -162,10 +168,10 @@ cdef class Plan:
         return max(min(cached, affordable), 16)
 
     cdef Py_ssize_t predict_rows(self, Py_ssize_t n, Py_ssize_t itemsize) noexcept nogil:
-        """How many of n rows go through the network at a time when no gradient is wanted.
+        """Return how many of n rows go through the network at a time in a prediction.
 
-        Few enough for input and activations to stay in the second-level cache, and even, lest the
-        last block be so small that its products take another form.
+        Input and activations stay in the second-level cache. The blocks are of nearly equal size,
+        since the products of a much smaller last block would take a slower form.
         """
         cdef Py_ssize_t row_bytes = itemsize * (self.row_width + self.n_in)
         cdef Py_ssize_t most = max(500_000 // row_bytes, 256)
@@ -174,33 +180,33 @@ cdef class Plan:
 
 
 cdef inline bint has_params(int kind) noexcept nogil:
-    """Whether an operation has a weight, and perhaps a bias."""
+    """Return whether an operation has a weight (and perhaps a bias)."""
     return kind == DENSE or kind == SCALE
 
 
 cdef inline bint has_symmetric_jacobian(int kind) noexcept nogil:
-    """Whether `times_symmetric` applies the Jacobian: it is symmetric in evaluation mode.
+    """Return whether `times_symmetric` applies the Jacobian, which is symmetric in evaluation mode.
 
-    That of softmax is symmetric as well, but has functions of its own.
+    The Jacobian of softmax is symmetric too, but other functions apply it.
     """
     return (kind == SCALE or kind == NORMALIZE or kind == BATCH_NORMALIZE
             or kind == DROPOUT)
 
 
 cdef inline bint differs_in_training(int kind) noexcept nogil:
-    """Whether the operation is another function in training mode than in evaluation mode."""
+    """Return whether training mode computes another function than evaluation mode."""
     return kind == BATCH_NORMALIZE or kind == DROPOUT
 
 
 cdef Py_ssize_t kept_width(int kind, Py_ssize_t n) noexcept nogil:
-    """What an operation keeps for its derivatives, for each row."""
+    """Return how many values per row an operation keeps for its derivatives."""
     if kind == NORMALIZE:
         return 1
     return n if keeps_one_each(kind) else 0
 
 
 cdef bint keeps_one_each(int kind) noexcept nogil:
-    """Whether an operation keeps a number for each output: a factor, a slope, a probability."""
+    """Return whether an operation keeps one value per output: factor, slope or probability."""
     return (kind == BATCH_NORMALIZE or kind == DROPOUT or kind == SIGMOID or kind == TANH
             or kind == LOG_SOFTMAX)
 

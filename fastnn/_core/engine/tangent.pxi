@@ -1,13 +1,13 @@
 # Derivatives along a direction: the tangent of the outputs, and of the gradient.
 #
 # The tangent of a quantity is its derivative along a direction of the input or of the parameters.
-# `tangent_pass` carries it forward through the layers. Carried back again through `backward_pass`,
-# it becomes the Hessian times that direction (Pearlmutter 1994): each layer hands down the tangent
-# of its cotangent, which is that of `backward_pass` plus a term for the layer's own curvature.
+# `tangent_pass` computes the tangents of all outputs, layer by layer. `backward_tangent_pass` then
+# computes the Hessian times the direction (Pearlmutter 1994): for each layer the tangent of the
+# cotangent, which is the step of `backward_pass` plus a term for the layer's own curvature.
 #
-# Here a product and a slope are calls of one function each: inline, as in the passes that train,
-# their many uses made a sixth of the engine's code. `hidden` keeps the compiler from making a copy
-# of `product` for each set of constants.
+# `product` and `times_slope` are functions that are called, not inline as in the training passes:
+# inlined, their many uses were a sixth of the engine's code. `hidden` keeps the compiler from
+# copying `product` for each set of constants.
 
 cdef void product(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
@@ -37,9 +37,9 @@ cdef void linear_tangent(
     const Operation *operation, const real *params, const real *direction, const real *x,
     const real *x_tangent, real *y_tangent, Py_ssize_t rows, char *scratch, int n_threads,
 ) noexcept nogil:
-    """ẏ = ẋ Wᵀ + x Ẇᵀ + ḃ of a linear layer, or with diag(w) for W of a scale; overwrites ẏ.
+    """ẏ = ẋ Wᵀ + x Ẇᵀ + ḃ of a linear layer or SCALE, where W is diag(w); overwrites ẏ.
 
-    The direction or ẋ may be NULL if it is zero, but not both.
+    The direction or ẋ, but not both, may be NULL, which means zero.
     """
     cdef const real *weight = params + operation.weight
     cdef const real *bias = NULL
@@ -68,7 +68,7 @@ cdef void linear_pull(
     const Operation *operation, const real *params, const real *dy, bint accumulate, real *dx,
     Py_ssize_t rows, char *scratch, int n_threads,
 ) noexcept nogil:
-    """dx = dy W, or added to what stands there."""
+    """dx = dy W, overwritten or with `accumulate` added."""
     cdef const real *weight = params + operation.weight
     if operation.kind == SCALE:
         scale_rows(weight, dy, accumulate, dx, rows, operation.n_out)
@@ -100,11 +100,11 @@ cdef bint tangent_pass(
     const real *x, const real *x_tangent, const real *activations,
     real *tangents, real *out, Py_ssize_t rows, char *scratch, int n_threads,
 ) noexcept nogil:
-    """The tangents of all activations, laid out as those; the last operation's go to `out`.
+    """Overwrite `tangents` with those of all activations, and `out` with those of the outputs.
 
-    `direction` is that of the parameters and `x_tangent` (rows, n_in) that of the input; one that
-    is zero may be NULL. So may the tangents that they imply: those below the first linear layer
-    are not written where `x_tangent` is NULL. Returns whether `out` was.
+    `direction` is the direction of the parameters, `x_tangent` (rows, n_in) that of the input; NULL
+    means zero. If `x_tangent` is NULL, the tangents below the first linear layer are zero and not
+    written. Return whether `out` was written; otherwise the outputs' tangents are zero.
     """
     cdef const Operation *operation
     cdef const real *op_x
@@ -146,10 +146,10 @@ cdef void backward_tangent_pass(
     real *cotangent, real *spare, real *cotangent_tangent, real *spare_tangent,
     real *out, char *scratch, int n_threads,
 ) noexcept nogil:
-    """Turn the output's cotangent and its tangent into the Hessian's product with `direction`.
+    """Add the Hessian times `direction` to `out` (n_params,).
 
-    The arguments are those of `backward_pass`, each with its tangent; all four buffers, of
-    rows * max_width each, are overwritten. The result is added to `out` (n_params,).
+    The arguments are those of `backward_pass`, each with its tangent. All four buffers, of
+    rows * max_width each, are overwritten.
     """
     cdef const Operation *operation
     cdef const real *op_x

@@ -1,48 +1,46 @@
-# Whole epochs without Python: draw the order, gather rows, forward, loss, backward, update.
+# The Trainer: whole epochs without Python.
 #
-# a) The Trainer is a state machine that advances by one chunk of rows (see Plan.chunk_rows), so
-#    that it can leave and come back between any two: `run` returns to Python after a slice of
-#    time, which is how Ctrl-C, progress bars and other threads get their turn, and otherwise goes
-#    from epoch to epoch on its own.
-# b) Parameters change only in `update`, after a whole minibatch; whenever `run` returns they are
-#    the result of complete steps.
-#    A penalty on the weights (and not the biases) joins a batch's loss and gradient there.
-# c) The learning rates of the updates ahead are handed in, as one number or as an array; the engine
-#    knows no schedule, and `run` comes back when an array is used up.
-# d) At the end of an epoch the parameters are checked and copied. If the loss or the parameters
-#    are no longer finite, the copy of the last good epoch comes back. So do running statistics.
+# a) The Trainer advances by one chunk of rows (see Plan.chunk_rows) and can stop after any of them.
+#    `run` returns to Python after a slice of time, for Ctrl-C, progress bars and other threads.
+# b) Parameters change only in `update`, after a whole minibatch: whenever `run` returns, they are
+#    the result of complete steps. A penalty on the weights (without the biases) is added to the
+#    loss and the gradient of a batch before.
+# c) The learning rates of the next updates are given, as one number or as an array. The engine has
+#    no schedules; `run` returns when the array is used up.
+# d) At the end of an epoch the parameters are checked and copied. If the loss or the parameters are
+#    no longer finite, the copy of the last good epoch is restored, with its running statistics.
 
 @cython.final
 cdef class Trainer:
-    """The state of one `fit`: arrays, place within the epoch, and running loss.
+    """The state of one `fit`: arrays, position in the epoch, and running loss.
 
     Parameters
     ----------
     plan : Plan
     params, grads : ndarray (n_params,)
-        Overwritten; contiguous, of the network's dtype, as all arrays are.
+        Overwritten. All arrays are contiguous and, unless noted, of the network's dtype.
     constants : ndarray (n_constants,)
     x : ndarray (n, n_in)
-        Of no rows if `feed` is to bring them, in their natural order.
-    targets : ndarray (n, n_out), or None where the loss takes labels
-    labels : ndarray (n,) of int64, or None where the loss takes targets
-    weights : ndarray (n,), not all 0, or None for 1 each
+        No rows if `feed` provides them, in their own order.
+    targets : ndarray (n, n_out), or None if the loss takes labels
+    labels : ndarray (n,) of int64, or None if the loss takes targets
+    weights : ndarray (n,), not all 0; None means weight 1
     formula : dict
         As a loss's `formula()` returns it.
     optimizer : dict
-        As an optimizer's `update_rule()` returns it. With "weight_penalty", a number α, a batch's
-        loss has the further term α/2 Σ w² over all weights w of the network, divided as its own.
+        As an optimizer's `update_rule()` returns it. With "weight_penalty", a number α, the loss of
+        a batch has the additional term α/2 Σ w² over all weights w, divided like the loss itself.
     state : ndarray (n_states, n_params)
         The optimizer's, overwritten.
     segments : ndarray (n_segments, 3) of int64
-        The parameters that are trained: of each run of them the first, how many, and how many of
-        the updates in `step` passed it by.
+        The ranges of parameters that are trained: the first parameter, the number of parameters,
+        and how many of the updates counted in `step` happened while the range was frozen.
     step : int
-        Updates that went into `state`.
+        The number of updates that `state` results from.
     batch_size, n_epochs : int
-    bit_generator : numpy.random.BitGenerator, or None for the natural order
+    bit_generator : numpy.random.BitGenerator, or None for the order of the rows
     n_threads : int
-        The most that `run` may use.
+        The largest number of threads that `run` may use.
     mask_key : int
         The key of this fit's dropout masks.
 
@@ -62,39 +60,39 @@ cdef class Trainer:
     converged = False
 
     cdef Plan plan
-    cdef tuple arrays            # keeps the memory behind the pointers below
+    cdef tuple arrays            # keep the memory of the pointers below alive
     cdef Workspace memory
     cdef bint is_float
     cdef void *params
     cdef void *grads
     cdef void *constants
-    cdef Py_ssize_t running_bytes  # of constants that training changes
-    cdef public uint64_t mask_key
+    cdef Py_ssize_t running_bytes       # bytes of constants that training changes
+    cdef public uint64_t mask_key       # of the dropout masks
     cdef const void *x
     cdef Targets targets
     cdef void *state
-    cdef object segments_array          # keeps the memory behind the next pointer
+    cdef object segments_array          # keeps the memory of the next pointer alive
     cdef const Segment *segments
     cdef Py_ssize_t n_segments
-    cdef const int8_t *frozen           # of each operation, whether it is; NULL where none is
+    cdef const int8_t *frozen           # whether each operation is frozen; NULL if none is
     cdef Loss loss
     cdef Optimizer optimizer
     cdef double weight_penalty
-    cdef public double reported         # multiplies a batch's loss, penalty apart, in `losses`
-    cdef public bint by_batches         # an epoch's loss is the mean of its batches', by their rows
+    cdef public double reported         # factor of a batch's loss, without the penalty, in `losses`
+    cdef public bint by_batches         # the loss of an epoch weights its batches by their rows
     cdef double constant_rate
-    cdef object rates                   # keeps the memory behind the next pointer
-    cdef const double *next_rate        # of the next update
-    cdef bint rate_holds                # it is that of all updates after the next one, too
+    cdef object rates                   # keeps the memory of the next pointer alive
+    cdef const double *next_rate        # the learning rate of the next update
+    cdef bint rate_holds                # the same rate is used for all later updates
     cdef readonly Py_ssize_t rates_left
     cdef Py_ssize_t n_samples
     cdef bint is_fed
-    cdef Py_ssize_t first               # the sample that x begins with
-    cdef Py_ssize_t end                 # and the one that it ends before
+    cdef Py_ssize_t first               # the number of the first sample in x
+    cdef Py_ssize_t end                 # the number of the last sample in x, plus 1
     cdef Py_ssize_t batch_size
     cdef Py_ssize_t chunk
     cdef bitgen_t *random
-    cdef bint ordered            # rows come in `order`, else in their own
+    cdef bint ordered                   # rows are taken in `order`, else one after the other
     cdef int n_threads
     cdef int64_t *order
     cdef void *last_good
@@ -102,15 +100,15 @@ cdef class Trainer:
     cdef char *workspace
     cdef char *scratch
     cdef double batch_loss
-    cdef double batch_weight            # of all its samples; without weights their number
+    cdef double batch_weight            # sum of the samples' weights; without weights, their number
     cdef double epoch_loss
     cdef double epoch_weight
     cdef double epoch_start
-    cdef readonly bint diverged         # loss or parameters not finite: `params` were restored
+    cdef readonly bint diverged         # loss or parameters were not finite; params are restored
     cdef readonly Py_ssize_t step
     cdef readonly Py_ssize_t epoch      # complete epochs
-    cdef readonly Py_ssize_t position   # samples seen in the current one
-    cdef readonly object losses         # (n_epochs,) float64, as many set as epochs are complete
+    cdef readonly Py_ssize_t position   # samples of the current epoch that were used
+    cdef readonly object losses         # (n_epochs,) float64, set for the complete epochs
     cdef readonly object seconds        # likewise
     cdef double *loss_of_epoch
     cdef double *seconds_of_epoch
@@ -177,7 +175,7 @@ cdef class Trainer:
 
     @property
     def running_loss(self):
-        """The loss over the batches complete in this epoch, or else that of the last epoch."""
+        """The loss over the complete batches of this epoch; at its start that of the last epoch."""
         if self.position == 0 or self.epoch_weight == 0:
             return self.losses[self.epoch - 1] if self.epoch else float("nan")
         return self.epoch_loss / self.epoch_weight if self.loss.mean else self.epoch_loss
@@ -189,9 +187,9 @@ cdef class Trainer:
         self.n_segments = segments.shape[0]
 
     def set_rates(self, rates):
-        """Set the learning rates of the updates ahead: a number for all, or an array (n,) float64.
+        """Set the learning rates of the next updates: one float, or an array (n,) of float64.
 
-        Of an array `rates_left` have not been used yet; the caller leaves it as it is.
+        The last `rates_left` numbers of an array are not used yet; it must not be changed.
         """
         self.rates = rates
         self.rate_holds = isinstance(rates, float)
@@ -203,21 +201,21 @@ cdef class Trainer:
             self.next_rate = <const double *>cnp.PyArray_DATA(rates)
             self.rates_left = rates.shape[0]
 
-    def take_order(self, const int64_t[::1] order):
-        """Copy the order (n,) of the rows in the epochs to come, for want of a bit generator."""
-        memcpy(self.order, &order[0], self.n_samples * sizeof(int64_t))
+    def take_order(self, cnp.ndarray order):
+        """Copy the order (n,) of the rows in the next epochs, if there is no bit generator."""
+        memcpy(self.order, address(order), self.n_samples * sizeof(int64_t))
         self.ordered = True
 
     def run(self, Py_ssize_t until_epoch, double seconds, int n_threads):
-        """Train until that many epochs are complete, or about that much time has passed.
+        """Train until `until_epoch` epochs are complete, or about `seconds` have passed.
 
-        `n_threads` is at most that of the construction; a fork in between may have lost them.
+        `n_threads` is at most the constructor's; it is smaller after a fork, which loses threads.
 
         Returns
         -------
         bool
-            Whether the epochs are complete; False when time or the learning rates ran out, or
-            training diverged.
+            Whether the epochs are complete; False if the time or the learning rates are used up, or
+            if training diverged.
         """
         self.n_threads = n_threads
         with nogil:
@@ -228,7 +226,7 @@ cdef class Trainer:
         return self.epoch >= until_epoch
 
     def feed(self, x, targets, labels, bint last):
-        """Give the samples that come next in the epoch, of whole minibatches or its last ones."""
+        """Set the next samples of the epoch: whole minibatches, or with `last` the rest of it."""
         self.arrays = (*self.arrays[:3], x, targets, labels, *self.arrays[6:])
         self.x = cnp.PyArray_DATA(x)
         self.targets = targets_of(targets, labels, self.arrays[6])
@@ -236,7 +234,7 @@ cdef class Trainer:
         self.n_samples = self.end if last else PY_SSIZE_T_MAX
 
     def snapshot(self):
-        """Return what `restore` needs to go on from here, bit for bit: numbers, and arrays."""
+        """Return the numbers and arrays from which `restore` continues with the same bits."""
         state = {
             "step": self.step, "epoch": self.epoch, "position": self.position,
             "batch_loss": self.batch_loss, "batch_weight": self.batch_weight,
@@ -256,7 +254,7 @@ cdef class Trainer:
         return state
 
     def restore(self, state):
-        """Go on from what `snapshot` returned, with the parameters of then; trusted."""
+        """Continue from a trusted snapshot; the caller restores the parameters."""
         self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
         self.batch_loss, self.batch_weight = state["batch_loss"], state["batch_weight"]
         self.epoch_loss, self.epoch_weight = state["epoch_loss"], state["epoch_weight"]

@@ -4,7 +4,7 @@ cdef void run_slice(
     Trainer t, Plan plan, real *params, Py_ssize_t until_epoch, double seconds,
 ) noexcept nogil:
     cdef double deadline = now() + seconds
-    # the clock is read when about a million flops have passed since the last look
+    # the clock is read after about every million flops
     cdef double row_work = 6.0 * plan.n_params + 20.0 * plan.row_width + 50
     cdef double work = 0
     while (t.epoch < until_epoch and t.position < t.end and t.rates_left > 0
@@ -24,7 +24,7 @@ cdef void run_slice(
 
 
 cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
-    """Advance by one chunk of the minibatch, and update after its last; returns its rows."""
+    """Advance by one chunk of a minibatch, with the update after its last; return its rows."""
     cdef Py_ssize_t within = t.position % t.batch_size
     cdef Py_ssize_t batch_rows = min(t.batch_size, t.n_samples - (t.position - within))
     cdef Py_ssize_t rows = min(t.chunk, batch_rows - within)

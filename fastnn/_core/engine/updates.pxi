@@ -1,17 +1,17 @@
-# What happens to a gradient that is complete: the penalty on weights, and the optimizer's step.
+# The penalty on weights, and the optimizer's step, once a gradient is complete.
 
 cdef void update_params(
     const Optimizer *optimizer, double rate, real *params, const real *grads, real *state,
     Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step, int n_threads,
 ) noexcept nogil:
-    """`update` behind a call, since what is inlined stands wherever it is used."""
+    """Call `update`, whose inlined code exists once thanks to this function."""
     update(optimizer, rate, params, grads, state, n, segments, n_segments, step, n_threads)
 
 
 cdef double penalize_weights(
     Plan plan, double strength, const real *params, real *grads,
 ) noexcept nogil:
-    """Add the gradient of strength/2 Σ w² over the weights, which is returned, and no biases."""
+    """Return strength/2 Σ w² over all weights, without biases; add its gradient to `grads`."""
     cdef double total = 0
     cdef real zero = 0
     cdef real squares

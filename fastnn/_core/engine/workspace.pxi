@@ -1,14 +1,14 @@
-# Memory for a call of the engine, taken once and never inside an epoch.
+# Memory for a call of the engine. It is allocated once per call, never inside an epoch.
 
 cdef enum:
     KEPT_BYTES = 8_000_000
 
-cdef Workspace idle_workspace = None  # for the next call, which need not ask the system for pages
+cdef Workspace idle_workspace = None  # kept for the next call: new pages of the system are slow
 
 
 @cython.final
 cdef class Workspace:
-    """Uninitialised memory on a cache line's boundary, freed with the object."""
+    """Uninitialized memory, aligned to a cache line and freed with the object."""
 
     cdef char *data
     cdef Py_ssize_t n_bytes
@@ -24,7 +24,7 @@ cdef class Workspace:
 
 
 cdef Workspace take_workspace(Py_ssize_t n_bytes):
-    """At least so much memory, the caller's until `give_back`; the GIL is held in both."""
+    """Return memory of at least `n_bytes`, for use until `give_back`. Both need the GIL."""
     global idle_workspace
     cdef Workspace workspace = idle_workspace
     idle_workspace = None
@@ -34,12 +34,12 @@ cdef Workspace take_workspace(Py_ssize_t n_bytes):
 
 
 cdef void give_back(Workspace workspace):
-    """Keep it for the next call, unless it is large."""
+    """Keep a workspace for the next call, unless it is large."""
     global idle_workspace
     if workspace.n_bytes <= KEPT_BYTES:
         idle_workspace = workspace
 
 
 cdef inline char *aligned(char *pointer) noexcept nogil:
-    """The next cache line's boundary."""
+    """Return the next multiple of 64, the size of a cache line."""
     return <char *>((<uintptr_t>pointer + 63) & ~<uintptr_t>63)

@@ -1,11 +1,11 @@
 """Elementwise activations: y = σ(x), and dx = σ'(x) dy, the product with a diagonal Jacobian.
 
-Each is two scalar functions of x, σ and σ'. The slope of Sigmoid or Tanh has a large relative error
-if it is computed from y near ±1, and costs an exponential if it is computed from x. Beside y it
-costs little, so a pass that is to be differentiated keeps it. Below the functions stands one switch
-a batch, never one an element. The comparisons in σ are written so that NaN takes the branch that
-hands it on. At a kink the derivative is the negative side's (ReLU: 0, as a subderivative in
-[0, 1]); Abs takes 0.
+Each is two scalar functions of x, σ and σ'. Near y = ±1 the slope of Sigmoid or Tanh has a large
+relative error if it is computed from y, and it costs an exponential if it is computed from x.
+Together with y it costs little, so a pass that is differentiated later keeps it. The functions
+`activation_forward` and `activation_backward` choose the kind once per batch. In the comparisons of
+σ, NaN takes the branch that returns NaN. At a kink the derivative is that of the negative side;
+that of Abs is 0.
 """
 
 from fastnn._core.kernels.dtypes cimport fabs, real
@@ -14,7 +14,7 @@ from fastnn._core.kernels.elementary cimport (
     scaled_gaussian, sigmoid, sigmoid_and_slope, tanh, tanh_and_slope, upper_tail, within_gaussian)
 
 
-cdef enum Activation:
+cdef enum Activation:  # `activation_kind` has the name of each
     NOT_AN_ACTIVATION
     IDENTITY
     RELU
@@ -30,7 +30,7 @@ cdef enum Activation:
 
 
 cdef inline int activation_kind(str name) except -1:
-    """The activation called `name` in a layer's description; NOT_AN_ACTIVATION for any other."""
+    """Return the kind of the activation `name`, or NOT_AN_ACTIVATION."""
     return {
         "identity": IDENTITY, "relu": RELU, "leaky_relu": LEAKY_RELU, "elu": ELU, "selu": SELU,
         "sigmoid": SIGMOID, "tanh": TANH, "softplus": SOFTPLUS, "gelu": GELU, "silu": SILU,
@@ -79,13 +79,13 @@ cdef inline real softplus(real x) noexcept nogil:
 
 
 cdef inline real gelu(real x) noexcept nogil:
-    """x Φ(x), as what lacks to max(x, 0): |x| (1 - Φ(|x|))."""
+    """x Φ(x), computed as max(x, 0) - |x| (1 - Φ(|x|))."""
     cdef real a = within_gaussian(x)
     return (0 if x <= 0 else x) - scaled_gaussian(a * upper_tail(a), a)
 
 
 cdef inline real gelu_slope(real x) noexcept nogil:
-    """Φ(x) + x φ(x) for x < 0, and 1 less that at -x above."""
+    """Φ(x) + x φ(x), for x > 0 computed as 1 minus its value at -x."""
     cdef real a = within_gaussian(x)
     cdef real g = scaled_gaussian(upper_tail(a) - <real>0.39894228040143267794 * a, a)
     return by_sign(x, g, <real>1 - g)
@@ -105,7 +105,7 @@ cdef inline real silu_slope(real x) noexcept nogil:
 
 
 cdef inline real within_exp(real x) noexcept nogil:
-    """|x|, or where that is less the bound from which on e^-|x| is 0, also times x²."""
+    """|x|, at most the bound beyond which e^-|x| and x² e^-|x| are 0."""
     cdef real top = -lowest_exponent(x)
     cdef real a = fabs(x)
     return top if a > top else a
@@ -123,9 +123,9 @@ cdef inline real sign(real x) noexcept nogil:
 cdef inline void activation_forward(
     int kind, real alpha, const real *x, real *y, real *kept, Py_ssize_t n,
 ) noexcept nogil:
-    """y = σ(x); overwrites y. `alpha` is LeakyReLU's negative slope or ELU's scale.
+    """y = σ(x); overwrites y. `alpha` is the negative slope of LeakyReLU or the scale of ELU.
 
-    Sigmoid and Tanh overwrite `kept` with σ'(x), unless it is NULL.
+    Sigmoid and Tanh overwrite `kept` with σ'(x) unless it is NULL.
     """
     cdef Py_ssize_t i
     if kind == IDENTITY:
@@ -172,7 +172,7 @@ cdef inline void activation_forward(
 cdef inline void activation_backward(
     int kind, real alpha, const real *x, const real *kept, const real *dy, real *dx, Py_ssize_t n,
 ) noexcept nogil:
-    """dx = σ'(x) dy; overwrites dx, which may be dy. `kept` is `activation_forward`'s."""
+    """dx = σ'(x) dy; overwrites dx, which may be dy. `kept` comes from `activation_forward`."""
     cdef Py_ssize_t i
     if kind == IDENTITY:
         for i in range(n):

@@ -1,13 +1,13 @@
-"""Normalisation of each column, by the statistics of a batch or by running ones.
+"""Normalization of each column, by the statistics of a batch or by running statistics.
 
 x̂ = (x - μ) r with r = 1 / √(v + eps) (Ioffe and Szegedy 2015). In evaluation μ, v are constants,
 and the Jacobian is diag(r). In training they are the batch's own mean and variance (divided by the
-number of rows), and a cotangent goes back to all rows: dx = r (dy - mean dy - x̂ mean(x̂ dy)), with
-means over the rows. The running statistics move towards the batch's by the share `momentum`, of its
-variance that divided by one row less, as PyTorch's do.
+number of rows), and each cotangent affects all rows: dx = r (dy - mean dy - x̂ mean(x̂ dy)), with
+means over the rows. The running statistics move towards those of the batch by the fraction
+`momentum`; the running variance uses the unbiased variance of the batch, as in PyTorch.
 
-The columns are taken BLOCK at a time, so that their sums, in double precision, stay in registers or
-in the nearest cache. A column whose sums overflow is summed once more, times a power of two.
+BLOCK columns are processed at a time, so that their sums, in double precision, stay in registers or
+in the first-level cache. A column whose sums overflow is summed again, times a power of two.
 """
 
 from fastnn._core.kernels.dtypes cimport real, shrink_of, sqrt
@@ -36,7 +36,7 @@ cdef inline void batch_normalize(
     const real *x, double eps, double momentum, real *running_mean, real *running_variance,
     real *y, real *inverse, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """Overwrites y with x̂, and inverse (n,) with r; moves the running statistics. rows > 1."""
+    """Overwrites y with x̂, and inverse (n,) with r; updates the running statistics. rows > 1."""
     cdef double[BLOCK] mean
     cdef double[BLOCK] square
     cdef double d, shrink

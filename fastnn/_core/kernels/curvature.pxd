@@ -1,9 +1,9 @@
 """Second derivatives, for the product of a loss's Hessian and a vector, forward over reverse.
 
 A tangent ẋ is the derivative of x along a direction. For y = f(x) with dx = J(x)ᵀ dy, the tangent
-of the cotangent is J(x)ᵀ dẏ plus the curvature term: the derivative of J(x)ᵀ along ẋ, times dy. A
-piecewise linear function has none. The Hessian H_L of a sample's loss by the outputs is applied,
-never formed: the softmax's is diag(S) - S Sᵀ.
+of the cotangent is J(x)ᵀ dẏ plus the curvature term: the derivative of J(x)ᵀ along ẋ, times dy. It
+is 0 for a piecewise linear function. The Hessian H_L of a sample's loss by the outputs is applied
+but never formed: with softmax it is diag(S) - S Sᵀ.
 """
 
 from libc.stdint cimport int64_t
@@ -37,7 +37,7 @@ cdef inline real sigmoid_curvature(real factor, real x) noexcept nogil:
 
 
 cdef inline real gelu_curvature(real x) noexcept nogil:
-    """φ(x) (2 - x²); the last is a product of which √2 - |x| is accurate near 0."""
+    """φ(x) (2 - x²), where 2 - x² is (√2 - |x|) (√2 + |x|) with an accurate difference."""
     cdef real a = within_gaussian(x)
     cdef real root = <real>1.4142135623730951
     cdef real rest = <real>(2.4203234972626e-8 if real is float else -9.667293313452913e-17)
@@ -130,9 +130,9 @@ cdef inline void add_log_softmax_curvature(
 cdef inline real diagonal_hessian(
     const Loss *loss, real y_pred, const real *targets, Py_ssize_t place, Py_ssize_t n,
 ) noexcept nogil:
-    """H_L's entry at an output, whose target stands at `place`, where outputs do not mix.
+    """Return the element of a diagonal H_L at an output, whose target is targets[place].
 
-    The Hessian of `HUBER` alone looks at it; for the others `targets` may be NULL.
+    Only `HUBER` needs the target; for the other losses `targets` may be NULL.
     """
     if loss.kind == HALF_SQUARED_ERROR:
         return 1
@@ -179,7 +179,7 @@ cdef inline void loss_curvature(
 
 
 cdef inline Py_ssize_t loss_rank(const Loss *loss, Py_ssize_t n) noexcept nogil:
-    """Rows of the root of H_L that `loss_root` gives."""
+    """Return the number of rows of a root in `loss_root`."""
     return 1 if loss.kind == NEGATIVE_LOG_LIKELIHOOD else n
 
 

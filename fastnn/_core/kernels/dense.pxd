@@ -2,8 +2,8 @@
 
 Rows are samples: x is (rows, n_in), W is (n_out, n_in), z is (rows, n_out). With the cotangent dz
 of z, the chain rule gives dx = dz W, dW = Σ over samples of dz ⊗ x = dzᵀ x, and db = Σ dz, which is
-dzᵀ times a column of ones. A ReLU on either side costs no pass of its own: the product applies it,
-or its derivative, to each tile before storing it.
+dzᵀ times a column of ones. A ReLU before or after the layer needs no pass of its own: the product
+applies the ReLU, or its derivative, to each tile before it stores the tile.
 """
 
 from fastnn._core.kernels.dtypes cimport real
@@ -12,7 +12,7 @@ from fastnn._core.kernels.rows cimport product_of_row
 
 
 cdef enum:
-    NARROW = 64   # a layer of at most so many outputs
+    NARROW = 64   # outputs of a narrow layer, at most
 
 
 cdef inline void dense_forward(
@@ -41,7 +41,7 @@ cdef inline void dense_backward_params(
     const real *x, const real *dz, real *dweight, real *dbias, bint accumulate,
     Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, char *scratch, int n_threads,
 ) noexcept nogil:
-    """dW = dzᵀ x and db = Σ dz, or added to what stands there; dbias may be NULL."""
+    """dW = dzᵀ x and db = Σ dz, overwritten or with `accumulate` added; dbias may be NULL."""
     gemm(n_out, n_in, rows, dz, 1, n_out, x, n_in, 1, dweight if accumulate else NULL, n_in,
          dweight, n_in, False, <const real *>NULL, scratch, n_threads)
     if dbias != NULL:
@@ -51,10 +51,10 @@ cdef inline void dense_backward_params(
 cdef inline void column_sums(
     const real *dz, real *dbias, bint accumulate, Py_ssize_t rows, Py_ssize_t n_out,
 ) noexcept nogil:
-    """db = Σ dz, or added to what stands there.
+    """db = Σ dz, overwritten or with `accumulate` added.
 
-    A row of a narrow layer is one or two vectors, and their sum a chain in which each addition
-    waits for the one before. Four rows are then read as one, which makes four chains.
+    A row of a narrow layer is one or two vectors. In their sum each addition waits for the one
+    before; four rows are then read as one, which gives four independent sums.
     """
     cdef real one = 1
     cdef real[4 * NARROW] sums

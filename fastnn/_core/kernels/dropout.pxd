@@ -1,10 +1,9 @@
 """Dropout: each element becomes 0 with probability p, else x / (1 - p) (Srivastava et al. 2014).
 
-The mask is a hash of a key and the element's place: no generator has a state to keep or to share,
-and neither threads nor the parts in which a batch is taken change a mask. A row's 64 bits come from
-splitmix64 (Steele et al. 2014); a 32-bit mixer (lowbias32 of C. Wellons) makes them an element's,
-in a loop without branches that the compiler makes vectors of. The forward pass keeps the mask,
-already divided by 1 - p.
+The mask is a hash of a key and the element's position. There is no generator with a state, and
+neither threads nor the chunks of a batch change a mask. A row has 64 bits from splitmix64 (Steele
+et al. 2014). A 32-bit mixer (lowbias32 by C. Wellons) derives the bits of an element, in a loop
+without branches that the compiler vectorizes. The forward pass keeps the mask, divided by 1 - p.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -13,7 +12,7 @@ from fastnn._core.kernels.dtypes cimport real
 
 
 cdef inline uint64_t hashed(uint64_t key, uint64_t number) noexcept nogil:
-    """A key for the thing of that number below `key`: splitmix64's output at that place."""
+    """Return the output `number` of splitmix64 started at `key`."""
     key += (number + 1) * <uint64_t>0x9E3779B97F4A7C15ULL
     key = (key ^ (key >> 30)) * <uint64_t>0xBF58476D1CE4E5B9ULL
     key = (key ^ (key >> 27)) * <uint64_t>0x94D049BB133111EBULL
@@ -24,7 +23,7 @@ cdef inline void dropout_forward(
     const real *x, double p, uint64_t key, Py_ssize_t first_row, real *y, real *mask,
     Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """Overwrites y and mask (rows, n) each; the rows are those of the batch from `first_row` on."""
+    """Overwrite y and mask (rows, n). The rows are those of the batch from `first_row` on."""
     cdef uint32_t threshold = <uint32_t>(p * 4294967296.0)
     cdef real kept = <real>(1 / (1 - p))
     cdef uint64_t row

@@ -62,7 +62,7 @@ cdef inline real upper_ln2(real like) noexcept nogil:
 
 
 cdef inline real lower_ln2(real like) noexcept nogil:
-    """What `upper_ln2` lacks, in either dtype positive."""
+    """ln 2 - `upper_ln2`, which is positive in both dtypes."""
     return <real>3.1946184945309417232e-5 if real is float else <real>1.90821492927058770002e-10
 
 
@@ -112,7 +112,7 @@ cdef inline real scaled_exp(real factor, real x, real correction) noexcept nogil
 
 
 cdef inline real lowest_exponent(real like) noexcept nogil:
-    """The least that `scaled_exp` takes; e^x is 0 there, also with a factor of its own size."""
+    """The smallest x of `scaled_exp`; e^x is 0 there, and so is x e^x."""
     return <real>-174 if real is float else <real>-1416
 
 
@@ -299,7 +299,7 @@ cdef inline real erf(real x) noexcept nogil:
 
 
 cdef inline real within_gaussian(real x) noexcept nogil:
-    """|x|, or where that is less the bound from which on e^(-x²/2) is 0, also times x²."""
+    """|x|, at most the bound beyond which e^(-x²/2) and x² e^(-x²/2) are 0."""
     cdef real top = <real>15 if real is float else <real>39
     cdef real a = fabs(x)
     return top if a > top else a

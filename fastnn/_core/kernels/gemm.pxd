@@ -1,12 +1,12 @@
 """Dense matrix product, C = A B + start, for row-major C and any strides of A and B.
 
-a) There are several forms, for no one order of work serves all shapes: a network's products range
-   from one row to thousands, and from two columns. `choose` looks at the whole product, so that its
-   parts have the same form, and the same bits, on any number of threads.
-b) Threads get whole panels of columns, or rows where there are more of those. No sum is ever split
-   among them, so the bits do not depend on their number; a product with few rows and columns and a
-   long sum, such as the weight gradient of a narrow layer, gains nothing from threads. A thread
-   must get THREAD_FLOPS to be worth waking, which costs some microseconds.
+a) There are several forms, since no single order of work is fast for all shapes: the products of
+   a network have from one row to thousands, and from two columns on. `choose` decides from the
+   whole product, so that its parts have the same form and the same bits with any number of threads.
+b) Each thread computes panels of columns, or rows if there are more of these. Sums are never split
+   among threads, so the bits do not depend on their number. A product with few rows and columns and
+   a long sum, such as the weight gradient of a narrow layer, is therefore not faster with threads.
+   Waking a thread costs some microseconds; it must get THREAD_FLOPS to be worth that.
 """
 
 from cython.parallel cimport prange
@@ -45,7 +45,7 @@ cdef enum Form:
 
 
 cdef inline Py_ssize_t gemm_workspace(Py_ssize_t n_threads) noexcept nogil:
-    """Bytes of scratch memory that `gemm` needs; the same for every shape."""
+    """Return the bytes of scratch memory of `gemm`, which are the same for every shape."""
     return n_threads * (TILES_SCRATCH_BYTES + REARRANGED_BYTES)
 
 
@@ -59,10 +59,10 @@ cdef inline void gemm(
 ) noexcept nogil:
     """C[i, j] = start[i, j] + sum over p of A[i, p] B[p, j]; overwrites C. No size is zero.
 
-    C is (m, n) with rows c_row apart; element (i, p) of A stands at i * a_row + p * a_col, that
-    of B likewise. `start` is NULL for zero, a bias with start_row = 0, or C itself to accumulate.
-    With `relu`, negative elements become zero; with `gate`, which has C's strides and may be NULL,
-    those where it is not positive.
+    C is (m, n) with rows c_row apart. Element (i, p) of A is at i * a_row + p * a_col; B likewise.
+    `start` is NULL for zero, a bias with start_row = 0, or C itself to accumulate. With `relu`,
+    negative elements become zero. With `gate`, which has the strides of C and may be NULL, elements
+    become zero where `gate` is not positive.
     """
     cdef Py_ssize_t width = 2 * VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef Py_ssize_t panels = (n + width - 1) // width
@@ -76,7 +76,7 @@ cdef inline void gemm(
         start_row = 0
     form = choose(m, n, k, a_row, a_col, b_row, b_col, start != NULL, start_row, c_row, relu,
                   gate != NULL, <Py_ssize_t>sizeof(real))
-    # what writes past a row, or in runs of several, is left to one thread; it never takes long
+    # these forms write across row boundaries, so they run on one thread; they are always short
     if parts <= 1 or form == OUTER or form == SHALLOW or form == SHALLOW_OF_PACKED:
         gemm_serial(form, m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row,
                     relu, gate, scratch)
@@ -105,9 +105,9 @@ cdef inline Form choose(
     bint started, Py_ssize_t start_row, Py_ssize_t c_row, bint relu, bint gated,
     Py_ssize_t itemsize,
 ) noexcept nogil:
-    """The form that measured fastest, from the sizes and strides of the whole product."""
+    """Return the form that was measured fastest for the sizes and strides of the whole product."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // itemsize
-    # of the elements that have to be moved into place, those of a transposed C count twice
+    # elements that have to be copied; those of a transposed C count twice
     cdef bint far = m > 3 * TILE_ROWS and n >= 8 * lanes and a_row * itemsize >= FAR_BYTES
     cdef Py_ssize_t moved_by_panels = n * k + (m * k if far else 0)
     cdef Py_ssize_t moved_by_strips = m * k + 2 * m * n
@@ -148,7 +148,7 @@ cdef inline Form choose(
 
 
 cdef inline double filled(Py_ssize_t n, Py_ssize_t lanes) noexcept nogil:
-    """Which part of the lanes of its vectors n elements fill."""
+    """Return the fraction of the lanes that n elements fill in their vectors."""
     return <double>n / ((n + lanes - 1) // lanes * lanes)
 
 

@@ -1,8 +1,8 @@
 """Arithmetic on blocks: for each sample a matrix of Jacobian rows or columns, (r, width), one row
 after the other.
 
-A block may be shared by all samples: its stride from sample to sample is then 0. Such a block may
-stand where the first sample's result is to stand, which is why samples are done last to first.
+All samples may share one block, whose stride from sample to sample is then 0. The shared block may
+be in the memory of the first sample's result, so samples are processed from the last to the first.
 
 The Jacobian of an elementwise layer is applied as a diagonal, that of softmax as diag(S) - S Sᵀ:
 neither is formed. From the right it acts on each row alone; from the left it mixes the rows of a
@@ -70,7 +70,7 @@ cdef inline void diagonal_times(
 cdef inline void softmax_times(
     const real *S, real *block, real *mean, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
 ) noexcept nogil:
-    """(diag(S) - S Sᵀ) block for each sample's S (r,), in place; `mean` is room for a row."""
+    """(diag(S) - S Sᵀ) block for each sample's S (r,), in place; `mean` has room for one row."""
     log_softmax_times(S, block, mean, samples, r, width)
     diagonal_times(S, block, samples, r, width)
 
@@ -78,9 +78,10 @@ cdef inline void softmax_times(
 cdef inline void log_softmax_times(
     const real *S, real *block, real *mean, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t width,
 ) noexcept nogil:
-    """(I - 1 Sᵀ) block for each sample's S (r,), in place; `mean` is room for a row.
+    """(I - 1 Sᵀ) block for each sample's S (r,), in place; `mean` has room for one row.
 
-    The mean Sᵀ block is of differences to the row of an S above 1/2, as in `softmax_backward`.
+    The mean Sᵀ block is computed from differences to the row of an S above 1/2, as in
+    `softmax_backward`.
     """
     cdef Py_ssize_t _sample, t, k, j
     for _sample in range(samples):

@@ -1,15 +1,16 @@
 """Losses: the sum of the per-sample losses of some rows, and its cotangent dy in the same pass.
 
-Targets are either real numbers (rows, n) or class indices (rows,). The caller's `scale` multiplies
-dy alone: 1 for a summed loss, 1 / batch size for a mean. Sums over samples run in double, in
-order, so that a float32 epoch's loss does not drift.
+Targets are either real numbers (rows, n) or class indices (rows,). `scale` multiplies dy alone: it
+is 1 for a summed loss and 1 / batch size for a mean. Sums over samples run in double, in order, so
+that the loss of a float32 epoch does not drift.
 
-The formulas know no weights. Without them all rows go through a formula at once; with them a row at
-a time, its weight a factor of its scale. Softmax alone takes the weights itself, since its
-exponentials are best formed for all rows at once. A row of weight 0 is left out, so that nothing
-that is not finite there can become NaN.
+The formulas have no weights. Without weights a formula computes all rows at once; with weights it
+computes one row at a time, and the weight is a factor of `scale`. Only softmax cross-entropy takes
+the weights itself, since the exponentials of all rows are fastest in one loop. A row of weight 0 is
+skipped: infinite values in it would become NaN.
 """
 
+cimport numpy as cnp
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
@@ -21,7 +22,7 @@ from fastnn._core.kernels.sums cimport sum_of, sum_of_squares
 
 
 cdef enum:
-    BLOCK = 64    # terms that are made, as vectors, before they are added up
+    BLOCK = 64    # terms that are computed, as vectors, before they are summed
 
 
 cdef enum LossKind:
@@ -38,12 +39,12 @@ cdef enum LossKind:
 
 cdef struct Loss:
     int kind
-    bint mean                   # over the samples, or their sum
+    bint mean                   # the mean over the samples; otherwise their sum
     double delta
     double label_smoothing
-    const double *quantiles     # one for each output, or
-    Py_ssize_t quantile_stride  # 0: one for all
-    bint through_softmax        # NEGATIVE_LOG_LIKELIHOOD of probabilities whose logits are given
+    const double *quantiles     # one per output, or one for all outputs
+    Py_ssize_t quantile_stride  # 1, or 0 with one for all outputs
+    bint through_softmax        # NEGATIVE_LOG_LIKELIHOOD, computed from the logits
 
 
 cdef struct Targets:        # what the outputs of some rows are compared with
@@ -66,12 +67,12 @@ cdef inline Targets targets_from(
 
 
 cdef inline Loss loss_from(dict formula) except *:
-    """The C form of a loss's description, which must outlive it: it owns the quantiles.
+    """Return the C form of a loss's `formula()`, which must outlive it: it owns the quantiles.
 
-    What its kind does not use is left out of it.
+    A formula contains only what its kind needs.
     """
     cdef Loss loss
-    cdef const double[::1] quantiles
+    cdef cnp.ndarray quantiles
     loss.kind = {
         "half_squared_error": HALF_SQUARED_ERROR, "mean_squared_error": MEAN_SQUARED_ERROR,
         "mean_absolute_error": MEAN_ABSOLUTE_ERROR, "huber": HUBER, "pinball": PINBALL,
@@ -86,16 +87,16 @@ cdef inline Loss loss_from(dict formula) except *:
     loss.quantiles = NULL
     loss.quantile_stride = 0
     if loss.kind == PINBALL:
-        quantiles = formula["quantiles"]
-        loss.quantiles = &quantiles[0]
-        loss.quantile_stride = quantiles.shape[0] > 1
+        quantiles = <cnp.ndarray>formula["quantiles"]
+        loss.quantiles = <const double *>cnp.PyArray_DATA(quantiles)
+        loss.quantile_stride = cnp.PyArray_SIZE(quantiles) > 1
     return loss
 
 
 cdef inline double sum_of_weights(
     const real *weights, const int64_t *order, Py_ssize_t n,
 ) noexcept nogil:
-    """Σ weights[order[i]], or Σ weights[i] where `order` is NULL, over n."""
+    """Return Σ weights[order[i]] for i < n, or Σ weights[i] if `order` is NULL."""
     cdef double total = 0
     cdef Py_ssize_t i
     for i in range(n):
@@ -205,7 +206,7 @@ cdef inline double huber(
     const real *y_pred, const real *targets, Py_ssize_t n, double delta, double factor,
     double scale, real *dy,
 ) noexcept nogil:
-    """factor Σ of ½ e² where |e| < δ and δ (|e| - ½ δ) beyond, e = ŷ - y; of slope e, cut at ±δ."""
+    """factor Σ of ½ e² where |e| < δ and δ (|e| - ½ δ) beyond, e = ŷ - y; of slope e within ±δ."""
     cdef double total = 0
     cdef double error, cut
     cdef real slope = <real>(factor * scale)
@@ -227,9 +228,9 @@ cdef inline double huber(
 cdef inline double poisson(
     const real *log_rates, const real *targets, Py_ssize_t n, double scale, real *dy,
 ) noexcept nogil:
-    """Σ e^z - y z, of slope e^z - y: the likelihood of counts y but for their ln y!.
+    """Σ e^z - y z, of slope e^z - y: the negative log-likelihood of counts y, without ln y!.
 
-    Near 0, where that is z + 1 - y or so, nothing is lost beside the 1.
+    Near z = 0 the slope is computed as (1 - y) + (e^z - 1), without cancellation.
     """
     cdef double total = 0
     cdef real slope = <real>scale
@@ -256,7 +257,7 @@ cdef inline double binary_cross_entropy(
     double scale, real *dy,
 ) noexcept nogil:
     """factor Σ [ln(1 + e^z) - y z], of slope factor (σ(z) - y): the stable form of
-    -y ln σ(z) - (1 - y) ln(1 - σ(z)). Smoothing draws y towards one half first.
+    -y ln σ(z) - (1 - y) ln(1 - σ(z)). Label smoothing first moves y towards 1/2.
 
     For z ≥ 0 these are ln(1 + e^-z) + (1 - y) z and (1 - y) - σ(-z), without a large difference.
     """
@@ -308,7 +309,7 @@ cdef inline double softmax_cross_entropy(
     """Σ w [ln Σ_j e^{z_j} - z_c], of slope S - onehot_c: -ln S_c through softmax in one step.
 
     With smoothing ε, (1 - ε) onehot_c + ε / n in place of onehot_c (Szegedy and others 2016). The
-    sum of the other probabilities is 1 - S_c, of small relative error where S_c nears 1.
+    sum of the other probabilities is 1 - S_c, with a small relative error also if S_c is near 1.
     """
     cdef double total = 0
     cdef double weight = 1

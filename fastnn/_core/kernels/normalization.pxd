@@ -1,12 +1,12 @@
-"""Normalisation of each row by its own statistics, and a scale and shift of each column.
+"""Normalization of each row by its own statistics, and a scale and shift of each column.
 
 x̂ = (x - μ) r with the row's mean μ, its variance v (divided by n) and r = 1 / √(v + eps) (Ba et
-al. 2016). Its Jacobian, r (I - 1 1ᵀ/n - x̂ x̂ᵀ/n), is symmetric, and known from x̂ and r, which the
-forward pass keeps. Scale and shift, y = w x + b, have diag(w).
+al. 2016). Its Jacobian, r (I - 1 1ᵀ/n - x̂ x̂ᵀ/n), is symmetric, and follows from x̂ and r, which
+the forward pass keeps. Scale and shift, y = w x + b, have diag(w).
 
-A sum along a row runs in LANES parts, since the compiler may not reorder one; the mean of what is
-left after μ is subtracted corrects both μ and v. A row whose sums overflow is taken again, times
-a power of two. Squares that underflow need no such care: eps is far larger.
+A sum along a row has LANES partial sums, since the compiler must not reorder a sum. The mean of
+x - μ, which is 0 but for rounding, corrects both μ and v. A row whose sums overflow is computed
+again, multiplied by a power of two. Squares that underflow do not matter: eps is far larger.
 """
 
 from libc.float cimport DBL_MIN, FLT_MIN
@@ -66,7 +66,7 @@ cdef inline void normalize_forward(
 cdef inline bint normalize_row(
     const real *x, real eps, real *y, real *inverse, Py_ssize_t n,
 ) noexcept nogil:
-    """A row's x̂ and r; whether its sums are finite. y may be x."""
+    """Compute x̂ and r of a row; return whether its sums are finite. y may be x."""
     cdef real mean, square
     cdef Py_ssize_t j
     row_sums(x, x, n, &mean, &square)
@@ -75,7 +75,7 @@ cdef inline bint normalize_row(
         y[j] = x[j] - mean
     row_sums(y, y, n, &mean, &square)
     mean /= n
-    while mean * mean > <real>0.5 * square / n:  # the row varies less than its mean was rounded
+    while mean * mean > <real>0.5 * square / n:  # the row varies less than its mean's rounding
         for j in range(n):
             y[j] -= mean
         row_sums(y, y, n, &mean, &square)
@@ -89,7 +89,7 @@ cdef inline bint normalize_row(
 cdef inline void normalize_times(
     const real *y, real inverse, const real *vector, real *out, Py_ssize_t n,
 ) noexcept nogil:
-    """A row's Jacobian, or its transpose, times a vector; overwrites out, which may be `vector`."""
+    """Overwrite out with a row's symmetric Jacobian times a vector; out may be `vector`."""
     cdef real mean, projection
     cdef real shrink = 1
     cdef Py_ssize_t j
@@ -145,7 +145,7 @@ cdef inline void scale_rows(
     const real *weight, const real *rows, bint accumulate, real *out, Py_ssize_t n_rows,
     Py_ssize_t n,
 ) noexcept nogil:
-    """Each row times diag(w), or that added to what stands there; `out` may be `rows`."""
+    """Overwrite, or add to, `out` with each row times diag(w); `out` may be `rows`."""
     cdef Py_ssize_t _row, j
     for _row in range(n_rows):
         if accumulate:

@@ -1,10 +1,10 @@
-"""Updates of the flat parameter vector, in PyTorch's formulas; one pass over memory each.
+"""Updates of the flat parameter vector with PyTorch's formulas, in one pass over memory each.
 
-An update is told its learning rate and knows no schedule. It walks the segments of parameters that
-are trained, normally one that is all of them. Where the gradient is clipped or L1 penalises, a
-block of it at a time is made ready in a buffer, so that the optimizers' own loops know of neither
-and `grads` stays as it is. State arrays start as zeros, which makes the first velocity equal to the
-first gradient, as PyTorch defines it.
+An update gets its learning rate and has no schedule. It processes the segments of parameters that
+are trained, normally one segment with all of them. If the gradient is clipped or has an L1 penalty,
+it is prepared block by block in a buffer. So the loops of the optimizers need neither, and `grads`
+is not changed. State arrays start as zeros, so the first velocity is the first gradient, as in
+PyTorch.
 """
 
 from cython.parallel cimport prange
@@ -31,10 +31,10 @@ cdef enum OptimizerKind:
 cdef struct Optimizer:
     int kind
     double weight_decay
-    bint plain         # the gradient is taken as it is, neither clipped nor with L1's slope
+    bint plain         # the gradient is neither clipped nor has an L1 penalty
     double l1
-    double clip_norm   # infinity: not clipped
-    double clip_value  # likewise
+    double clip_norm   # infinity: no clipping
+    double clip_value  # infinity: no clipping
     double momentum
     bint nesterov
     bint centered
@@ -42,11 +42,11 @@ cdef struct Optimizer:
     double beta2
     double alpha
     double eps
-    bint eps_uncorrected  # Adam's eps is added to √v as it is, not to √v̂
+    bint eps_uncorrected  # Adam adds eps to √v, not to √v̂
 
 
 cdef struct Clipping:
-    # the gradient is multiplied by both; by 1 where its norm is not too large
+    # two factors of the gradient, both 1 if its norm is not too large
     double inverse  # 1 / (‖g‖ + 1e-6)
     double most     # clip_norm
 
@@ -54,11 +54,11 @@ cdef struct Clipping:
 cdef struct Segment:
     Py_ssize_t first
     Py_ssize_t size
-    Py_ssize_t missed  # updates that it was frozen for, which its running means have not seen
+    Py_ssize_t missed  # updates while it was frozen, which are not in its running means
 
 
 cdef inline Optimizer optimizer_from(dict rule) except *:
-    """The C form of an optimizer's description; what its kind does not use is left out of it."""
+    """Return the C form of an optimizer's `update_rule()`."""
     cdef Optimizer optimizer
     kinds = {"sgd": SGD, "adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP}
     optimizer.kind = kinds[rule["kind"]]
@@ -85,7 +85,7 @@ cdef inline void update(
 ) noexcept nogil:
     """One step in place on the segments. `state` is (n_states, n); `step` counts from 1.
 
-    Threads share the parameters where those are so many that each has THREAD_PARAMS to update.
+    Threads share the parameters if there are at least THREAD_PARAMS for each thread.
     """
     cdef Clipping clip = Clipping(1, 1)
     cdef Py_ssize_t parts, share, first, part, i
@@ -110,10 +110,10 @@ cdef inline void update(
 cdef inline Clipping clipping(
     double most, const real *grads, const Segment *segments, Py_ssize_t n_segments,
 ) noexcept nogil:
-    """What to multiply the gradient by, lest its norm exceed `most`; torch's clip_grad_norm_.
+    """Return the factors that limit the gradient's norm to `most`, as PyTorch's clip_grad_norm_.
 
-    The two factors stand apart, for their product can be too small for the dtype. Squares that
-    overflow are added up once more, those of the gradient times a power of two.
+    There are two factors, since their product can be too small for the dtype. If the squares
+    overflow, those of the gradient times a power of two are summed instead.
     """
     cdef double factor = 1
     cdef double total = 0
@@ -135,7 +135,7 @@ cdef inline void update_some(
     const Optimizer *optimizer, double rate, Clipping clip, real *params, const real *grads,
     real *state, Py_ssize_t n, Py_ssize_t first, Py_ssize_t end, Py_ssize_t step,
 ) noexcept nogil:
-    """Update the parameters from `first` to `end`, whose gradient is to be clipped."""
+    """Update the parameters from `first` to `end`."""
     cdef real ready[BLOCK]
     cdef const real *gradient = grads + first
     cdef Py_ssize_t size = end - first if optimizer.plain else BLOCK
@@ -152,7 +152,7 @@ cdef inline void make_ready(
     const Optimizer *optimizer, Clipping clip, const real *params, const real *grads, real *ready,
     Py_ssize_t n,
 ) noexcept nogil:
-    """The gradient clipped, cut off at clip_value, and with the slope of l1 Σ |Θ|, 0 at 0."""
+    """Write the gradient, clipped by norm and by value, plus the slope of l1 Σ |Θ| (0 at 0)."""
     cdef real inverse = clip.inverse
     cdef real norm = clip.most
     cdef real most = optimizer.clip_value
@@ -169,11 +169,11 @@ cdef inline void step_of_kind(
     const Optimizer *optimizer, double rate, real *params, const real *grads, real *state,
     Py_ssize_t stride, Py_ssize_t n, Py_ssize_t step,
 ) noexcept nogil:
-    """Hand over to the optimizer; its state arrays stand `stride` apart."""
+    """Call the update of the kind; its state arrays are `stride` apart."""
     if optimizer.kind == ADAM or optimizer.kind == ADAMW:
         adam(optimizer, rate, params, grads, state, state + stride, n, step)
     elif optimizer.kind == RMSPROP:
-        # a loop each, since one that asks for every parameter is not vectorised
+        # separate loops, since a loop that tests these for each parameter is not vectorized
         if optimizer.centered and optimizer.momentum > 0:
             rmsprop(optimizer, rate, params, grads, state, state + stride, state + 2 * stride, n,
                     True, True)
@@ -226,11 +226,12 @@ cdef inline void adam(
     const Optimizer *optimizer, double learning_rate, real *params, const real *grads, real *mean,
     real *square, Py_ssize_t n, Py_ssize_t step,
 ) noexcept nogil:
-    """m and v are running means of g and g²; Θ ← Θ - ε m̂ / (√v̂ + eps), where the hats divide by
-    1 - βᵗ to undo the start at zero (Kingma and Ba 2015). AdamW's decay leaves g alone and shrinks
-    Θ by 1 - ε λ before (Loshchilov and Hutter 2019). With `eps_uncorrected`, the form at the end of
-    Kingma and Ba's section 2: eps is added to √v before the division, which is eps / √(1 - β₂ᵗ)
-    here."""
+    """Θ ← Θ - ε m̂ / (√v̂ + eps), with running means m of g and v of g² (Kingma and Ba 2015).
+
+    m̂ and v̂ are divided by 1 - βᵗ, which corrects the start at zero. AdamW does not add the decay
+    to g: it first multiplies Θ by 1 - ε λ (Loshchilov and Hutter 2019). With `eps_uncorrected`, as
+    at the end of section 2 of Kingma and Ba, eps is added to √v, which is eps / √(1 - β₂ᵗ) here.
+    """
     cdef double correction1 = 1 - math.pow(optimizer.beta1, step)
     cdef double correction2 = math.sqrt(1 - math.pow(optimizer.beta2, step))
     cdef bint decoupled = optimizer.kind == ADAMW
@@ -244,7 +245,7 @@ cdef inline void adam(
     cdef real decay = 0 if decoupled else optimizer.weight_decay
     cdef real shrink = 1 - learning_rate * optimizer.weight_decay if decoupled else 1
     cdef real least = FLT_MIN if real is float else DBL_MIN
-    # for a parameter that only the penalty moves, as products with it would be subnormal
+    # limit for a parameter that only the penalty changes: products with it would be subnormal
     cdef real idle = least * <real>1e12 if optimizer.weight_decay > 0 else least
     cdef real gradient
     cdef Py_ssize_t i
@@ -252,18 +253,18 @@ cdef inline void adam(
         gradient = grads[i] + decay * params[i]
         mean[i] = flushed(beta1 * mean[i] + rest1 * gradient, least)
         square[i] = beta2 * square[i] + rest2 * gradient * gradient
-        # divided first, for the product of rate and mean can be subnormal
+        # the division comes first, since the product of rate and mean can be subnormal
         params[i] = flushed(
             shrink * params[i] - rate * (mean[i] / (sqrt(square[i]) / root + eps)),
             idle if grads[i] == 0 else least)
 
 
 cdef inline real flushed(real x, real least) noexcept nogil:
-    """x, or 0 below `least`: arithmetic with subnormal numbers can be a hundred times as slow.
+    """Return x, or 0 if |x| < least: arithmetic with subnormal numbers can be 100 times slower.
 
-    The weights of a feature that is always 0, and their running means, shrink to such numbers under
-    a penalty and would stay there: β times the least of them rounds to itself. Running means of
-    squares remain as they are: the root of a subnormal number is a divisor like any other.
+    If a feature is always 0, a penalty shrinks its weights and their running means to subnormal
+    numbers, where they would stay: β times the smallest one rounds to itself. Running means of
+    squares need no such limit: the root of a subnormal number is a normal number.
     """
     return 0 if -least < x and x < least else x
 
@@ -272,8 +273,10 @@ cdef inline void rmsprop(
     const Optimizer *optimizer, double learning_rate, real *params, const real *grads, real *square,
     real *velocity, real *mean, Py_ssize_t n, bint moving, bint centered,
 ) noexcept nogil:
-    """v is a running mean of g², less the square of that of g if centered (Graves 2013);
-    Θ ← Θ - ε u for u = g / (√v + eps), or for u ← μ u + g / (√v + eps) with momentum."""
+    """Θ ← Θ - ε u with u = g / (√v + eps), or u ← μ u + g / (√v + eps) with momentum.
+
+    v is a running mean of g²; if centered, minus the square of a running mean of g (Graves 2013).
+    """
     cdef real rate = learning_rate
     cdef real momentum = optimizer.momentum
     cdef real alpha = optimizer.alpha
@@ -291,7 +294,7 @@ cdef inline void rmsprop(
             mean[i] = alpha * mean[i] + rest * gradient
             shift = mean[i] * mean[i]
             variance -= largest if shift > largest else shift  # as inf - inf is NaN
-            variance = 0 if variance < 0 else variance  # by rounding
+            variance = 0 if variance < 0 else variance  # < 0 by rounding
         gradient /= sqrt(variance) + eps
         if moving:
             velocity[i] = momentum * velocity[i] + gradient

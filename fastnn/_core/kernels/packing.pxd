@@ -1,4 +1,4 @@
-"""Copies of blocks of a matrix in the order in which the product's tiles read them."""
+"""Copies of blocks of a matrix, in the order in which the tiles of the product read them."""
 
 from libc.stddef cimport ptrdiff_t
 

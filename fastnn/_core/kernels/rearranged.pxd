@@ -1,5 +1,7 @@
-"""Products made by way of another product, on one thread: C is computed transposed, or one row as
-several. The result lies in the scratch memory until it is copied into its place.
+"""Products that are computed as another product, on one thread.
+
+C is transposed, or one row becomes several. The result is in scratch memory until it is copied to
+its destination.
 """
 
 from fastnn._core.kernels.dtypes cimport real
@@ -88,9 +90,9 @@ cdef inline void product_folded(
 ) noexcept nogil:
     """One row times a B of few columns and no gaps: FOLDS rows of B are read as one.
 
-    Every FOLDS-th element of `a` makes a row of its own, and in its product with that wide B the
-    part that belongs to the element's rows of B is wanted. The rest is waste, but a single row's
-    sum would be one chain in which each addition waits for the one before.
+    Every FOLDS-th element of `a` forms a row of its own. In its product with the wide B only the
+    columns that belong to the elements' rows of B are used. The others are wasted, but in the sum
+    of a single row each addition would wait for the one before.
     """
     cdef real *result = <real *>(scratch + TILES_SCRATCH_BYTES)
     cdef Py_ssize_t width = FOLDS * n

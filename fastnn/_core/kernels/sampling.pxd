@@ -1,12 +1,12 @@
-"""The order of an epoch's samples, and gathering their rows into a minibatch."""
+"""The order of an epoch's samples, and the copy of their rows into a minibatch."""
 
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 from fastnn._core.kernels.dtypes cimport real
 
-# Declared here since NumPy's own declarations import numpy.random with the engine, which then takes
-# a third of the time of `import fastnn`.
+# Declared here: NumPy's own declarations would import numpy.random with the engine, which takes a
+# third of the time of `import fastnn`.
 cdef extern from "numpy/random/bitgen.h" nogil:
     ctypedef struct bitgen_t:
         pass
@@ -18,7 +18,7 @@ cdef extern from "numpy/random/distributions.h" nogil:
 cdef inline void permutation(bitgen_t *random, int64_t *order, Py_ssize_t n) noexcept nogil:
     """Overwrite order with a permutation of 0 … n-1, equal to `Generator.permutation(n)`.
 
-    Fisher and Yates's shuffle from the end, as NumPy draws it, with NumPy's own bounded integers.
+    It is the Fisher-Yates shuffle from the end with bounded integers of NumPy, as in NumPy.
     """
     cdef Py_ssize_t i, j
     for i in range(n):
@@ -33,8 +33,8 @@ cdef inline void gather_rows(
 ) noexcept nogil:
     """target[i] = source[order[i]] for rows of n elements.
 
-    The C library's copy is vectorised; rows fetched some ahead of it, even from data far larger
-    than the cache, gained at most 3 %.
+    The C library's copy is vectorized. Prefetching rows gained at most 3 %, even for data
+    far larger than the cache.
     """
     cdef Py_ssize_t i
     for i in range(rows):

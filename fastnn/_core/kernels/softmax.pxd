@@ -4,8 +4,8 @@ S_i = e^{x_i} / Σ e^{x_j} has the Jacobian diag(S) - S Sᵀ, so dx = S (dy - �
 log S has I - 1 Sᵀ, so dx = dy - S Σ dy. The row's maximum is subtracted first, which changes
 nothing mathematically and keeps exp from overflowing.
 
-Where one S_t nears 1, the difference 1 - S_t would have a large relative error: the sum of the
-other S replaces it. So a mean weighted by S is that of the differences to the t-th number.
+If one S_t is near 1, the difference 1 - S_t would have a large relative error: the sum of the other
+S replaces it. So a mean weighted by S is computed from the differences to the t-th number.
 """
 
 from fastnn._core.kernels.dtypes cimport real
@@ -14,7 +14,7 @@ from fastnn._core.kernels.sums cimport SIDE_BY_SIDE, sum_of
 
 
 cdef enum:
-    EXPONENTIALS = 512  # that are made in one loop, since a row is often shorter than a vector
+    EXPONENTIALS = 512  # computed in one loop, since a row is often shorter than a vector
 
 
 cdef inline real row_maximum(const real *x, Py_ssize_t n) noexcept nogil:
@@ -27,7 +27,7 @@ cdef inline real row_maximum(const real *x, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline double row_sum(const real *x, Py_ssize_t n) noexcept nogil:
-    """Σ x in double; `sum_of` does as well for long rows alone."""
+    """Σ x in double; `sum_of` is fast for long rows only."""
     cdef double total = 0
     cdef Py_ssize_t j
     if n >= 2 * SIDE_BY_SIDE:
@@ -38,7 +38,7 @@ cdef inline double row_sum(const real *x, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline Py_ssize_t dominant(const real *S, Py_ssize_t n) noexcept nogil:
-    """The place of the one S above 1/2; -1 if there is none."""
+    """Return the index of the S above 1/2; -1 if there is none."""
     cdef Py_ssize_t place = -1
     cdef Py_ssize_t j
     for j in range(n):
@@ -47,14 +47,14 @@ cdef inline Py_ssize_t dominant(const real *S, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline double sum_beside(const real *S, Py_ssize_t t, Py_ssize_t n) noexcept nogil:
-    """Σ S but for the t-th."""
+    """Σ S without the t-th."""
     return row_sum(S, t) + row_sum(S + t + 1, n - t - 1)
 
 
 cdef inline void exp_of_shifted_rows(
     const real *x, real *y, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """y = e^{x - the row's maximum}, of which the difference is not rounded."""
+    """y = e^{x - the row's maximum}, where the difference is exact: its rounding is corrected."""
     cdef real[EXPONENTIALS] errors
     cdef real top = 0
     cdef real difference, back, error
@@ -84,7 +84,7 @@ cdef inline void exp_of_shifted_rows(
 
 
 cdef inline double log_of_sum(real own, double rest) noexcept nogil:
-    """ln(own + rest), ≥ 0; where own = 1, of small relative error however small the rest is."""
+    """ln(own + rest) ≥ 0; for own = 1 its relative error is small, however small the rest is."""
     cdef real total = <real>(own + rest)
     # the rounding of the sum has a first-order effect
     return log(total) + (rest - (<double>total - own)) / total
@@ -179,8 +179,11 @@ cdef inline void log_softmax_backward(
 cdef inline void log_softmax_tangent(
     const real *S, const real *tangent, real *y_tangent, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """ẏ = (I - 1 Sᵀ) ẋ; overwrites ẏ, which may be ẋ. Softmax's Jacobian is symmetric, so that its
-    `softmax_backward` does for tangents too."""
+    """ẏ = (I - 1 Sᵀ) ẋ; overwrites ẏ, which may be ẋ.
+
+    Softmax needs no such function: its Jacobian is symmetric, and `softmax_backward` serves
+    tangents too.
+    """
     cdef real shift, mean
     cdef double inner
     cdef Py_ssize_t _row, t, j

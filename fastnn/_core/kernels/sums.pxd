@@ -1,7 +1,7 @@
 """Sums in double, of either dtype.
 
-Sixteen of them run side by side, for in a single one each addition waits for the one before, which
-takes far longer than reading the elements. Their order depends on the number of elements alone.
+Sixteen partial sums run side by side: in a single sum each addition waits for the one before, which
+takes far longer than reading the elements. The order depends on the number of elements alone.
 """
 
 from fastnn._core.kernels.dtypes cimport real
@@ -48,7 +48,7 @@ cdef inline double sum_of_squares(const real *x, Py_ssize_t n) noexcept nogil:
 cdef inline double sum_of_squares_of_multiple(
     double factor, const real *x, Py_ssize_t n,
 ) noexcept nogil:
-    """Σ (factor x)², for squares that would overflow."""
+    """Σ (factor x)², for x whose squares would overflow."""
     cdef double scaled
     cdef double total = 0
     cdef Py_ssize_t i

@@ -1,4 +1,4 @@
-"""How many threads a parallel region may have; threads.h says how."""
+"""The number of threads that a parallel region may have. See threads.h."""
 
 
 cdef extern from "threads.h" nogil:
