@@ -79,7 +79,6 @@ NAMES_ENGINE = {
     "model.py",
     "losses/base.py",
     "layers/base.py",
-    "sklearn/stochastic.py",
     "training/stepwise.py",
     "training/trainers.py",
     "runtime.py",
