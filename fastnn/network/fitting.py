@@ -80,8 +80,8 @@ class Fitting(NetworkBase):
             from an earlier fit, and stop before `epochs` if they converge. They raise ValueError
             for networks with Dropout or BatchNorm and for iterables; LBFGS also for a checkpoint.
         epochs : int, optional
-            The number of passes over the data, at least 0. By default as many as make 5,000
-            updates, but at least 20; 20 if X is an iterable, and at most 200 with LBFGS and
+            The number of passes over the data, at least 0. The default makes as many epochs as need
+            5,000 updates, at least 20. It is 20 if X is an iterable, and at most 200 with LBFGS and
             LevenbergMarquardt.
         batch_size : int
             The number of samples in an update, at least 1. The last batch of an epoch may be
