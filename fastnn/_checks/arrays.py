@@ -1,8 +1,8 @@
-"""The public door: what a user hands in is checked and converted here, once.
+"""Checks and conversions of the arrays that a user passes. Each is checked once, here.
 
-Inside, every array is C-contiguous, aligned, of native byte order and of the network's dtype, and
-every number is in range; the engine relies on it. An error names the argument, what came, and what
-was wanted.
+Afterwards every array is C-contiguous, aligned, of native byte order and of the network's dtype,
+and every number is in range; the engine relies on it. An error names the argument, what it is, and
+what is expected.
 """
 
 from collections.abc import Iterator

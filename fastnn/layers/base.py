@@ -1,4 +1,4 @@
-"""What every layer is: a differentiable map of the rows of a matrix, and its description."""
+"""The base class of all layers: differentiable maps of the rows of a matrix."""
 
 from typing import Any, ClassVar
 
@@ -18,9 +18,9 @@ LAYERS: dict[str, "type[Layer]"] = {}
 class Layer:
     """A layer; use one of its subclasses.
 
-    A layer may be called on its own, and belongs to at most one network. Its arithmetic stands in
-    the compiled engine; the class names it, checks what a user gives, and says what it computes.
-    Its plain attributes are fixed at construction.
+    A layer can be called without a network, and belongs to at most one network. The compiled engine
+    does the arithmetic; the class checks the arguments and describes the layer to the engine. The
+    attributes are fixed at construction.
     """
 
     kind: ClassVar[str]  # its name in a model file
@@ -40,9 +40,9 @@ class Layer:
     def trainable(self) -> bool:
         """Whether `fit` changes the layer's parameters; True at first, and saved with a model.
 
-        The parameters of a frozen layer, and what an optimizer remembers of them, keep their bits,
-        and training goes no further back than to the lowest layer that is trained. `fit` asks when
-        it begins; `loss_and_grad` and `backward` compute all gradients nevertheless.
+        `fit` reads it when it begins. The parameters of a frozen layer and their optimizer state
+        are not changed, and backpropagation ends at the first layer that is trained.
+        `loss_and_grad` and `backward` compute the gradients of frozen layers too.
         """
         return self._trainable
 
@@ -52,7 +52,7 @@ class Layer:
 
     @property
     def in_network(self) -> bool:
-        """Whether a network has taken the layer in."""
+        """Whether the layer belongs to a network."""
         return self._in_network
 
     def join_network(self) -> None:

@@ -1,4 +1,4 @@
-"""What all losses share: reduction, weights, and the way into the engine."""
+"""The base class of all losses: reduction, weights, and the call of the engine."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal

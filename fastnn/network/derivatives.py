@@ -1,7 +1,7 @@
 """A network's first derivatives: gradients, Jacobians, and products with them.
 
-All are exact, by the chain rule in the compiled engine. At a kink the derivative is that which the
-layer takes: the negative side's, and 0 for `Abs` and `HardTanh`.
+All are exact: the compiled engine applies the chain rule. At a kink of an activation the derivative
+is the one of the negative side, and 0 for `Abs` and `HardTanh`.
 """
 
 import math
@@ -20,14 +20,14 @@ from fastnn.network.base import NetworkBase
 class Derivatives(NetworkBase):
     """The methods of `Network` that differentiate it once.
 
-    Where there is a choice, `wrt` says by what: "input", or "params" in the order of `net.params`.
-    Results do not depend on `n_threads`, bit for bit; by default that is one a processor.
+    `wrt` chooses the variable: "input", or "params", the parameters in the order of `net.params`.
+    `n_threads` is by default one thread for each processor. It does not change any bit of a result.
     """
 
     def loss_and_grad(
         self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any = None
     ) -> tuple[float, Array]:
-        """Compute a loss over all samples as one batch, and its gradient by the parameters.
+        """Return a loss over all samples as one batch, and its gradient by the parameters.
 
         Parameters
         ----------
@@ -41,9 +41,9 @@ class Derivatives(NetworkBase):
         Returns
         -------
         (float, ndarray (n_params,))
-            A fresh array in the network's dtype; `grads` keeps what it held. Feeds
-            `scipy.optimize.minimize(jac=True)`. SciPy's SLSQP takes float64 alone: of a float32
-            network, give it `gradient.astype(float)`.
+            The gradient is a new array in the network's dtype; `grads` is not changed. The pair is
+            what `scipy.optimize.minimize(jac=True)` expects. SciPy's SLSQP takes float64 only: pass
+            it `gradient.astype(float)` if the network is float32.
         """
         x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
         return self._model.loss_and_grad(x, target, weights, loss, None)
@@ -51,14 +51,14 @@ class Derivatives(NetworkBase):
     def jacobian(
         self, X: Any, wrt: str = "input", *, out: Any = None, n_threads: int | None = None
     ) -> Array:
-        """Compute the Jacobian of the outputs at each sample: a row for each output.
+        """Return the Jacobian of the outputs at each sample, with a row for each output.
 
         Parameters
         ----------
         X : array_like (n, in_features) or (in_features,)
         wrt : {"input", "params"}
         out : ndarray of the result's shape and the network's dtype, optional
-            C-contiguous, and apart from X and the parameters; the result is written there.
+            The result is written there. C-contiguous; must not overlap X or the parameters.
         n_threads : int, optional
 
         Returns
@@ -75,9 +75,9 @@ class Derivatives(NetworkBase):
 
         Notes
         -----
-        By the input, the engine goes forward or backward through the layers, whichever takes fewer
-        multiplications; by the parameters it goes backward. Softmax's Jacobian is applied as
-        diag(S) - S Sᵀ, which costs no product.
+        For the input, the engine goes forward or backward through the layers, whichever takes fewer
+        multiplications. For the parameters it goes backward. The Jacobian of Softmax is applied as
+        diag(S) - S Sᵀ, without a matrix product.
         """
         if n_threads is None and isinstance(wrt, str) and wrt in ("input", "params"):
             ready = self._model.jacobian_ready(X, wrt == "params", out)
@@ -88,7 +88,7 @@ class Derivatives(NetworkBase):
     def value_and_jacobian(
         self, X: Any, wrt: str = "input", *, out: Any = None, n_threads: int | None = None
     ) -> tuple[Array, Array]:
-        """Compute the outputs, and with them in one pass the `jacobian`.
+        """Return the outputs and the `jacobian`, computed in one pass.
 
         Returns
         -------
@@ -111,9 +111,9 @@ class Derivatives(NetworkBase):
         Returns
         -------
         fastnn.jacobians.Jacobian (out_features, in_features) or (out_features, n_params)
-            Of the parameters as they are now. `matvec(h)` is the derivative in direction h,
-            `rmatvec(c)` pulls a cotangent c back, and `scipy.sparse.linalg.aslinearoperator` takes
-            it.
+            It uses the present values of the parameters. `matvec(h)` is the derivative in direction
+            h, and `rmatvec(c)` multiplies a cotangent c by the Jacobian.
+            `scipy.sparse.linalg.aslinearoperator` accepts it.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class Derivatives(NetworkBase):
     def jvp(
         self, X: Any, tangent: Any, wrt: str = "input", *, n_threads: int | None = None
     ) -> Array:
-        """Multiply the Jacobian at each sample by a tangent: J h, without forming J.
+        """Return J h at each sample: the Jacobian times a tangent, without forming J.
 
         It is the derivative of the outputs along a direction of the input or the parameters.
 
@@ -165,7 +165,7 @@ class Derivatives(NetworkBase):
     def vjp(
         self, X: Any, cotangent: Any, wrt: str = "input", *, n_threads: int | None = None
     ) -> Array:
-        """Multiply a cotangent by the Jacobian at each sample: Jᵀ c, without forming J.
+        """Return Jᵀ c at each sample: a cotangent times the Jacobian, without forming J.
 
         Parameters
         ----------
@@ -197,9 +197,9 @@ class Derivatives(NetworkBase):
     def sample_grads(
         self, X: Any, y: Any, loss: Loss | CustomLoss, *, n_threads: int | None = None
     ) -> Array:
-        """Compute the gradient of each sample's own loss by the parameters.
+        """Return the gradient of each sample's loss by the parameters.
 
-        The loss's reduction plays no part: the rows add up to the gradient of the summed loss.
+        The loss's reduction is ignored: the rows add up to the gradient of the summed loss.
 
         Parameters
         ----------
@@ -207,7 +207,7 @@ class Derivatives(NetworkBase):
         y : array_like
             What the loss takes: targets (n, out_features) or class indices (n,).
         loss : Loss, or an object with `value_and_grad(y_pred, y)`
-            The latter is called once a sample.
+            An object of your own is called once for each sample.
         n_threads : int, optional
 
         Returns

@@ -1,4 +1,4 @@
-"""The network: a list of layers, their parameters as one flat vector, and what can be done with it.
+"""The network: a list of layers whose parameters are one flat vector.
 
 The layers are compiled to a Plan for the engine once, at construction. Parameters, gradients and
 constants are three flat arrays; the layers hold views into them.
@@ -88,7 +88,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         self._inputs = InputChecks(model, names)
         self.target_name: str | None = None
 
-    # ------------------------------------------------------------------ what it is
+    # ------------------------------------------------------------------ attributes
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -134,7 +134,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
 
     @property
     def optimizer_state(self) -> StateView:
-        """What the optimizer of the last `fit` remembers, and a further one continues."""
+        """State of the last fit's optimizer, which the next `fit` continues."""
         return self._optimizer_state.view()
 
     @property
@@ -301,7 +301,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         outputs = self._model.predict(x, threads)
         return outputs[0] if single else outputs
 
-    # ------------------------------------------------------------------ keeping
+    # ------------------------------------------------------------------ saving
 
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Write the model to a safetensors file, at once or not at all.
@@ -338,9 +338,9 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         return net
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return plain values and arrays: the description of a model file, and what goes with it.
+        """Return plain values and arrays: the description of a model file and the other attributes.
 
-        Nothing of the compiled core is in it, for it stands in pickles and other files.
+        It holds nothing of the compiled engine, because it is stored in pickles.
         """
         description, arrays = self._describe()
         return {
@@ -353,7 +353,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         }
 
     def __setstate__(self, state: Any) -> None:
-        if isinstance(state, tuple):  # of an earlier version; the network itself is made already
+        if isinstance(state, tuple):  # an earlier version, whose constructor has run already
             grads, optimizer_state, own = state
         else:
             restored = type(self)._from_description(state["description"], state["arrays"])

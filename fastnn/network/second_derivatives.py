@@ -1,7 +1,6 @@
-"""A loss's second derivatives by a network's parameters: the Hessian, and Gauss-Newton's matrix.
+"""A loss's second derivatives by a network's parameters: Hessian and Gauss-Newton matrix.
 
-Exact, in the compiled engine. The second derivative of a piecewise linear activation is 0, at its
-kink too.
+All are exact. The second derivative of a piecewise linear activation is 0, also at its kink.
 """
 
 from typing import Any
@@ -17,7 +16,7 @@ from fastnn.network.base import NetworkBase
 class SecondDerivatives(NetworkBase):
     """The methods of `Network` that differentiate a loss twice.
 
-    Results do not depend on `n_threads`, bit for bit; by default that is one a processor.
+    `n_threads` is by default one thread for each processor. It does not change any bit of a result.
     """
 
     def gram(
@@ -29,7 +28,7 @@ class SecondDerivatives(NetworkBase):
         sample_weight: Any = None,
         n_threads: int | None = None,
     ) -> tuple[Array, Array | None]:
-        """Compute the Gauss-Newton matrix of a loss, and its gradient, without forming J.
+        """Return the Gauss-Newton matrix of a loss and its gradient, without forming J.
 
         Parameters
         ----------
@@ -96,7 +95,7 @@ class SecondDerivatives(NetworkBase):
         sample_weight: Any = None,
         n_threads: int | None = None,
     ) -> Array:
-        """Multiply the Hessian of a loss by the parameters with a vector, without forming it.
+        """Return the Hessian of a loss by the parameters times a vector, without forming it.
 
         Parameters
         ----------
@@ -133,7 +132,7 @@ class SecondDerivatives(NetworkBase):
     def hessian(
         self, X: Any, y: Any, loss: Loss, *, sample_weight: Any = None, n_threads: int | None = None
     ) -> Array:
-        """Compute the Hessian of a loss by the parameters, for small networks.
+        """Return the Hessian of a loss by the parameters, for small networks.
 
         Each column takes an `hvp`, so the time grows with n_params² as the memory does.
 

@@ -1,15 +1,14 @@
 /* Products over some steps of k: C[0:R, 0:W] = start + Σ over p in `index` of A[0:R, p] B[p, 0:W].
  *
- * ReLU's derivative leaves about half of a sample's units active, and the others' products would be
- * with zero. Which ones differs from sample to sample, so each sample is a product of its own, of
- * as few rows as it has. The tiles are those of tile.h, whose macros these are, with A and B read
- * in place at the steps that the index names.
+ * Behind a ReLU about half of a sample's units are active; products with the others would be zero.
+ * The active units differ from sample to sample, so each sample has a product of its own, with few
+ * rows. The tiles use the macros of tile.h, and read A and B in place at the steps in `index`.
  */
 
 #define AT_POINTER(i) const scalar *p##i = a + i * s; __asm__("" : "+r"(p##i));
 
-/* One vector a row gives few sums, each a chain of additions that wait for one another: so the next
- * step of the index, whose A stands `d` further, goes to sums of its own. */
+/* With one vector per row there are few sums, and in each sum an addition waits for the one before.
+ * So every second step of the index, whose A is `d` elements further, has sums of its own. */
 #define NEXT_0 p0[d]
 #define NEXT_1 p0[d + s]
 #define NEXT_2 p0[d + 2 * s]
@@ -50,7 +49,7 @@ typedef void (*OF_DTYPE(active))(
 static const OF_DTYPE(active) OF_DTYPE(actives)[3][TILE_ROWS] = {
     {SHAPES(active_, 1)}, {SHAPES(active_, 2)}, {WIDE_SHAPES(active_, 4)}};
 
-/* The places of the elements that are not <= 0, as ReLU's derivative has it; returns how many. */
+/* Write the indices of the elements that are not <= 0; return their number. */
 static inline ptrdiff_t OF_DTYPE(positive)(ptrdiff_t n, const scalar *y, int32_t *index)
 #if defined(__AVX512VL__) && LANES == 16
 {

@@ -1,9 +1,9 @@
 /* Blocks of dot products: C[0:R, 0:J] = A[0:R, 0:k] B[0:k, 0:J] + start[0:R, 0:J], where rows of A
- * and columns of B lie in memory without gaps.
+ * and columns of B are contiguous.
  *
- * The vectors run along k, so that a transposed B needs no packing, which few rows would not repay,
- * and that a C of few columns leaves no lane idle. The price is the sum over the lanes at the end.
- * Every element is summed in the same order, whatever the height and width of its block.
+ * The vectors run along k. So a transposed B needs no packing, which would not pay for few rows,
+ * and all lanes are used even if C has few columns. The price is the sum over the lanes at the end.
+ * The order of an element's sum does not depend on the height and width of its block.
  */
 
 /* F for each of the WIDTH columns. Column j has the pointer q and the vector b; row i has the sums
@@ -71,7 +71,7 @@ static inline void OF_DTYPE(sums)(vector v0, vector v1, vector v2, vector v3, sc
 #undef HEIGHTS
 #undef SHAPE_FILE
 
-/* one row has too few sums in flight otherwise */
+/* One row with fewer columns would have too few independent sums. */
 #define HEIGHT 1
 #define WIDTH 8
 #include "dot_shape.h"
@@ -83,7 +83,7 @@ typedef void (*OF_DTYPE(dot))(
     const scalar *start, ptrdiff_t start_row, scalar *c, ptrdiff_t c_row, int relu,
     const scalar *gate);
 
-/* dots[columns - 1][rows - 1], with that of eight columns as the fifth */
+/* dots[columns - 1][rows - 1]; dots[4] is for eight columns */
 static const OF_DTYPE(dot) OF_DTYPE(dots)[5][WIDE_TILE_ROWS] = {
     {WIDE_SHAPES(dot_, 1)}, {WIDE_SHAPES(dot_, 2)}, {WIDE_SHAPES(dot_, 3)}, {WIDE_SHAPES(dot_, 4)},
     {SHAPED(dot_, 1, 8)}};

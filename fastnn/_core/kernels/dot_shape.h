@@ -10,7 +10,7 @@ static void SHAPED(dot_, HEIGHT, WIDTH)(
     COLUMNS(DECLARE_COLUMN)
     ROWS(ZERO)
     for (; k >= LANES; k -= LANES) {
-        if (HEIGHT <= 4) { COLUMNS(FETCH_COLUMN) } /* few rows wait for the next columns */
+        if (HEIGHT <= 4) { COLUMNS(FETCH_COLUMN) } /* with few rows, memory is the limit */
         COLUMNS(LOAD_COLUMN)
         ROWS(ADD_PRODUCTS)
         COLUMNS(STEP_COLUMN)

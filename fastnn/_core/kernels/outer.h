@@ -1,10 +1,10 @@
-/* Outer products c ⊗ a of short vectors, many of them: for each sample, r rows c and one a.
- * Where there is an index, it names the samples.
+/* Many outer products c ⊗ a of short vectors: for each sample, or each sample in `index`, r vectors
+ * c and one vector a.
  *
- * The result of one c is a row of `rows` times `n` elements without gaps, element i * n + j being
- * c[i] a[j]. Where n is less than a vector, a vector holds several i: its factors are permuted out
- * of c and a by index vectors that repeat after n vectors at most. They are the same for all
- * samples, and the permuted a is the same for a sample's r rows.
+ * The result for one c is contiguous; element i * n + j is c[i] a[j]. If n is less than a vector,
+ * a vector holds several i. Its factors are then permuted out of c and a by index vectors, which
+ * repeat after at most n vectors. They are the same for all samples, and the permuted a is the same
+ * for the r vectors c of a sample.
  */
 
 #if OF_DTYPE(PERMUTED)
@@ -40,7 +40,7 @@ static void OF_DTYPE(outer_narrow)(
                 *(unaligned *)(to + e) = repeated[t] * OF_DTYPE(permute)(factors, of_c[t]);
                 if (++t == n) { t = 0; row += LANES; }
             }
-            /* fewer than LANES are left of c, perhaps also of the row */
+            /* fewer than LANES elements are left in c, and perhaps in the row */
             for (; e < size; e += LANES) {
                 const vector factors = load_some(
                     from + row + first[t], first_lanes(rows - row - first[t]));
@@ -87,9 +87,8 @@ static void OF_DTYPE(outer)(
 /* sums[s] (n,) = the sum over k of column[s, k] block[s, k] (n,) */
 static void OF_DTYPE(weighted_sums)(
     ptrdiff_t samples, const int32_t *index, ptrdiff_t r, ptrdiff_t n,
-                              const scalar *column, ptrdiff_t column_sample, ptrdiff_t column_row,
-                              const scalar *block, ptrdiff_t block_sample,
-                              scalar *sums)
+    const scalar *column, ptrdiff_t column_sample, ptrdiff_t column_row,
+    const scalar *block, ptrdiff_t block_sample, scalar *sums)
 {
     for (ptrdiff_t number = 0; number < samples; number++) {
         const ptrdiff_t s = index[number];

@@ -1,7 +1,7 @@
 /* The product of one row with a matrix: c (n,) = start (n,) + the sum over p of a[p] B[p, 0:n].
  *
- * K rows of B at a time are added from one end to the other, which a CPU fetches ahead as so many
- * streams, while c, which stays in a cache, is read and written once. The sum over p runs in order.
+ * HEIGHT rows of B are added in one pass. The CPU prefetches them as separate streams; c stays in a
+ * cache and is read and written once per pass. The sum over p runs in order.
  */
 
 #define TAKE_FACTOR(i) const vector x##i = a[i * a_col] - (vector){0};

@@ -1,8 +1,9 @@
-/* The product of K steps: C (m, n) = start (n,) + A (m, K) B (K, n), rows of C without gaps.
+/* The product of K steps: C (m, n) = start (n,) + A (m, K) B (K, n), with contiguous C.
  *
- * K vectors of B stay in registers while all rows pass, for one vector of columns at a time. The
- * last of these overlaps the one before it. Where a row is less than a vector, the vector reaches
- * into the rows below, which are written later; of the last rows only their own part is written.
+ * For one vector of columns at a time, K vectors of B stay in registers while all rows are
+ * computed. The last vector of columns overlaps the one before. If a row is less than a vector, a
+ * store overwrites the start of the next rows, which are written later; for the last rows a partial
+ * store is used.
  */
 
 #define TAKE_STEP(p) const vector b##p = load_some(b + p * b_row + j, part);
@@ -28,7 +29,7 @@ typedef void (*OF_DTYPE(shallow))(
     ptrdiff_t m, ptrdiff_t n, const scalar *a, ptrdiff_t a_row, ptrdiff_t a_col,
     const scalar *b, ptrdiff_t b_row, const scalar *start, scalar *c, int relu, const scalar *gate);
 
-/* shallows[K], NULL where there is none */
+/* shallows[K]; NULL for other K */
 static const OF_DTYPE(shallow) OF_DTYPE(shallows)[9] = {
     NULL, OF_DTYPE(shallow_1), OF_DTYPE(shallow_2), OF_DTYPE(shallow_3), OF_DTYPE(shallow_4),
     NULL, NULL, NULL, OF_DTYPE(shallow_8)};

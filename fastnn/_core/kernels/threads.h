@@ -1,7 +1,7 @@
-/* How many threads a parallel region may have.
+/* The number of threads that a parallel region may have.
  *
- * Where the system starts no further thread, libgomp ends the process. So each thread that enters
- * parallel regions tries first, once for each larger number, whether that many can be started.
+ * libgomp ends the process if the system cannot start a thread. So each thread that enters parallel
+ * regions first tests, once for each larger number, whether so many threads can be started.
  */
 #include <Python.h>
 #ifdef _OPENMP
@@ -15,7 +15,7 @@ static void *fastnn_pass_gate(void *gate) {
     return NULL;
 }
 
-/* Whether n threads can be alive at once. */
+/* Return whether n threads can run at the same time. */
 static int fastnn_can_start(int n) {
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
     pthread_t *threads = (pthread_t *)malloc((size_t)n * sizeof(pthread_t));
@@ -41,18 +41,18 @@ static void fastnn_warn_of_one_thread(void) {
                          "the system lets this process start no further thread; fastnn computes on "
                          "one. The limits on processes (ulimit -u) and on memory (ulimit -v) are "
                          "common reasons", 1) < 0)
-            PyErr_WriteUnraisable(NULL); /* there is no way from here to the caller */
+            PyErr_WriteUnraisable(NULL); /* an error cannot be passed to the caller from here */
     }
     PyGILState_Release(state);
 }
 
-/* n, or 1 if so many threads cannot be started. */
+/* Return n, or 1 if n threads cannot be started. */
 static int fastnn_startable(int n) {
     static __thread int tried = 1, refused = INT_MAX;
     if (n >= refused)
         return 1;
     if (n > tried) {
-        /* twice as many, since the system still counts a thread for a moment after its end */
+        /* twice as many, since the system counts a thread for a moment after its end */
         if (!fastnn_can_start(2 * (n - 1))) {
             refused = n;
             fastnn_warn_of_one_thread();

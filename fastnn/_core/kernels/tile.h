@@ -1,19 +1,19 @@
 /* Register tiles of the dense product: C[0:R, 0:W] = A[0:R, 0:k] B[0:k, 0:W] + start[0:R, 0:W].
  *
- * a) Written with GNU vectors and one named variable per accumulator: gcc and clang keep these in
- *    registers at every -O level, whereas a local array of vectors (or plain loops left to the
- *    auto-vectoriser) spills as soon as edges are added.
+ * a) The code uses GNU vectors and one named variable per accumulator, which gcc and clang keep in
+ *    registers at every -O level. A local array of vectors, or plain loops that the compiler
+ *    vectorizes, would be spilled to memory as soon as edges are added.
  * b) A is read in place with any strides, one broadcast per row and step of k. B is read in rows
  *    of one, two or four vectors, in place or from a packed panel; of the last vector only the
  *    first `last` lanes are read (with HAVE_MASKS, else all) and written. Four vectors are for few
- *    rows, which would otherwise have too few sums in flight.
- * c) Three rows share one pointer (p, p + s, p + 2s), and an empty asm hides the pointers' origin:
- *    gcc otherwise turns every row into an induction variable of its own and spills those.
- * d) Sums over k run in order and begin with `start`, so an element's bits depend neither on the
- *    tile's height and width, nor on its place in it, nor on where k was cut into blocks: the
- *    caller may block and split as the machine likes it.
- * e) What follows a product is done while its tile is in registers: ReLU, or ReLU's derivative,
- *    which keeps an element where `gate` (strides as C) is positive and otherwise makes it zero.
+ *    rows, which would otherwise have too few independent sums.
+ * c) Three rows share one pointer (p, p + s, p + 2s), and an empty asm hides where the pointers
+ *    come from: otherwise gcc makes an induction variable for each row and spills these.
+ * d) Sums over k run in order and begin with `start`. So the bits of an element depend neither on
+ *    the height and width of the tile, nor on its position there, nor on how k is divided into
+ *    blocks.
+ * e) ReLU, or the derivative of ReLU, is applied while the tile is in registers. The derivative
+ *    makes an element zero where `gate`, which has the strides of C, is not positive.
  */
 
 /* F for each row of a block of HEIGHT rows, and for each pointer to rows of A. */

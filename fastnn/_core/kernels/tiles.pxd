@@ -1,14 +1,14 @@
 """The dense product by register tiles, on one thread, in two orders of the tiles.
 
-a) By panels: B is cut into panels as wide as the tile, and all rows of a block of A pass over each.
-   A panel whose rows lie near each other is read in place; a transposed or scattered one is packed
-   first. A block of A of up to A_BLOCK_BYTES stays in the second-level cache while all panels pass;
-   where its elements lie far apart it is packed there, so that a tile reads one stream. Where A has
-   several such blocks, the packed panels are kept for the next.
-b) By sweeps: for few steps of k, or few rows, most of the time goes into reading and writing C or
-   reading B, which a sweep along the rows does in long runs.
-c) The sum over k is cut into blocks, so that what is read again stays in a cache. A tile begins
-   with what stands in C, so the cut changes no bit.
+a) By panels: B is divided into panels as wide as the tile, and each panel is multiplied by all rows
+   of a block of A. A panel whose rows are near each other is read in place; a transposed or
+   scattered panel is packed first. A block of A of up to A_BLOCK_BYTES stays in the second-level
+   cache for all panels. If its elements are far apart, it is packed, so that a tile reads one
+   stream. If A has several blocks, the packed panels are kept for the next block.
+b) By sweeps: with few steps of k, or few rows, reading and writing C or reading B takes most of the
+   time. A sweep along the rows does this in long runs.
+c) The sum over k is divided into blocks, so that data that is read again stays in a cache. A tile
+   begins with the value of C, so the division changes no bit.
 """
 
 from libc.stddef cimport ptrdiff_t
@@ -33,7 +33,7 @@ cdef extern from "kernels.h" nogil:
 
 cdef extern from *:
     """
-    /* A function as the compiler cannot see it, which keeps one copy of it and calls that. */
+    /* Hide a function from the compiler, which then keeps one copy of it and calls that. */
     static inline void *apart(void *function)
     {
         __asm__("" : "+r"(function));
@@ -57,9 +57,9 @@ cdef enum:
     K_BLOCK = 512                    # steps of k: a packed panel of AVX-512 has 64 KB
     SWEEP_DEPTH = 16
     SWEEP_BYTES = 24 * 1024          # a block of B that stays in L1 beside a few rows of C
-    # rows of B that are so near each other are read in place; further apart they sit in pages that
-    # are many, and copying them together pays from the seventh block of rows that reads them; from
-    # a page apart on they share a cache set, and it pays from the third
+    # Rows of B up to NEAR_BYTES apart are read in place. Further apart they are in many pages, and
+    # a copy pays if at least seven blocks of rows read them; from PAGE_BYTES on they share a cache
+    # set, and a copy pays from three blocks on.
     NEAR_BYTES = 1536
     PAGE_BYTES = 4096
     FAR_BYTES = 2048                 # rows of A that are so far apart are copied together
@@ -76,7 +76,7 @@ cdef inline void product_by_panels(
     real *c, Py_ssize_t c_row, bint relu, const real *gate,
     char *scratch,
 ) noexcept nogil:
-    """`by_panels`, of which all uses share one copy: inlined it would make most of the wheel."""
+    """Call `by_panels`, whose code exists once: inlined it would be most of the wheel."""
     if real is float:
         (<f32_product>apart(<void *>by_panels[float]))(
             m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row, relu, gate,
@@ -95,7 +95,7 @@ cdef inline void by_panels(
     real *c, Py_ssize_t c_row, bint relu, const real *gate,
     char *scratch,
 ) noexcept nogil:
-    """Every panel of B in turn stays in L1 while all rows of a block of A pass over it."""
+    """Multiply each panel of B, which stays in L1, by all rows of a block of A."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef real *packed = <real *>scratch
     cdef real *a_packed = <real *>(scratch + B_BLOCK_BYTES)
