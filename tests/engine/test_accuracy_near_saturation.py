@@ -360,10 +360,6 @@ def huber(z, y, delta):
     return delta * (abs(e) - delta / 2), delta * mpmath.sign(e), mpf(0), 0, 0
 
 
-def sech2(x):
-    return mpmath.sech(x) ** 2
-
-
 UNIT = [0.0, 1.0, 0.5, 1e-3, 0.999]
 REAL = [0.0, 1.0, -3.25, 17.0]
 LOSSES = {  # value, slope, second derivative, and the terms of the first two near a root
@@ -377,7 +373,13 @@ LOSSES = {  # value, slope, second derivative, and the terms of the first two ne
     "Huber": (fn.Huber(1.5), lambda z, y: huber(z, y, mpf(1.5)), REAL),
     "LogCosh": (
         fn.LogCosh(),
-        lambda z, y: (mpmath.log(mpmath.cosh(z - y)), mpmath.tanh(z - y), sech2(z - y), 0, 0),
+        lambda z, y: (
+            mpmath.log(mpmath.cosh(z - y)),
+            mpmath.tanh(z - y),
+            mpmath.sech(float(z - y)) ** 2,  # of the error rounded to float64
+            0,
+            0,
+        ),
         REAL,
     ),
     "HalfSquaredError": (

@@ -140,8 +140,9 @@ cdef inline real diagonal_hessian(
         return <real>2 / n
     if loss.kind == HUBER:
         return <real>1 / n if fabs(y_pred - targets[place]) < <real>loss.delta else 0
-    if loss.kind == LOG_COSH:  # 1 - tanh² e = 4 σ'(2 e)
-        return 4 * logistic_density(2 * (y_pred - targets[place])) / n
+    if loss.kind == LOG_COSH:  # 1 - tanh² e = 4 σ'(2 e), in double as the rounding of e matters
+        return <real>(
+            4 * logistic_density(2 * (<double>y_pred - <double>targets[place])) / n)
     if loss.kind == POISSON:
         return exp(y_pred)
     return logistic_density(y_pred) / n
