@@ -9,6 +9,7 @@ import reference as ref
 import reference_optimizers
 import reference_training
 from numpy.testing import assert_allclose, assert_array_equal
+from optimizer_cases import OPTIMIZER_CASES
 from scipy.special import expit
 from torch_counterparts import leaf, needs_torch, torch, torch_loss, torch_network, torch_optimizer
 
@@ -234,7 +235,7 @@ def test_loss_values_by_hand():
     assert bce == pytest.approx((np.log(4 / 3) + np.log(2)) / 2)
 
 
-@over(cases.OPTIMIZER_CASES)
+@over(OPTIMIZER_CASES)
 @needs_torch
 def test_optimizer_agrees_with_torch_over_50_steps(case):
     generator = rng()

@@ -2,11 +2,11 @@
 
 import itertools
 
-import cases
 import numpy as np
 import pytest
 import reference_optimizers
 from custom_loss import Python
+from optimizer_cases import OPTIMIZER_CASES
 
 import fastnn as fn
 from fastnn.optimizers import OptimizerState
@@ -26,7 +26,7 @@ def slices(net):
 @pytest.mark.parametrize("frozen", [[0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]])
 @pytest.mark.parametrize(
     "case",
-    [c for c in cases.OPTIMIZER_CASES if c.name in ("sgd_momentum", "adamw", "clip_both_l1")],
+    [c for c in OPTIMIZER_CASES if c.name in ("sgd_momentum", "adamw", "clip_both_l1")],
     ids=lambda c: c.name,
 )
 def test_frozen_layers_agree_with_the_oracle(isa, dtype, rng, case, frozen):

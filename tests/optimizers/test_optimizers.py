@@ -1,16 +1,16 @@
 """Every optimizer of the table of cases against the oracle and PyTorch, and its state."""
 
-import cases
 import numpy as np
 import pytest
 import reference_optimizers
 from custom_loss import Python
+from optimizer_cases import OPTIMIZER_CASES
 from torch_counterparts import torch_optimizer
 
 import fastnn as fn
 from fastnn import _core
 
-all_optimizers = pytest.mark.parametrize("case", cases.OPTIMIZER_CASES, ids=lambda case: case.name)
+all_optimizers = pytest.mark.parametrize("case", OPTIMIZER_CASES, ids=lambda case: case.name)
 
 
 def optimizer_of(case, **others):

@@ -7,6 +7,7 @@ import reference_optimizers
 import reference_training
 from case_inputs import sample_params
 from custom_loss import Python
+from optimizer_cases import OPTIMIZER_CASES
 
 import fastnn as fn
 from fastnn import _core
@@ -52,8 +53,8 @@ def problem(request, rng):
 
 # Losses and optimizers are independent, so each one is tested with one of the others.
 CROSS_ENTROPY = next(c for c in cases.LOSS_CASES if c.name == "softmax_cross_entropy")
-PAIRS = [(loss, cases.OPTIMIZER_CASES[-1]) for loss in cases.LOSS_CASES]
-PAIRS += [(CROSS_ENTROPY, optimizer) for optimizer in cases.OPTIMIZER_CASES[:-1]]
+PAIRS = [(loss, OPTIMIZER_CASES[-1]) for loss in cases.LOSS_CASES]
+PAIRS += [(CROSS_ENTROPY, optimizer) for optimizer in OPTIMIZER_CASES[:-1]]
 
 
 @pytest.mark.parametrize(("loss", "optimizer"), PAIRS, ids=lambda case: case.name)
