@@ -82,7 +82,7 @@ def test_chain_rule(rng):
 def test_order_matters(rng):
     A, B = Dense(rng.standard_normal((2, 2))), Dense(rng.standard_normal((2, 2)))
     assert not np.allclose((A @ B).to_dense(), (B @ A).to_dense())
-    with pytest.raises(ValueError, match="order matters"):
+    with pytest.raises(ValueError, match="the order matters"):
         Dense(numerical_jacobian(g, [1, 2])) @ Dense(numerical_jacobian(swirl, [1, 2, 3]))
 
 

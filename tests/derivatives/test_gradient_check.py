@@ -142,7 +142,9 @@ def test_a_kink_is_listed_and_no_failure(activation, interval):
     for kink in report.kinks:
         assert (kink.layer, kink.unit, kink.sample) == (1, 0, 0)
         assert kink.interval == pytest.approx(interval, abs=1e-3)
-    assert "kink at layers[1], unit 0, sample 0: by layers[0].weight[0, 0]" in str(report)
+    assert "kink at layers[1], unit 0, sample 0: the derivative by layers[0].weight[0, 0]" in str(
+        report
+    )
 
 
 def test_a_kink_within_the_step_is_seen_and_one_outside_is_not():
@@ -168,7 +170,7 @@ def test_a_gradient_outside_the_interval_of_a_kink_is_wrong():
     assert report.entry == "layers[0].bias[0]"
 
 
-def test_an_entry_that_meets_several_kinks_is_not_judged():
+def test_an_entry_with_several_kinks_is_not_compared():
     """Two units that cancel: relu(z) - relu(-z) = z has slope 1, and fastnn says 0."""
     net = fn.Network([fn.Linear(1, 2, bias=False), fn.ReLU(), fn.Linear(2, 1, bias=False)])
     net.params[...] = 1, -1, 1, -1

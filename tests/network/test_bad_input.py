@@ -285,7 +285,7 @@ def test_bad_networks():
     refused(ValueError, "at least one layer that fixes its width", fn.Network, [fn.ReLU()])
     refused(
         ValueError,
-        "layers[2] is Linear(5, 2), which takes 5 features … gives 4",
+        "layers[2] is Linear(5, 2), which takes 5 features … returns 4",
         fn.Network,
         [fn.Linear(3, 4), fn.ReLU(), fn.Linear(5, 2)],
     )
@@ -329,9 +329,15 @@ def test_bad_arguments_of_layers_and_passes():
     refused(ValueError, "x is not a rectangular", fn.ReLU(), [[1], [1, 2]])
     refused(ValueError, "x has shape (1, 1, 1) … (n, 1)", fn.ReLU(), [[[1]]])
     refused(
-        AttributeError, "in_features of Linear(3, 2) is fixed", setattr, layer, "in_features", 9
+        AttributeError,
+        "in_features of Linear(3, 2) cannot be changed",
+        setattr,
+        layer,
+        "in_features",
+        9,
     )
-    refused(AttributeError, "alpha of ELU(alpha=1.0) is fixed", setattr, fn.ELU(), "alpha", 2)
+    elu = fn.ELU()
+    refused(AttributeError, "alpha of ELU(alpha=1.0) cannot be changed", setattr, elu, "alpha", 2)
     refused(ValueError, "at least one feature", fn.ReLU(), [])
     refused(ValueError, "x[0] is nan", fn.ReLU(), [np.nan])
     refused(ValueError, "cotangent has shape (3,) … (4, 2)", layer.vjp, X, [1, 2, 3])
@@ -340,7 +346,7 @@ def test_bad_arguments_of_layers_and_passes():
     )
     refused(ValueError, "weight[0, 0] is nan", setattr, layer, "weight", np.full((2, 3), np.nan))
     refused(ValueError, "bias has shape (3,)", setattr, layer, "bias", [1, 2, 3])
-    refused(ValueError, "without one", setattr, fn.Linear(2, 1, bias=False), "bias", [1])
+    refused(ValueError, "this layer has no bias", setattr, fn.Linear(2, 1, bias=False), "bias", [1])
     net = network()
     net(X)
     refused(ValueError, "dY has shape (4, 3) … (4, 2)", net.backward, X)
