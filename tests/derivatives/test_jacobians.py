@@ -240,7 +240,7 @@ def test_least_squares_by_scipy():
         (
             lambda: Dense(np.ones((2, 3))) @ Diagonal([1, 2]),
             ValueError,
-            r"shapes \(2, 3\) and \(2, 2\) do not compose, since 3 inputs meet 2 outputs; the order",
+            r"shapes \(2, 3\) and \(2, 2\) do not compose, since 3 inputs meet 2 outputs; the",
         ),
         (lambda: Composed([Identity(2), Identity(3)]), ValueError, r"\(2, 2\) and \(3, 3\)"),
         (lambda: Composed([]), ValueError, "factors is empty"),

@@ -360,7 +360,7 @@ def test_bad_names():
     refused(ValueError, "feature_names is 'abc'", setattr, net, "feature_names", "abc")
     refused(
         ValueError,
-        "feature_names … a list of 3 of type str",
+        "feature_names … a list of 3 names of type str",
         setattr,
         net,
         "feature_names",
