@@ -57,7 +57,7 @@ def test_second_derivatives_of_matrices_and_of_vectors():
 @pytest.mark.parametrize("x_shape", [(), (2,), (2, 3), (2, 3, 4)], ids=str)
 @pytest.mark.parametrize("y_shape", [(), (5,), (5, 6)], ids=str)
 def test_layouts(layout, y_shape, x_shape, rng):
-    """A linear map with coefficients ∂y_i/∂x_j, laid out as the docstring says."""
+    """The coefficients ∂y_i/∂x_j of a linear map have the documented order."""
     coefficients = rng.standard_normal(y_shape + x_shape)
 
     def f(x):

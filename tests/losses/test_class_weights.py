@@ -1,4 +1,4 @@
-"""Class weights: those of PyTorch and scikit-learn, and the errors."""
+"""Class weights equal those of PyTorch and scikit-learn; errors."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ Y = np.array([0, 1, 1, 0])
 
 
 def test_class_weights_are_those_of_pytorch(isa, rng):
-    """A whole run, and the mean over the weights that PyTorch's cross_entropy takes."""
+    """A complete fit equals PyTorch's, whose mean is divided by the sum of the weights."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     X, y = rng.standard_normal((60, 4)), rng.integers(3, size=60)
     net = fn.Network([fn.Linear(4, 5), fn.Tanh(), fn.Linear(5, 3)], "float64", seed=0)
@@ -61,7 +61,7 @@ def test_balanced_weights_are_those_of_scikit_learn(rng, binary):
 
 
 def sklearn_pairs(sklearn, y):
-    """Return the classes, NumPy integers, and their balanced weights."""
+    """Return the classes, as NumPy integers, and their balanced weights."""
     classes = np.unique(y)
     return classes, sklearn.compute_class_weight("balanced", classes=classes, y=y)
 

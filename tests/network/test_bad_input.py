@@ -1,4 +1,4 @@
-"""Bad input at every public door: a clear error that names the argument, and nothing lost."""
+"""Bad input to every public method raises an error that names the argument; nothing is lost."""
 
 import re
 
@@ -209,7 +209,7 @@ def test_integers_beyond_the_engines(name):
     fit = network().fit
     for huge in (2**62, 2**100):
         refused(ValueError, f"{name} is {huge} … below 2**62 is wanted", fit, X, Y, **{name: huge})
-    for sign in ("", "-"):  # Python does not print it
+    for sign in ("", "-"):  # Python refuses to print it
         refused(
             ValueError,
             f"{name} is about {sign}2**16610 … is wanted",
@@ -374,7 +374,7 @@ def test_bad_names():
 
 
 def test_every_message_names_what_came_and_what_was_wanted():
-    """The form of the errors, on a sample of them."""
+    """The form of the messages, for some errors."""
     net = network()
     for call in (
         lambda: net.predict(X[:, :2]),

@@ -1,4 +1,4 @@
-"""Names of a data frame's columns: `fit` keeps them, and every later frame must have the same."""
+"""Column names of data frames: `fit` keeps them, and later frames must have the same names."""
 
 import copy
 
