@@ -1,7 +1,7 @@
 """A comparison of gradients with finite differences, entry by entry.
 
 A finite difference across a kink is not a derivative: it lies between the slopes of the two sides.
-For a network, the check therefore looks for activations such as ReLU whose input changes sign
+For a network, the check therefore looks for activations such as ReLU whose input crosses a kink
 within a step. It reports such an entry as a kink, not as an error.
 """
 
@@ -33,17 +33,17 @@ STEP = 2.0**-17  # about the cube root of float64's eps, where curvature and rou
 
 @dataclass(frozen=True)
 class Kink:
-    """An activation's unit whose input changes sign within the finite-difference step of an entry.
+    """An activation's unit whose input crosses a kink within the step of a finite difference.
 
     Attributes
     ----------
     entry : str
         The entry that was changed, such as "layers[0].weight[3, 1]".
     layer, unit, sample : int
-        The input of the activation `layers[layer]` changes sign at this unit and sample.
+        The input of the activation `layers[layer]` crosses a kink at this unit and sample.
     interval : (float, float)
-        The slopes of the loss on the left and on the right of the entry. If no other unit changes
-        sign, every number between them is a subderivative.
+        The slopes of the loss on the left and on the right of the entry. If no other unit
+        crosses a kink, every number between them is a subderivative.
     """
 
     entry: str
@@ -250,7 +250,9 @@ class _NetworkCheck:
             numeric[k] = (value_above - value_below) / (above - below)
             slopes = ((value - value_below) / (at - below), (value_above - value) / (above - at))
             for i, inputs in inputs_above.items():
-                crossed = np.sign(inputs) != np.sign(inputs_below[i])
+                places = np.reshape(self.exact.layers[i].kinks, (-1, 1, 1))
+                crossed = np.sign(inputs - places) != np.sign(inputs_below[i] - places)
+                crossed = crossed.any(axis=0)
                 for sample, unit in np.argwhere(crossed).tolist():
                     kinks.append((k, Kink(self._name(k), i, unit, sample, slopes)))
         if tolerance is None:
@@ -263,7 +265,7 @@ class _NetworkCheck:
         """Return the loss, and the input of each activation that has a kink."""
         a, inputs = self.x, {}
         for i, layer in enumerate(self.exact.layers):
-            if layer.has_kink:
+            if layer.kinks:
                 inputs[i] = a
             a = layer(a)
         return self._value_and_grad(a)[0], inputs

@@ -31,7 +31,7 @@ class Layer:
     n_constants: int = 0  # how many numbers the layer holds that are not trained
     # the default initializer of a linear layer before this one; None: the next layer decides
     weight_init: ClassVar[str | None] = "xavier_uniform"
-    has_kink: ClassVar[bool] = False  # whether the slope jumps where an input is 0
+    kinks: ClassVar[tuple[float, ...]] = ()  # the inputs where the slope jumps
 
     _in_network = False
     _constants: Array = np.empty(0)
