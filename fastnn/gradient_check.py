@@ -1,8 +1,8 @@
-"""Gradients held against finite differences, entry by entry, with an eye on kinks.
+"""A comparison of gradients with finite differences, entry by entry.
 
-A finite difference across a kink is no derivative: it lies somewhere between the slopes of both
-sides. So for a network every step is looked at: where the input of a ReLU or its like changes sign,
-the entry is listed as a kink rather than called wrong.
+A finite difference across a kink is not a derivative: it lies between the slopes of the two sides.
+For a network, the check therefore looks for activations such as ReLU whose input crosses a kink
+within a step. It reports such an entry as a kink, not as an error.
 """
 
 import copy
@@ -28,22 +28,22 @@ from fastnn.losses.custom import value_and_grad
 from fastnn.network import Network
 from fastnn.numerical import numerical_jacobian
 
-STEP = 2.0**-17  # about the cube root of float64's eps: errors by curvature and by rounding balance
+STEP = 2.0**-17  # about the cube root of float64's eps, where curvature and rounding err alike
 
 
 @dataclass(frozen=True)
 class Kink:
-    """A unit that is not smooth within the step that an entry was moved by.
+    """An activation's unit whose input crosses a kink within the step of a finite difference.
 
     Attributes
     ----------
     entry : str
-        What was moved, such as "layers[0].weight[3, 1]".
+        The entry that was changed, such as "layers[0].weight[3, 1]".
     layer, unit, sample : int
-        The activation `layers[layer]`, whose input changes sign there.
+        The input of the activation `layers[layer]` crosses a kink at this unit and sample.
     interval : (float, float)
-        The slopes of the loss by the entry to its left and to its right. Where this is the only
-        unit, every number between them is a subderivative.
+        The slopes of the loss on the left and on the right of the entry. If no other unit
+        crosses a kink, every number between them is a subderivative.
     """
 
     entry: str
@@ -55,34 +55,35 @@ class Kink:
     def __str__(self) -> str:
         left, right = self.interval
         return (
-            f"layers[{self.layer}], unit {self.unit}, sample {self.sample}: by {self.entry} "
-            f"anything from {left:.6g} to {right:.6g}"
+            f"layers[{self.layer}], unit {self.unit}, sample {self.sample}: the derivative by "
+            f"{self.entry} is between {left:.6g} and {right:.6g}"
         )
 
 
 @dataclass(frozen=True)
 class GradientReport:
-    """What `check_gradient` found; true if the gradient is right.
+    """The result of `check_gradient`; true if the gradient is right.
 
     Attributes
     ----------
     ok : bool
         Whether every entry's relative error is within its tolerance.
     entry : str
-        The worst entry, such as "layers[2].weight[3, 1]"; empty if there was none to judge.
+        The entry with the largest error, such as "layers[2].weight[3, 1]". Empty if no entry was
+        compared.
     analytic, numeric : float
-        Its two values. Where one kink is within the step, the numeric value is that one of the
-        interval between both slopes which is nearest to the analytic.
+        The two values of this entry. If one kink is within the step, the numeric value is the
+        number between the two slopes that is nearest to the analytic value.
     absolute_error, relative_error : float
-        Between the two; relative to the larger of them, or to a hundredth of the largest entry or a
-        thousandth of the function's value where that is more.
+        The difference of the two values, absolute and relative. The relative error is divided by
+        the largest of: the two values, 1/100 of the largest entry, 1/1000 of the function's value.
     n_entries : int
-        How many entries were judged.
+        How many entries were compared.
     kinks : tuple of Kink
-        An entry that meets one of them has to lie between the slopes of its two sides; one that
-        meets several is not judged.
+        The kinks within the steps. An entry with one kink must lie between the slopes of its two
+        sides. An entry with several kinks is not compared.
     tolerance : float
-        Of the relative error away from kinks; beside one it is at least 1e-4.
+        The largest allowed relative error; at least 1e-4 is allowed for an entry with a kink.
     """
 
     ok: bool
@@ -124,43 +125,45 @@ def check_gradient(
     wrt: str | None = None,
     tolerance: float | None = None,
 ) -> GradientReport:
-    """Hold a gradient against finite differences.
+    """Compare a gradient with finite differences, and return a report.
 
-    Either a network's, of a loss: `check_gradient(net, X, y, loss)`; or that of any function, which
-    you hand in: `check_gradient(f, x, derivative=gradient)`.
+    `check_gradient(net, X, y, loss)` checks the gradient of a loss of a network.
+    `check_gradient(f, x, derivative=gradient)` checks the derivative of any function f.
 
     Parameters
     ----------
     f : Network or callable
     x : array_like
-        For a network the samples (n, in_features), else the argument of f.
+        The samples (n, in_features) for a network, else the argument of f.
     y : array_like
-        What the loss takes.
+        The targets, as the loss takes them.
     loss : Loss, or an object with `value_and_grad(y_pred, y)`
     derivative : callable or array_like
-        The derivative of f, or its value at x. Of a scalar f it is the gradient, in the shape of x;
-        of any other f the Jacobian, in the numerator layout of `numerical_jacobian`. A
-        `fastnn.jacobians.Jacobian` will do.
+        The derivative of f as a function, or its value at x: the gradient, in the shape of x, if f
+        is scalar, else the Jacobian, in the numerator layout of `numerical_jacobian`. The value may
+        be a `fastnn.jacobians.Jacobian`.
     wrt : {"params", "input"}, optional
-        For a network, whether to check the gradient by its parameters or by x; by default "params".
+        For a network, whether to check the gradient with respect to its parameters or to x. By
+        default "params".
     tolerance : float, optional
-        Of the relative error; by default 1e-6, or 1e-3 where the gradient or f is in float32.
+        The largest allowed relative error; by default 1e-6, or 1e-3 if the gradient or f is
+        float32.
 
     Returns
     -------
     GradientReport
-        True if the gradient is right; prints what was worst.
+        True if the gradient is right. Its text names the entry with the largest error.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit the others, or shapes do not fit.
+        If an argument is invalid, or shapes do not fit.
 
     Notes
     -----
-    The finite differences of a network are those of a copy in float64, whatever its dtype, from the
-    parameters and samples as its own dtype holds them; it is evaluated twice an entry. Its
-    parameters and `grads` stay as they are.
+    For a network, the finite differences are computed with a float64 copy, from the parameters and
+    samples rounded to the network's dtype. Each entry takes two evaluations. The network's
+    parameters and `grads` are not changed.
     """
     if tolerance is not None:
         tolerance = _checks.number(tolerance, "tolerance", above=0)
@@ -170,9 +173,9 @@ def check_gradient(
         if loss is None:
             raise TypeError("loss is None; check_gradient(net, X, y, loss) is wanted")
         by = _checks.choice("params" if wrt is None else wrt, "wrt", ("params", "input"))
-        return _Stepper(f, x, y, loss, by).report(tolerance)
+        return _NetworkCheck(f, x, y, loss, by).report(tolerance)
     if not (y is None and loss is None and wrt is None):
-        raise TypeError("y, loss and wrt go with a network's own gradient, not with derivative=")
+        raise TypeError("y, loss and wrt go with a network, not with derivative=")
     return _of_function(f, x, derivative, tolerance)
 
 
@@ -196,7 +199,7 @@ def _of_function(f: Any, x: Any, derivative: Any, tolerance: float | None) -> Gr
         outputs, inputs = place[: value.ndim], place[value.ndim :][::-1]
         return f"{_indexed('f(x)', outputs)} by {_indexed('x', inputs if point.ndim else ())}"
 
-    return _judged(
+    return _compared(
         name,
         analytic.ravel(),
         numeric.ravel(),
@@ -210,8 +213,8 @@ def _indexed(name: str, place: tuple[int, ...]) -> str:
     return f"{name}[{', '.join(map(str, place))}]" if place else name
 
 
-class _Stepper:
-    """Moves one entry at a time of a network's parameters or input, in float64."""
+class _NetworkCheck:
+    """The finite differences of a network's loss, by changing one entry at a time in float64."""
 
     def __init__(self, net: Network, X: Any, y: Any, loss: Any, wrt: str) -> None:
         samples = _checks.converted(net._inputs.sample_matrix(X, "x"), "x", net.dtype)
@@ -219,7 +222,7 @@ class _Stepper:
         self.net, self.loss, self.wrt = net, loss, wrt
         layers = net.layers
         if type(loss) is NegativeLogLikelihood and isinstance(layers[-1], Softmax) and layers[1:]:
-            # as the network does: finite where a probability rounds to 0
+            # as the network does, so that the loss is finite if a probability rounds to 0
             layers, self.loss = layers[:-1], SoftmaxCrossEntropy(loss.reduction)
         if wrt == "params":
             _, self.analytic = net.loss_and_grad(samples, y, loss)
@@ -234,7 +237,7 @@ class _Stepper:
         self.entries = self.exact.params if wrt == "params" else self.x.reshape(-1)
 
     def report(self, tolerance: float | None) -> GradientReport:
-        """Compare all entries."""
+        """Return the comparison of all entries."""
         value, _ = self._pass()
         numeric, kinks = np.empty(self.entries.size), []
         for k, at in enumerate(self.entries.tolist()):
@@ -254,12 +257,12 @@ class _Stepper:
                     kinks.append((k, Kink(self._name(k), i, unit, sample, slopes)))
         if tolerance is None:
             tolerance = 1e-3 if self.net.dtype == np.float32 else 1e-6
-        return _judged(
+        return _compared(
             self._name, self.analytic.astype(float), numeric, abs(value), kinks, tolerance
         )
 
     def _pass(self) -> tuple[float, dict[int, Array]]:
-        """Return the loss, and what goes into each activation that has a kink."""
+        """Return the loss, and the input of each activation that has a kink."""
         a, inputs = self.x, {}
         for i, layer in enumerate(self.exact.layers):
             if layer.kinks:
@@ -291,7 +294,7 @@ def _copy_of(layers: Sequence[Layer], dtype: np.dtype[Any]) -> Network:
     return Network([copy.deepcopy(layer) for layer in layers], dtype)
 
 
-def _judged(
+def _compared(
     name: Callable[[int], str],
     analytic: Array,
     numeric: Array,
@@ -299,30 +302,30 @@ def _judged(
     kinks: list[tuple[int, Kink]],
     tolerance: float,
 ) -> GradientReport:
-    """Compare entry by entry; `kinks` go with the number of the entry that they were met at."""
+    """Return the report for all entries; `kinks` are pairs of an entry's index and a kink."""
     allowed = np.full(analytic.size, tolerance)
     met = np.bincount([k for k, _ in kinks], minlength=analytic.size).astype(int)
     numeric = numeric.copy()
     for k, kink in kinks:
         if met[k] == 1:
             numeric[k] = np.clip(analytic[k], min(kink.interval), max(kink.interval))
-            allowed[k] = max(tolerance, 1e-4)  # a one-sided difference is off by the curvature
+            allowed[k] = max(tolerance, 1e-4)  # one-sided slopes have larger errors
     error = np.abs(analytic - numeric)
     floor = max(np.abs(numeric).max(initial=0) / 100, value / 1000, np.finfo(float).tiny)
     relative = error / np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), floor)
-    judged = np.flatnonzero(met < 2)
+    compared = np.flatnonzero(met < 2)
     found = tuple(kink for _, kink in kinks)
-    if judged.size == 0:
+    if compared.size == 0:
         return GradientReport(True, "", 0.0, 0.0, 0.0, 0.0, 0, found, tolerance)
-    worst = int(judged[np.argmax((relative / allowed)[judged])])  # of NaN the first
+    worst = int(compared[np.argmax((relative / allowed)[compared])])  # argmax returns the first NaN
     return GradientReport(
-        bool((relative <= allowed)[judged].all()),
+        bool((relative <= allowed)[compared].all()),
         name(worst),
         float(analytic[worst]),
         float(numeric[worst]),
         float(error[worst]),
         float(relative[worst]),
-        judged.size,
+        compared.size,
         found,
         tolerance,
     )

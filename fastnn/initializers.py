@@ -1,7 +1,7 @@
 """Initial weights: functions of a random generator and a shape (out_features, in_features).
 
-A weight matrix that keeps the variance of what passes through it lets a deep network start to
-learn. Any function `(rng, shape) -> array` serves as `Linear(..., weight_init=...)`.
+A deep network trains well from the start if its weight matrices keep the variance of the signals.
+Any function `(rng, shape) -> array` can be passed as `Linear(..., weight_init=...)`.
 """
 
 from collections.abc import Callable
@@ -14,33 +14,38 @@ Initializer = Callable[["np.random.Generator", tuple[int, ...]], NDArray[Any]]
 
 
 def he_uniform(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Uniform with variance 2 / in_features, for the ReLU family (He et al. 2015)."""
+    """Return uniform weights, variance 2 / in_features, for the ReLU family (He et al. 2015)."""
     limit = np.sqrt(6 / shape[1])
     return rng.uniform(-limit, limit, shape)
 
 
 def he_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Normal with variance 2 / in_features, for the ReLU family (He et al. 2015)."""
+    """Return normal weights, variance 2 / in_features, for the ReLU family (He et al. 2015)."""
     return rng.normal(0, np.sqrt(2 / shape[1]), shape)
 
 
 def xavier_uniform(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Uniform with variance 2 / (in_features + out_features), for tanh, sigmoid and plain outputs
-    (Glorot and Bengio 2010)."""
+    """Return uniform weights with variance 2 / (in_features + out_features).
+
+    For tanh, sigmoid, and outputs without an activation (Glorot and Bengio 2010).
+    """
     limit = np.sqrt(6 / (shape[0] + shape[1]))
     return rng.uniform(-limit, limit, shape)
 
 
 def xavier_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Normal with variance 2 / (in_features + out_features) (Glorot and Bengio 2010)."""
+    """Return normal weights with variance 2 / (in_features + out_features).
+
+    For tanh, sigmoid, and outputs without an activation (Glorot and Bengio 2010).
+    """
     return rng.normal(0, np.sqrt(2 / (shape[0] + shape[1])), shape)
 
 
 def lecun_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Normal with variance 1 / in_features, for SELU (Klambauer et al. 2017)."""
+    """Return normal weights with variance 1 / in_features, for SELU (Klambauer et al. 2017)."""
     return rng.normal(0, np.sqrt(1 / shape[1]), shape)
 
 
 def zeros(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Zeros, the default of every bias."""
+    """Return zeros, the default for biases."""
     return np.zeros(shape)

@@ -1,4 +1,4 @@
-"""The figures that people read: accuracy and its table by class, RMSE and R2."""
+"""Metrics for people: accuracy, the table of classes, RMSE, R2, coverage error."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,33 +10,33 @@ from fastnn._core.arrays import Array
 
 
 def accuracy(outputs: Array, labels: Array, sample_weight: Array | None = None) -> float:
-    """Return the share of rows of `outputs` (n, k) whose largest entry is the label's."""
+    """Return the share of rows of `outputs` (n, k) whose largest entry is at the label."""
     return _mean(outputs.argmax(axis=1) == labels, sample_weight)
 
 
 def binary_accuracy(logits: Array, targets: Array, sample_weight: Array | None = None) -> float:
-    """Return the share of entries on the same side: logit of 0, target of one half."""
+    """Return the share of entries where (logit > 0) equals (target > 1/2)."""
     return _mean((logits > 0) == (targets > 0.5), sample_weight)
 
 
 def rmse(outputs: Array, targets: Array, sample_weight: Array | None = None) -> float:
-    """Return the root of the mean squared error, over arrays of one shape."""
+    """Return the root of the mean squared error of two arrays of one shape."""
     return _root_mean_square(np.subtract(outputs, targets, dtype=np.float64), sample_weight)
 
 
 def coverage_error(
     outputs: Array, targets: Array, quantiles: Any, sample_weight: Array | None = None
 ) -> float:
-    """Return by how much the share of targets at or below the outputs misses a column's quantile.
+    """Return |share of targets at or below the output - quantile|, as the mean over the columns.
 
-    The mean over the columns of (n, k); `quantiles` is one for all or one for each.
+    The arrays are (n, k); `quantiles` is one number, or a number for each column.
     """
     covered = np.average(targets <= outputs, axis=0, weights=sample_weight)
     return float(np.mean(np.abs(covered - np.asarray(quantiles))))
 
 
 def _mean(values: Array, sample_weight: Array | None) -> float:
-    """Return the mean of an array, whose rows count by their weights where there are any."""
+    """Return the mean of an array, with weights of the rows if they are given."""
     if sample_weight is None:
         return float(np.mean(values))
     rows = values.reshape(len(values), -1).mean(axis=1)
@@ -44,7 +44,7 @@ def _mean(values: Array, sample_weight: Array | None) -> float:
 
 
 def _root_mean_square(values: Array, sample_weight: Array | None) -> float:
-    """Return √ of the mean of values², by parts of the largest, whose squares are no extremes."""
+    """Return √ of the mean of values²; division by the largest value prevents overflow."""
     largest = float(np.abs(values).max(initial=0))
     if largest == 0 or not np.isfinite(largest):
         return largest
@@ -52,7 +52,7 @@ def _root_mean_square(values: Array, sample_weight: Array | None) -> float:
 
 
 def r2(outputs: Array, targets: Array, sample_weight: Array | None = None) -> float:
-    """Return 1 - squared error / variance, over arrays of one shape; NaN for constant targets."""
+    """Return R² = 1 - squared error / variance; NaN for constant targets."""
     deviations = targets.astype(np.float64)
     largest = float(np.abs(deviations).max(initial=0)) or 1.0
     deviations -= largest * _mean(deviations / largest, sample_weight)
@@ -62,14 +62,14 @@ def r2(outputs: Array, targets: Array, sample_weight: Array | None = None) -> fl
 
 
 def class_report(predicted: Array, labels: Array, names: Sequence[Any]) -> str:
-    """Return a table of precision, recall, F1 and support of each class, 0 where undefined.
+    """Return a table of precision, recall, F1 and support of each class; 0 if undefined.
 
     Parameters
     ----------
     predicted, labels : ndarray (n,) of int
         Class indices.
     names : sequence
-        A name for each class; characters that a terminal would obey are escaped.
+        A name for each class; control characters are escaped.
     """
     k, shown = len(names), [printable(str(name)) for name in names]
     confusion = np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k)

@@ -1,4 +1,4 @@
-"""Derivatives of plain functions by evaluating them, to hold analytic derivatives against."""
+"""Numerical derivatives of functions, for comparison with analytic derivatives."""
 
 import warnings
 from collections.abc import Callable
@@ -9,35 +9,35 @@ import numpy as np
 from fastnn import _checks
 from fastnn._core.arrays import Array
 
-COMPLEX_STEP = 1e-20  # its square vanishes beside 1, so that no step is too small
+COMPLEX_STEP = 1e-20  # can be this small: nothing cancels, and its square is negligible
 
 
 def numerical_jacobian(
     f: Callable[[Any], Any], x: Any, method: str = "central", layout: str = "numerator"
 ) -> Array:
-    """Compute the derivative of a function y = f(x) of scalars, vectors, matrices or more axes.
+    """Return the derivative of a function y = f(x) of scalars, vectors, matrices or more axes.
 
     Parameters
     ----------
     f : callable
-        Takes an array of the shape of x (a NumPy scalar if x is one) and returns real numbers,
-        always of one shape.
+        Takes an array of the shape of x (a NumPy scalar if x is a scalar). Returns real numbers,
+        always in the same shape.
     x : array_like
         The point, rounded to float64.
     method : {"central", "complex"}
-        "central": central differences with steps h and h/2, extrapolated (Richardson), where h is
-        about 1e-3 max(|x_j|, 0.1), four calls of f an entry. Of a smooth function it errs by some
-        1e-12 of the size of f; if f returns float32, by 1e-5. At a kink it gives the mean of the
-        slopes of both sides. "complex": Im f(x + ih) / h, one call an entry and exact to rounding,
-        for a function that is made of analytic operations alone and takes complex numbers: no abs,
-        no comparison.
+        "central" extrapolates the central differences with the steps h and h/2 (Richardson), where
+        h is about 1e-3 max(|x_j|, 0.1). It calls f four times for each entry. For a smooth function
+        the error is about 1e-12 of the size of f, or 1e-5 if f returns float32. At a kink it
+        returns the mean of the slopes of the two sides. "complex" computes Im f(x + ih) / h with
+        one call for each entry, exact up to rounding. The function must accept complex numbers and
+        use only analytic operations: no abs, no comparison.
     layout : {"numerator", "denominator"}
-        How the entries ∂y_i/∂x_j are laid out. "numerator": y.shape followed by x.shape reversed,
-        so that for vectors it is the Jacobian, a row per output; where a scalar and a vector meet
-        it is a matrix too, (1, n) or (m, 1). A matrix argument's axes come transposed, last first:
-        (m, l, k, n) for a matrix (m, l) by a matrix (n, k), where JAX has (m, l, n, k).
-        "denominator": x.shape followed by y.shape reversed, so that a scalar's derivative is the
-        gradient in the argument's own shape, which updates a weight matrix.
+        The order of the entries ∂y_i/∂x_j. "numerator" is y.shape followed by x.shape reversed. For
+        vectors it is the Jacobian, with a row for each output. For a scalar and a vector it is also
+        a matrix, (1, n) or (m, 1). For a matrix y (m, l) and a matrix x (n, k) the shape is
+        (m, l, k, n); in JAX it is (m, l, n, k). "denominator" is x.shape followed by y.shape
+        reversed. For a scalar y it is the gradient in the shape of x, which can update a weight
+        matrix.
 
     Returns
     -------
@@ -46,10 +46,10 @@ def numerical_jacobian(
     Raises
     ------
     TypeError
-        If f is no function, does not return real numbers, or drops the imaginary part.
+        If f is not a function, does not return real numbers, or drops the imaginary part.
     ValueError
-        If f returns NaN or infinity, or other shapes at other points; if x is not finite real
-        numbers; or if method or layout is none of these.
+        If f returns NaN or infinity, or its shape differs between points; if x holds anything but
+        finite real numbers; or if method or layout is invalid.
     """
     f, point = _function(f), _point(x)
     method = _checks.choice(method, "method", ("central", "complex"))
@@ -66,21 +66,22 @@ def numerical_jacobian(
 
 
 def numerical_hessian(f: Callable[[Any], Any], x: Any, method: str = "central") -> Array:
-    """Compute the second derivatives of a function y = f(x), as `numerical_jacobian` the first.
+    """Return the second derivatives of a function y = f(x).
 
     Parameters
     ----------
     f, x
-        As for `numerical_jacobian`; y is most often a scalar.
+        As for `numerical_jacobian`; y is usually a scalar.
     method : {"central", "complex"}
-        How to take the first derivatives; theirs are central differences in either case. Of a
-        smooth function "central" errs by some 1e-8 of the size of f, "complex" by 1e-11.
+        The method of the first derivatives. The second derivatives are always central differences
+        of the first. For a smooth function the error is about 1e-8 of the size of f for "central",
+        and 1e-11 for "complex".
 
     Returns
     -------
     ndarray y.shape + x.shape + x.shape, of float64
-        Entry (…, j, k) is ∂²y/∂x_j∂x_k, so (n, n) for a scalar by a vector. Swapping the axes of
-        the two arguments changes nothing: it is symmetric, exactly.
+        Entry (…, j, k) is ∂²y/∂x_j∂x_k; the shape is (n, n) for a scalar y and a vector x. The
+        result is exactly symmetric in j and k.
 
     Raises
     ------
@@ -89,9 +90,9 @@ def numerical_hessian(f: Callable[[Any], Any], x: Any, method: str = "central") 
     """
     f, point = _function(f), _point(x)
     method = _checks.choice(method, "method", ("central", "complex"))
-    noise = _noise(_values(f, point))
+    noise = _noise(_evaluated(f, point))
     if method == "central":
-        noise **= 5 / 6  # so that the two steps h are alike, and h⁴ balances noise / h²
+        noise **= 5 / 6  # makes the two steps h equal, and balances h⁴ with noise / h²
 
     def first_derivatives(z: Any) -> Array:
         return _derivative(f, np.asarray(z), method, noise)
@@ -118,14 +119,14 @@ def _derivative(
     f: Callable[[Any], Any], x: Array, method: str, noise: float | None = None
 ) -> Array:
     """Return every ∂y_i/∂x_j, in the shape y.shape + x.shape."""
-    y = _values(f, x)
+    y = _evaluated(f, x)
     noise = _noise(y) if noise is None else noise
     entries = np.empty(y.shape + x.shape)
     for j in np.ndindex(x.shape):
         if method == "complex":
             derivative = _complex_step(f, x, j, y.shape)
         else:
-            # The extrapolated difference errs by h⁴ and noise / h; a power of two adds no rounding.
+            # The errors are h⁴ and noise / h; a power of two adds no rounding error.
             h = 2.0 ** np.round(np.log2(noise**0.2 * max(abs(x[j]), 0.1)))
             coarse, fine = (_central_difference(f, x, j, step, y.shape) for step in (h, h / 2))
             derivative = (4 * fine - coarse) / 3
@@ -134,7 +135,7 @@ def _derivative(
 
 
 def _noise(y: Array) -> float:
-    """How far values of this dtype are off by rounding, relative to their size."""
+    """Return the relative rounding error of values of this dtype."""
     eps = np.finfo(y.dtype).eps if y.dtype.kind == "f" else 0.0
     return max(float(eps), float(np.finfo(np.float64).eps))
 
@@ -145,7 +146,7 @@ def _central_difference(
     above, below = x.copy(), x.copy()
     above[j] += step
     below[j] -= step
-    difference = _values(f, above, j, shape).astype(float) - _values(f, below, j, shape)
+    difference = _evaluated(f, above, j, shape).astype(float) - _evaluated(f, below, j, shape)
     quotient: Array = difference / (above[j] - below[j])
     return quotient
 
@@ -156,15 +157,15 @@ def _complex_step(
     z = x.astype(complex)
     z[j] += 1j * COMPLEX_STEP
     dropped = (
-        "an operation such as abs, a comparison or .real drops the imaginary part; take "
-        "method='central'"
+        "an operation such as abs, a comparison or .real drops the imaginary part; use "
+        "method='central' instead"
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         try:
             y = np.asarray(f(z[()]))
         except np.exceptions.ComplexWarning as warning:
-            raise TypeError(f"f discards imaginary parts, so {dropped}") from warning
+            raise TypeError(f"f discards imaginary parts: {dropped}") from warning
     if y.dtype.kind != "c":
         raise TypeError(f"f returned dtype {y.dtype} for a complex argument: {dropped}")
     _expect(y, x, j, shape)
@@ -172,14 +173,14 @@ def _complex_step(
     return derivative
 
 
-def _values(
+def _evaluated(
     f: Callable[[Any], Any],
     x: Array,
     j: tuple[int, ...] | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> Array:
-    """Evaluate f at x, which may be moved at the entry j, and expect that shape."""
-    y = _checks.numeric_array(f(x.copy()[()]), "what f returned")
+    """Return f(x), checked to be finite and of the given shape; j is the entry that was changed."""
+    y = _checks.numeric_array(f(x.copy()[()]), "the value of f")
     _expect(y, x, j, shape)
     return y
 

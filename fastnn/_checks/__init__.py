@@ -1,4 +1,4 @@
-"""The checks of what a user hands in: arrays, plain values, data frames, printable text."""
+"""Checks of the arguments of public functions: arrays, plain values, data frames, text."""
 
 from fastnn._checks.arrays import all_finite as all_finite
 from fastnn._checks.arrays import class_labels as class_labels

@@ -1,8 +1,8 @@
-"""Checks and conversions of the arrays that a user passes. Each is checked once, here.
+"""Checks and conversions of the arrays that a user passes.
 
-Afterwards every array is C-contiguous, aligned, of native byte order and of the network's dtype,
-and every number is in range; the engine relies on it. An error names the argument, what it is, and
-what is expected.
+Each array is checked once. The result is C-contiguous, aligned, in native byte order and in the
+network's dtype, and all numbers are in range. The engine relies on this. An error message names the
+argument, its value, and the values that are allowed.
 """
 
 from collections.abc import Iterator
@@ -15,21 +15,20 @@ from fastnn import _core
 from fastnn._checks import frames
 from fastnn._core.arrays import Array
 
-BLOCK_BYTES = 1 << 21  # of rows that are read at once from data that may be larger than memory
+BLOCK_BYTES = 1 << 21  # the size of a block of rows, read from data that may be larger than memory
 
 
 def numeric_array(value: Any, name: str) -> Array:
-    """Make an array of booleans, integers or real numbers, without a copy where it is one.
+    """Return an array of booleans, integers or real numbers; an array is not copied.
 
-    Columns of a data frame may have nullable dtypes, and an array a number format such as bfloat16,
-    which becomes float32.
+    Nullable columns of data frames are converted. Number formats such as bfloat16 become float32.
 
     Raises
     ------
     TypeError
-        If it is not numeric: objects, text, complex numbers, sparse or masked arrays.
+        If the value is not numeric: objects, text, complex numbers, sparse or masked arrays.
     ValueError
-        If it is ragged, or a nullable column has missing values.
+        If the value is ragged, or a nullable column has missing values.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill or drop the masked entries first")
@@ -41,9 +40,9 @@ def numeric_array(value: Any, name: str) -> Array:
         raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
     if array.dtype.kind == "O" and hasattr(value, "dtype" if array.ndim == 1 else "dtypes"):
         array = frames.of_nullable_columns(value, array, name)
-    if array.dtype.kind == "V" and array.dtype.type is not np.void:  # bfloat16 and its like
+    if array.dtype.kind == "V" and array.dtype.type is not np.void:  # such as bfloat16
         if not np.can_cast(array.dtype, np.float32):
-            raise TypeError(f"{name} has dtype {array.dtype}, which float32 does not hold")
+            raise TypeError(f"{name} has dtype {array.dtype}, which float32 cannot represent")
         array = array.astype(np.float32)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {array.dtype}; real numbers are wanted")
@@ -51,10 +50,10 @@ def numeric_array(value: Any, name: str) -> Array:
 
 
 def converted(given: Array, name: str, dtype: np.dtype[Any], single: bool = False) -> Array:
-    """Convert an array of numbers to a finite one that the engine can read; copies only if it must.
+    """Return an array of finite numbers for the engine; the array is copied only if necessary.
 
-    Whoever calls it has checked the shape: a copy that does not fit into memory is a MemoryError.
-    `single` says that the caller's own is the one row of this matrix.
+    The caller must check the shape before. Raises MemoryError if a copy does not fit into memory.
+    `single` means that the user passed one sample, the only row of this matrix.
     """
     if given.dtype != dtype or not (given.flags.c_contiguous and given.flags.aligned):
         _core.demand_memory(given.size * dtype.itemsize, f"{name} as {dtype}")
@@ -72,17 +71,17 @@ def converted(given: Array, name: str, dtype: np.dtype[Any], single: bool = Fals
 
 
 def all_finite(array: Array) -> bool:
-    """Whether a C-contiguous float32 or float64 array holds no NaN and no infinity."""
+    """Return whether a C-contiguous float32 or float64 array holds no NaN and no infinity."""
     return _core.engine.all_finite(array.reshape(-1))
 
 
 def row_blocks(given: Array, name: str, dtype: np.dtype[Any]) -> Iterator[Array]:
-    """Yield the rows of a numeric matrix in blocks, each checked and converted as `real_array`.
+    """Yield the rows of a numeric matrix in blocks, checked and converted as by `real_array`.
 
     Raises
     ------
     ValueError
-        As `real_array`; it says from which row on the block is.
+        As `real_array`; the message names the first row of the block.
     """
     rows = max(BLOCK_BYTES // max(given[:1].size * dtype.itemsize, 1), 1)
     for start in range(0, len(given), rows):
@@ -95,13 +94,13 @@ def row_blocks(given: Array, name: str, dtype: np.dtype[Any]) -> Iterator[Array]
 
 
 def real_array(value: Any, name: str, dtype: np.dtype[Any], ndim: int | None = None) -> Array:
-    """Check a finite array, of so many dimensions, and convert it for the engine.
+    """Return a finite array for the engine, with `ndim` dimensions if that is given.
 
     Raises
     ------
     TypeError, ValueError
-        As `numeric_array`, or if it has other dimensions, or holds NaN, infinity, or a number
-        beyond the range of `dtype`.
+        As `numeric_array`; or if the number of dimensions differs, or the array holds NaN,
+        infinity, or a number out of the range of `dtype`.
     """
     given = numeric_array(value, name)
     if ndim is not None and given.ndim != ndim:
@@ -111,7 +110,7 @@ def real_array(value: Any, name: str, dtype: np.dtype[Any], ndim: int | None = N
 
 
 def shaped_array(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    """`real_array` of exactly that shape."""
+    """Return the result of `real_array` for a value that must have this shape."""
     given = numeric_array(value, name)
     if given.shape != shape:
         raise ValueError(f"{name} has shape {given.shape}; {shape} is wanted")
@@ -121,13 +120,13 @@ def shaped_array(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, 
 def output_array(
     value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], inputs: dict[str, Array]
 ) -> Array:
-    """Check an array that a result is to be written into: its very memory, never a copy.
+    """Return a checked array to write a result into; it shares the memory of `value`.
 
-    It may not overlap the `inputs`, named as in the error.
+    The array must not overlap `inputs`, whose keys are their names in the error message.
     """
     if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a {type(value).__name__}; an ndarray is wanted")
-    array: Array = np.asarray(value)  # a subclass's own memory, without its methods
+    array: Array = np.asarray(value)  # the same memory, without the methods of a subclass
     if array.dtype != dtype or not array.dtype.isnative:
         raise TypeError(f"{name} has dtype {array.dtype}; {dtype} is wanted")
     if array.shape != shape:
@@ -136,12 +135,12 @@ def output_array(
         raise ValueError(f"{name} is not C-contiguous, aligned and writable")
     for other, taken in inputs.items():
         if np.may_share_memory(array, taken):
-            raise ValueError(f"{name} shares memory with {other}; memory of its own is wanted")
+            raise ValueError(f"{name} shares memory with {other}; a separate array is wanted")
     return array
 
 
 def sample_matrix(value: Any, name: str, n_features: int) -> Array:
-    """Check the shape of a matrix of samples (n, n_features), n at least 1; see `converted`."""
+    """Return a matrix of samples (n, n_features), n at least 1, not yet `converted`."""
     given = numeric_array(value, name)
     if given.ndim != 2 or given.shape[1] != n_features:
         raise ValueError(f"{name} has shape {given.shape}; (n, {n_features}) is wanted")
@@ -151,17 +150,17 @@ def sample_matrix(value: Any, name: str, n_features: int) -> Array:
 
 
 def samples(value: Any, name: str, dtype: np.dtype[Any], n_features: int) -> Array:
-    """Check a matrix of samples (n, n_features), n at least 1."""
+    """Return a checked and converted matrix of samples (n, n_features), n at least 1."""
     return converted(sample_matrix(value, name, n_features), name, dtype)
 
 
 def one_or_more_samples(value: Any, name: str, n_features: int) -> tuple[Array, bool]:
-    """Check the shape of samples (n, n_features), or of one sample (n_features,).
+    """Return samples (n, n_features) or one sample (n_features,) as a matrix, not yet `converted`.
 
     Returns
     -------
     (ndarray, bool)
-        A matrix, which `converted` is to convert, and whether it was given as one sample.
+        The matrix, and whether the value was one sample.
     """
     given = numeric_array(value, name)
     if given.ndim not in (1, 2) or given.shape[-1] != n_features:
@@ -172,7 +171,7 @@ def one_or_more_samples(value: Any, name: str, n_features: int) -> tuple[Array, 
 
 
 def real_targets(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, int]) -> Array:
-    """Check targets (n, n_outputs); (n,) will do for one output."""
+    """Return checked targets (n, n_outputs); for one output, targets (n,) are accepted too."""
     given = numeric_array(value, name)
     if given.ndim == 1 and shape[1] == 1:
         given = given[:, np.newaxis]
@@ -186,17 +185,17 @@ def real_targets(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, 
 
 
 def class_labels(value: Any, name: str, n_samples: int, n_classes: int) -> NDArray[np.int64]:
-    """Check class indices (n_samples,) in 0 … n_classes - 1; whole-numbered floats will do.
+    """Return checked class indices (n_samples,), from 0 to n_classes - 1, as int64.
 
-    What is checked is a copy, so that no other thread can put an index out of range behind the
-    engine's back.
+    Floats are accepted if they are whole numbers. A copy is checked and returned, so that no other
+    thread can change an index after the check.
     """
     try:
         given = numeric_array(value, name)
     except TypeError as error:
         raise TypeError(
-            f"{error}, as class indices 0 to {n_classes - 1}; for names, "
-            f"np.unique({name}, return_inverse=True) gives both"
+            f"{error}, as class indices 0 to {n_classes - 1}; for names of classes, "
+            f"np.unique({name}, return_inverse=True) returns the names and the indices"
         ) from None
     if given.shape != (n_samples,):
         raise ValueError(
@@ -214,7 +213,7 @@ def class_labels(value: Any, name: str, n_samples: int, n_classes: int) -> NDArr
 
 
 def sample_weight(value: Any, name: str, dtype: np.dtype[Any], n_samples: int) -> Array | None:
-    """Check a weight for each sample, (n_samples,): at least 0 and not all 0; or None."""
+    """Return the checked weights (n_samples,), at least 0 and not all 0; None for None."""
     if value is None:
         return None
     given = numeric_array(value, name)
@@ -232,14 +231,14 @@ def sample_weight(value: Any, name: str, dtype: np.dtype[Any], n_samples: int) -
 
 
 def row_indices(value: Any, name: str, n: int) -> NDArray[np.int64]:
-    """Check indices of rows, 0 … n - 1, or a mask (n,) of them; at least one row."""
+    """Return checked indices of at least one row, 0 to n - 1; a mask (n,) is accepted too."""
     given = numeric_array(value, name)
     if given.ndim != 1 or given.dtype.kind not in "iub" or given.size == 0:
         raise ValueError(
             f"{name} has shape {given.shape} and dtype {given.dtype}; row indices (k,), at least "
             f"one, or a mask ({n},) are wanted"
         )
-    rows = given.copy()  # checked in its stead: another thread may write into the user's own
+    rows = given.copy()  # a copy, because another thread may write into the user's array
     if rows.dtype.kind == "b" and rows.shape == (n,):
         rows = np.flatnonzero(rows)
     if rows.dtype.kind == "b" or rows.size == 0:

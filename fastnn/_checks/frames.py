@@ -1,6 +1,6 @@
-"""Data frames, pandas' and Polars', known by what they have: column names and nullable dtypes.
+"""Column names and nullable dtypes of data frames of pandas and Polars.
 
-Neither library is imported.
+The attributes of an object tell whether it is a data frame; neither library is imported.
 """
 
 from typing import Any
@@ -11,9 +11,9 @@ from fastnn._core.arrays import Array
 
 
 def column_names(value: Any) -> list[str] | None:
-    """Return the names of a frame's columns, or of the entries of one of its rows, if it has any.
+    """Return the column names of a data frame, or of one of its rows; None if it has no names.
 
-    pandas' and Polars' frames have names where they are text; an array has none.
+    Only names that are text count. An array has no names.
 
     Raises
     ------
@@ -41,12 +41,12 @@ def column_names(value: Any) -> list[str] | None:
 
 
 def same_names(found: list[str], wanted: list[str]) -> None:
-    """See that a frame's columns are those of training, in their order.
+    """Raise ValueError unless the column names equal those in training, in the same order.
 
     Raises
     ------
     ValueError
-        If they are not, in scikit-learn's words.
+        If they differ; the message is scikit-learn's.
     """
     if found == wanted:
         return
@@ -64,7 +64,11 @@ def same_names(found: list[str], wanted: list[str]) -> None:
 
 
 def of_nullable_columns(value: Any, array: Array, name: str) -> Array:
-    """Convert a frame or a column, of which NumPy has made objects, if its dtypes are numeric."""
+    """Return a data frame or column with nullable numeric dtypes as a numeric array.
+
+    `array` is the object array that NumPy made of it. It is returned unchanged if `value` is not a
+    data frame or column, or a dtype is not numeric.
+    """
     try:
         columns = [value.iloc[:, i] for i in range(array.shape[1])] if array.ndim == 2 else [value]
         numeric = all(getattr(column.dtype, "kind", "O") in "biuf" for column in columns)
@@ -81,5 +85,5 @@ def of_nullable_columns(value: Any, array: Array, name: str) -> Array:
 
 
 def _numpy_dtype(dtype: Any) -> Any:
-    """Return NumPy's dtype of a nullable or Arrow column's, or its own where it is NumPy's."""
+    """Return the NumPy dtype of a column with a NumPy, nullable or Arrow dtype."""
     return getattr(dtype, "numpy_dtype", dtype)

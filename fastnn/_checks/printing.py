@@ -1,8 +1,8 @@
-"""Text from files, made safe to show."""
+"""Text from files, made safe for a terminal."""
 
 
 def printable(text: str) -> str:
-    r"""Escape what a terminal would not show but obey, as "\x1b" for the escape character."""
+    r"""Return the text with unprintable characters escaped, such as "\x1b" for Escape."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
     )

@@ -1,4 +1,4 @@
-"""Numbers, choices, flags and lists that a user hands in, checked at the public door."""
+"""Checks of numbers, choices, flags and lists that a user passes."""
 
 import contextlib
 import re
@@ -11,12 +11,12 @@ from fastnn import _core
 
 
 def integer(value: Any, name: str, *, at_least: int) -> int:
-    """Check a whole number below 2**62; bool is not one."""
+    """Return a checked integer, at least `at_least` and below 2**62; a bool is not accepted."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; an integer is wanted")
     found = int(value)
     if not at_least <= found < 2**62:
-        # of thousands of digits, Python refuses to print it
+        # Python refuses to print an integer of thousands of digits
         sign, power = "-" if found < 0 else "", found.bit_length()
         shown = f"about {sign}2**{power}" if power > 256 else found
         limit = " and below 2**62" if found >= 2**62 else ""
@@ -25,7 +25,7 @@ def integer(value: Any, name: str, *, at_least: int) -> int:
 
 
 def demand_memory(n_numbers: int, value: int, name: str) -> None:
-    """See that an argument does not ask for more float64 numbers than could be had."""
+    """Raise ValueError if there is no memory for the float64 numbers that an argument needs."""
     try:
         np.empty(n_numbers)
     except (MemoryError, ValueError, OverflowError):
@@ -35,19 +35,19 @@ def demand_memory(n_numbers: int, value: int, name: str) -> None:
 
 
 def thread_count(n_threads: Any) -> int:
-    """Check `n_threads`, and return how many to use; by default as many as are useful."""
+    """Return the checked number of threads; by default as many as are useful."""
     if n_threads is not None:
         n_threads = integer(n_threads, "n_threads", at_least=1)
     return _core.thread_count(n_threads)
 
 
 def seed(value: Any) -> int | None:
-    """Check a seed: an integer of at least 0, or None for fresh entropy."""
+    """Return a checked seed: an integer of at least 0, or None for fresh entropy."""
     return None if value is None else integer(value, "seed", at_least=0)
 
 
 def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
-    """Check that a text is one of the choices."""
+    """Return a text that is one of the choices."""
     if not isinstance(value, str) or value not in choices:
         wanted = " or ".join(map(repr, choices))
         raise ValueError(f"{name} is {value!r}; {wanted} is wanted")
@@ -55,21 +55,21 @@ def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
 
 
 def boolean(value: Any, name: str) -> bool:
-    """Check a truth value, Python's or NumPy's."""
+    """Return a checked bool of Python or NumPy, as a bool of Python."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} is {value!r}; True or False is wanted")
     return bool(value)
 
 
 def pair(value: Any, name: str) -> tuple[Any, Any]:
-    """Check a pair (X, y)."""
+    """Return a checked pair (X, y)."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise TypeError(f"{name} is a {type(value).__name__}; a pair (X, y) is wanted")
     return value[0], value[1]
 
 
 def held_out(value: Any, name: str) -> tuple[Any, Any, Any]:
-    """Check a pair (X, y), or a triple (X, y, sample_weight); without weights the last is None."""
+    """Return (X, y, sample_weight), from a pair or a triple; sample_weight is None for a pair."""
     if not isinstance(value, tuple | list) or len(value) not in (2, 3):
         raise TypeError(
             f"{name} is a {type(value).__name__}; a pair (X, y), or a triple (X, y, sample_weight),"
@@ -79,7 +79,10 @@ def held_out(value: Any, name: str) -> tuple[Any, Any, Any]:
 
 
 def share(value: Any, name: str, otherwise: str) -> float:
-    """Check a share, above 0 and below 1; the error speaks of what else is taken."""
+    """Return a checked share, above 0 and below 1.
+
+    The error message also names `otherwise`, the other type that the argument accepts.
+    """
     if not isinstance(value, Real) or isinstance(value, bool):
         kind = type(value).__name__
         raise TypeError(f"{name} is a {kind}; {otherwise} or a share below 1 is wanted")
@@ -87,7 +90,7 @@ def share(value: Any, name: str, otherwise: str) -> float:
 
 
 def epochs_or_time(value: Any, name: str) -> tuple[int | None, float | None]:
-    """Check a number of epochs, or a time as in "30s", "10min", "2h", of which one is returned."""
+    """Return (epochs, None) for an integer, or (None, seconds) for a time such as "10min"."""
     if not isinstance(value, str):
         return integer(value, name, at_least=1), None
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", value, re.ASCII)
@@ -100,7 +103,7 @@ def epochs_or_time(value: Any, name: str) -> tuple[int | None, float | None]:
 
 
 def sequence_of(value: Any, name: str, kind: type) -> tuple[Any, ...]:
-    """Check a list or tuple of instances of a class."""
+    """Return a checked list of instances of a class, as a tuple."""
     if not isinstance(value, tuple | list):
         raise TypeError(f"{name} is {value!r}; a list of {kind.__name__} objects is wanted")
     for i, item in enumerate(value):
@@ -117,7 +120,7 @@ def number(
     at_least: float = -np.inf,
     below: float = np.inf,
 ) -> float:
-    """Check a finite real number with above < value < below and at_least <= value."""
+    """Return a checked finite number with above < value < below and at_least <= value."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; a real number is wanted")
     try:
@@ -146,10 +149,10 @@ FLOATING = {
 
 
 def floating_dtype(value: Any) -> np.dtype[Any]:
-    """Check that a dtype is float32 or float64, in native byte order.
+    """Return a dtype that is float32 or float64, in native byte order.
 
-    A text, which may come from a file, is looked up: NumPy evaluates those it is given, and some of
-    them end the interpreter.
+    A text is looked up in a table, because it may come from a file: NumPy parses such a text, and
+    some texts crash the interpreter.
     """
     found: np.dtype[Any] | None = None
     if isinstance(value, str):
@@ -164,19 +167,19 @@ def floating_dtype(value: Any) -> np.dtype[Any]:
 
 
 def names(value: Any, name: str, n: int, types: tuple[type, ...]) -> list[Any] | None:
-    """Check a list of n names of those types, or None."""
+    """Return a checked list of n names of the given types, or None."""
     if value is None:
         return None
     items = list(value) if isinstance(value, list | tuple | np.ndarray) else []
     items = [item.item() if isinstance(item, np.generic) else item for item in items]
     if len(items) != n or not all(isinstance(item, types) for item in items):
         wanted = " or ".join(t.__name__ for t in types)
-        raise ValueError(f"{name} is {value!r}; a list of {n} of type {wanted} is wanted")
+        raise ValueError(f"{name} is {value!r}; a list of {n} names of type {wanted} is wanted")
     return items
 
 
 def optional_text(value: Any, name: str) -> str | None:
-    """Check a text, or None."""
+    """Return a checked text, or None."""
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} is {value!r}; a text is wanted")
     return value

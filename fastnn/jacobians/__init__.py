@@ -1,11 +1,11 @@
-"""Jacobians as linear maps that keep their structure: what the total derivative is, not its table.
+"""Jacobians as linear maps that keep their structure, such as a diagonal or a product.
 
-The Jacobian of f: R^n -> R^m at a point is the matrix (m, n) of its total derivative there, a row
-per output and a column per input. `J.matvec(h)` applies the derivative to a direction h (a
-Jacobian-vector product), `J.rmatvec(c)` its transpose to a cotangent c (a vector-Jacobian product),
-and `J_f @ J_g` is the chain rule. No kind holds more numbers than its structure has; `to_dense()`
-writes the matrix out. The vocabulary is that of SciPy's LinearOperator, and
-`scipy.sparse.linalg.aslinearoperator` takes every kind.
+The Jacobian of f: R^n -> R^m at a point is the matrix (m, n) of the total derivative at this point,
+with a row for each output and a column for each input. `J.matvec(h)` applies the derivative to a
+direction h (Jacobian-vector product). `J.rmatvec(c)` applies the transpose to a cotangent c
+(vector-Jacobian product). `J_f @ J_g` is the chain rule. Each class stores only the numbers that
+define its structure; `to_dense()` returns the full matrix. The methods have the names of SciPy's
+LinearOperator, and `scipy.sparse.linalg.aslinearoperator` accepts every Jacobian.
 """
 
 from fastnn.jacobians.base import Composed, Jacobian

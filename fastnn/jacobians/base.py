@@ -1,7 +1,7 @@
-"""What every Jacobian is, and their products: the chain rule.
+"""The base class of all Jacobians, and products of Jacobians: the chain rule.
 
-What a user hands in is checked at the public methods, once; the kinds implement `_matmat` and
-`_rmatmat` for matrices whose shapes fit.
+The public methods check their arguments once. The subclasses implement `_matmat` and `_rmatmat` for
+matrices whose shapes fit.
 """
 
 import itertools
@@ -18,19 +18,19 @@ from fastnn._core.arrays import Array
 class Jacobian(ABC):
     """A real linear map R^n -> R^m; use one of its subclasses.
 
-    `J @ h` and `J @ H` apply it to a vector or to the columns of a matrix, `c @ J` applies its
-    transpose, and `J @ K` with another Jacobian composes the two: the chain rule, simplified where
-    the structure allows. Results have the dtype that NumPy's promotion gives.
+    `J @ h` and `J @ H` apply the map to a vector or to the columns of a matrix. `c @ J` applies the
+    transpose. `J @ K` with another Jacobian K is the chain rule; the product is simplified if the
+    structures allow it. The dtype of a result follows NumPy's promotion rules.
 
     Attributes
     ----------
     shape : (int, int)
-        (m, n): outputs, inputs.
+        (m, n): the numbers of outputs and inputs.
     dtype : numpy.dtype
         float32 or float64.
     """
 
-    __array_ufunc__ = None  # so that NumPy leaves `array @ J` to `__rmatmul__`
+    __array_ufunc__ = None  # makes NumPy call `__rmatmul__` for `array @ J`
 
     shape: tuple[int, int]
     dtype: np.dtype[Any]
@@ -51,12 +51,12 @@ class Jacobian(ABC):
     def to_dense(self) -> Array:
         """Return the matrix (m, n), as a new array."""
         m, n = self.shape
-        if m <= n:  # row by row, or column by column: whichever are fewer
+        if m <= n:  # by rows or by columns, whichever are fewer
             return np.ascontiguousarray(self._rmatmat(np.eye(m, dtype=self.dtype)).T)
         return self._matmat(np.eye(n, dtype=self.dtype))
 
     def matvec(self, x: Any) -> Array:
-        """Apply the total derivative to a direction: J x, the Jacobian-vector product.
+        """Return the Jacobian-vector product J x: the total derivative in the direction x.
 
         Parameters
         ----------
@@ -69,12 +69,12 @@ class Jacobian(ABC):
         Raises
         ------
         ValueError, TypeError
-            If x has another shape, or is not finite real numbers.
+            If x has another shape, or holds anything but finite real numbers.
         """
         return _of_vector(self._matmat, self._operand(x, "x"), self.shape[1])
 
     def rmatvec(self, x: Any) -> Array:
-        """Apply the transpose to a cotangent: Jᵀ x, the vector-Jacobian product.
+        """Return the vector-Jacobian product Jᵀ x: the transpose applied to a cotangent x.
 
         Parameters
         ----------
@@ -92,11 +92,11 @@ class Jacobian(ABC):
         return _of_vector(self._rmatmat, self._operand(x, "x"), self.shape[0])
 
     def matmat(self, x: Any) -> Array:
-        """`matvec` of each column: J x, (m, k), for x (n, k)."""
+        """Return J x (m, k), the `matvec` of each column of x (n, k)."""
         return _of_matrix(self._matmat, self._operand(x, "x"), self.shape[1])
 
     def rmatmat(self, x: Any) -> Array:
-        """`rmatvec` of each column: Jᵀ x, (n, k), for x (m, k)."""
+        """Return Jᵀ x (n, k), the `rmatvec` of each column of x (m, k)."""
         return _of_matrix(self._rmatmat, self._operand(x, "x"), self.shape[0])
 
     def __matmul__(self, other: Any) -> Any:
@@ -125,11 +125,11 @@ class Jacobian(ABC):
         return f"<{type(self).__name__} {self.shape} {self.dtype}>"
 
     def _times(self, right: "Jacobian") -> "Jacobian | None":
-        """Return self @ right as a single kind, where this one knows how."""
+        """Return self @ right as one structured Jacobian, or None if this class cannot."""
         return None
 
     def _times_from(self, left: "Jacobian") -> "Jacobian | None":
-        """Return left @ self as a single kind, where this one knows how."""
+        """Return left @ self as one structured Jacobian, or None if this class cannot."""
         return None
 
     def _operand(self, value: Any, name: str) -> Array:
@@ -151,17 +151,17 @@ def _of_matrix(product: Callable[[Array], Array], x: Array, n: int) -> Array:
 
 
 def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return float32 where it holds every number of that dtype's kind and size, else float64."""
+    """Return float32 for the dtypes float32 and float16, else float64."""
     return np.dtype(np.float32 if dtype in (np.float32, np.float16) else np.float64)
 
 
 def promoted(parts: Iterable[Array | Jacobian]) -> np.dtype[Any]:
-    """Return the dtype of a result of all these."""
+    """Return the dtype of a result that is computed from all parts."""
     return np.result_type(*(part.dtype for part in parts))
 
 
 def jacobians(value: Any, name: str) -> tuple[Jacobian, ...]:
-    """Check a list of at least one Jacobian."""
+    """Return the checked list of at least one Jacobian, as a tuple."""
     if not isinstance(value, list | tuple):
         raise TypeError(f"{name} is {value!r}; a list of Jacobians is wanted")
     if not value:
@@ -173,7 +173,7 @@ def jacobians(value: Any, name: str) -> tuple[Jacobian, ...]:
 
 
 class _Transposed(Jacobian):
-    """The transpose of a kind whose transpose is no kind of its own."""
+    """The transpose of a Jacobian, for classes that cannot represent their own transpose."""
 
     def __init__(self, jacobian: Jacobian) -> None:
         self.shape, self.dtype = jacobian.shape[::-1], jacobian.dtype
@@ -200,19 +200,19 @@ class _Transposed(Jacobian):
 
 
 class Composed(Jacobian):
-    """The chain rule, J_f J_g …, not multiplied out: applying it applies each factor in turn.
+    """A product J_f J_g … of Jacobians (the chain rule), kept as factors.
 
-    `@` makes one where the factors do not simplify.
+    It is applied factor by factor. `@` returns a Composed if the product does not simplify.
 
     Parameters
     ----------
     factors : sequence of Jacobian
-        At least one, the outermost function's first; order matters.
+        At least one, starting with the outermost function. The order matters.
 
     Attributes
     ----------
     factors : tuple of Jacobian
-        Those, with a composed factor replaced by its own.
+        The factors; a composed factor is replaced by its own factors.
     """
 
     def __init__(self, factors: Sequence[Jacobian]) -> None:
@@ -222,11 +222,11 @@ class Composed(Jacobian):
 
     @property
     def T(self) -> "Composed":
-        """(J K)ᵀ = Kᵀ Jᵀ."""
+        """The transpose: (J K)ᵀ = Kᵀ Jᵀ."""
         return Composed([factor.T for factor in reversed(self.factors)])
 
     def to_dense(self) -> Array:
-        """Return the matrix (m, n), multiplied in an order that keeps the products small."""
+        """Return the matrix (m, n); the order of multiplication keeps the products small."""
         return _product(self.factors).astype(self.dtype, copy=False)
 
     def _matmat(self, x: Array) -> Array:
@@ -245,10 +245,11 @@ class Composed(Jacobian):
 
 
 def _compose(factors: Sequence[Jacobian]) -> Jacobian:
-    """Multiply, and let neighbours that know how become one."""
+    """Return the product of the factors; neighbours are merged if the result has a structure."""
     left: list[Jacobian] = []
     for right in _flattened(factors):
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows stays two factors
+        # factors whose product overflows are not merged
+        with np.errstate(over="ignore", invalid="ignore"):
             while left and (single := left[-1]._times(right) or right._times_from(left[-1])):
                 left.pop()
                 right = single
@@ -257,12 +258,12 @@ def _compose(factors: Sequence[Jacobian]) -> Jacobian:
 
 
 def _flattened(factors: Sequence[Jacobian]) -> tuple[Jacobian, ...]:
-    """Check that neighbours fit, and put the factors of a composed one in its place."""
+    """Return the factors, with each composed factor replaced by its own; check their shapes."""
     for left, right in itertools.pairwise(factors):
         if left.shape[1] != right.shape[0]:
             raise ValueError(
                 f"{left!r} @ {right!r}: shapes {left.shape} and {right.shape} do not compose, "
-                f"since {left.shape[1]} inputs meet {right.shape[0]} outputs; order matters, and "
+                f"since {left.shape[1]} inputs meet {right.shape[0]} outputs; the order matters: "
                 f"the chain rule is J_f(g(x)) @ J_g(x)"
             )
     return tuple(
@@ -273,7 +274,7 @@ def _flattened(factors: Sequence[Jacobian]) -> tuple[Jacobian, ...]:
 
 
 def _product(factors: Sequence[Jacobian]) -> Array:
-    """Multiply out: through the narrowest width first, else from the end of fewer rows."""
+    """Return the product as a matrix: split at the narrowest width, else start at the short end."""
     if len(factors) == 1:
         return factors[0].to_dense()
     m, n = factors[0].shape[0], factors[-1].shape[1]

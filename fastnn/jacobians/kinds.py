@@ -1,4 +1,4 @@
-"""The kinds of Jacobian that layers have, each holding the numbers of its structure and no more."""
+"""The Jacobians of the layers; each class stores only the numbers that define its structure."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -11,8 +11,8 @@ from fastnn._core.arrays import Array
 from fastnn.jacobians.base import Jacobian, floating, jacobians, promoted
 
 
-def _held(value: Any, name: str, ndim: int) -> Array:
-    """Check an array that a Jacobian is to hold, and return a read-only copy of it."""
+def _read_only_copy(value: Any, name: str, ndim: int) -> Array:
+    """Return a checked, read-only copy of an array for a Jacobian to hold."""
     given = _checks.numeric_array(value, name)
     if given.ndim != ndim:
         wanted = "a vector" if ndim == 1 else "a matrix"
@@ -33,7 +33,7 @@ class Identity(Jacobian):
     Raises
     ------
     ValueError, TypeError
-        If n is no whole number of at least 0, or dtype another.
+        If n is not an integer of at least 0, or dtype is neither float64 nor float32.
     """
 
     def __init__(self, n: int, dtype: DTypeLike = "float64") -> None:
@@ -58,21 +58,21 @@ class Identity(Jacobian):
 
 
 class Diagonal(Jacobian):
-    """diag(d), of an elementwise function.
+    """diag(d), the Jacobian of an elementwise function.
 
     Parameters
     ----------
     diagonal : array_like (n,)
-        d, of which it keeps a copy.
+        d; it is copied.
 
     Raises
     ------
     ValueError, TypeError
-        If it is not a vector of finite real numbers.
+        If `diagonal` is not a vector of finite real numbers.
     """
 
     def __init__(self, diagonal: Any) -> None:
-        self.diagonal = _held(diagonal, "diagonal", 1)
+        self.diagonal = _read_only_copy(diagonal, "diagonal", 1)
         self.shape, self.dtype = (self.diagonal.size,) * 2, self.diagonal.dtype
 
     @property
@@ -102,50 +102,51 @@ class DiagonalMinusOuter(Jacobian):
     Parameters
     ----------
     diagonal, u, v : array_like (n,)
-        d, u and v, of which it keeps copies.
+        d, u and v; they are copied.
 
     Raises
     ------
     ValueError, TypeError
-        If they are not three vectors of one length, of finite real numbers.
+        If d, u and v are not vectors of finite real numbers, or their lengths differ.
     """
 
     def __init__(self, diagonal: Any, u: Any, v: Any, *, _whole: Array | None = None) -> None:
-        self.diagonal = _held(diagonal, "diagonal", 1)
-        self.u, self.v = _held(u, "u", 1), _held(v, "v", 1)
+        self.diagonal = _read_only_copy(diagonal, "diagonal", 1)
+        self.u, self.v = _read_only_copy(u, "u", 1), _read_only_copy(v, "v", 1)
         for name, vector in (("u", self.u), ("v", self.v)):
             if vector.shape != self.diagonal.shape:
                 raise ValueError(
-                    f"{name} has shape {vector.shape}; that of diagonal, {self.diagonal.shape}, "
-                    f"is wanted"
+                    f"{name} has shape {vector.shape}; {self.diagonal.shape}, the shape of "
+                    f"diagonal, is wanted"
                 )
         self.shape = (self.diagonal.size,) * 2
         self.dtype = promoted([self.diagonal, self.u, self.v])
-        # d - u v, the matrix's own diagonal, by who knows it without a difference of large numbers
+        # _whole is d - u v, the diagonal entries of the matrix. A caller passes them if it can
+        # compute them without cancellation.
         with np.errstate(over="ignore", invalid="ignore"):
             self._whole = self.diagonal - self.u * self.v if _whole is None else _whole
 
     @classmethod
     def of_softmax(cls, S: Array, *, logarithm: bool) -> "DiagonalMinusOuter":
-        """Return diag(S) - S Sᵀ, or I - 1 Sᵀ, exact where an S is nearly 1."""
-        others = _of_others(S[:, None])[:, 0]  # 1 - S
+        """Return diag(S) - S Sᵀ, or I - 1 Sᵀ, without cancellation if an entry of S is nearly 1."""
+        others = _sums_of_others(S[:, None])[:, 0]  # 1 - S
         if logarithm:
             return cls(np.ones_like(S), np.ones_like(S), S, _whole=others)
         return cls(S, S, S, _whole=S * others)
 
     @property
     def T(self) -> "DiagonalMinusOuter":
-        """diag(d) - v uᵀ."""
+        """The transpose, diag(d) - v uᵀ."""
         return DiagonalMinusOuter(self.diagonal, self.v, self.u, _whole=self._whole)
 
     def _matmat(self, x: Array) -> Array:
-        product: Array = self._whole[:, None] * x - self.u[:, None] * _of_others(
+        product: Array = self._whole[:, None] * x - self.u[:, None] * _sums_of_others(
             self.v[:, None] * x
         )
         return product
 
     def _rmatmat(self, x: Array) -> Array:
-        product: Array = self._whole[:, None] * x - self.v[:, None] * _of_others(
+        product: Array = self._whole[:, None] * x - self.v[:, None] * _sums_of_others(
             self.u[:, None] * x
         )
         return product
@@ -161,8 +162,8 @@ def _minus_outer(d: Array, u: Array, v: Array, whole: Array) -> DiagonalMinusOut
     return DiagonalMinusOuter(d, u, v, _whole=whole)
 
 
-def _of_others(terms: Array) -> Array:
-    """Return for each row the sum of all other rows: nothing is added and taken off again."""
+def _sums_of_others(terms: Array) -> Array:
+    """Return for each row the sum of all other rows, without subtraction and so no cancellation."""
     sums = np.zeros_like(terms)
     np.cumsum(terms[:-1], axis=0, out=sums[1:])
     sums[:-1] += np.cumsum(terms[:0:-1], axis=0)[::-1]
@@ -175,16 +176,16 @@ class Dense(Jacobian):
     Parameters
     ----------
     matrix : array_like (m, n)
-        It keeps a copy.
+        It is copied.
 
     Raises
     ------
     ValueError, TypeError
-        If it is not a matrix of finite real numbers.
+        If `matrix` is not a matrix of finite real numbers.
     """
 
     def __init__(self, matrix: Any) -> None:
-        self.matrix = _held(matrix, "matrix", 2)
+        self.matrix = _read_only_copy(matrix, "matrix", 2)
         self.shape, self.dtype = (self.matrix.shape[0], self.matrix.shape[1]), self.matrix.dtype
 
     @property
@@ -209,7 +210,7 @@ class Dense(Jacobian):
             return _if_finite(Dense, right._rmatmat(self.matrix.T).T)
         if isinstance(right, Dense):
             numbers = self.shape[0] * right.shape[1]
-            if numbers <= self.matrix.size + right.matrix.size:  # than which it is not larger
+            if numbers <= self.matrix.size + right.matrix.size:  # no more than the factors have
                 return _if_finite(Dense, self.matrix @ right.matrix)
         return None
 
@@ -220,15 +221,15 @@ class Dense(Jacobian):
 
 
 def _if_finite(kind: Callable[..., Jacobian], *arrays: Array) -> Jacobian | None:
-    """Return the Jacobian of those arrays, unless their range was exceeded: then keep factors."""
+    """Return the Jacobian made from the arrays, or None if one of them overflowed."""
     return kind(*arrays) if all(np.isfinite(array).all() for array in arrays) else None
 
 
 class Kronecker(Jacobian):
     """A ⊗ B, the map H ↦ A H Bᵀ of matrices that are flattened row by row.
 
-    A linear layer's derivative by its weights is I ⊗ aᵀ, which is H ↦ H a; through a function h
-    that follows, it is J_h ⊗ aᵀ, which is H ↦ J_h H a.
+    The derivative of a linear layer by its weights is I ⊗ aᵀ, the map H ↦ H a. After a function h
+    it is J_h ⊗ aᵀ, the map H ↦ J_h H a.
 
     Parameters
     ----------
@@ -238,12 +239,12 @@ class Kronecker(Jacobian):
     Raises
     ------
     ValueError, TypeError
-        If one is not a matrix of finite real numbers.
+        If A or B is not a matrix of finite real numbers.
     """
 
     def __init__(self, left: Any, right: Any) -> None:
         self.left, self.right = (
-            part if isinstance(part, Jacobian) else Dense(_held(part, name, 2))
+            part if isinstance(part, Jacobian) else Dense(_read_only_copy(part, name, 2))
             for name, part in (("left", left), ("right", right))
         )
         (m_a, n_a), (m_b, n_b) = self.left.shape, self.right.shape
@@ -252,7 +253,7 @@ class Kronecker(Jacobian):
 
     @property
     def T(self) -> "Kronecker":
-        """Aᵀ ⊗ Bᵀ."""
+        """The transpose, Aᵀ ⊗ Bᵀ."""
         return Kronecker(self.left.T, self.right.T)
 
     def _matmat(self, x: Array) -> Array:
@@ -269,7 +270,7 @@ class Kronecker(Jacobian):
             return product.reshape(m_b, height, k).transpose(1, 0, 2)
 
         h = x.reshape(n_a, n_b, k)
-        # first what leaves the smaller matrix between the two
+        # the order with the smaller intermediate matrix
         h = by_right(by_left(h)) if m_a * n_b <= n_a * m_b else by_left(by_right(h))
         return h.reshape(m_a * m_b, k)
 
@@ -283,24 +284,24 @@ class Kronecker(Jacobian):
 
 
 class Block(Jacobian):
-    """Blocks side by side, (J_1 J_2 …): the derivative by several arguments, each frozen in turn.
+    """Blocks side by side, (J_1 J_2 …): the derivative with respect to several arguments.
 
     Parameters
     ----------
     blocks : sequence of Jacobian
-        At least one, all of m outputs.
+        At least one; each has m outputs.
 
     Raises
     ------
     ValueError, TypeError
-        If they are no such Jacobians.
+        If an item is not a Jacobian, or the numbers of outputs differ.
     """
 
     def __init__(self, blocks: Sequence[Jacobian]) -> None:
         self.blocks = jacobians(blocks, "blocks")
         heights = [block.shape[0] for block in self.blocks]
         if len(set(heights)) > 1:
-            raise ValueError(f"blocks have {heights} outputs; as many each are wanted")
+            raise ValueError(f"blocks have {heights} outputs; the same number is wanted")
         self.shape = (heights[0], sum(block.shape[1] for block in self.blocks))
         self.dtype = promoted(self.blocks)
 

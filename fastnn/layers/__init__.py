@@ -1,4 +1,4 @@
-"""The layers, and `LAYERS`: every layer by the name that a model file gives it."""
+"""The layers, and `LAYERS`, which maps the name of a layer in a model file to its class."""
 
 from fastnn.layers.activations import (
     ELU,

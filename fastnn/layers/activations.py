@@ -1,7 +1,7 @@
 """Elementwise activations: a = σ(z), with the diagonal Jacobian diag(σ'(z)).
 
-So a cotangent da becomes dz = σ'(z) da. At a kink, where every slope between the two sides' is a
-subderivative, the derivative is the negative side's (ReLU: 0); Abs and HardTanh take 0.
+Backpropagation turns a cotangent da into dz = σ'(z) da. At a kink, the derivative is the slope of
+the negative side (0 for ReLU), and 0 for Abs and HardTanh. All of them are subderivatives.
 """
 
 from typing import Any, ClassVar
@@ -14,20 +14,20 @@ from fastnn.layers.base import Layer, Operation
 
 
 class Activation(Layer):
-    """What the elementwise activations share; use one of its subclasses."""
+    """The base class of the elementwise activations; use one of its subclasses."""
 
     def _by_input(self, x: Array) -> jacobians.Diagonal:
         return jacobians.Diagonal(self.vjp(x, np.ones_like(x)))  # diag(σ'(z)) 1 = σ'(z)
 
 
 class Identity(Activation):
-    """a = z, of slope 1."""
+    """a = z, with slope 1."""
 
     kind: ClassVar[str] = "identity"
 
 
 class ReLU(Activation):
-    """a = max(0, z), of slope 1 for z > 0, else 0 (and 0 at the kink)."""
+    """a = max(0, z), with slope 1 for z > 0, else 0 (and 0 at the kink)."""
 
     kind: ClassVar[str] = "relu"
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
@@ -35,7 +35,7 @@ class ReLU(Activation):
 
 
 class LeakyReLU(Activation):
-    """a = z for z > 0, else negative_slope · z; of slope 1 or negative_slope.
+    """a = z for z > 0, else negative_slope · z, with slope 1 or negative_slope.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class LeakyReLU(Activation):
     Raises
     ------
     ValueError, TypeError
-        If it is not such a number.
+        If `negative_slope` is out of range or not a number.
     """
 
     kind: ClassVar[str] = "leaky_relu"
@@ -58,26 +58,26 @@ class LeakyReLU(Activation):
         )
 
     def operation(self, in_features: int) -> Operation:
-        """Describe the layer to the engine."""
+        """Return the engine's description of the layer."""
         return (self.kind, in_features, in_features, False, self.negative_slope, 0.0)
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's plain arguments, as a model file keeps them."""
+        """Return the constructor's arguments, as a model file stores them."""
         return {"negative_slope": self.negative_slope}
 
 
 class ELU(Activation):
-    """a = z for z > 0, else alpha (e^z - 1); of slope 1 or alpha e^z (Clevert et al. 2016).
+    """a = z for z > 0, else alpha (e^z - 1), with slope 1 or alpha e^z (Clevert et al. 2016).
 
     Parameters
     ----------
     alpha : float
-        At least 0 and below 1e30; by default 1, where the slope has no jump.
+        At least 0 and below 1e30; by default 1, for which the slope is continuous.
 
     Raises
     ------
     ValueError, TypeError
-        If it is not such a number.
+        If `alpha` is out of range or not a number.
     """
 
     kind: ClassVar[str] = "elu"
@@ -88,11 +88,11 @@ class ELU(Activation):
         self.alpha = _checks.number(alpha, "alpha", at_least=0, below=1e30)
 
     def operation(self, in_features: int) -> Operation:
-        """Describe the layer to the engine."""
+        """Return the engine's description of the layer."""
         return (self.kind, in_features, in_features, False, self.alpha, 0.0)
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's plain arguments, as a model file keeps them."""
+        """Return the constructor's arguments, as a model file stores them."""
         return {"alpha": self.alpha}
 
 
@@ -105,40 +105,40 @@ class SELU(Activation):
 
 
 class Sigmoid(Activation):
-    """a = 1 / (1 + e^-z), of slope a (1 - a)."""
+    """a = 1 / (1 + e^-z), with slope a (1 - a)."""
 
     kind: ClassVar[str] = "sigmoid"
 
 
 class Tanh(Activation):
-    """a = tanh z, of slope 1 - a²."""
+    """a = tanh z, with slope 1 - a²."""
 
     kind: ClassVar[str] = "tanh"
 
 
 class Softplus(Activation):
-    """a = ln(1 + e^z), of slope sigmoid(z)."""
+    """a = ln(1 + e^z), with slope sigmoid(z)."""
 
     kind: ClassVar[str] = "softplus"
     weight_init: ClassVar[str] = "he_uniform"
 
 
 class GELU(Activation):
-    """a = z Φ(z) with the normal distribution's Φ (the exact form), of slope Φ(z) + z Φ'(z)."""
+    """a = z Φ(z), the exact form, with slope Φ(z) + z Φ'(z); Φ is the normal distribution's CDF."""
 
     kind: ClassVar[str] = "gelu"
     weight_init: ClassVar[str] = "he_uniform"
 
 
 class SiLU(Activation):
-    """a = z s with s = sigmoid(z), of slope s (1 + z (1 - s)); also called swish."""
+    """a = z s where s = sigmoid(z), with slope s (1 + z (1 - s)); also called swish."""
 
     kind: ClassVar[str] = "silu"
     weight_init: ClassVar[str] = "he_uniform"
 
 
 class Abs(Activation):
-    """a = |z|, of slope sign(z) (and 0 at the kink)."""
+    """a = |z|, with slope sign(z) (0 at the kink)."""
 
     kind: ClassVar[str] = "abs"
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
@@ -146,7 +146,7 @@ class Abs(Activation):
 
 
 class HardTanh(Activation):
-    """a = z within [-1, 1], else -1 or 1; of slope 1 within, else 0 (and 0 at the kinks)."""
+    """a = z within [-1, 1], else -1 or 1; with slope 1 within, else 0 (and 0 at the kinks)."""
 
     kind: ClassVar[str] = "hard_tanh"
     kinks: ClassVar[tuple[float, ...]] = (-1.0, 1.0)

@@ -8,29 +8,30 @@ from fastnn import _checks, _core, jacobians
 from fastnn._core.arrays import Array
 from fastnn.jacobians import Jacobian
 
-# The engine's form of a layer: kind, in_features, out_features, bias, hyper-parameter, momentum.
+# The engine's description of a layer:
+# (kind, in_features, out_features, bias, hyper-parameter, momentum)
 Operation = tuple[str, int, int, bool, float, float]
 
-# Every layer that a model file may name, by its `kind`.
+# The class of each layer, by its `kind`, which is its name in a model file.
 LAYERS: dict[str, "type[Layer]"] = {}
 
 
 class Layer:
     """A layer; use one of its subclasses.
 
-    A layer can be called without a network, and belongs to at most one network. The compiled engine
+    A layer can be called without a network. It belongs to at most one network. The compiled engine
     does the arithmetic; the class checks the arguments and describes the layer to the engine. The
-    attributes are fixed at construction.
+    attributes cannot change after construction.
     """
 
-    kind: ClassVar[str]  # its name in a model file
-    in_features: int | None = None  # None where a layer takes any width and keeps it
+    kind: ClassVar[str]  # the layer's name in a model file
+    in_features: int | None = None  # None if the layer takes any width; outputs then have it too
     out_features: int | None = None
     n_params: int = 0
-    n_constants: int = 0  # numbers that the layer holds beside its parameters
-    # suits a linear layer that this one follows; None: what comes after this one decides
+    n_constants: int = 0  # how many numbers the layer holds that are not trained
+    # the default initializer of a linear layer before this one; None: the next layer decides
     weight_init: ClassVar[str | None] = "xavier_uniform"
-    kinks: ClassVar[tuple[float, ...]] = ()  # the inputs where it is not smooth
+    kinks: ClassVar[tuple[float, ...]] = ()  # the inputs where the slope jumps
 
     _in_network = False
     _constants: Array = np.empty(0)
@@ -38,10 +39,10 @@ class Layer:
 
     @property
     def trainable(self) -> bool:
-        """Whether `fit` changes the layer's parameters; True at first, and saved with a model.
+        """Whether `fit` changes the layer's parameters; by default True, and saved with a model.
 
-        `fit` reads it when it begins. The parameters of a frozen layer and their optimizer state
-        are not changed, and backpropagation ends at the first layer that is trained.
+        `fit` reads this attribute when it begins. It does not change the parameters of a frozen
+        layer or their optimizer state, and its backpropagation ends at the first trainable layer.
         `loss_and_grad` and `backward` compute the gradients of frozen layers too.
         """
         return self._trainable
@@ -62,19 +63,19 @@ class Layer:
     def __init_subclass__(cls) -> None:
         if not cls.__module__.startswith("fastnn.layers."):
             raise TypeError(
-                f"{cls.__name__}: layers cannot be derived; the engine knows fastnn's own alone"
+                f"{cls.__name__}: Layer cannot be subclassed; the engine only knows fastnn's layers"
             )
         if "kind" in vars(cls):
             LAYERS[cls.kind] = cls
 
     def __call__(self, x: Any) -> Array:
-        """Compute the layer's output.
+        """Return the layer's output.
 
         Parameters
         ----------
         x : array_like (n, in_features) or (in_features,)
-            float32 is kept by a layer outside a network; all else becomes the network's dtype, or
-            float64.
+            A layer in a network converts x to the network's dtype. Any other layer keeps float32,
+            and converts other dtypes to float64.
 
         Returns
         -------
@@ -83,7 +84,7 @@ class Layer:
         Raises
         ------
         ValueError, TypeError
-            If x has another shape, or is not finite real numbers.
+            If x has another shape, or holds anything but finite real numbers.
         """
         plan, x, single = self._prepare(x)
         y: Array = np.empty((len(x), plan.n_out), x.dtype)
@@ -93,23 +94,23 @@ class Layer:
         return y[0] if single else y
 
     def vjp(self, x: Any, cotangent: Any) -> Array:
-        """Multiply a cotangent by the layer's Jacobian at x: J(x)ᵀ cotangent, for each row.
+        """Return J(x)ᵀ cotangent for each row, where J(x) is the layer's Jacobian at x.
 
         Parameters
         ----------
         x : array_like (n, in_features) or (in_features,)
         cotangent : array_like (n, out_features) or (out_features,)
-            Derivative of some scalar by the layer's output.
+            The derivative of some scalar with respect to the layer's output.
 
         Returns
         -------
         ndarray of the shape of x
-            Derivative of that scalar by x.
+            The derivative of that scalar with respect to x.
 
         Raises
         ------
         ValueError, TypeError
-            If a shape does not fit, or an array is not finite real numbers.
+            If a shape does not fit, or an array holds anything but finite real numbers.
         """
         plan, x, single = self._prepare(x)
         wanted = (plan.n_out,) if single else (len(x), plan.n_out)
@@ -131,18 +132,18 @@ class Layer:
         ----------
         x : array_like (in_features,)
         wrt : {"input", "params"}
-            Differentiate by the input, or by the layer's parameters: the weight row by row, then
-            the bias.
+            Differentiate with respect to the input, or to the layer's parameters: the weight row
+            by row, then the bias.
 
         Returns
         -------
         fastnn.jacobians.Jacobian (out_features, in_features) or (out_features, n_params)
-            Of the values that the layer has now; `to_dense()` gives the matrix.
+            The Jacobian for the present parameters; `to_dense()` returns it as a matrix.
 
         Raises
         ------
         ValueError, TypeError
-            If x has another shape or is not finite real numbers, or `wrt` is neither.
+            If x has another shape or holds anything but finite real numbers, or `wrt` is invalid.
         """
         wrt = _checks.choice(wrt, "wrt", ("input", "params"))
         _, row, single = self._prepare(x)
@@ -151,10 +152,10 @@ class Layer:
         return self._by_input(row[0]) if wrt == "input" else self._by_params(row[0])
 
     def dense_jacobian(self, x: Any) -> Array:
-        """Compute the layer's Jacobian by its input at many samples, as dense matrices.
+        """Return the layer's Jacobians with respect to its input at many samples, as matrices.
 
-        Most of their entries are zeros, or in softmax's case known from its output: `vjp` applies
-        them, and `jacobian` holds one, without forming them.
+        Most of the entries are zeros, or for softmax follow from its output. `vjp` and `jacobian`
+        are faster, because they do not form these matrices.
 
         Parameters
         ----------
@@ -167,7 +168,7 @@ class Layer:
         Raises
         ------
         ValueError, TypeError
-            If x has another shape, or is not finite real numbers.
+            If x has another shape, or holds anything but finite real numbers.
         """
         plan, x, single = self._prepare(x)
         matrices: Array = np.empty((len(x), plan.n_out, plan.n_in), x.dtype)
@@ -176,38 +177,38 @@ class Layer:
         return matrices[0] if single else matrices
 
     def _by_input(self, x: Array) -> Jacobian:
-        """Return the Jacobian by the input at a sample that is checked, in its dtype."""
+        """Return the Jacobian with respect to the input, at a checked sample and in its dtype."""
         raise NotImplementedError
 
     def _by_params(self, x: Array) -> Jacobian:
-        """Return the Jacobian by the parameters, of which most layers have none."""
+        """Return the Jacobian with respect to the parameters; most layers have no parameters."""
         return jacobians.Dense(np.empty((self.out_features or x.size, 0), x.dtype))
 
     def operation(self, in_features: int) -> Operation:
-        """Describe the layer to the engine, for inputs of that width."""
+        """Return the engine's description of the layer, for inputs of that width."""
         return (self.kind, in_features, self.out_features or in_features, False, 0.0, 0.0)
 
     def initial_constants(self) -> Array:
-        """Return the constants that a network takes over, (n_constants,)."""
+        """Return the layer's constants, (n_constants,), for a network to copy."""
         return self._constants
 
     def bind_constants(self, constants: Array) -> None:
-        """Move into a network: from now on the constants stand in this view of its own."""
+        """Use this view of a network's array for the constants from now on."""
         self._constants = constants
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's plain arguments, as a model file keeps them."""
+        """Return the constructor's arguments, as a model file stores them."""
         return {}
 
     def arrays(self) -> dict[str, Array]:
-        """Return the arrays that the layer holds, by the names that a model file gives them."""
+        """Return the layer's arrays, by their names in a model file."""
         return {}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> "Layer":
-        """Make the layer that `config()` and `arrays()` came from."""
+        """Return a new layer, made from the results of `config()` and `arrays()`."""
         if arrays:
-            raise ValueError(f"{cls.__name__} holds no arrays; {sorted(arrays)} came")
+            raise ValueError(f"{cls.__name__} has no arrays; the description has {sorted(arrays)}")
         return cls(**config)
 
     def __repr__(self) -> str:
@@ -216,10 +217,10 @@ class Layer:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__ and not name.startswith("_"):
-            raise AttributeError(f"{name} of {self!r} is fixed; make another layer instead")
+            raise AttributeError(f"{name} of {self!r} cannot be changed; make another layer")
         super().__setattr__(name, value)
 
-    def __getstate__(self) -> dict[str, Any]:  # a copy is a layer of its own
+    def __getstate__(self) -> dict[str, Any]:  # a copy belongs to no network
         state = {**self.__dict__, "_in_network": False}
         return {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in state.items()}
 
@@ -235,7 +236,7 @@ class Layer:
         return view
 
     def _dtype(self) -> np.dtype[Any] | None:
-        """The dtype that the layer's own arrays fix, once it belongs to a network."""
+        """Return the dtype of the layer's arrays if it belongs to a network, else None."""
         return None
 
     def _prepare(self, x: Any) -> tuple[Any, Array, bool]:

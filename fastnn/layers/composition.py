@@ -1,4 +1,4 @@
-"""How layers become a network: their widths, shared arrays, description and chain rule."""
+"""Functions that join layers to a network: widths, arrays, description, and the chain rule."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def input_widths(layers: Sequence[Layer]) -> list[int]:
     Raises
     ------
     ValueError, TypeError
-        If widths do not fit, none is given, or a layer already belongs to a network.
+        If widths do not fit, no layer has a width, or a layer already belongs to a network.
     """
     seen: set[int] = set()
     for i, layer in enumerate(layers):
@@ -41,7 +41,7 @@ def input_widths(layers: Sequence[Layer]) -> list[int]:
         if layer.in_features not in (None, width):
             raise ValueError(
                 f"layers[{i}] is {layer!r}, which takes {layer.in_features} features, but "
-                f"{layers[i - 1]!r} before it gives {width}"
+                f"{layers[i - 1]!r} before it returns {width}"
             )
         widths.append(width)
         width = layer.out_features or width
@@ -55,14 +55,14 @@ def bind(
     constants: Array,
     rng: "np.random.Generator",
 ) -> None:
-    """Move the layers' values into a network's arrays, drawing those that are not set yet.
+    """Move the layers' values into a network's arrays, and draw the values that are not set yet.
 
     Raises
     ------
     ValueError
-        If a value is out of the arrays' range; no layer has changed then.
+        If a value is out of the range of the arrays' dtype. No layer is changed then.
     """
-    # the engine's plan made the arrays: it and the loop below lay the parameters out alike
+    # the plan of the engine made the arrays; its layout equals that of the loop below
     assert len(params) == sum(layer.n_params for layer in layers)
     assert len(constants) == sum(layer.n_constants for layer in layers)
     drawn, fixed = [], []
@@ -90,7 +90,7 @@ def bind(
 
 
 def _suitable_initializers(layers: Sequence[Layer]) -> list[initializers.Initializer]:
-    """Return for each layer what suits the weights of a linear one there: the next layer says."""
+    """Return the default initializer at each layer's place, as the layers after it choose it."""
     suitable: list[initializers.Initializer] = []
     name = "xavier_uniform"
     for layer in reversed(layers):
@@ -109,7 +109,7 @@ def _store(values: list[Array], target: Array, what: str) -> None:
 
 
 def summary(layers: Sequence[Layer], out_features: Sequence[int], title: str) -> str:
-    """Return a table of the layers, their output widths and numbers of parameters."""
+    """Return a table of the layers with their output widths and numbers of parameters."""
     rows = [("layer", "output", "parameters")]
     rows += [
         (repr(layer) + ("" if layer.trainable else " (frozen)"), str(width), f"{layer.n_params:,}")
@@ -123,7 +123,7 @@ def summary(layers: Sequence[Layer], out_features: Sequence[int], title: str) ->
 
 
 def describe(layers: Sequence[Layer]) -> tuple[list[dict[str, Any]], dict[str, Array]]:
-    """Return the layers' plain description, and their arrays as "0.weight", "0.bias", …."""
+    """Return the layers as plain dicts, and their arrays by name: "0.weight", "0.bias", …."""
     description = [
         {"kind": layer.kind, **layer.config(), **({} if layer.trainable else {"trainable": False})}
         for layer in layers
@@ -137,12 +137,12 @@ def describe(layers: Sequence[Layer]) -> tuple[list[dict[str, Any]], dict[str, A
 
 
 def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[Layer]:
-    """Make the layers that `describe` described.
+    """Return new layers, made from the results of `describe`.
 
     Raises
     ------
     ValueError, TypeError, KeyError
-        If the description is not one, or arrays are missing, left over, or of another shape.
+        If the description is invalid, or an array is missing, unknown, or of another shape.
     """
     layers = []
     arrays_of: dict[str, dict[str, Array]] = {}
@@ -154,12 +154,12 @@ def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[L
         kind = arguments.pop("kind")
         trainable = arguments.pop("trainable", True)
         if kind not in LAYERS:
-            raise ValueError(f"layers[{i}] is of the kind {kind!r}, which this version lacks")
+            raise ValueError(f"layers[{i}] has the kind {kind!r}, unknown to this version")
         layers.append(LAYERS[kind].from_config(arguments, arrays_of.pop(str(i), {})))
         layers[i].trainable = trainable
     if arrays_of:
         left = sorted(f"{place}.{name}" for place, own in arrays_of.items() for name in own)
-        raise ValueError(f"no layer holds the arrays {left}")
+        raise ValueError(f"the arrays {left} belong to no layer")
     return layers
 
 
@@ -170,14 +170,14 @@ def jacobian_operator(layers: Sequence[Layer], x: Array, wrt: str) -> Jacobian:
     ----------
     layers : sequence of Layer
     x : ndarray (in_features,)
-        In the dtype to compute in.
+        The sample, in the dtype of the result.
     wrt : {"input", "params"}
 
     Returns
     -------
     Jacobian (out_features, in_features) or (out_features, n_params)
-        By the input, the layers' Jacobians, the last layer's first. By the parameters, in the order
-        of the layers, a block for all layers up to one, through that one, beside its own.
+        With respect to the input: the product of the layers' Jacobians, starting with the last
+        layer. With respect to the parameters: blocks side by side, in the order of the layers.
     """
     if wrt == "input":
         factors = []
@@ -188,7 +188,8 @@ def jacobian_operator(layers: Sequence[Layer], x: Array, wrt: str) -> Jacobian:
     total = layers[0].jacobian(x, "params")
     for before, layer in itertools.pairwise(layers):
         x = before(x)
-        total = Composed([layer.jacobian(x), total])  # what came before is frozen in its own block
+        # the parameters of the earlier layers act through this layer's input
+        total = Composed([layer.jacobian(x), total])
         if layer.n_params:
             total = Block([total, layer.jacobian(x, "params")])
     return total

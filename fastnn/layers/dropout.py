@@ -1,4 +1,4 @@
-"""Dropout: a layer that leaves out random elements in training, and does nothing otherwise."""
+"""Dropout: a layer that sets random elements to 0 in training, and otherwise does nothing."""
 
 from typing import Any, ClassVar
 
@@ -11,8 +11,8 @@ class Dropout(Layer):
     """In training each element becomes 0 with probability p, else x / (1 - p); otherwise y = x.
 
     Dividing by 1 - p keeps the mean, so that `predict` needs no correction (Srivastava et al.
-    2014). All derivatives that you ask for are those of the identity; `forward(X, training=True)`
-    and `backward` use a fresh mask.
+    2014). The network's derivatives treat the layer as the identity. Only
+    `forward(X, training=True)` draws a new mask, which the next `backward` applies too.
 
     Parameters
     ----------
@@ -22,12 +22,12 @@ class Dropout(Layer):
     Raises
     ------
     ValueError, TypeError
-        If it is not such a number.
+        If p is out of range or not a number.
 
     Notes
     -----
-    `fit` derives the masks from its seed, apart from the order of the samples; they depend neither
-    on the number of threads nor on the dtype.
+    `fit` derives the masks from its seed, in a random stream of their own. The masks do not depend
+    on the number of threads or the dtype.
     """
 
     kind: ClassVar[str] = "dropout"
@@ -37,11 +37,11 @@ class Dropout(Layer):
         self.p = _checks.number(p, "p", at_least=0, below=1)
 
     def operation(self, in_features: int) -> Operation:
-        """Describe the layer to the engine."""
+        """Return the engine's description of the layer."""
         return (self.kind, in_features, in_features, False, self.p, 0.0)
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's plain arguments, as a model file keeps them."""
+        """Return the constructor's arguments, as a model file stores them."""
         return {"p": self.p}
 
     def _by_input(self, x: Array) -> jacobians.Identity:

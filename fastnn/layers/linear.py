@@ -12,31 +12,31 @@ from fastnn.layers.weighted import Weighted
 
 
 class Linear(Weighted):
-    """z = W a + b for each sample, that is Z = A Wᵀ + b for a matrix of samples.
+    """z = W a + b for each sample; for a matrix of samples, Z = A Wᵀ + b.
 
-    Its derivative by the input is W; by the parameters, ∂z_k/∂W_ij = δ_ki a_j and ∂z/∂b = I. So
-    a cotangent dz becomes da = Wᵀ dz, dW = dz aᵀ and db = dz, summed over the samples.
+    The derivatives are ∂z/∂a = W, ∂z_k/∂W_ij = δ_ki a_j and ∂z/∂b = I. Backpropagation turns a
+    cotangent dz into da = Wᵀ dz, dW = dz aᵀ and db = dz; dW and db are summed over the samples.
 
     Parameters
     ----------
     in_features, out_features : int
     bias : bool
-        Whether there is a b.
+        Whether the layer has a bias b; by default True.
     weight_init, bias_init : callable, optional
-        Initial values, functions `(rng, shape) -> array` such as those of `fastnn.initializers`.
-        Weights by default fit the activation that follows in the network: He for the ReLU family,
-        LeCun for SELU, Xavier otherwise. Biases are zero by default.
+        Functions `(rng, shape) -> array` that return the initial values, such as the functions of
+        `fastnn.initializers`. By default the weights suit the next activation in the network: He
+        for the ReLU family, LeCun for SELU, Xavier otherwise. Biases are zero by default.
 
     Raises
     ------
     ValueError, TypeError
-        If a width is not a positive integer, or an initializer not a function.
+        If a width is not a positive integer, or an initializer is not a function.
 
     Notes
     -----
-    In a network `weight` and `bias` are views into `net.params`. A layer of its own holds its
-    values in float64, drawn at the first use; if they were drawn or set before a network takes the
-    layer in, the network keeps them.
+    In a network `weight` and `bias` are views into `net.params`. Outside a network the layer holds
+    its values in float64, drawn at the first use. A network that takes the layer copies the values
+    that were drawn or set before.
     """
 
     kind: ClassVar[str] = "linear"
@@ -57,16 +57,16 @@ class Linear(Weighted):
         for name, initializer in (("weight_init", weight_init), ("bias_init", bias_init)):
             if not (initializer is None or callable(initializer)):
                 raise TypeError(f"{name} is {initializer!r}; a function (rng, shape) is wanted")
-        self._hold((self.out_features, self.in_features), _checks.boolean(bias, "bias"))
+        self._set_shapes((self.out_features, self.in_features), _checks.boolean(bias, "bias"))
         self._weight_init = weight_init
         self._bias_init = bias_init
 
     def operation(self, in_features: int) -> Operation:
-        """Describe the layer to the engine."""
+        """Return the engine's description of the layer."""
         return (self.kind, self.in_features, self.out_features, self._has_bias, 0.0, 0.0)
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's plain arguments, as a model file keeps them."""
+        """Return the constructor's arguments, as a model file stores them."""
         config: dict[str, Any] = {
             "in_features": self.in_features,
             "out_features": self.out_features,
@@ -74,7 +74,7 @@ class Linear(Weighted):
         return config if self._has_bias else {**config, "bias": False}
 
     def initial_values(self, rng: "np.random.Generator", default: Initializer) -> Array:
-        """Return the values that are set, or draw some: weight then bias, as one flat array."""
+        """Return the values that are set, or else new ones: weight, then bias, as a flat array."""
         if self._params is not None:
             return self._params
         weight_init = self._weight_init or default

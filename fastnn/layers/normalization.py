@@ -12,31 +12,31 @@ from fastnn.layers.weighted import Weighted
 
 
 class Normalization(Weighted):
-    """What the normalising layers share; use one of its subclasses.
+    """The base class of the normalising layers; use one of its subclasses.
 
-    y = w x̂ + b, so ∂y/∂w = diag(x̂) and ∂y/∂b = I: a cotangent dy becomes dw = x̂ dy and db = dy,
-    summed over the samples.
+    y = w x̂ + b, so ∂y/∂w = diag(x̂) and ∂y/∂b = I. Backpropagation turns a cotangent dy into
+    dw = x̂ dy and db = dy, summed over the samples.
     """
 
     weight_init: ClassVar[str | None] = None
     in_features: int
     eps: float
 
-    def _hold_features(self, features: int, eps: float) -> None:
+    def _set_features(self, features: int, eps: float) -> None:
         self.in_features = self.out_features = _checks.integer(features, "features", at_least=1)
         self.eps = _checks.number(eps, "eps", at_least=1e-30, below=1)
-        self._hold((self.in_features,), True)
+        self._set_shapes((self.in_features,), True)
 
     def operation(self, in_features: int) -> Operation:
-        """Describe the layer to the engine."""
+        """Return the engine's description of the layer."""
         return (self.kind, self.in_features, self.in_features, True, self.eps, 0.0)
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's plain arguments, as a model file keeps them."""
+        """Return the constructor's arguments, as a model file stores them."""
         return {"features": self.in_features, "eps": self.eps}
 
     def initial_values(self, rng: "np.random.Generator", default: Initializer) -> Array:
-        """Return the values that are set, or else ones and zeros: weight then bias."""
+        """Return the values that are set, or else ones and zeros: weight, then bias."""
         if self._params is None:
             return np.repeat([1.0, 0.0], self.in_features)
         return self._params
@@ -46,27 +46,28 @@ class Normalization(Weighted):
         return jacobians.Block([jacobians.Diagonal(self._normalized(x)[0]), identity])
 
     def _normalized(self, x: Array) -> tuple[Array, Array]:
-        """Return x̂ and what divided it to get there."""
+        """Return x̂ and its divisor √(σ² + eps)."""
         raise NotImplementedError
 
 
 class LayerNorm(Normalization):
     """y = w x̂ + b with x̂ = (x - μ) / √(σ² + eps), by each sample's own mean and variance.
 
-    The variance is divided by the number of features (Ba et al. 2016), as PyTorch's. What a sample
-    becomes does not depend on the others, and training and prediction do the same. The Jacobian by
-    the input is diag(w) (I - 1 1ᵀ/n - x̂ x̂ᵀ/n) / √(σ² + eps).
+    σ² is the sum of squared deviations divided by the number of features n (Ba et al. 2016), as in
+    PyTorch. A sample's output does not depend on other samples, and is the same in training and
+    prediction. The Jacobian with respect to the input is
+    diag(w) (I - 1 1ᵀ/n - x̂ x̂ᵀ/n) / √(σ² + eps).
 
     Parameters
     ----------
     features : int
     eps : float
-        At least 1e-30, which is a positive number in float32 too, and below 1; by default 1e-5.
+        At least 1e-30, which float32 can represent, and below 1; by default 1e-5.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is not such a number.
+        If an argument is out of range or not a number.
 
     Notes
     -----
@@ -77,10 +78,10 @@ class LayerNorm(Normalization):
     kind: ClassVar[str] = "layer_norm"
 
     def __init__(self, features: int, eps: float = 1e-5) -> None:
-        self._hold_features(features, eps)
+        self._set_features(features, eps)
 
     def _by_input(self, x: Array) -> jacobians.Composed:
-        # I - 1 1ᵀ/n - x̂ x̂ᵀ/n = (I - 1 1ᵀ/n) (I - x̂ x̂ᵀ/n), since x̂ adds up to 0
+        # I - 1 1ᵀ/n - x̂ x̂ᵀ/n = (I - 1 1ᵀ/n) (I - x̂ x̂ᵀ/n), since the entries of x̂ add up to 0
         y, deviation = self._normalized(x)
         weight = self._weight_of(self._flat_params(x.dtype))
         ones = np.ones_like(x)
@@ -93,7 +94,7 @@ class LayerNorm(Normalization):
         )
 
     def _normalized(self, x: Array) -> tuple[Array, Array]:
-        # squares of what is at most 1 do not overflow
+        # after division by the largest entry, squares do not overflow
         unit = max(np.abs(x).max(), 1)
         centred = np.divide(x, unit, dtype=np.float64)
         centred -= centred.mean()
@@ -105,42 +106,43 @@ class BatchNorm(Normalization):
     """y = w x̂ + b with x̂ = (x - μ) / √(σ² + eps), feature by feature (Ioffe and Szegedy 2015).
 
     In training μ and σ² are the mean and variance of the minibatch (divided by its size), and the
-    running statistics move towards them. Everywhere else, in `predict` and in all derivatives that
-    you ask for, they are the running statistics, and the Jacobian by the input is
+    running statistics move towards them. Elsewhere, in `predict` and in all derivatives of the
+    network, μ and σ² are the running statistics. The Jacobian with respect to the input is then
     diag(w / √(σ² + eps)).
 
     Parameters
     ----------
     features : int
     eps : float
-        At least 1e-30, which is a positive number in float32 too, and below 1; by default 1e-5.
+        At least 1e-30, which float32 can represent, and below 1; by default 1e-5.
     momentum : float
-        The share of a minibatch in the running statistics, above 0 and below 1; by default 0.1.
+        The weight of a new minibatch in the running statistics, above 0 and below 1; by default
+        0.1.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is not such a number.
+        If an argument is out of range or not a number.
 
     Notes
     -----
-    All formulas are PyTorch's `BatchNorm1d`: into `running_var` goes the minibatch's variance
-    divided by its size less 1. A minibatch needs two samples or more, and goes through the network
-    as a whole, however large. `weight`, w, starts as ones and `bias`, b, as zeros, both
-    (features,); in a network they are views into `net.params`.
+    All formulas are those of PyTorch's `BatchNorm1d`: `running_var` takes the minibatch's variance
+    with the divisor m - 1 for m samples. A minibatch needs at least two samples, and goes through
+    the network as a whole, whatever its size. `weight`, w, starts as ones and `bias`, b, as zeros,
+    both (features,); in a network they are views into `net.params`.
     """
 
     kind: ClassVar[str] = "batch_norm"
 
     def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         self.momentum = _checks.number(momentum, "momentum", above=0, below=1)
-        self._hold_features(features, eps)
+        self._set_features(features, eps)
         self.n_constants = 2 * self.in_features
 
     @property
     def running_mean(self) -> Array:
-        """The running mean, (features,), read-only; starts as zeros. Assigning copies."""
-        self._hold_constants()
+        """The running mean, (features,), read-only; assigning copies. It starts as zeros."""
+        self._make_constants()
         return self._read_only_constants()[: self.in_features]
 
     @running_mean.setter
@@ -149,8 +151,8 @@ class BatchNorm(Normalization):
 
     @property
     def running_var(self) -> Array:
-        """The running variance, (features,), read-only; starts as ones. Assigning copies."""
-        self._hold_constants()
+        """The running variance, (features,), read-only; assigning copies. It starts as ones."""
+        self._make_constants()
         return self._read_only_constants()[self.in_features :]
 
     @running_var.setter
@@ -158,15 +160,15 @@ class BatchNorm(Normalization):
         shape = (self.in_features,)
         variance = _checks.shaped_array(value, "running_var", np.dtype(np.float64), shape)
         if variance.min(initial=0) < 0:
-            raise ValueError(f"running_var holds {variance.min():g}; a variance is at least 0")
+            raise ValueError(f"running_var holds {variance.min():g}; at least 0 is wanted")
         self._set_statistic("running_var", variance, slice(self.in_features, None))
 
     def operation(self, in_features: int) -> Operation:
-        """Describe the layer to the engine."""
+        """Return the engine's description of the layer."""
         return (self.kind, self.in_features, self.in_features, True, self.eps, self.momentum)
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's plain arguments, as a model file keeps them."""
+        """Return the constructor's arguments, as a model file stores them."""
         return {**super().config(), "momentum": self.momentum}
 
     def arrays(self) -> dict[str, Array]:
@@ -176,7 +178,7 @@ class BatchNorm(Normalization):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> Self:
-        """Make the layer that `config()` and `arrays()` came from."""
+        """Return a new layer, made from the results of `config()` and `arrays()`."""
         own = dict(arrays)
         statistics = {name: own.pop(name) for name in ("running_mean", "running_var")}
         layer = super().from_config(config, own)
@@ -185,20 +187,20 @@ class BatchNorm(Normalization):
 
     def initial_constants(self) -> Array:
         """Return running mean, then running variance, as one flat array."""
-        self._hold_constants()
+        self._make_constants()
         return self._constants
 
-    def _hold_constants(self) -> None:
+    def _make_constants(self) -> None:
         if self._constants.size == 0:
             self._constants = np.repeat([0.0, 1.0], self.in_features)
 
     def _set_statistic(self, name: str, value: Any, place: slice) -> None:
-        self._hold_constants()
+        self._make_constants()
         dtype, shape = self._constants.dtype, (self.in_features,)
         self._constants[place] = _checks.shaped_array(value, name, dtype, shape)
 
     def _flat_constants(self, dtype: np.dtype[Any]) -> Array:
-        self._hold_constants()
+        self._make_constants()
         return super()._flat_constants(dtype)
 
     def _by_input(self, x: Array) -> jacobians.Diagonal:

@@ -1,4 +1,4 @@
-"""Softmax and log-softmax across the features of each sample, with their true Jacobians."""
+"""Softmax and log-softmax over the features of each sample, with their exact Jacobians."""
 
 from typing import ClassVar
 
@@ -8,10 +8,11 @@ from fastnn.layers.base import Layer
 
 
 class Softmax(Layer):
-    """S_i = e^{z_i} / Σ e^{z_j}, of Jacobian diag(S) - S Sᵀ.
+    """S_i = e^{z_i} / Σ e^{z_j}, with the Jacobian diag(S) - S Sᵀ.
 
-    So a cotangent dS becomes dz = S (dS - ⟨S, dS⟩); nothing about the loss that follows is
-    assumed. A network that ends in it trains with `NegativeLogLikelihood`, in one stable step.
+    Backpropagation turns a cotangent dS into dz = S (dS - ⟨S, dS⟩), for any loss. For a network
+    that ends in Softmax, train with `NegativeLogLikelihood`: the engine computes both in one
+    numerically stable step.
     """
 
     kind: ClassVar[str] = "softmax"
@@ -21,7 +22,7 @@ class Softmax(Layer):
 
 
 class LogSoftmax(Layer):
-    """ln S_i = z_i - ln Σ e^{z_j}, of Jacobian I - 1 Sᵀ."""
+    """ln S_i = z_i - ln Σ e^{z_j}, with the Jacobian I - 1 Sᵀ."""
 
     kind: ClassVar[str] = "log_softmax"
 

@@ -1,4 +1,4 @@
-"""A fixed layer that standardises features, so that a saved model takes raw ones."""
+"""A layer that standardises features, so that a saved model takes the raw features."""
 
 from typing import Any, ClassVar
 
@@ -11,23 +11,24 @@ from fastnn.layers.base import Layer
 
 
 class Moments:
-    """Mean and standard deviation of each column of data that come a block of rows at a time.
+    """Mean and standard deviation of each column, accumulated over blocks of rows.
 
-    The first row is subtracted from all, so that a large offset cancels nothing; the blocks' sums
-    of squared deviations are joined by the formula of Chan, Golub and LeVeque. A column is divided
-    by a power of two, which is exact, that brings its largest entry below 1: no square overflows,
-    and none that matters underflows.
+    The first row is subtracted from all rows, so that a large common offset costs no accuracy. The
+    sums of squared deviations of two blocks are joined by the formula of Chan, Golub and LeVeque.
+    Each column is divided by a power of two that brings its largest entry below 1. The division is
+    exact, no square overflows, and a square that underflows is too small to change the sum.
     """
 
     def __init__(self, n_columns: int) -> None:
         self.n = 0
         self.least, self.greatest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
         self._exponent = np.zeros(n_columns, np.int32)
-        # of the scaled data: the first row, the mean without it, the sum of squared deviations
+        # all for the scaled data: the first row, the mean of the rows minus the first row, and
+        # the sum of squared deviations
         self._first, self._mean, self._squares = np.zeros((3, n_columns))
 
     def add(self, rows: Array) -> None:
-        """Take in some rows (m, n_columns) of finite numbers, at least one."""
+        """Add at least one row, (m, n_columns), of finite numbers."""
         m = len(rows)
         self.least = np.minimum(self.least, rows.min(axis=0))
         self.greatest = np.maximum(self.greatest, rows.max(axis=0))
@@ -44,7 +45,7 @@ class Moments:
             scaled -= self._first
             mean = scaled.mean(axis=0)
             scaled -= mean
-            remainder = scaled.mean(axis=0)  # what rounding left of the mean
+            remainder = scaled.mean(axis=0)  # the rounding error of the mean
             mean += remainder
             squares = np.einsum("ij,ij->j", scaled, scaled) - m * remainder**2
             difference, share = mean - self._mean, m / (self.n + m)
@@ -64,27 +65,27 @@ class Moments:
 
 
 class Standardize(Layer):
-    """y = (x - mean) / scale, feature by feature, of Jacobian diag(1 / scale).
+    """y = (x - mean) / scale for each feature, with the Jacobian diag(1 / scale).
 
     Mean and scale are constants: training does not change them, and a model file holds them.
-    Features are rounded to the network's dtype first: those that vary little about a large mean,
-    such as time stamps, want dtype="float64".
+    Features are first rounded to the network's dtype. Use a network with dtype="float64" if a
+    feature varies little about a large mean, as time stamps do.
 
     Parameters
     ----------
     mean, scale : array_like (n_features,)
-        Scales are positive.
+        All scales must be positive.
 
     Raises
     ------
     ValueError, TypeError
-        If they are not two vectors of one length, finite and with positive scales.
+        If mean and scale differ in length, are not finite, or a scale is not positive.
     """
 
     kind: ClassVar[str] = "standardize"
     in_features: int
     out_features: int
-    feature_names: list[str] | None = None  # of the frame that `from_data` took
+    feature_names: list[str] | None = None  # the column names of the data in `from_data`
 
     def __init__(self, mean: Any, scale: Any) -> None:
         float64 = np.dtype(np.float64)
@@ -101,12 +102,12 @@ class Standardize(Layer):
 
     @classmethod
     def from_data(cls, X: Any) -> "Standardize":
-        """Take mean and standard deviation of each column of X (n, n_features).
+        """Return a layer with the mean and standard deviation of each column of X (n, n_features).
 
-        A column that is constant gets the scale 1. X is read once, a block of rows at a time, so
-        that it may be a `numpy.memmap` that is larger than memory. The layer keeps the column
-        names of a data frame as its `feature_names`, for a network that begins with it; later
-        frames must have the same.
+        A constant column gets the scale 1. X is read once, in blocks of rows, so it may be a
+        `numpy.memmap` larger than memory. If X is a data frame, its column names become the layer's
+        `feature_names`, and those of a network whose first layer this is. Later data frames must
+        have the same names.
 
         Raises
         ------
@@ -127,12 +128,12 @@ class Standardize(Layer):
 
     @property
     def mean(self) -> Array:
-        """Subtracted from each feature, (n_features,); read-only."""
+        """The number subtracted from each feature, (n_features,); read-only."""
         return self._read_only_constants()[: self.in_features]
 
     @property
     def scale(self) -> Array:
-        """Divides each feature, (n_features,); read-only."""
+        """The divisor of each feature, (n_features,); read-only."""
         return self._read_only_constants()[self.in_features :]
 
     def arrays(self) -> dict[str, Array]:
@@ -141,7 +142,7 @@ class Standardize(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> "Standardize":
-        """Make the layer that `config()` and `arrays()` came from."""
+        """Return a new layer, made from the results of `config()` and `arrays()`."""
         return cls(**config, **arrays)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What the layers that learn share: a weight and a bias, their own or views into a network's."""
+"""The base class of the layers with parameters: a weight and a bias."""
 
 import math
 from typing import Any, Self
@@ -12,21 +12,21 @@ from fastnn.layers.base import Layer
 
 
 class Weighted(Layer):
-    """A layer with a weight and, unless it was made without one, a bias; use one of its subclasses.
+    """The base class of layers with a weight and an optional bias; use one of its subclasses.
 
-    In a network `weight` and `bias` are views into `net.params`. A layer of its own holds its
-    values in float64; if they were drawn or set before a network takes the layer in, the network
-    keeps them.
+    In a network `weight` and `bias` are views into `net.params`. Outside a network the layer holds
+    its values in float64. A network that takes the layer copies the values that were drawn or set
+    before.
     """
 
     out_features: int
 
-    def _hold(self, weight_shape: tuple[int, ...], has_bias: bool) -> None:
-        """Say how large the parameters are; their values come later."""
+    def _set_shapes(self, weight_shape: tuple[int, ...], has_bias: bool) -> None:
+        """Set the shapes of the parameters; their values are drawn later."""
         self._weight_shape, self._has_bias = weight_shape, has_bias
         self._weight_size = math.prod(weight_shape)
         self.n_params = self._weight_size + self.out_features * has_bias
-        if self.n_params >= 2**48:  # far beyond any memory, and within the engine's integers
+        if self.n_params >= 2**48:  # more than any memory holds, but safe for the engine's integers
             raise ValueError(f"{self!r} would have {self.n_params:,} parameters: too many")
         self._params: Array | None = None  # flat, as in a network: weight row by row, then bias
         self._grads: Array | None = None
@@ -44,7 +44,7 @@ class Weighted(Layer):
 
     @property
     def bias(self) -> Array | None:
-        """The bias, (out_features,), writable; None for a layer without. Assigning copies."""
+        """The bias, (out_features,), writable; assigning copies into it. None without a bias."""
         return self._bias_of(self._values())
 
     @bias.setter
@@ -52,17 +52,17 @@ class Weighted(Layer):
         params = self._values()
         bias = self._bias_of(params)
         if bias is None:
-            raise ValueError("bias: this layer was made without one (bias=False)")
+            raise ValueError("bias cannot be set: this layer has no bias (bias=False)")
         bias[...] = _checks.shaped_array(value, "bias", params.dtype, (self.out_features,))
 
     @property
     def weight_grad(self) -> Array | None:
-        """Gradient by the weight, in its shape; None outside a network."""
+        """The gradient with respect to the weight, in its shape; None outside a network."""
         return None if self._grads is None else self._weight_of(self._grads)
 
     @property
     def bias_grad(self) -> Array | None:
-        """Gradient by the bias, in its shape; None outside a network or without a bias."""
+        """The gradient with respect to the bias; None outside a network or without a bias."""
         return None if self._grads is None else self._bias_of(self._grads)
 
     def arrays(self) -> dict[str, Array]:
@@ -71,13 +71,15 @@ class Weighted(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> Self:
-        """Make the layer that `config()` and `arrays()` came from."""
+        """Return a new layer, made from the results of `config()` and `arrays()`."""
         layer = cls(**config)
         shapes = {"weight": layer._weight_shape}
         if layer._has_bias:
             shapes["bias"] = (layer.out_features,)
         if arrays.keys() != shapes.keys():
-            raise ValueError(f"{layer} holds {sorted(shapes)}; {sorted(arrays)} came")
+            raise ValueError(
+                f"{layer} has the arrays {sorted(shapes)}; the description has {sorted(arrays)}"
+            )
         for name, shape in shapes.items():
             if arrays[name].shape != shape:
                 raise ValueError(f"{name} has shape {arrays[name].shape}; {shape} is wanted")
@@ -87,11 +89,11 @@ class Weighted(Layer):
         return layer
 
     def initial_values(self, rng: "np.random.Generator", default: Initializer) -> Array:
-        """Return the values that are set, or draw some: weight then bias, as one flat array."""
+        """Return the values that are set, or else new ones: weight, then bias, as a flat array."""
         raise NotImplementedError
 
     def bind(self, params: Array, grads: Array) -> None:
-        """Move into a network: from now on the values stand in these views of its arrays."""
+        """Use these views of a network's arrays from now on."""
         self._params, self._grads = params, grads
 
     def __getstate__(self) -> dict[str, Any]:

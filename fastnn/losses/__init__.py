@@ -1,4 +1,4 @@
-"""Losses: their values, their gradients by the network's outputs, and the targets that they take.
+"""Losses: their values, their gradients with respect to the outputs, and checks of targets.
 
 The engine computes the losses of this package. A loss written in Python is any object with
 `value_and_grad(y_pred, y) -> (float, ndarray of y_pred's shape)`.
@@ -46,26 +46,26 @@ __all__ = [
     "is_built_in",
 ]
 
-# Every loss that the engine knows; a class that a user derives later is none of these.
+# Every loss that the engine knows. Subclasses of users are defined later, so they are missing.
 BUILT_IN = tuple(Loss.__subclasses__())
 
 
 def is_built_in(loss: Any) -> TypeGuard[Loss]:
-    """Whether the engine computes this loss; a user's subclass is called from Python instead."""
+    """Return whether the engine computes this loss; a user's subclass runs in Python."""
     return type(loss) in BUILT_IN
 
 
 def check_target(
     loss: Any, y: Any, shape: tuple[int, int], dtype: np.dtype[Any], name: str
 ) -> Array:
-    """Return checked targets for outputs of that shape (n, n_outputs) and dtype.
+    """Return the checked targets for outputs of shape (n, n_outputs) and this dtype.
 
     Raises
     ------
     TypeError
-        If `loss` is no loss.
+        If `loss` is not a loss.
     ValueError, TypeError
-        If the loss does not take these targets.
+        If the targets do not suit the loss.
     """
     if is_built_in(loss):
         return loss.check_target(y, shape, dtype, name)
@@ -73,6 +73,6 @@ def check_target(
 
 
 def demand_weights(loss: Any) -> None:
-    """Raise TypeError if a loss written in Python takes no sample weights."""
+    """Raise TypeError if a loss written in Python does not accept sample weights."""
     if not is_built_in(loss):
         custom.demand_weights(loss)

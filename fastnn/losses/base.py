@@ -1,4 +1,4 @@
-"""The base class of all losses: reduction, weights, and the call of the engine."""
+"""The base class of the losses that the engine computes: reduction, weights, the engine's call."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,23 +13,22 @@ if TYPE_CHECKING:
 
 Reduction = Literal["mean", "sum"]
 
-# What the engine takes: the kind, the reduction, and the loss's own numbers by name.
+# The engine's description of a loss: kind, reduction, and the loss's parameters by name.
 Formula = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What the built-in losses share; use one of its subclasses.
+    """The base class of the built-in losses; use one of its subclasses.
 
-    The engine knows these alone: a subclass of your own trains step by step, through its
-    `value_and_grad`.
+    The engine computes only the built-in losses. A subclass of your own trains one update at a time
+    in Python, through its `value_and_grad`.
 
     Parameters
     ----------
     reduction : {"mean", "sum"}
-        Whether the per-sample losses l of a batch are averaged (the default, as frameworks do) or
-        summed (as minibatch gradient descent is first taught). With sample weights w that is
-        Σ w l / Σ w or Σ w l.
+        Whether the loss of a batch is the mean of the samples' losses l, or their sum. By default
+        the mean. With sample weights w it is Σ w l / Σ w or Σ w l.
     """
 
     kind: ClassVar[str]
@@ -46,24 +45,24 @@ class Loss:
             raise ValueError(f"reduction is {self.reduction!r}; 'mean' or 'sum' is wanted")
 
     def formula(self) -> Formula:
-        """Return the description in the engine's form."""
+        """Return the engine's description of the loss."""
         return {"kind": self.kind, **vars(self)}
 
     def under(self, plan: "engine.Plan") -> tuple["engine.Plan", Formula]:
-        """Return the plan and the formula by which the engine finds the loss of a network."""
+        """Return the plan and the formula with which the engine computes the loss of a network."""
         return plan, self.formula()
 
     def value_and_grad(self, y_pred: Any, y: Any, sample_weight: Any = None) -> tuple[float, Array]:
-        """Compute the loss and its gradient.
+        """Return the loss and its gradient with respect to the outputs.
 
         Parameters
         ----------
         y_pred : array_like (n, n_outputs)
-            The network's outputs; float32 is kept, all else becomes float64.
+            The network's outputs. Float32 stays float32; other dtypes become float64.
         y : array_like
             Targets (n, n_outputs), or class indices (n,) where the loss takes labels.
         sample_weight : array_like (n,), optional
-            At least 0, and not all 0; by default 1 each.
+            Weights of the samples, at least 0 and not all 0. By default all are 1.
 
         Returns
         -------
@@ -72,7 +71,7 @@ class Loss:
         Raises
         ------
         ValueError, TypeError
-            If shapes do not fit or values are not what this loss takes.
+            If shapes do not fit, or the values do not suit this loss.
         """
         given = _checks.numeric_array(y_pred, "y_pred")
         dtype = np.dtype(np.float32 if given.dtype == np.float32 else np.float64)
@@ -91,7 +90,7 @@ class Loss:
         weights: Array | None = None,
         formula: Formula | None = None,
     ) -> tuple[float, Array]:
-        """`value_and_grad` of arrays that have been checked, maybe by the formula of `under`."""
+        """Return `value_and_grad` for checked arrays, and optionally the formula from `under`."""
         divisor = self.divisor(len(outputs), weights)
         gradient = np.empty_like(outputs)
         total = _core.engine.loss(
@@ -105,34 +104,34 @@ class Loss:
         return total / divisor, gradient
 
     def divisor(self, n_samples: int, weights: Array | None) -> float:
-        """Return what the summed loss of a batch is divided by; 1 where there is no sample."""
+        """Return the divisor of the summed loss of a batch; 1 for a batch without samples."""
         if self.reduction == "sum":
             return 1.0
         return float(n_samples if weights is None else weights.sum(dtype=np.float64)) or 1.0
 
     def engine_target(self, target: Array) -> tuple[Array | None, Array | None]:
-        """Return the engine's two arguments (targets, labels), one of which is None."""
+        """Return the engine's two arguments (targets, labels); one of the two is None."""
         return (None, target) if self.takes_labels else (target, None)
 
     def check_target(
         self, y: Any, shape: tuple[int, int], dtype: np.dtype[Any], name: str = "y"
     ) -> Array:
-        """Check and convert targets for outputs of that shape (n, n_outputs) and dtype."""
+        """Return the checked targets for outputs of shape (n, n_outputs) and this dtype."""
         n, n_outputs = shape
         if not self.takes_labels:
             return _checks.real_targets(y, name, dtype, shape)
         if n_outputs < 2:
             raise ValueError(
                 f"{type(self).__name__} needs a network of at least 2 outputs, one for each "
-                f"class; this one has {n_outputs}"
+                f"class; the network has {n_outputs}"
             )
         return _checks.class_labels(y, name, n, n_outputs)
 
     def check_outputs(self, outputs: Array) -> None:
-        """Raise if these cannot be outputs that the loss is meant for."""
+        """Raise ValueError if the outputs do not suit the loss (logits, not probabilities)."""
 
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
-        """Return the figure that people read beside the loss: accuracy, or RMSE."""
+        """Return the metric that is reported with the loss: accuracy or RMSE."""
         if self.takes_labels:
             return metrics.accuracy(outputs, target, weights)
         return metrics.rmse(outputs, target, weights)

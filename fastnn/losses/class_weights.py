@@ -1,4 +1,4 @@
-"""Class weights: a weight for each sample, from its class."""
+"""Class weights: the weight of each sample follows from its class."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,26 +17,27 @@ def sample_weights(class_weight: Any, loss: Any, target: Array, n_outputs: int) 
     Parameters
     ----------
     class_weight : {class: weight} or "balanced"
-        Classes that are not named weigh 1. "balanced" is n / (k · the class's number of samples)
-        for k classes, as in scikit-learn, so that all classes count alike.
+        A class that is missing in the dict has the weight 1. "balanced" means
+        n / (k · number of samples of the class), as in scikit-learn, so that all k classes have the
+        same total weight.
     loss : Loss or CustomLoss
     target : ndarray
-        As `loss.check_target` returns it.
+        The result of `loss.check_target`.
     n_outputs : int
 
     Raises
     ------
     TypeError
-        If the loss has no classes, or `class_weight` is neither.
+        If the loss has no classes, or `class_weight` is neither a dict nor "balanced".
     ValueError
-        If a class is not in the targets, or a weight is negative or not finite.
+        If a class is missing from the targets, or a weight is negative or not finite.
     """
     labels, k = _labels(loss, target, n_outputs)
     counts = np.bincount(labels, minlength=k)
     if isinstance(class_weight, str) and class_weight == "balanced":
         if not counts.all():
             raise ValueError(
-                f"class_weight is 'balanced', and class {int(np.argmin(counts))} is missing from "
+                f"class_weight is 'balanced', but class {int(np.argmin(counts))} is missing from "
                 f"y; samples of all {k} classes are wanted"
             )
         return (len(labels) / (k * counts))[labels]
@@ -58,15 +59,15 @@ def sample_weights(class_weight: Any, loss: Any, target: Array, n_outputs: int) 
 
 
 def _labels(loss: Any, target: Array, n_outputs: int) -> tuple[NDArray[np.int64], int]:
-    """Return class indices (n,), and the number of classes."""
+    """Return the class indices (n,) and the number of classes."""
     if is_built_in(loss) and loss.takes_labels:
         return target, n_outputs
     if type(loss) is not BinaryCrossEntropy or n_outputs != 1:
         raise TypeError(
-            f"class_weight does not go with the loss {loss!r}; one of fastnn that takes class "
+            f"class_weight does not go with the loss {loss!r}; a loss of fastnn that takes class "
             f"labels, or BinaryCrossEntropy for one output, is wanted"
         )
     labels = target.ravel().astype(np.int64)
     if (labels != target.ravel()).any():
-        raise ValueError("y is not 0 or 1 everywhere; with class_weight that is wanted")
+        raise ValueError("y holds numbers other than 0 and 1, which class_weight does not allow")
     return labels, 2

@@ -1,4 +1,4 @@
-"""Losses of classes and probabilities."""
+"""Losses for classification."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 class BinaryCrossEntropy(Loss):
     """Mean over a sample's outputs of -y ln σ(z) - (1 - y) ln(1 - σ(z)), for logits z.
 
-    The sigmoid is part of the loss, in the stable form ln(1 + e^z) - y z, of gradient
-    (σ(z) - y) / n_outputs. Takes targets in [0, 1], (n, n_outputs), or (n,) for one output.
+    The sigmoid is part of the loss, which is computed in the stable form ln(1 + e^z) - y z. The
+    gradient is (σ(z) - y) / n_outputs. Takes targets in [0, 1], of shape (n, n_outputs), or (n,)
+    for one output.
 
     Parameters
     ----------
     reduction : {"mean", "sum"}
         See `Loss`.
     label_smoothing : float
-        ε, at least 0 and below 1: targets become (1 - ε) y + ½ ε. By default none.
+        ε, at least 0 and below 1: the targets become (1 - ε) y + ½ ε. By default 0.
     """
 
     kind: ClassVar[str] = "binary_cross_entropy"
@@ -41,7 +42,7 @@ class BinaryCrossEntropy(Loss):
     def check_target(
         self, y: Any, shape: tuple[int, int], dtype: np.dtype[Any], name: str = "y"
     ) -> Array:
-        """Check and convert targets in [0, 1] for outputs of that shape and dtype."""
+        """Return the checked targets in [0, 1] for outputs of this shape and dtype."""
         target = super().check_target(y, shape, dtype, name)
         if target.size and (target.min() < 0 or target.max() > 1):
             raise ValueError(
@@ -51,7 +52,7 @@ class BinaryCrossEntropy(Loss):
         return target
 
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
-        """Return the share of outputs on the target's side of one half."""
+        """Return the share of outputs whose probability is on the target's side of one half."""
         return metrics.binary_accuracy(outputs, target, weights)
 
 
@@ -59,13 +60,13 @@ class BinaryCrossEntropy(Loss):
 class NegativeLogLikelihood(Loss):
     """-ln p_c of each sample's class c, for a network that ends in Softmax.
 
-    Takes probabilities, not logits or log-probabilities; its gradient is -1 / p_c at c. Through
-    Softmax's true Jacobian that becomes S - onehot_c. Labels are class indices (n,).
+    Takes probabilities, not logits or log-probabilities. The gradient is -1 / p_c at c, and
+    S - onehot_c with respect to the logits. Labels are class indices (n,).
 
-    Where a network ends in Softmax, training and the network's derivatives of this loss go from the
-    logits to the loss in one step, as `SoftmaxCrossEntropy` does. So they are finite where p_c
-    rounds to 0. `value_and_grad` of probabilities alone then gives infinity, and the gradient is
-    beyond the dtype's range for the smallest denormal p_c already.
+    For a network that ends in Softmax, training and the network's derivatives of this loss go from
+    the logits to the loss in one step, as in `SoftmaxCrossEntropy`. They stay finite if p_c rounds
+    to 0. `value_and_grad` gets only the probabilities: the loss is infinite for p_c = 0, and the
+    gradient also overflows for the smallest denormal p_c.
     """
 
     kind: ClassVar[str] = "negative_log_likelihood"
@@ -75,7 +76,7 @@ class NegativeLogLikelihood(Loss):
     metric_name: ClassVar[str] = "accuracy"
 
     def under(self, plan: "engine.Plan") -> tuple["engine.Plan", Formula]:
-        """Return the plan of the logits, where the network ends in Softmax."""
+        """Return the plan of the logits if the network ends in Softmax, and the formula."""
         if plan.logits is None:
             return plan, self.formula()
         return plan.logits, {**self.formula(), "through_softmax": True}
@@ -89,15 +90,16 @@ class NegativeLogLikelihood(Loss):
             return
         kind = "log-probabilities" if outputs.max() <= 0 else "logits"
         raise ValueError(
-            f"NegativeLogLikelihood takes probabilities, and the network's outputs look like "
-            f"{kind}: the least is {outputs.min():.4g}, and rows miss the sum 1 by up to "
-            f"{worst:.4g}. End the network with Softmax, or give logits to SoftmaxCrossEntropy"
+            f"NegativeLogLikelihood takes probabilities, but the network's outputs look like "
+            f"{kind}: the least is {outputs.min():.4g}, and the sums of the rows differ from 1 by "
+            f"up to {worst:.4g}. End the network with Softmax, or use SoftmaxCrossEntropy, which "
+            f"takes logits"
         )
 
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy(Loss):
-    """-ln S_c of each sample's class c, for logits z: ln Σ e^z - z_c, of gradient S - onehot_c.
+    """-ln S_c = ln Σ e^z - z_c for logits z and class c; the gradient is S - onehot_c.
 
     The softmax is part of the loss. Labels are class indices (n,).
 
@@ -107,7 +109,7 @@ class SoftmaxCrossEntropy(Loss):
         See `Loss`.
     label_smoothing : float
         ε, at least 0 and below 1: the target of k classes becomes (1 - ε) onehot_c + ε / k, as in
-        PyTorch. By default none.
+        PyTorch. By default 0.
     """
 
     kind: ClassVar[str] = "softmax_cross_entropy"

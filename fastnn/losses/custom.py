@@ -1,4 +1,4 @@
-"""Losses written in Python: their interface, their checks, and a checked call."""
+"""Losses written in Python: their interface, and checks of their arguments and results."""
 
 import inspect
 from typing import Any, Protocol
@@ -11,13 +11,14 @@ from fastnn._core.arrays import Array
 class CustomLoss(Protocol):
     """The interface of a loss written in Python.
 
-    The reported loss of an epoch is the mean of the minibatches' values, weighted by their numbers
-    of samples. If the loss has an attribute `reduction` other than "mean", it is their sum. A loss
-    that takes sample weights has an argument `sample_weight` (n,) in `value_and_grad`.
+    The reported loss of an epoch is the mean of the values of its minibatches, weighted by their
+    numbers of samples. If the loss has an attribute `reduction` other than "mean", the reported
+    loss is the sum of these values. A loss that accepts sample weights has an argument
+    `sample_weight` (n,) in `value_and_grad`.
     """
 
     def value_and_grad(self, y_pred: Array, y: Array) -> tuple[float, Array]:
-        """Return the loss of a minibatch and its gradient by `y_pred` (n, n_outputs)."""
+        """Return the loss of a minibatch, and its gradient by `y_pred` (n, n_outputs)."""
         ...
 
 
@@ -26,8 +27,8 @@ def value_and_grad(
 ) -> tuple[float, Array]:
     """Return the value and the gradient of a loss written in Python.
 
-    The loss gets a copy of the outputs, which it may overwrite. If all weights are 0, it is not
-    called, because it could not divide by their sum; value and gradient are 0.
+    The loss gets a copy of the outputs, which it may overwrite. If all weights are 0, the loss is
+    not called, because it could not divide by their sum. The value and the gradient are 0 then.
 
     Raises
     ------
@@ -60,14 +61,14 @@ def value_and_grad(
 
 
 def check_target(loss: Any, y: Any, n_samples: int, name: str) -> Array:
-    """Return targets (n_samples, …) as an array; what they mean is left to the loss.
+    """Return the targets as an array (n_samples, …); the loss checks their values.
 
     Raises
     ------
     TypeError
         If `loss` has no method `value_and_grad`, or the targets are a masked array.
     ValueError
-        If the targets are not a row for each sample.
+        If the targets do not have one row for each sample.
     """
     if isinstance(loss, type) or not callable(getattr(loss, "value_and_grad", None)):
         raise TypeError(
@@ -89,10 +90,10 @@ def demand_weights(loss: Any) -> None:
     """Raise TypeError if `value_and_grad` takes no argument `sample_weight`."""
     try:
         parameters = inspect.signature(loss.value_and_grad).parameters.values()
-    except (TypeError, ValueError):  # compiled code may have no signature; the call will tell
+    except (TypeError, ValueError):  # compiled code may have no signature
         return
     if not any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters):
         raise TypeError(
-            f"loss is {loss!r}, whose value_and_grad takes no sample_weight; "
+            f"loss is {loss!r}, whose value_and_grad takes no sample_weight; a loss with "
             f"value_and_grad(y_pred, y, sample_weight) is wanted for training with weights"
         )

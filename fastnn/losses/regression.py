@@ -1,4 +1,4 @@
-"""Losses of real targets: squared and absolute errors, quantiles and counts."""
+"""Losses for regression: squared and absolute errors, quantiles and counts."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -38,7 +38,8 @@ class MeanSquaredError(Loss):
 class MeanAbsoluteError(Loss):
     """Mean over a sample's outputs of |ŷ - y|; its gradient is sign(ŷ - y) / n_outputs, 0 at 0.
 
-    Takes real targets (n, n_outputs), or (n,) for one output. Piecewise linear, it has no Hessian.
+    Takes real targets (n, n_outputs), or (n,) for one output. The loss is piecewise linear and has
+    no Hessian.
     """
 
     kind: ClassVar[str] = "mean_absolute_error"
@@ -51,21 +52,21 @@ class MeanAbsoluteError(Loss):
 class Huber(Loss):
     """Mean over a sample's outputs of ½ e² where |e| < delta, and delta (|e| - ½ delta) beyond.
 
-    With e = ŷ - y (Huber 1964; PyTorch's HuberLoss): a squared error that outliers pull on with a
-    bounded force. Its Hessian is 1 / n_outputs or, beyond delta, 0. Takes real targets
+    Here e = ŷ - y (Huber 1964; PyTorch's HuberLoss). The gradient is bounded, so that an outlier
+    has limited influence. The Hessian is 1 / n_outputs, or 0 beyond delta. Takes real targets
     (n, n_outputs), or (n,) for one output.
 
     Parameters
     ----------
     delta : float
-        Where the loss becomes linear, above 0.
+        The error |e| from which on the loss is linear, above 0; by default 1.
     reduction : {"mean", "sum"}
         See `Loss`.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is not what it should be.
+        If an argument is invalid.
     """
 
     kind: ClassVar[str] = "huber"
@@ -98,24 +99,24 @@ class LogCosh(Loss):
 
 @dataclass(frozen=True)
 class Pinball(Loss):
-    """Quantile regression: mean over a sample's outputs of τ (y - ŷ), or (1 - τ) (ŷ - y) above y.
+    """Quantile regression: mean over outputs of τ (y - ŷ) if ŷ < y, else (1 - τ) (ŷ - y).
 
-    Its minimum is the τ-quantile of the targets (Koenker and Bassett 1978). The gradient is -τ or
-    1 - τ, over n_outputs, and 0 at ŷ = y. Piecewise linear, it has no Hessian. Validation reports
-    the coverage error: by how much the share of targets at or below the outputs misses τ.
+    The τ-quantile of the targets minimises the loss (Koenker and Bassett 1978). The gradient is
+    -τ / n_outputs or (1 - τ) / n_outputs, and 0 at ŷ = y. The loss is piecewise linear and has no
+    Hessian. Validation reports the coverage error |share of targets at or below the output - τ|.
 
     Parameters
     ----------
     quantiles : float or sequence of float
-        τ for all outputs, or one for each; above 0 and below 1. With a sequence, targets (n,) are
-        taken for every quantile; otherwise they are (n, n_outputs), or (n,) for one output.
+        One τ for all outputs, or a τ for each output; above 0 and below 1. By default 0.5. Targets
+        are (n, n_outputs), or (n,) for one output. With a sequence, targets (n,) serve all outputs.
     reduction : {"mean", "sum"}
         See `Loss`.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is not what it should be.
+        If an argument is invalid.
     """
 
     kind: ClassVar[str] = "pinball"
@@ -143,13 +144,13 @@ class Pinball(Loss):
         object.__setattr__(self, "quantiles", given)
 
     def formula(self) -> Formula:
-        """Return the description in the engine's form."""
+        """Return the engine's description of the loss."""
         return super().formula() | {"quantiles": np.array(self.quantiles, np.float64, ndmin=1)}
 
     def check_target(
         self, y: Any, shape: tuple[int, int], dtype: np.dtype[Any], name: str = "y"
     ) -> Array:
-        """Check and convert targets for outputs of that shape and dtype."""
+        """Return the checked targets for outputs of this shape and dtype."""
         n, n_outputs = shape
         if not isinstance(self.quantiles, tuple):
             return super().check_target(y, shape, dtype, name)
@@ -170,11 +171,11 @@ class Pinball(Loss):
 
 @dataclass(frozen=True)
 class Poisson(Loss):
-    """Σ over a sample's outputs of e^z - y z, for counts y of which z is the log of the rate.
+    """Σ over a sample's outputs of e^z - y z, for counts y and outputs z, the logs of the rates.
 
-    The negative log-likelihood of Poisson's distribution, without its ln y!, which no parameter
-    changes (PyTorch's PoissonNLLLoss). The exponential is part of the loss; its gradient is
-    e^z - y. Takes targets of at least 0, (n, n_outputs), or (n,) for one output.
+    The negative log-likelihood of the Poisson distribution without the constant ln y!, as
+    PyTorch's PoissonNLLLoss. The exponential is part of the loss; the gradient is e^z - y. Takes
+    targets of at least 0, of shape (n, n_outputs), or (n,) for one output.
     """
 
     kind: ClassVar[str] = "poisson"
@@ -184,7 +185,7 @@ class Poisson(Loss):
     def check_target(
         self, y: Any, shape: tuple[int, int], dtype: np.dtype[Any], name: str = "y"
     ) -> Array:
-        """Check and convert targets of at least 0 for outputs of that shape and dtype."""
+        """Return the checked targets of at least 0 for outputs of this shape and dtype."""
         target = super().check_target(y, shape, dtype, name)
         if target.size and target.min() < 0:
             raise ValueError(f"{name} holds {target.min():g}; Poisson takes targets of at least 0")

@@ -1,4 +1,4 @@
-"""What the parts of `Network` share: its model, its layers, and the checks of its inputs."""
+"""The base class of the parts of `Network`: its model, its layers, and checks of its inputs."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from fastnn.model import Model
 
 
 class NetworkBase:
-    """The attributes that `Network` sets and every part of it reads."""
+    """The attributes that `Network` sets, and that all its parts read."""
 
     _layers: tuple[Layer, ...]
     _model: Model
@@ -18,15 +18,15 @@ class NetworkBase:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of parameters, inputs and outputs."""
+        """The dtype of parameters, inputs and outputs."""
         return self._model.dtype
 
     @property
     def in_features(self) -> int:
-        """Width of the input."""
+        """The number of inputs."""
         return int(self._model.plan.n_in)
 
     @property
     def out_features(self) -> int:
-        """Width of the output."""
+        """The number of outputs."""
         return int(self._model.plan.n_out)

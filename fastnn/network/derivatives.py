@@ -1,7 +1,7 @@
 """A network's first derivatives: gradients, Jacobians, and products with them.
 
-All are exact: the compiled engine applies the chain rule. At a kink of an activation the derivative
-is the one of the negative side, and 0 for `Abs` and `HardTanh`.
+All of them are exact: the compiled engine applies the chain rule. At a kink of an activation the
+derivative is the slope of the negative side, and 0 for `Abs` and `HardTanh`.
 """
 
 import math
@@ -33,10 +33,10 @@ class Derivatives(NetworkBase):
         ----------
         X : array_like (n, in_features)
         y : array_like
-            What the loss takes: targets (n, out_features) or class indices (n,).
+            The targets, as the loss takes them: (n, out_features), or class indices (n,).
         loss : Loss, or an object with `value_and_grad(y_pred, y)`
         sample_weight : array_like (n,), optional
-            At least 0, and not all 0; by default 1 each.
+            Weights of the samples, at least 0 and not all 0. By default all are 1.
 
         Returns
         -------
@@ -71,7 +71,7 @@ class Derivatives(NetworkBase):
         MemoryError
             If the result does not fit into memory.
         ValueError, TypeError
-            If an argument does not fit.
+            If an argument is invalid, or its shape does not fit.
 
         Notes
         -----
@@ -97,10 +97,10 @@ class Derivatives(NetworkBase):
         return self._jacobian(X, wrt, out, n_threads, with_outputs=True)
 
     def jacobian_operator(self, x: Any, wrt: str = "input") -> Jacobian:
-        """Return the Jacobian of the outputs at one sample, as the product of the layers'.
+        """Return the Jacobian of the outputs at one sample, as a product of the layers' Jacobians.
 
-        It is not multiplied out: a product with a vector costs about as much as a pass through the
-        network, and no matrix is made until `to_dense()`.
+        The factors are not multiplied: a product with a vector costs about as much as a pass
+        through the network. Only `to_dense()` makes a matrix.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class Derivatives(NetworkBase):
         Raises
         ------
         ValueError, TypeError
-            If x has another shape or is not finite real numbers, or `wrt` is neither.
+            If x has another shape or holds anything but finite real numbers, or `wrt` is invalid.
         """
         wrt = _checks.choice(wrt, "wrt", ("input", "params"))
         if not _checks.all_finite(self._model.params):
@@ -138,7 +138,7 @@ class Derivatives(NetworkBase):
         ----------
         X : array_like (n, in_features) or (in_features,)
         tangent : array_like
-            h, of X's shape by the input, (n_params,) by the parameters.
+            h, in X's shape for the input, or (n_params,) for the parameters.
         wrt : {"input", "params"}
         n_threads : int, optional
 
@@ -149,7 +149,7 @@ class Derivatives(NetworkBase):
         Raises
         ------
         ValueError, TypeError
-            If an argument does not fit.
+            If an argument is invalid, or its shape does not fit.
         """
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
         given, single = self._inputs.samples(X)
@@ -178,12 +178,12 @@ class Derivatives(NetworkBase):
         Returns
         -------
         ndarray
-            Of X's shape by the input; (n_params,) by the parameters, summed over the samples.
+            In X's shape for the input. For the parameters (n_params,), summed over the samples.
 
         Raises
         ------
         ValueError, TypeError
-            If an argument does not fit.
+            If an argument is invalid, or its shape does not fit.
         """
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
         given, single = self._inputs.samples(X)
@@ -205,9 +205,9 @@ class Derivatives(NetworkBase):
         ----------
         X : array_like (n, in_features)
         y : array_like
-            What the loss takes: targets (n, out_features) or class indices (n,).
+            The targets, as the loss takes them: (n, out_features), or class indices (n,).
         loss : Loss, or an object with `value_and_grad(y_pred, y)`
-            An object of your own is called once for each sample.
+            Your own object is called once for each sample.
         n_threads : int, optional
 
         Returns
@@ -217,7 +217,7 @@ class Derivatives(NetworkBase):
         Raises
         ------
         ValueError, TypeError
-            If an argument does not fit.
+            If an argument is invalid, or its shape does not fit.
         """
         given = self._inputs.sample_matrix(X, "X")
         n_bytes = len(given) * self._model.params.nbytes

@@ -63,10 +63,10 @@ class Fitting(NetworkBase):
         X : array_like (n, in_features), or iterable of pairs (X, y)
             The features. The column names of a data frame become `feature_names`; if there are some
             already, the data frame must have the same names in the same order. A `numpy.memmap`
-            may be larger than memory: its rows are read and converted while others train, with the
-            same results, bit for bit. An iterable must start anew in each epoch. Its rows are used
-            in their order, `batch_size` rows in an update, whatever the sizes of its own batches.
-            A thread prepares the next rows.
+            may be larger than memory: the next rows are read and converted while the current rows
+            train. The results are the same, bit for bit. An iterable must start anew in each epoch.
+            Its rows are used in their order, `batch_size` rows in an update, whatever the sizes of
+            its own batches. A thread prepares the next rows.
         y : array_like
             The targets, as the loss takes them: class indices (n,), targets (n, out_features), or
             targets (n,) for one output. None if X is an iterable.
@@ -129,9 +129,9 @@ class Fitting(NetworkBase):
         resume : bool, optional
             Whether to continue the fit in the checkpoint, if the file exists. By default False. The
             results equal those of an uninterrupted fit on the same instruction set, bit for bit.
-            The data, the layers of the network and the other arguments must be the same; only
-            `n_threads` may differ, and `epochs`, if the learning rates do not depend on it, as
-            those of CosineDecay and OneCycle do. Your own callbacks must save their values by
+            The data, the layers of the network and the other arguments must be the same. Only
+            `n_threads` may differ, and `epochs`, unless the learning rates depend on it as with
+            CosineDecay and OneCycle. Your own callbacks must save their values by
             `state`. The values of X and y are compared with the checkpoint. Of a memmap, an
             iterable and `validation_data` only the shapes are compared.
 
@@ -144,7 +144,7 @@ class Fitting(NetworkBase):
         ------
         DivergenceError
             If the loss or a parameter becomes NaN or infinite. The network then has the parameters
-            after the last finite epoch, or those that a callback wrote after that.
+            after the last finite epoch, or the parameters that a callback wrote later.
         RuntimeError
             If another thread is training this network.
         ValueError, TypeError
@@ -157,7 +157,7 @@ class Fitting(NetworkBase):
         Notes
         -----
         Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates. The
-        parameters then are those after the last update.
+        network then has the parameters after the last update.
         """
         self._refuse_while_training()
         if optimizer is None:
@@ -201,11 +201,11 @@ class Fitting(NetworkBase):
         if file is not None:
             identity = identity_of(self, data, settings, held_out)
             checkpoints = Checkpoints(file, identity, epochs)
-            del file  # and with it the arrays that it holds, once they are restored
+            del file  # frees its arrays after they are restored
         claim = object()
 
         def train() -> History:
-            # in one step, as another thread may call `fit` at the same moment
+            # one atomic step, because another thread may call `fit` at the same moment
             if self._training.setdefault(os.getpid(), claim) is not claim:
                 self._refuse_while_training()
             self._demand_finite_params()
@@ -275,13 +275,13 @@ class Fitting(NetworkBase):
         for layer in self._layers:
             if isinstance(layer, Dropout | BatchNorm):
                 raise ValueError(
-                    f"optimizer is {optimizer!r}, which needs the same loss in each pass, and the "
+                    f"optimizer is {optimizer!r}, which needs the same loss in each pass, but the "
                     f"network has {layer!r}; SGD(…), Adam(…) or another is wanted"
                 )
         if checkpoint is not None and isinstance(optimizer, LBFGS):
             raise ValueError(
-                f"checkpoint is {checkpoint!r} and optimizer {optimizer!r}, whose state cannot be "
-                f"saved, since SciPy keeps it; None is wanted"
+                f"checkpoint is {checkpoint!r}; None is wanted with the optimizer {optimizer!r}, "
+                f"because its state is inside SciPy and cannot be saved"
             )
 
     def _batch_size_for(self, n: int | None, batch_size: int, optimizer: Any) -> int:

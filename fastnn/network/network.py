@@ -1,7 +1,7 @@
 """The network: a list of layers whose parameters are one flat vector.
 
-The layers are compiled to a Plan for the engine once, at construction. Parameters, gradients and
-constants are three flat arrays; the layers hold views into them.
+The constructor compiles the layers to a Plan for the engine. Parameters, gradients and constants
+are three flat arrays; the layers hold views into them.
 """
 
 import copy
@@ -25,8 +25,8 @@ from fastnn.network.second_derivatives import SecondDerivatives
 from fastnn.optimizers import OptimizerState, StateView
 from fastnn.training.checkpoints import without_fit
 
-# The attributes that a copy makes afresh, from a description and its arrays.
-MADE_AFRESH = {
+# The attributes that a copy or pickle does not store: `_from_description` makes them anew.
+NOT_STORED = {
     "_layers",
     "_operations",
     "_model",
@@ -46,13 +46,14 @@ class Network(Derivatives, SecondDerivatives, Fitting):
     Parameters
     ----------
     layers : sequence of Layer
-        Each belongs to this network from now on. At least one of them (such as a Linear or
-        Standardize) must say its width.
+        Each layer belongs to this network from now on. At least one layer must have a width, such
+        as a Linear or Standardize.
     dtype : {"float32", "float64"}
-        Of parameters, inputs and outputs.
+        The dtype of parameters, inputs and outputs; by default float32.
     seed : int, optional
-        Of the initial weights, drawn layer by layer from one `numpy.random.default_rng(seed)` in
-        float64, so that both dtypes start alike. By default fresh entropy.
+        The seed of the initial weights. They are drawn layer by layer from
+        `numpy.random.default_rng(seed)` in float64, so both dtypes start with the same weights. By
+        default they differ in each network.
 
     Raises
     ------
@@ -78,9 +79,9 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         self._model = model = Model.compile(self._operations, dtype)
         composition.bind(self._layers, model.params, model.grads, model.constants, rng)
         self._optimizer_state = OptimizerState()
-        self._rng = rng  # of the masks of `forward(training=True)`, from now on
+        self._rng = rng  # from now on for the masks of `forward(training=True)`
         self._passes = Passes()
-        # What trains it, by the process: a forked child is another than its parent.
+        # The running fit, by process id: a forked child may train while its parent does.
         self._training: dict[int, object] = {}
         self._class_labels: list[Any] | None = None
         first = self._layers[0]
@@ -97,17 +98,20 @@ class Network(Derivatives, SecondDerivatives, Fitting):
 
     @property
     def model(self) -> Model:
-        """The compiled network, for code that calls it often with arrays it has checked itself.
+        """The compiled network, for code that calls it often with arrays that are already checked.
 
         The methods of a `fastnn.model.Model` check nothing: arrays must be finite, C-contiguous and
-        of the network's dtype. It shares `params` with the network.
+        of the network's dtype. The model shares `params` with the network.
         """
         return self._model
 
     @property
     def params(self) -> Array:
-        """All parameters, (n_params,), writable: for each layer that has them its weight row by
-        row, then its bias. The layers' arrays are views into it; assigning copies into it."""
+        """All parameters, (n_params,), writable; assigning copies into it.
+
+        For each layer with parameters: the weight row by row, then the bias. The arrays of the
+        layers are views into it.
+        """
         return self._model.params
 
     @params.setter
@@ -116,9 +120,10 @@ class Network(Derivatives, SecondDerivatives, Fitting):
 
     @property
     def grads(self) -> Array:
-        """The gradient that `backward` or `fit` left, (n_params,), in the order of `params`.
+        """The gradient of the last `backward` or `fit`, (n_params,), in the order of `params`.
 
-        It raises RuntimeError if another thread's `fit` has overwritten what `backward` wrote.
+        Raises RuntimeError if another thread's `fit` has overwritten the gradient of this thread's
+        `backward`.
         """
         self._passes.read()
         return self._model.grads
@@ -129,31 +134,31 @@ class Network(Derivatives, SecondDerivatives, Fitting):
 
     @property
     def n_params(self) -> int:
-        """Number of parameters."""
+        """The number of parameters."""
         return self.params.size
 
     @property
     def optimizer_state(self) -> StateView:
-        """State of the last fit's optimizer, which the next `fit` continues."""
+        """The state of the last fit's optimizer; the next `fit` continues it."""
         return self._optimizer_state.view()
 
     @property
     def class_labels(self) -> list[Any] | None:
-        """Names of the classes in the order of the outputs; saved with the model."""
+        """The names of the classes in the order of the outputs; saved with the model."""
         return copy.copy(self._class_labels)
 
     @class_labels.setter
     def class_labels(self, value: Any) -> None:
-        n = max(self.out_features, 2)  # one output can tell two classes apart
+        n = max(self.out_features, 2)  # one output distinguishes two classes
         self._class_labels = _checks.names(value, "class_labels", n, (str, int, float, bool))
 
     @property
     def feature_names(self) -> list[str] | None:
-        """Names of the input features, (in_features,); saved with the model.
+        """The names of the input features, (in_features,), or None; saved with the model.
 
-        `fit` takes them from a data frame, pandas' or Polars', where there are none yet. A frame
-        that comes later, to `fit`, `predict` or any other method, must have the same columns in the
-        same order; arrays have no names and are not asked for any. None forgets the names.
+        If there are no names yet, `fit` takes the column names of a data frame of pandas or Polars.
+        Every later data frame must have the same columns in the same order. Arrays have no names
+        and are always accepted. Assigning None deletes the names.
         """
         return copy.copy(self._inputs.feature_names)
 
@@ -162,7 +167,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         self._inputs.feature_names = _checks.names(value, "feature_names", self.in_features, (str,))
 
     def summary(self) -> str:
-        """Return a table of the layers, their output widths and numbers of parameters."""
+        """Return a table of the layers with their output widths and numbers of parameters."""
         out_features = [operation[2] for operation in self._operations]
         return composition.summary(self.layers, out_features, f"total, {self.dtype}")
 
@@ -173,26 +178,26 @@ class Network(Derivatives, SecondDerivatives, Fitting):
     # ------------------------------------------------------------------ passes
 
     def forward(self, X: Any, training: bool = False) -> Array:
-        """Compute the outputs, and remember what `backward` needs.
+        """Return the outputs, and keep the activations for `backward`.
 
         Parameters
         ----------
         X : array_like (n, in_features) or (in_features,)
         training : bool
-            Whether to do what `fit` does with a minibatch: drop elements at random in Dropout, and
-            in BatchNorm take the batch's own statistics, and move the running ones.
+            Whether to compute as `fit` does: Dropout drops random elements, and BatchNorm uses the
+            statistics of the batch and updates the running statistics. By default False.
 
         Returns
         -------
         ndarray (n, out_features) or (out_features,)
-            Raw outputs, in the network's dtype. All activations stay in memory until the thread's
-            next call, or its end; `predict` keeps none.
+            Raw outputs, in the network's dtype. All activations stay in memory until the thread
+            calls `forward` again or ends; `predict` keeps none.
 
         Raises
         ------
         ValueError, TypeError
-            If X has another shape, or is not finite real numbers; or is one sample, where a
-            BatchNorm in training wants several.
+            If X has another shape, or holds anything but finite real numbers; or if X is one
+            sample, and a BatchNorm in training needs several.
         MemoryError
             If the activations do not fit into memory.
         """
@@ -203,7 +208,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         _core.demand_memory(len(given) * row_bytes, "X with all activations")
         x = _checks.converted(given, "X", self.dtype, single)
         if np.may_share_memory(x, given):
-            x = x.copy()  # the caller may write into its own before `backward`
+            x = x.copy()  # the caller may change X before `backward`
         place = None
         if training:
             self._refuse_while_training()
@@ -217,34 +222,35 @@ class Network(Derivatives, SecondDerivatives, Fitting):
     __call__ = forward
 
     def backward(self, dY: Any) -> Array:
-        """Propagate a cotangent of the last `forward`'s outputs back to the input.
+        """Return the derivative by the input, for a cotangent of the last `forward`'s outputs.
 
-        Overwrites `grads` with the gradient by the parameters, summed over the samples.
+        `grads` is overwritten with the gradient by the parameters, summed over the samples.
 
         Parameters
         ----------
         dY : array_like of the outputs' shape
-            Derivative of some scalar by each output.
+            The derivative of some scalar by each output.
 
         Returns
         -------
         ndarray of the input's shape
-            Derivative of that scalar by the input.
+            The derivative of that scalar by the input.
 
         Raises
         ------
         RuntimeError
-            If this thread called no `forward` since the construction or the last `fit`; or another
-            thread is training this network, or is in `backward`, or had not read from `grads` the
-            gradient of its own `backward` when this thread called `forward`.
+            If this thread has not called `forward` since the construction or the last `fit`. If
+            another thread is in `fit` or `backward` of this network. If, when this thread called
+            `forward`, another thread had not yet read the gradient of its `backward` from `grads`.
         ValueError, TypeError
-            If dY has another shape, or is not finite real numbers.
+            If dY has another shape, or holds anything but finite real numbers.
 
         Notes
         -----
-        Parameters written since `forward` mix the old activations with the new weights. Each thread
-        has activations of its own, but `grads` is one array: threads that share a network want
-        `loss_and_grad` or `vjp`, which keep nothing, or copies of the network.
+        Do not change the parameters between `forward` and `backward`: the result would mix old
+        activations with new weights. Each thread has its own activations, but all threads share
+        `grads`. Threads that share a network should use `loss_and_grad` or `vjp`, which keep
+        nothing, or copies of the network.
         """
         self._refuse_while_training()
         done = self._passes.kept()
@@ -261,14 +267,14 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         return dx[0] if single else dx
 
     def predict(self, X: Any, *, n_threads: int | None = None) -> Array:
-        """Compute the outputs for any number of samples, in memory that does not grow with them.
+        """Return the outputs for any number of samples; no activations are kept.
 
         Parameters
         ----------
         X : array_like (n, in_features) or (in_features,)
             A `numpy.memmap` may be larger than memory.
         n_threads : int, optional
-            By default one a processor; the results do not depend on it.
+            By default one thread for each processor. It does not change any bit of a result.
 
         Returns
         -------
@@ -278,8 +284,8 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         Raises
         ------
         ValueError, TypeError
-            If X has another shape, or is not finite real numbers; or is a frame whose columns are
-            not `feature_names`.
+            If X has another shape, or holds anything but finite real numbers; or if X is a data
+            frame whose columns are not `feature_names`.
         """
         if n_threads is None:
             ready = self._model.predict_ready(X)
@@ -304,7 +310,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
     # ------------------------------------------------------------------ saving
 
     def save(self, path: "str | os.PathLike[str]") -> None:
-        """Write the model to a safetensors file, at once or not at all.
+        """Write the model to a safetensors file, completely or not at all.
 
         The file holds the arrays under the names that `torch.nn.Sequential` gives them ("0.weight",
         "0.bias", …), and in its metadata the layers, dtype, class labels and feature names.
@@ -312,7 +318,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         Raises
         ------
         OSError
-            If it cannot be written; a file that stood there stays as it was.
+            If the file cannot be written. An earlier file is not changed then.
         """
         model_file.write(path, *self._describe())
 
@@ -330,7 +336,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
     @classmethod
     def _from_description(cls, description: dict[str, Any], arrays: dict[str, Array]) -> Self:
         layers = composition.build(description["layers"], arrays)
-        net = cls.__new__(cls)  # a subclass may construct itself from other arguments
+        net = cls.__new__(cls)  # the constructor of a subclass may have other arguments
         Network.__init__(net, layers, dtype=description["dtype"])
         net.class_labels = description["class_labels"]
         net.feature_names = description["feature_names"]
@@ -338,9 +344,9 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         return net
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return plain values and arrays: the description of a model file and the other attributes.
+        """Return the state for copies and pickles: a model file's description and other attributes.
 
-        It holds nothing of the compiled engine, because it is stored in pickles.
+        The state holds no objects of the compiled engine, so that later versions can read pickles.
         """
         description, arrays = self._describe()
         return {
@@ -349,11 +355,11 @@ class Network(Derivatives, SecondDerivatives, Fitting):
             "grads": self._model.grads,
             "optimizer_state": self._optimizer_state,
             "rng": self._rng.bit_generator.state,
-            "own": {name: value for name, value in vars(self).items() if name not in MADE_AFRESH},
+            "own": {name: value for name, value in vars(self).items() if name not in NOT_STORED},
         }
 
     def __setstate__(self, state: Any) -> None:
-        if isinstance(state, tuple):  # an earlier version, whose constructor has run already
+        if isinstance(state, tuple):  # from an earlier version; the constructor has run already
             grads, optimizer_state, own = state
         else:
             restored = type(self)._from_description(state["description"], state["arrays"])
@@ -368,14 +374,14 @@ class Network(Derivatives, SecondDerivatives, Fitting):
 
 
 def load(path: "str | os.PathLike[str]") -> Network:
-    """Read a network that `Network.save` wrote, or a checkpoint of `Network.fit`.
+    """Return the network in a file of `Network.save` or a checkpoint of `Network.fit`.
 
     Raises
     ------
     ModelFileError
-        If the file is truncated, foreign, or describes no valid network.
+        If the file is truncated, has another format, or holds no valid network.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     description, arrays = without_fit(*model_file.read(path))
     try:

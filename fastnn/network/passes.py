@@ -1,8 +1,8 @@
-"""Which thread's passes a network holds: the activations for `backward`, and the gradient it wrote.
+"""The forward and backward passes of threads that share a network.
 
-Each thread keeps the activations of its own last forward pass. There is one array of gradients, so
-the gradient that a thread's `backward` wrote is that thread's until it reads `grads`. Without this
-order, threads that share a network would take each other's numbers without noticing.
+Each thread has the activations of its own last forward pass. All threads share one array of
+gradients: after a thread's `backward`, no other thread may overwrite it until this thread reads
+`grads`. Without these checks, a thread could read the numbers of another thread unnoticed.
 """
 
 import threading
@@ -11,20 +11,20 @@ from typing import NamedTuple
 from fastnn._core.arrays import Array
 
 ADVICE = (
-    "loss_and_grad and vjp may be called by any thread, and copy.deepcopy gives each thread a "
-    "network"
+    "Use loss_and_grad or vjp, which any thread may call, or a copy of the network for each thread "
+    "(copy.deepcopy)"
 )
 
 
 class Moment(NamedTuple):
-    """When a forward pass began: after how many fits, and whether `grads` was free to write."""
+    """The state when a forward pass began: the count of fits, and whether `grads` was free."""
 
     fits: int
     free: bool
 
 
 class Pass(NamedTuple):
-    """What a forward pass leaves for `backward`."""
+    """The results of a forward pass that `backward` needs."""
 
     x: Array
     activations: Array
@@ -34,19 +34,20 @@ class Pass(NamedTuple):
 
 
 class Passes:
-    """The order among the threads that call forward, backward and fit of one network."""
+    """The checks for threads that call forward, backward and fit of one network."""
 
     def __init__(self) -> None:
         self._own = threading.local()
         self._lock = threading.Lock()
-        self._fits = 0  # that have begun, and that have ended
-        self._running = False  # whether a backward pass is
-        self._writer: threading.Thread | None = None  # whose gradient stands in `grads`, unread
+        self._fits = 0  # counts each begin and each end of a fit
+        self._running = False  # whether a backward pass is running
+        # the thread whose `backward` wrote `grads`, until it reads them
+        self._writer: threading.Thread | None = None
         self._fits_at_write = 0
 
     def now(self) -> Moment:
-        """Return the moment, as a forward pass begins."""
-        return Moment(self._fits, self._writer is None or not self._is_others())
+        """Return the present state, at the beginning of a forward pass."""
+        return Moment(self._fits, self._writer is None or not self._belongs_to_another())
 
     def keep(self, done: Pass) -> None:
         """Keep a forward pass for this thread's `backward`."""
@@ -58,41 +59,41 @@ class Passes:
         Raises
         ------
         RuntimeError
-            If there was none since the construction or the last fit.
+            If there was no forward pass since the construction or the last fit.
         """
         done: Pass | None = getattr(self._own, "kept", None)
         if done is None or done.moment.fits != self._fits:
             raise RuntimeError(
-                "backward needs the activations of a forward pass of this thread, since the last "
-                "fit; call forward(X)"
+                "backward needs a forward pass of this thread since the last fit; call forward(X) "
+                "first"
             )
         return done
 
     def begin_backward(self, done: Pass) -> None:
-        """Take `grads` for the backward pass that follows.
+        """Reserve `grads` for the next backward pass of this thread.
 
         Raises
         ------
         RuntimeError
-            If another thread is in `backward` or `fit`, or has not read its gradient.
+            If another thread has begun a fit, is in `backward`, or has not read its gradient.
         """
         with self._lock:
             if done.moment.fits != self._fits:
                 raise RuntimeError("another thread has begun to train this network")
-            if self._running or not done.moment.free or self._is_others():
+            if self._running or not done.moment.free or self._belongs_to_another():
                 raise RuntimeError(
-                    f"backward would overwrite grads, where another thread's backward has written "
-                    f"a gradient that it had not read when forward was called here. {ADVICE}"
+                    f"backward would overwrite grads: another thread's backward wrote a gradient, "
+                    f"and had not read it when this thread called forward. {ADVICE}"
                 )
             self._running = True
             self._writer, self._fits_at_write = threading.current_thread(), self._fits
 
     def end_backward(self) -> None:
-        """Say that the backward pass is over."""
+        """Mark the end of the backward pass."""
         self._running = False
 
     def begin_fit(self) -> None:
-        """Make the forward passes so far stale.
+        """Mark the beginning of a fit, which makes all earlier forward passes invalid.
 
         Raises
         ------
@@ -103,30 +104,30 @@ class Passes:
             if self._running:
                 raise RuntimeError("another thread is in backward of this network")
             self._fits += 1
-            if not self._is_others():
+            if not self._belongs_to_another():
                 self._writer = None
 
     def end_fit(self) -> None:
-        """Make the forward passes stale that another thread made during the fit."""
+        """Mark the end of a fit, which makes the forward passes during the fit invalid."""
         self._fits += 1
 
     def read(self) -> None:
-        """See that `grads` holds the gradient that this thread wrote, if it wrote one.
+        """Check that `grads` still holds the gradient that this thread wrote, if it wrote one.
 
         Raises
         ------
         RuntimeError
-            If a fit of another thread has overwritten it.
+            If another thread's fit has overwritten the gradient.
         """
         if self._writer is threading.current_thread():
             self._writer = None
             if self._fits != self._fits_at_write:
                 raise RuntimeError(
-                    f"grads held the gradient of this thread's backward, and another thread's fit "
-                    f"has overwritten it. {ADVICE}"
+                    f"another thread's fit has overwritten the gradient that backward wrote into "
+                    f"grads in this thread. {ADVICE}"
                 )
 
-    def _is_others(self) -> bool:
-        """Whether another thread, which has not ended, has a gradient in `grads`, unread."""
+    def _belongs_to_another(self) -> bool:
+        """Return whether another living thread has not yet read its gradient in `grads`."""
         writer = self._writer
         return writer is not None and writer is not threading.current_thread() and writer.is_alive()

@@ -1,6 +1,6 @@
-"""A loss's second derivatives by a network's parameters: Hessian and Gauss-Newton matrix.
+"""Second derivatives of a loss by a network's parameters: Hessian and Gauss-Newton matrix.
 
-All are exact. The second derivative of a piecewise linear activation is 0, also at its kink.
+All of them are exact. The second derivative of a piecewise linear activation is 0, also at a kink.
 """
 
 from typing import Any
@@ -34,12 +34,12 @@ class SecondDerivatives(NetworkBase):
         ----------
         X : array_like (n, in_features)
         y : array_like, optional
-            What the loss takes. Without it no gradient is computed; `NegativeLogLikelihood` and
-            `Huber` need it for their Hessians.
+            The targets, as the loss takes them. Without y no gradient is computed;
+            `NegativeLogLikelihood` and `Huber` need y for their Hessians.
         loss : Loss
-            By default the summed ½ Σ (ŷ - y)², which gives JᵀJ and Jᵀr with r = ŷ - y.
+            By default the sum of ½ Σ (ŷ - y)². The results are then JᵀJ and Jᵀr with r = ŷ - y.
         sample_weight : array_like (n,), optional
-            A factor for each sample's share, at least 0 and not all 0.
+            The weights of the samples, at least 0 and not all 0. By default all are 1.
         n_threads : int, optional
 
         Returns
@@ -47,21 +47,21 @@ class SecondDerivatives(NetworkBase):
         (ndarray (n_params, n_params), ndarray (n_params,) or None)
             Σ Jᵀ H_L J over the samples, where J is the Jacobian of the outputs by the parameters
             and H_L the Hessian of a sample's loss by the outputs: the identity for ½ Σ (ŷ - y)²,
-            softmax's Jacobian diag(S) - S Sᵀ for cross-entropy. And the gradient Σ Jᵀ ∇L. Both
-            are divided by n, or the sum of the weights, if the loss takes the mean.
+            softmax's Jacobian diag(S) - S Sᵀ for cross-entropy. The second result is the gradient
+            Σ Jᵀ ∇L. Both are divided by n, or by the sum of the weights, if the loss is a mean.
 
         Raises
         ------
         MemoryError
             If a matrix of n_params² does not fit into memory.
         TypeError
-            If the loss has no Hessian: one of your own, or a piecewise linear one.
+            If the loss has no Hessian: a loss of your own, or a piecewise linear loss.
         ValueError, TypeError
-            If an argument does not fit.
+            If an argument is invalid, or its shape does not fit.
 
         Notes
         -----
-        Memory is that of the result and some megabytes for each thread, whatever the number of
+        It needs memory for the result and some megabytes for each thread, whatever the number of
         samples.
         """
         _demand_hessian(loss)
@@ -70,8 +70,8 @@ class SecondDerivatives(NetworkBase):
         if y is None:
             given = self._inputs.sample_matrix(X, "X")
             if loss.hessian_takes_target:
-                raise ValueError(f"y is None; {type(loss).__name__} has another Hessian for each")
-            if loss.takes_labels:  # whether the network suits the loss
+                raise ValueError(f"y is None; the Hessian of {type(loss).__name__} needs y")
+            if loss.takes_labels:  # check that the network suits the loss
                 shape = (len(given), self.out_features)
                 loss.check_target(np.zeros(len(given), np.int64), shape, self.dtype)
             weights = self._inputs.weights(loss, sample_weight, len(given), "sample_weight")
@@ -101,7 +101,7 @@ class SecondDerivatives(NetworkBase):
         ----------
         X : array_like (n, in_features)
         y : array_like
-            What the loss takes: targets (n, out_features) or class indices (n,).
+            The targets, as the loss takes them: (n, out_features), or class indices (n,).
         loss : Loss
         v : array_like (n_params,)
         sample_weight : array_like (n,), optional
@@ -114,14 +114,14 @@ class SecondDerivatives(NetworkBase):
         Raises
         ------
         TypeError
-            If the loss has no Hessian: one of your own, or a piecewise linear one.
+            If the loss has no Hessian: a loss of your own, or a piecewise linear loss.
         ValueError, TypeError
-            If an argument does not fit.
+            If an argument is invalid, or its shape does not fit.
 
         Notes
         -----
-        Exact, forward over reverse: the tangent of the gradient along v (Pearlmutter 1994). About
-        the cost of two gradients.
+        The result is exact: the derivative of the gradient in the direction v, computed forward
+        over reverse (Pearlmutter 1994). It costs about as much as two gradients.
         """
         _demand_hessian(loss)
         direction = _checks.shaped_array(v, "v", self.dtype, self._model.params.shape)
@@ -134,13 +134,13 @@ class SecondDerivatives(NetworkBase):
     ) -> Array:
         """Return the Hessian of a loss by the parameters, for small networks.
 
-        Each column takes an `hvp`, so the time grows with n_params² as the memory does.
+        Each column takes an `hvp`. Time and memory grow with n_params².
 
         Parameters
         ----------
         X : array_like (n, in_features)
         y : array_like
-            What the loss takes: targets (n, out_features) or class indices (n,).
+            The targets, as the loss takes them: (n, out_features), or class indices (n,).
         loss : Loss
         sample_weight : array_like (n,), optional
         n_threads : int, optional
@@ -148,7 +148,7 @@ class SecondDerivatives(NetworkBase):
         Returns
         -------
         ndarray (n_params, n_params)
-            Symmetric.
+            The Hessian, exactly symmetric.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class SecondDerivatives(NetworkBase):
             direction[i] = 1
             matrix[i] = self._model.hvp(x, target, weights, loss, direction, threads)
             direction[i] = 0
-        for i in range(len(matrix)):  # rounding differs between the two halves
+        for i in range(len(matrix)):  # the two halves differ by rounding
             matrix[i + 1 :, i] = matrix[i, i + 1 :]
         return matrix
 
@@ -180,11 +180,11 @@ class SecondDerivatives(NetworkBase):
 def _demand_hessian(loss: Any) -> None:
     if not is_built_in(loss):
         raise TypeError(
-            f"loss is {loss!r}; a loss of fastnn such as SoftmaxCrossEntropy() is wanted, whose "
-            f"Hessian is known"
+            f"loss is {loss!r}, whose Hessian is not known; a loss of fastnn such as "
+            f"SoftmaxCrossEntropy() is wanted"
         )
     if not loss.has_hessian:
         raise TypeError(
-            f"loss is {loss!r}, which is piecewise linear and has no Hessian; a smooth one such as "
-            f"Huber() is wanted"
+            f"loss is {loss!r}, which is piecewise linear and has no Hessian; a smooth loss such "
+            f"as Huber() is wanted"
         )

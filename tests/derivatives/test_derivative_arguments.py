@@ -1,4 +1,4 @@
-"""Bad arguments of everything that differentiates a network: an error that names the argument."""
+"""Bad arguments of the derivatives of a network raise an error that names the argument."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ CE, HALF = fn.SoftmaxCrossEntropy(), fn.HalfSquaredError()
 
 
 class Custom:
-    """A loss of one's own, which has no Hessian."""
+    """A custom loss, which has no Hessian."""
 
     def value_and_grad(self, y_pred, y):
         return 0.0, np.zeros_like(y_pred)
 
 
 def first_order(net, x, *, wrt="input", tangent=None, cotangent=None, **settings):
-    """Return what each method makes of the same arguments, as calls by name."""
+    """Return calls of all first derivatives with the same arguments, by name."""
     tangent = (X if wrt == "input" else V) if tangent is None else tangent
     cotangent = REAL_Y if cotangent is None else cotangent
     return {
@@ -31,7 +31,7 @@ def first_order(net, x, *, wrt="input", tangent=None, cotangent=None, **settings
 
 
 def second_order(net, x, y, loss, v=V, **settings):
-    """Return calls of what takes targets and a loss."""
+    """Return calls of all methods that take targets and a loss, by name."""
     return {
         "sample_grads": lambda: net.sample_grads(x, y, loss, **settings),
         "gram": lambda: net.gram(x, y, loss, **settings),
@@ -41,7 +41,7 @@ def second_order(net, x, y, loss, v=V, **settings):
 
 
 def test_good_arguments():
-    """What the rest of this file spoils."""
+    """The other tests change one of these arguments."""
     for wrt in ("input", "params"):
         for call in first_order(network(), X, wrt=wrt, n_threads=1).values():
             call()
@@ -67,7 +67,7 @@ def test_bad_features(bad, error, message):
 @pytest.mark.parametrize(("bad", "error", "message"), BAD_LABELS, ids=range(len(BAD_LABELS)))
 def test_bad_labels(bad, error, message):
     for name, call in second_order(network(), X, bad, CE).items():
-        if not (name == "gram" and bad is None):  # which may do without
+        if not (name == "gram" and bad is None):  # y is optional
             refused(error, f"y … {message}", call)
 
 
@@ -274,7 +274,7 @@ def test_what_a_loss_does_not_take():
     for call in second_order(one, X, Y, CE, V[:4]).values():
         refused(ValueError, "at least 2 outputs … has 1", call)
     softmax = fn.Network([fn.Linear(3, 2), fn.Softmax()])
-    refused((ValueError, TypeError), "y", softmax.gram, X, None, nll)  # its Hessian is at the label
+    refused((ValueError, TypeError), "y", softmax.gram, X, None, nll)  # its Hessian needs the label
 
 
 # Matrices that do not fit ------------------------------------------------------------------------

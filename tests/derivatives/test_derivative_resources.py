@@ -1,4 +1,4 @@
-"""What derivatives cost in memory; and that the number of threads does not change their bits."""
+"""The memory of derivatives, and that the number of threads does not change any bit."""
 
 import subprocess
 import sys
@@ -98,8 +98,8 @@ print((peak() - before) * 1024)
     ],
 )
 def test_products_need_no_jacobian(method):
-    """Of 100,000 samples, by parameters, it would take 8 GB; all activations take 55 MB."""
-    measured = subprocess.run(  # elsewhere than in a source folder that may not be built
+    """For 100,000 samples the Jacobian by parameters takes 8 GB, and the activations 55 MB."""
+    measured = subprocess.run(  # not in a source folder, which may lack the compiled engine
         [sys.executable, "-c", MEASURED, method],
         cwd=Path(sys.executable).parent,
         capture_output=True,
@@ -111,7 +111,7 @@ def test_products_need_no_jacobian(method):
 
 
 def test_a_large_jacobian_fills_the_place_it_is_given(rng):
-    """No second array of its size is made."""
+    """The engine makes no second array of this size."""
     net = fn.Network([fn.Linear(6, 20), fn.ReLU(), fn.Linear(20, 5)], seed=0)
     X = rng.standard_normal((20_000, 6)).astype("f")
     out = np.empty((20_000, 5, net.n_params), "f")

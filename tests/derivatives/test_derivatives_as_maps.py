@@ -1,7 +1,7 @@
-"""Derivatives as linear maps: the calculus that the library rests on, number by number.
+"""Derivatives as linear maps: the calculus behind the library, checked with numbers.
 
-First what holds in general, then the shapes of ∂y/∂x, then worked values, each by hand against
-`numerical_jacobian`, and where a layer or a network computes it, against theirs.
+First the general rules, then the shapes of ∂y/∂x, then values worked by hand. Each value is
+compared with `numerical_jacobian`, and with a layer or network if one computes it.
 """
 
 import itertools
@@ -82,7 +82,7 @@ def test_chain_rule(rng):
 def test_order_matters(rng):
     A, B = Dense(rng.standard_normal((2, 2))), Dense(rng.standard_normal((2, 2)))
     assert not np.allclose((A @ B).to_dense(), (B @ A).to_dense())
-    with pytest.raises(ValueError, match="order matters"):
+    with pytest.raises(ValueError, match="the order matters"):
         Dense(numerical_jacobian(g, [1, 2])) @ Dense(numerical_jacobian(swirl, [1, 2, 3]))
 
 
@@ -115,7 +115,7 @@ def test_copies(rng):
 
 
 def test_a_value_used_twice_accumulates_its_gradients(rng):
-    """A hidden unit feeds two outputs: its cotangent is the sum of what comes back from both."""
+    """A hidden unit feeds two outputs: its cotangent is the sum of the two cotangents."""
     net = fn.Network([fn.Linear(1, 1), fn.Tanh(), fn.Linear(1, 2)], "float64", seed=0)
     net([0.3])
     both = net.backward([2, 5])
@@ -141,7 +141,7 @@ def test_partial_derivative(rng):
     ids=repr,
 )
 def test_subderivative(layer, function, interval, dtype):
-    """|x| has every a in [-1, 1] at 0, max(0, x) every a in [0, 1]; fastnn takes 0, and says so."""
+    """At 0, |x| has the subderivatives [-1, 1], max(0, x) has [0, 1]; fastnn documents 0."""
     around = np.linspace(-1, 1, 41)
     for a in np.linspace(*interval, 11):
         assert all(function(x) >= a * x - 1e-15 for x in around)
@@ -165,7 +165,7 @@ def test_the_gradient_checker_knows_about_kinks(activation, interval):
 
 
 def test_second_derivatives():
-    """The sign of f'' tells minimum, maximum, straight line."""
+    """The sign of f'' distinguishes a minimum, a maximum and a straight line."""
     assert numerical_hessian(lambda x: (x - 2) ** 2 + 1, 2.0) == pytest.approx(2)  # minimum
     assert numerical_hessian(np.cos, 0.0) == pytest.approx(-1)  # maximum
     assert numerical_hessian(lambda x: 3 * x - 1, 5.0) == pytest.approx(0, abs=1e-6)  # line
@@ -225,7 +225,7 @@ def test_shapes(y_shape, x_shape, shape, rng):
 
 
 def test_a_matrix_argument_comes_transposed(rng):
-    """Last axis first, unlike the (…, n, k) of NumPy and JAX."""
+    """The last axis comes first; NumPy and JAX have (…, n, k)."""
     C = rng.standard_normal((m, n, k))
     D = numerical_jacobian(lambda X: np.tensordot(C, X, 2), rng.standard_normal((n, k)))
     close(D, C.transpose(0, 2, 1))

@@ -1,4 +1,4 @@
-"""The gradient checker: right gradients pass, wrong ones are found and named, kinks told apart."""
+"""`check_gradient`: right gradients pass, wrong entries are named, kinks are reported."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_a_network_stays_as_it_is(case, rng, make_network):
 
 
 class FourthPower:
-    """Σ (ŷ - y)⁴ / n, whose gradient some get wrong."""
+    """Σ (ŷ - y)⁴ / n, with a right or a wrong gradient."""
 
     def __init__(self, factor=4.0):
         self.factor = factor
@@ -87,7 +87,7 @@ def test_a_loss_of_your_own(dtype, rng, wrt):
 
 
 class Tampered(fn.Network):
-    """A network of which one entry of the gradient is wrong."""
+    """A network whose gradient has one wrong entry."""
 
     place, amount = 0, 0.01
 
@@ -124,7 +124,7 @@ def test_the_worst_entry_is_named(dtype, rng, place, name):
 
 
 def at_a_kink(activation, weight, bias, **kwargs):
-    """One unit w x + b, then the activation, then times 2; loss ½ ŷ², shifted to slope 1 at 0."""
+    """Return the report for the network 2 σ(w x + b) with ½ (ŷ - y)², at x = 1 and y = -1."""
     net = fn.Network([fn.Linear(1, 1), activation, fn.Linear(1, 1, bias=False)], "float64")
     net.params[...] = weight, bias, 2
     return check_gradient(net, [[1.0]], [[-1.0]], fn.HalfSquaredError("sum"), **kwargs)
@@ -142,7 +142,8 @@ def test_a_kink_is_listed_and_no_failure(activation, interval):
     for kink in report.kinks:
         assert (kink.layer, kink.unit, kink.sample) == (1, 0, 0)
         assert kink.interval == pytest.approx(interval, abs=1e-3)
-    assert "kink at layers[1], unit 0, sample 0: by layers[0].weight[0, 0]" in str(report)
+    line = "kink at layers[1], unit 0, sample 0: the derivative by layers[0].weight[0, 0] is"
+    assert line in str(report)
 
 
 def test_a_kink_within_the_step_is_seen_and_one_outside_is_not():
@@ -160,7 +161,7 @@ def test_a_gradient_outside_the_interval_of_a_kink_is_wrong():
     net = Tampered([fn.Linear(1, 1), fn.ReLU(), fn.Linear(1, 1, bias=False)], "float64")
     net.params[...] = 0.5, -0.5, 2
     net.place = 1
-    for amount, ok in [(0.01, True), (-0.01, False)]:  # 0.01 is a subderivative, -0.01 is none
+    for amount, ok in [(0.01, True), (-0.01, False)]:  # 0.01 is a subderivative, -0.01 is not
         net.amount = amount
         report = check_gradient(net, [[1.0]], [[-1.0]], fn.HalfSquaredError("sum"))
         assert report.ok == ok
@@ -168,8 +169,8 @@ def test_a_gradient_outside_the_interval_of_a_kink_is_wrong():
     assert report.entry == "layers[0].bias[0]"
 
 
-def test_an_entry_that_meets_several_kinks_is_not_judged():
-    """Two units that cancel: relu(z) - relu(-z) = z has slope 1, and fastnn says 0."""
+def test_an_entry_with_several_kinks_is_not_compared():
+    """relu(z) - relu(-z) = z has slope 1 at 0, but fastnn returns 0."""
     net = fn.Network([fn.Linear(1, 2, bias=False), fn.ReLU(), fn.Linear(2, 1, bias=False)])
     net.params[...] = 1, -1, 1, -1
     report = check_gradient(net, [[0.0]], [[-1.0]], fn.HalfSquaredError(), wrt="input")

@@ -1,4 +1,4 @@
-"""Structured Jacobians: every kind is the linear map of its matrix, and the chain rule holds."""
+"""Structured Jacobians: each one equals the linear map of its matrix; the chain rule holds."""
 
 import copy
 import pickle
@@ -29,7 +29,7 @@ def numbers(*shape, dtype="float64"):
 
 
 def by_hand(dtype="float64"):
-    """One of each kind, and the matrix that it is."""
+    """Return a Jacobian of each class, and its matrix."""
     d, u, v = (numbers(4, dtype=dtype) for _ in range(3))
     A, B, a = (numbers(*s, dtype=dtype) for s in ((3, 4), (4, 2), (1, 5)))
     eye = np.eye(4, dtype=dtype)
@@ -221,7 +221,7 @@ def test_scipy_takes_every_kind(kind, dtype):
     h, c, C = numbers(n), numbers(m), numbers(m, 3)
     np.testing.assert_allclose(operator @ h, J.to_dense() @ h, atol=1e-5)
     np.testing.assert_allclose(operator.H @ c, J.to_dense().T @ c, atol=1e-5)
-    if n:  # SciPy stacks the columns of a result, of which there must be one
+    if n:  # SciPy stacks the columns of the result, so there must be at least one
         np.testing.assert_allclose(operator @ np.eye(n, dtype=dtype), J.to_dense(), atol=1e-5)
     np.testing.assert_allclose(operator.H @ C, J.to_dense().T @ C, atol=1e-5)
 
@@ -240,7 +240,7 @@ def test_least_squares_by_scipy():
         (
             lambda: Dense(np.ones((2, 3))) @ Diagonal([1, 2]),
             ValueError,
-            r"shapes \(2, 3\) and \(2, 2\) do not compose, since 3 inputs meet 2 outputs; order",
+            r"shapes \(2, 3\) and \(2, 2\) do not compose, since 3 inputs meet 2 outputs; the",
         ),
         (lambda: Composed([Identity(2), Identity(3)]), ValueError, r"\(2, 2\) and \(3, 3\)"),
         (lambda: Composed([]), ValueError, "factors is empty"),

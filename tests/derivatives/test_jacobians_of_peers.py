@@ -1,4 +1,4 @@
-"""Jacobians of random networks in float64, against JAX; of ELU and SELU against mpmath."""
+"""Jacobians of random networks in float64 against JAX, and of ELU and SELU against mpmath."""
 
 from functools import cache
 from itertools import pairwise
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("isa")
 
 @cache
 def random_network(name, depth):
-    """Return a network of linear layers with that activation between them, and a sample.
+    """Return a network of linear layers with this activation between them, and a sample.
 
-    Its last layer is the activation itself if it depends on rows.
+    An activation that depends on the whole row is also the last layer.
     """
     activation, rng = CASES[name], np.random.default_rng(depth)
     widths = [5, *rng.integers(2, 7, depth - 1), 4]

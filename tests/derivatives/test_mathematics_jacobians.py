@@ -1,4 +1,4 @@
-"""The worked Jacobians that textbooks draw, number by number, through the public interface."""
+"""The worked Jacobians of textbooks, number by number, through the public interface."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ S_BY_THETA = [
 
 
 def piece(layer, width, dtype):
-    """Return a network that is one piece without parameters."""
+    """Return a network of one layer without parameters."""
     return fn.Network([fn.Standardize(np.zeros(width), np.ones(width)), layer], dtype)
 
 
@@ -160,7 +160,7 @@ def test_softmax_network_jacobian_by_the_embedding(dtype):
 
 
 def test_softmax_network_gradient(dtype):
-    """-1/S_c times row c of J_Θ, for one example of the first class; so is its own gradient."""
+    """The gradient equals -1/S_c times row c of J_Θ, for one example of the first class."""
     net = softmax_network(dtype)
     gradient = [-3 / 2, 3 / 2, 3, -3, 0, 0, -1, -1 / 2, 0, 1, 1 / 2, 0]
     assert (np.array([-2, 0]) @ net.jacobian(X, "params")).tolist() == gradient

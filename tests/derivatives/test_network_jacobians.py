@@ -1,4 +1,4 @@
-"""Jacobians of networks, and products with them, against the oracle and by every shape."""
+"""Jacobians of networks and their products, against the oracle and for every shape."""
 
 import concurrent.futures
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("isa")
 
 @pytest.fixture
 def prepared(rng, dtype, make_network):
-    """Return a case's network, inputs off its kinks, and the oracle's Jacobians there."""
+    """Return a case's network, inputs away from its kinks, and the oracle's Jacobians."""
 
     def prepare(case, wrt, n=4):
         params = sample_params(case, rng, dtype)
@@ -60,7 +60,7 @@ def test_value_and_jacobian(prepared, case, wrt):
 @all_cases
 @by_either
 def test_products_with_vectors(prepared, case, wrt, rng, dtype):
-    """Jvp is J h, vjp is Jᵀ c; by the parameters the latter is summed over the samples."""
+    """Jvp is J h, vjp is Jᵀ c; vjp by the parameters is summed over the samples."""
     net, X, J = prepared(case, wrt)
     h = rng.standard_normal(X.shape if wrt == "input" else net.n_params).astype(dtype)
     c = rng.standard_normal(J.shape[:2]).astype(dtype)
@@ -104,7 +104,7 @@ def test_by_the_input_is_the_default(rng, dtype):
 
 @pytest.mark.parametrize("case", LAYER_CASES, ids=lambda case: case.name)
 def test_awkward_inputs(case, dtype, rng, make_network):
-    """Zeros (the kinks), the smallest and the huge: what the oracle says, and nothing else."""
+    """Zeros (the kinks), the smallest and huge numbers: the results equal the oracle's."""
     params, X = sample_params(case, rng, dtype), special_inputs(case, dtype)
     net = make_network(case, dtype, params)
     expected = reference.jacobian(case.layers, params.astype(float), X.astype(float))
@@ -155,7 +155,7 @@ def formulas(net, X):
 
 
 def guarded(shape, dtype):
-    """Return an array to write to, and the one that it is the middle of, of numbers -7."""
+    """Return an array to write to, and the larger array of numbers -7 around it."""
     size = int(np.prod(shape))
     around = np.full(size + 128, -7, dtype)
     return around[61 : 61 + size].reshape(shape), around
@@ -181,7 +181,7 @@ WIDTHS = [
 @by_either
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
 def test_every_width_and_number_of_rows(dtype, rng, widths, wrt):
-    """`out=` is filled and returned, and nothing around it is touched."""
+    """`out=` is filled and returned, and the memory around it is not changed."""
     n_in, hidden, n_out = widths
     net = fn.Network([fn.Linear(n_in, hidden), fn.Tanh(), fn.Linear(hidden, n_out)], dtype, seed=0)
     net.params += rng.uniform(-0.1, 0.1, net.n_params).astype(dtype)
@@ -262,7 +262,7 @@ def test_standardize_divides_the_jacobian(dtype, rng):
 
 
 def call_all(net, X, h, c):
-    """Return everything that a network says of its Jacobians."""
+    """Return the results of all methods for Jacobians."""
     found = []
     for wrt, tangent in (("input", X), ("params", h)):
         found += [net.jacobian(X, wrt), *net.value_and_jacobian(X, wrt)]
@@ -271,7 +271,7 @@ def call_all(net, X, h, c):
 
 
 def test_nothing_else_changes(dtype, rng):
-    """Neither arguments nor `grads`, nor what `backward` goes on with; nor results of old."""
+    """Derivatives change no arguments, `grads`, earlier results, or state of `backward`."""
     net = fn.Network([fn.Linear(3, 4), fn.ELU(0.5), fn.Linear(4, 2)], dtype, seed=0)
     X, dY = rng.standard_normal((5, 3)).astype(dtype), rng.standard_normal((5, 2)).astype(dtype)
     h = rng.standard_normal(net.n_params).astype(dtype)

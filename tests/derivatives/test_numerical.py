@@ -57,7 +57,7 @@ def test_second_derivatives_of_matrices_and_of_vectors():
 @pytest.mark.parametrize("x_shape", [(), (2,), (2, 3), (2, 3, 4)], ids=str)
 @pytest.mark.parametrize("y_shape", [(), (5,), (5, 6)], ids=str)
 def test_layouts(layout, y_shape, x_shape, rng):
-    """A linear map with coefficients ∂y_i/∂x_j, laid out as the docstring says."""
+    """The coefficients ∂y_i/∂x_j of a linear map have the documented order."""
     coefficients = rng.standard_normal(y_shape + x_shape)
 
     def f(x):
@@ -140,9 +140,9 @@ def grows():
         (np.sin, 1j, "central", TypeError, "x has dtype complex128"),
         (np.sin, 1, "forward", ValueError, "method is 'forward'; 'central' or 'complex' is wanted"),
         (np.sin, 1, None, ValueError, "method is None"),
-        (lambda x: x + 1j, 1.0, "central", TypeError, "what f returned has dtype complex128"),
-        (lambda x: None, 1.0, "central", TypeError, "what f returned has dtype object"),
-        (lambda x: "y", 1.0, "central", TypeError, "what f returned has dtype <U1"),
+        (lambda x: x + 1j, 1.0, "central", TypeError, "the value of f has dtype complex128"),
+        (lambda x: None, 1.0, "central", TypeError, "the value of f has dtype object"),
+        (lambda x: "y", 1.0, "central", TypeError, "the value of f has dtype <U1"),
         (lambda x: np.nan, 1.0, "central", ValueError, "f returned nan at x"),
         (
             lambda x: x if x == 1 else np.inf,

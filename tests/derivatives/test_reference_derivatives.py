@@ -1,4 +1,4 @@
-"""The oracle's further derivatives, against finite differences and each other."""
+"""The oracle's other derivatives, against finite differences and each other."""
 
 import case_inputs
 import cases

@@ -1,4 +1,4 @@
-"""Gradients a sample, Gauss-Newton matrices, Hessians and products with them."""
+"""Gradients of each sample, Gauss-Newton matrices, Hessians and their products."""
 
 from functools import cache
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("isa")
 
 @pytest.fixture
 def for_loss(rng, dtype, make_network):
-    """Return a small network that suits a loss, n samples and targets, and all in float64."""
+    """Return a small network for a loss, n samples and targets, and all of them in float64."""
 
     def make(loss_case, n, hidden="tanh"):
         layers = [cases.linear(3, 5), {"kind": hidden}, cases.linear(5, 4)]
@@ -45,21 +45,21 @@ def made(loss_case, reduction="mean"):
 
 
 class Quartic:
-    """A loss of one's own: the mean over a batch of Σ (ŷ - y)⁴."""
+    """A custom loss: the mean over a batch of Σ (ŷ - y)⁴."""
 
     def value_and_grad(self, y_pred, y):
         d = y_pred - y
         return float((d**4).sum() / len(d)), 4 * d**3 / len(d)
 
 
-# A gradient a sample -------------------------------------------------------------------------
+# A gradient for each sample ----------------------------------------------------------------------
 
 
 @all_losses
 @both_reductions
 @pytest.mark.parametrize("n", [1, 2, 17, 700])
 def test_sample_grads(for_loss, dtype, loss_case, reduction, n):
-    """Each is that of the sample alone; they sum to the gradient of the summed loss."""
+    """Each row is the gradient of one sample; the rows sum to that of the summed loss."""
     net, X, y, exact = for_loss(loss_case, n)
     net.grads[...] = 3
     found = net.sample_grads(X, y, made(loss_case, reduction))
@@ -109,7 +109,7 @@ def test_sample_grads_of_a_custom_loss(dtype, rng):
 @both_reductions
 @pytest.mark.parametrize("n", [1, 6, 37])
 def test_gram_of_every_loss(for_loss, dtype, loss_case, reduction, n):
-    """Σ w Jᵀ H J, with the oracle's J and H, and the gradient."""
+    """The results are Σ w Jᵀ H J and the gradient, with the oracle's J and H."""
     net, X, y, (layers, params, exact_X, exact_y, description) = for_loss(loss_case, n)
     Y = reference.forward(layers, params, exact_X)
     J = reference.jacobian(layers, params, exact_X, "params")
@@ -130,7 +130,7 @@ def test_gram_of_every_loss(for_loss, dtype, loss_case, reduction, n):
 
 @all_networks
 def test_gram_of_every_network(isa, dtype, rng, case, make_network):
-    """By default JᵀJ, and Jᵀr with the residuals r = ŷ - y."""
+    """The default loss gives JᵀJ, and Jᵀr with the residuals r = ŷ - y."""
     params = sample_params(case, rng, dtype)
     X = smooth_inputs(case, params, rng, dtype)
     net = make_network(case, dtype, params)
@@ -150,7 +150,7 @@ def test_gram_of_every_network(isa, dtype, rng, case, make_network):
 @pytest.mark.parametrize("n", [1, 5, 64, 257, 2000, 5000])
 @pytest.mark.parametrize("widths", [(2, 3, 1), (8, 50, 1), (5, 7, 9), (3, 33, 3)], ids=str)
 def test_gram_of_every_size(dtype, rng, widths, n):
-    """Against the product of the Jacobians that the network itself gives."""
+    """The result equals JᵀJ with the network's own Jacobian."""
     n_in, hidden, n_out = widths
     net = fn.Network([fn.Linear(n_in, hidden), fn.ReLU(), fn.Linear(hidden, n_out)], dtype, seed=0)
     X = rng.standard_normal((n, n_in)).astype(dtype)
@@ -201,7 +201,7 @@ def test_hvp_of_every_network(isa, dtype, rng, case, make_network):
 @pytest.mark.parametrize("activation", cases.ACTIVATION_CASES, ids=lambda case: case.name)
 @smooth_losses
 def test_hvp_of_every_activation(rng, make_network, activation, loss_case):
-    """In float64 against the complex step: at 1e-12 where no entry is near a kink."""
+    """In float64 it equals the complex step within 1e-12, away from kinks."""
     width = activation.features
     layers = [cases.linear(3, width), activation.description, cases.linear(width, 4)]
     if loss_case.kind == "negative_log_likelihood":
@@ -233,7 +233,7 @@ def test_hessian(for_loss, dtype, loss_case, reduction, hidden):
 
 @cache
 def by_jax(loss_name):
-    """Return a network, data, and the Hessian and a product with it that JAX finds."""
+    """Return a network, data, and JAX's Hessian and Hessian-vector product."""
     import jax_network
 
     loss_case = next(case for case in SMOOTH_LOSS_CASES if case.name == loss_name)
@@ -258,7 +258,7 @@ def test_hessian_against_jax(make_network, loss_case):
 
 @pytest.mark.parametrize("n", [1, 5, 257, 5000])
 def test_hvp_is_a_difference_of_gradients(rng, n):
-    """More samples than pass at a time, through a network of odd widths."""
+    """There are more samples than in one pass of the engine, and odd widths."""
     net = fn.Network(
         [fn.Linear(7, 17), fn.Tanh(), fn.Linear(17, 9), fn.Sigmoid(), fn.Linear(9, 3)],
         "float64",
@@ -275,7 +275,7 @@ def test_hvp_is_a_difference_of_gradients(rng, n):
 
 @pytest.mark.parametrize("kind", ["ReLU", "LeakyReLU", "Abs"])
 def test_pieces_that_are_straight_have_no_second_derivative(dtype, kind):
-    """At the kinks neither: what is left is the Gauss-Newton matrix where all else is linear."""
+    """Also at kinks: the Hessian of such a network is then the Gauss-Newton matrix."""
     net = fn.Network([fn.Linear(2, 2), getattr(fn, kind)()], dtype, seed=0)
     net.layers[0].weight = [[1, -1], [1, 1]]
     X, y = [[2, 2], [1, -3], [0.5, 2]], [[1, 2], [3, 4], [5, 6]]  # the first meets a kink
@@ -285,7 +285,7 @@ def test_pieces_that_are_straight_have_no_second_derivative(dtype, kind):
 
 
 def test_more_samples_than_one_call_of_the_engine_takes(rng, isa):
-    """What is summed over the samples is summed over all parts that the engine is called for."""
+    """Sums over the samples include all calls of the engine."""
     net = fn.Network([fn.Linear(64, 64), fn.Tanh(), fn.Linear(64, 64)], "float64", seed=0)
     loss = fn.HalfSquaredError("sum")
     X, y = rng.standard_normal((2, 6000, 64))

@@ -1,4 +1,4 @@
-"""Every layer of the table, against the oracle and against finite differences."""
+"""Every layer of the table against the oracle and finite differences."""
 
 import copy
 import pickle
@@ -28,7 +28,7 @@ def make_layer(case, params):
 
 
 def close(actual, expected, dtype, factor=8):
-    """Assert agreement to a few units in the last place of the largest number."""
+    """Assert that arrays agree within a few units in the last place of the largest number."""
     assert actual.dtype == dtype
     assert actual.shape == expected.shape
     tolerance = factor * np.finfo(dtype).eps
@@ -48,7 +48,7 @@ def test_one_sample_is_a_row(case, dtype, rng):
     params, X = sample_params(case, rng, dtype), sample_inputs(case, rng, dtype)
     layer = make_layer(case, params)
     for x, y in zip(X, layer(X), strict=True):
-        if case.cls == "Linear":  # few rows are summed in another order
+        if case.cls == "Linear":  # a sum over few rows has another order
             assert np.allclose(layer(x), y, rtol=0, atol=20 * np.finfo(dtype).eps * np.abs(X).max())
         else:
             assert np.array_equal(layer(x), y)
@@ -60,7 +60,7 @@ def test_forward_at_special_values(case, dtype, rng):
     expected = reference.forward(case.layers, params.astype(float), X.astype(float))
     actual = make_layer(case, params)(X)
     info = np.finfo(dtype)
-    # Relative to each value, however small; sums of huge and tiny terms relative to the largest.
+    # Relative to each value; sums of huge and tiny terms relative to the largest term.
     largest = {
         "Linear": np.abs(X).max(),
         "LayerNorm": np.abs(expected).max(),
@@ -92,7 +92,7 @@ def test_vjp_against_finite_differences(case, rng):
 
 @all_layers
 def test_gradients_overwrite(case, dtype, rng):
-    """The engine's arrays may hold anything before a pass, NaN included."""
+    """The engine's arrays may hold any numbers before a pass, also NaN."""
     params, X = sample_params(case, rng, dtype), sample_inputs(case, rng, dtype)
     layer = make_layer(case, params)
     plan = _core.engine.Plan([layer.operation(case.features)])
@@ -115,7 +115,7 @@ def test_gradients_overwrite(case, dtype, rng):
 @all_layers
 @pytest.mark.parametrize("column", [0, -1])
 def test_nan_is_handed_on(case, dtype, rng, column):
-    """The public door refuses NaN; behind it, NaN must never turn into a number."""
+    """The public methods reject NaN; in the engine NaN must never become a number."""
     params, X = sample_params(case, rng, dtype), sample_inputs(case, rng, dtype, n=40)
     layer = make_layer(case, params)
     X[3, column] = np.nan

@@ -1,4 +1,4 @@
-"""`Standardize.from_data`: one pass in bounded memory, right for any offset and scale."""
+"""`Standardize.from_data`: one pass in limited memory, accurate for any offset and scale."""
 
 import subprocess
 import sys
@@ -77,7 +77,7 @@ def test_a_bad_number_is_found(block):
 
 
 def test_memory_stays_small(tmp_path):
-    """400 MB as float64, of a sparse file."""
+    """The data are a sparse file of 400 MB as float64."""
     code = f"""
 import numpy as np, fastnn as fn, resource
 X = np.memmap({str(tmp_path / "x.raw")!r}, "uint8", "w+", shape=(50_000, 1000))
@@ -88,4 +88,4 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
     ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert float(ran.stdout) < 50 + 40  # the file's own pages, and blocks
+    assert float(ran.stdout) < 50 + 40  # the pages of the file, and blocks

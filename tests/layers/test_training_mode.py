@@ -1,4 +1,4 @@
-"""Dropout, LayerNorm and BatchNorm in training, against PyTorch and masks written once more."""
+"""Dropout, LayerNorm and BatchNorm in training, against PyTorch and reimplemented masks."""
 
 import copy
 import pickle
@@ -38,7 +38,7 @@ def mask(key, shape, p):
 
 
 class Masked(torch.nn.Module):
-    """A dropout that takes its masks from a list."""
+    """A PyTorch dropout with given masks."""
 
     def __init__(self, p, number):
         super().__init__()
@@ -70,7 +70,7 @@ def pair(dtype="float64", p=0.25):
         torch.nn.Linear(4, 70),
         torch.nn.BatchNorm1d(70, momentum=0.2),
         torch.nn.ReLU(),
-        Masked(p, 4),  # its place among the engine's operations: a normalisation is two
+        Masked(p, 4),  # the index among the engine's operations; a normalisation has two
         torch.nn.Linear(70, 6),
         torch.nn.LayerNorm(6),
         torch.nn.Tanh(),
@@ -111,7 +111,7 @@ def data(rng):
 
 @pytest.mark.parametrize("custom", [False, True])
 def test_training_equals_pytorch(dtype, data, custom):
-    """Parameters and running statistics, after 60 updates in batches of 16 and a short one of 2."""
+    """Parameters and running statistics agree after 60 updates; the last batch is short."""
     X, y = data
     net, theirs = pair(dtype)
     loss = fn.SoftmaxCrossEntropy()
@@ -143,7 +143,7 @@ def test_training_equals_pytorch(dtype, data, custom):
 
 
 def test_forward_and_backward_in_training_mode(dtype, data, rng):
-    """The gradient of one batch, and the running statistics that it leaves."""
+    """The gradient of one batch and the running statistics after it equal PyTorch's."""
     X, _ = data
     net, theirs = pair(dtype)
     net._rng = np.random.default_rng(3)
@@ -182,7 +182,7 @@ def test_gradient_in_training_mode_against_finite_differences(data, rng):
 
 
 def test_neither_threads_nor_chunks_change_a_mask(dtype, rng):
-    """A batch of more rows than a chunk, against the whole batch at once."""
+    """A batch larger than a chunk gives the masks of the whole batch."""
     X, y = rng.standard_normal((3000, 30)), rng.standard_normal(3000)
 
     def trained(batch_norm, **settings):
@@ -204,7 +204,7 @@ def test_neither_threads_nor_chunks_change_a_mask(dtype, rng):
 
 
 def test_the_order_of_samples_does_not_depend_on_dropout(data):
-    """A Dropout that drops nothing leaves training as it was, bit for bit."""
+    """A Dropout with p = 0 does not change any bit of the training."""
     X, y = data
     without = fn.Network([fn.Linear(4, 8), fn.ReLU(), fn.Linear(8, 3)], seed=0)
     with_none = fn.Network([fn.Linear(4, 8), fn.ReLU(), fn.Dropout(0), fn.Linear(8, 3)], seed=0)
@@ -215,7 +215,7 @@ def test_the_order_of_samples_does_not_depend_on_dropout(data):
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 def test_masks_are_random(dtype, p):
-    """Shares, and correlations between rows, columns, calls and layers, within 5 deviations."""
+    """Shares and correlations of rows, columns, calls and layers are within 5 deviations."""
     net = fn.Network([fn.Standardize(np.zeros(200), np.ones(200)), fn.Dropout(p)], dtype, seed=0)
     ones = np.ones((500, 200), dtype)
     first, second = (net.forward(ones, training=True) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Class weights: those of PyTorch and scikit-learn, and the errors."""
+"""Class weights equal those of PyTorch and scikit-learn; errors."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ Y = np.array([0, 1, 1, 0])
 
 
 def test_class_weights_are_those_of_pytorch(isa, rng):
-    """A whole run, and the mean over the weights that PyTorch's cross_entropy takes."""
+    """A complete fit equals PyTorch's, whose mean is divided by the sum of the weights."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     X, y = rng.standard_normal((60, 4)), rng.integers(3, size=60)
     net = fn.Network([fn.Linear(4, 5), fn.Tanh(), fn.Linear(5, 3)], "float64", seed=0)
@@ -61,7 +61,7 @@ def test_balanced_weights_are_those_of_scikit_learn(rng, binary):
 
 
 def sklearn_pairs(sklearn, y):
-    """Return the classes, NumPy integers, and their balanced weights."""
+    """Return the classes, as NumPy integers, and their balanced weights."""
     classes = np.unique(y)
     return classes, sklearn.compute_class_weight("balanced", classes=classes, y=y)
 
@@ -99,5 +99,5 @@ def test_losses_without_classes_take_no_class_weights():
         y = Y if net is one or isinstance(loss, Weighted) else np.stack([Y, Y], axis=1)
         with pytest.raises(TypeError, match="class_weight does not go with the loss"):
             net.fit(X, y, loss=loss, class_weight="balanced")
-    with pytest.raises(ValueError, match="y is not 0 or 1 everywhere"):
+    with pytest.raises(ValueError, match="y holds numbers other than 0 and 1"):
         one.fit(X, Y / 2, loss=fn.BinaryCrossEntropy(), class_weight="balanced")

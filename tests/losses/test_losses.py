@@ -1,4 +1,4 @@
-"""Every loss of the table, against the oracle; the shortcut against the long way."""
+"""Every loss of the table against the oracle; fused losses against separate steps."""
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_likelihood_says_when_it_is_not_given_probabilities(rng, layers, kind):
 
 
 def test_a_quantile_for_each_output(dtype, rng):
-    """Targets (n,) are taken for every quantile; with one number they are not."""
+    """Targets (n,) serve every quantile of a sequence, but not a single quantile."""
     quantiles, y_pred = (0.1, 0.5, 0.95), rng.standard_normal((20, 3)).astype(dtype)
     y = rng.standard_normal(20).astype(dtype)
     loss = fn.Pinball(list(quantiles))
@@ -168,13 +168,13 @@ def test_the_slope_of_straight_pieces_at_their_kinks(dtype):
     ):
         assert loss.value_and_grad(y_pred, y)[1].ravel().tolist() == slopes
     net = fn.Network([fn.Linear(1, 1, bias=False)], dtype, seed=0)
-    net.params[...] = 1  # errors of 1, 2 and 3, of which that of delta itself is straight
+    net.params[...] = 1  # errors of 1, 2 and 3; at delta the loss is linear
     matrix, _ = net.gram([[1], [2], [3]], [0, 0, 0], fn.Huber(2.0, reduction="sum"))
     assert matrix.tolist() == [[1]]
 
 
 def test_labels_smoothed_away_are_the_mean_of_all_classes(dtype, rng):
-    """What smoothing means: part of the loss is that of every class in turn."""
+    """Label smoothing adds a share of the mean loss over all classes."""
     z, y = rng.standard_normal((6, 3)).astype(dtype), rng.integers(3, size=6)
     smooth = fn.SoftmaxCrossEntropy(label_smoothing=0.3).value_and_grad(z, y)
     labels = [y, *(np.full(6, k) for k in range(3))]

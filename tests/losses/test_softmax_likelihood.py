@@ -1,16 +1,16 @@
-"""Softmax under NegativeLogLikelihood: all that a network computes is that of the logits."""
+"""Softmax with NegativeLogLikelihood: all results equal those from the logits."""
 
 import numpy as np
 import pytest
 
 import fastnn as fn
 
-FAR = {"float32": 90.0, "float64": 740.0}  # e^-90 is denormal, e^-740 too
+FAR = {"float32": 90.0, "float64": 740.0}  # e^-90 and e^-740 are denormal
 BEYOND = {"float32": 200.0, "float64": 1000.0}  # these round to 0
 
 
 def pair(dtype, hidden=False):
-    """Return a network that ends in Softmax, and the same without it."""
+    """Return a network that ends in Softmax, and the same network without Softmax."""
     layers = [fn.Linear(3, 4), fn.Tanh(), fn.Linear(4, 3)] if hidden else [fn.Linear(3, 3)]
     with_softmax = fn.Network([*layers, fn.Softmax()], dtype, seed=4)
     rest = [fn.Linear(3, 4), fn.Tanh(), fn.Linear(4, 3)] if hidden else [fn.Linear(3, 3)]
@@ -24,7 +24,7 @@ def data(dtype, rng, n=12):
 
 
 def scaled(nets, far):
-    """Make logits so far apart that probabilities vanish."""
+    """Scale the parameters; for large factors, some probabilities are 0."""
     for net in nets:
         net.params *= far
 
@@ -108,7 +108,7 @@ def test_training_is_that_of_cross_entropy_to_the_bit(isa, dtype, rng):
 
 
 def test_gauss_newton_is_that_of_the_probabilities(isa, dtype, rng):
-    """Jᵀ H J with J of the probabilities p, and H_cc = 1 / p_c² of -ln p_c."""
+    """It equals Jᵀ H J with the Jacobian J of p, and H_cc = 1 / p_c² for -ln p_c."""
     net, _ = pair(dtype, hidden=True)
     X, labels = data(dtype, rng)
     matrix, _ = net.gram(X, labels, fn.NegativeLogLikelihood("sum"))
@@ -119,7 +119,7 @@ def test_gauss_newton_is_that_of_the_probabilities(isa, dtype, rng):
 
 
 def test_backward_by_hand_gives_the_same_gradient(isa, dtype):
-    """While 1 / p is a number of the dtype; where it is not, the cotangent says so."""
+    """This holds if 1 / p is finite in the dtype; otherwise the cotangent raises an error."""
     net = fn.Network([fn.Linear(1, 2), fn.Softmax()], dtype)
     loss, X = fn.NegativeLogLikelihood(), np.ones((1, 1), dtype)
     for far in (17, 40, 86):

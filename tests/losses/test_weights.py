@@ -1,4 +1,4 @@
-"""Sample weights: the same as in the reference, and as many copies of a row."""
+"""Sample weights: as in the reference, and equal to repeated rows."""
 
 import cases
 import numpy as np
@@ -24,13 +24,13 @@ def made(case, reduction="mean"):
 
 
 def sample_weights(rng, n, dtype):
-    """Return weights of which a third are 0."""
+    """Return weights; a third of them are 0."""
     return np.where(np.arange(n) % 3 == 1, 0, rng.uniform(0.1, 3, n)).astype(dtype)
 
 
 @pytest.fixture
 def problem(rng, dtype, make_network):
-    """Return a network that suits a loss, n samples, targets and weights, and all in float64."""
+    """Return a network for a loss, n samples, targets and weights, and all in float64."""
 
     def make(case, n):
         layers = [cases.linear(3, 4), {"kind": "tanh"}, cases.linear(4, 3)]
@@ -150,7 +150,7 @@ def test_a_piecewise_linear_loss_has_no_hessian(rng, loss):
     ):
         with pytest.raises(TypeError, match="piecewise linear and has no Hessian"):
             call()
-    with pytest.raises(ValueError, match="y is None; Huber has another Hessian"):
+    with pytest.raises(ValueError, match="y is None; the Hessian of Huber needs y"):
         net.gram(X, loss=fn.Huber())
 
 
@@ -163,7 +163,7 @@ def test_a_piecewise_linear_loss_has_no_hessian(rng, loss):
 @pytest.mark.parametrize("dtype", ["float64"])
 def test_training_agrees_with_the_oracle(isa, problem, case, reduction, shuffle):
     net, X, y, w, (layers, params, _, _, description) = problem(case, 23)
-    w[10:15] = 0  # in the natural order a whole batch
+    w[10:15] = 0  # without shuffling, a whole batch
     history = net.fit(
         X,
         y,

@@ -1,4 +1,4 @@
-"""Every public method takes every form of an array, and computes what it does of the plain one."""
+"""Every public method accepts every form of an array, with the same results."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ X = RNG.integers(0, 4, (N, N_IN)).astype(float)
 Y = RNG.integers(0, 2, (N, N_OUT)).astype(float)
 LABELS = np.array([0, 1, 1, 0, 1, 0], float)
 WEIGHT = np.array([1, 2, 0, 1, 3, 1], float)
-SAME = np.ones((N, N_IN))  # of equal rows, which a zero stride can hold
+SAME = np.ones((N, N_IN))  # equal rows, so that a zero stride can represent them
 HALF = fn.HalfSquaredError()
 CROSS = fn.SoftmaxCrossEntropy()
 
@@ -43,7 +43,7 @@ def vector(net):
 
 
 class Custom:
-    """A loss of one's own, whose gradient has some form."""
+    """A custom loss whose gradient has a given form."""
 
     def __init__(self, form=lambda gradient: gradient):
         self.form = form
@@ -53,7 +53,7 @@ class Custom:
         return float((error**2).sum()), self.form(2 * error)
 
 
-P = {}  # of a network: the plain array by the name of the call, and the call
+P = {}  # calls of a network: by name, the plain array and the call
 P["forward"] = X, lambda net, x: net(x)
 P["forward of one"] = X[0], lambda net, x: net(x)
 P["forward of equal rows"] = SAME, lambda net, x: net(x)
@@ -149,7 +149,7 @@ P["rmatvec"] = Y[0], lambda net, c: net.jacobian_operator(X[0]).rmatvec(c)
 P["matmat"] = X.T, lambda net, h: net.jacobian_operator(X[0]).matmat(h)
 P["rmatmat"] = Y.T, lambda net, c: net.jacobian_operator(X[0]).rmatmat(c)
 
-FREE = {}  # of no network
+FREE = {}  # calls without a network
 FREE["Standardize.from_data"] = X, lambda x: fn.Standardize.from_data(x)(X)
 FREE["Standardize, mean"] = X[0], lambda m: fn.Standardize(m, np.ones(3))(X)
 FREE["Standardize, scale"] = X[0] + 1, lambda s: fn.Standardize(np.ones(3), s)(X)

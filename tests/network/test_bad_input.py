@@ -1,4 +1,4 @@
-"""Bad input at every public door: a clear error that names the argument, and nothing lost."""
+"""Bad input to every public method raises an error that names the argument; nothing is lost."""
 
 import re
 
@@ -209,7 +209,7 @@ def test_integers_beyond_the_engines(name):
     fit = network().fit
     for huge in (2**62, 2**100):
         refused(ValueError, f"{name} is {huge} … below 2**62 is wanted", fit, X, Y, **{name: huge})
-    for sign in ("", "-"):  # Python does not print it
+    for sign in ("", "-"):  # Python refuses to print it
         refused(
             ValueError,
             f"{name} is about {sign}2**16610 … is wanted",
@@ -285,7 +285,7 @@ def test_bad_networks():
     refused(ValueError, "at least one layer that fixes its width", fn.Network, [fn.ReLU()])
     refused(
         ValueError,
-        "layers[2] is Linear(5, 2), which takes 5 features … gives 4",
+        "layers[2] is Linear(5, 2), which takes 5 features … returns 4",
         fn.Network,
         [fn.Linear(3, 4), fn.ReLU(), fn.Linear(5, 2)],
     )
@@ -329,9 +329,15 @@ def test_bad_arguments_of_layers_and_passes():
     refused(ValueError, "x is not a rectangular", fn.ReLU(), [[1], [1, 2]])
     refused(ValueError, "x has shape (1, 1, 1) … (n, 1)", fn.ReLU(), [[[1]]])
     refused(
-        AttributeError, "in_features of Linear(3, 2) is fixed", setattr, layer, "in_features", 9
+        AttributeError,
+        "in_features of Linear(3, 2) cannot be changed",
+        setattr,
+        layer,
+        "in_features",
+        9,
     )
-    refused(AttributeError, "alpha of ELU(alpha=1.0) is fixed", setattr, fn.ELU(), "alpha", 2)
+    elu = fn.ELU()
+    refused(AttributeError, "alpha of ELU(alpha=1.0) cannot be changed", setattr, elu, "alpha", 2)
     refused(ValueError, "at least one feature", fn.ReLU(), [])
     refused(ValueError, "x[0] is nan", fn.ReLU(), [np.nan])
     refused(ValueError, "cotangent has shape (3,) … (4, 2)", layer.vjp, X, [1, 2, 3])
@@ -340,7 +346,7 @@ def test_bad_arguments_of_layers_and_passes():
     )
     refused(ValueError, "weight[0, 0] is nan", setattr, layer, "weight", np.full((2, 3), np.nan))
     refused(ValueError, "bias has shape (3,)", setattr, layer, "bias", [1, 2, 3])
-    refused(ValueError, "without one", setattr, fn.Linear(2, 1, bias=False), "bias", [1])
+    refused(ValueError, "this layer has no bias", setattr, fn.Linear(2, 1, bias=False), "bias", [1])
     net = network()
     net(X)
     refused(ValueError, "dY has shape (4, 3) … (4, 2)", net.backward, X)
@@ -354,7 +360,7 @@ def test_bad_names():
     refused(ValueError, "feature_names is 'abc'", setattr, net, "feature_names", "abc")
     refused(
         ValueError,
-        "feature_names … a list of 3 of type str",
+        "feature_names … a list of 3 names of type str",
         setattr,
         net,
         "feature_names",
@@ -368,7 +374,7 @@ def test_bad_names():
 
 
 def test_every_message_names_what_came_and_what_was_wanted():
-    """The form of the errors, on a sample of them."""
+    """The form of the messages, for some errors."""
     net = network()
     for call in (
         lambda: net.predict(X[:, :2]),

@@ -1,4 +1,4 @@
-"""Names of a data frame's columns: `fit` keeps them, and every later frame must have the same."""
+"""Column names of data frames: `fit` keeps them, and later frames must have the same names."""
 
 import copy
 
@@ -45,7 +45,7 @@ def fitted(frame):
     return net
 
 
-DOORS = {
+CALLS = {
     "fit": lambda net, x: net.fit(x, Y, loss=MSE, epochs=1),
     "partial_fit": lambda net, x: net.partial_fit(x, Y, loss=MSE),
     "fit_many": lambda net, x: fn.fit_many([net], x, Y, loss=MSE, epochs=1),
@@ -71,17 +71,17 @@ DOORS = {
 
 
 @every_frame
-@pytest.mark.parametrize("door", DOORS)
-def test_swapped_columns_are_refused_everywhere(frame, door):
+@pytest.mark.parametrize("call", CALLS)
+def test_swapped_columns_are_refused_everywhere(frame, call):
     net = fitted(frame)
     assert net.feature_names == NAMES
     swapped = ["height", "age", "weight"]
     with pytest.raises(ValueError, match="must be in the same order as they were in fit"):
-        DOORS[door](net, frame(X[:, [1, 0, 2]], swapped))
+        CALLS[call](net, frame(X[:, [1, 0, 2]], swapped))
     with pytest.raises(ValueError, match="unseen at fit time:\n- size\n.*missing:\n- weight"):
-        DOORS[door](net, frame(X, ["age", "height", "size"]))
-    DOORS[door](net, frame(X, NAMES))
-    DOORS[door](net, X)  # an array has no names
+        CALLS[call](net, frame(X, ["age", "height", "size"]))
+    CALLS[call](net, frame(X, NAMES))
+    CALLS[call](net, X)  # an array has no names
 
 
 @every_frame
@@ -107,10 +107,10 @@ def test_the_wording_is_scikit_learns(frame):
 
 @every_frame
 def test_names_are_kept_by_each_way_to_train(frame):
-    for door in ("fit", "partial_fit", "fit_many", "fit_many of rows", "batches"):
+    for call in ("fit", "partial_fit", "fit_many", "fit_many of rows", "batches"):
         net = network()
-        DOORS[door](net, frame(X, NAMES))
-        assert net.feature_names == NAMES, door
+        CALLS[call](net, frame(X, NAMES))
+        assert net.feature_names == NAMES, call
     net = network()
     net.predict(frame(X, NAMES))
     assert net.feature_names is None
@@ -120,9 +120,9 @@ def test_names_are_kept_by_each_way_to_train(frame):
 def test_names_that_are_set_or_forgotten_count(frame, tmp_path):
     net = network()
     net.feature_names = ["a", "b", "c"]
-    for door in DOORS.values():
+    for call in CALLS.values():
         with pytest.raises(ValueError, match="feature names should match"):
-            door(net, frame(X, NAMES))
+            call(net, frame(X, NAMES))
     assert net.feature_names == ["a", "b", "c"]
     net.feature_names = None
     net.fit(frame(X, NAMES), Y, loss=MSE, epochs=1)

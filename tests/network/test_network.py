@@ -63,7 +63,7 @@ def test_predict_agrees_with_forward(isa, dtype, rng, case, make_network):
     X = rng.standard_normal((300, net.in_features)).astype(dtype)
     Y = net(X)
     assert np.array_equal(net.predict(X), Y)
-    # few rows are summed in another order
+    # a sum over few rows has another order
     close = partial(np.allclose, rtol=0, atol=200 * np.finfo(dtype).eps * np.abs(Y).max())
     assert close(net.predict(X[7:9]), Y[7:9])
     assert close(net.predict(X[5]), Y[5])
@@ -71,7 +71,7 @@ def test_predict_agrees_with_forward(isa, dtype, rng, case, make_network):
 
 
 def test_predict_works_in_blocks(isa, rng):
-    """More rows than go through the network at a time."""
+    """There are more rows than in one block."""
     net = fn.Network([fn.Linear(3, 5), fn.Tanh(), fn.Linear(5, 2)], "float64", seed=0)
     X = rng.standard_normal((10_000, 3))
     Y = net.predict(X, n_threads=2)
@@ -80,7 +80,7 @@ def test_predict_works_in_blocks(isa, rng):
 
 
 def test_relu_inside_the_products(isa, dtype, rng):
-    """Layers so wide that a product has several blocks: ReLU belongs to the last one."""
+    """In wide layers a product has several blocks; ReLU is applied after the last block."""
     widths = [530, 1060, 3, 40, 1]
     net = fn.Network(
         [layer for a, b in pairwise(widths) for layer in (fn.Linear(a, b), fn.ReLU())],
@@ -126,7 +126,7 @@ def test_loss_and_grad(isa, dtype, rng, make_network, loss_name, reduction, n):
     net = make_network(case, dtype, params)
     net.grads[...] = 3
     value, grads = net.loss_and_grad(X, y, loss)
-    assert (net.grads == 3).all()  # a fresh array is returned, this one is kept
+    assert (net.grads == 3).all()  # the returned array is a copy
     params, X = params.astype(float), X.astype(float)
     y = y if y.dtype.kind == "i" else y.astype(float)
     expected, dY = reference_training.loss_value_and_grad(
@@ -197,7 +197,7 @@ def test_a_network_that_fails_leaves_its_layers_as_they_were():
         fn.Network([first, huge], "float32", seed=0)
     again = fn.Network([first, huge], "float64", seed=0)
     expected = fn.Network([fn.Linear(2, 3), fn.Linear(3, 1)], "float64", seed=0)
-    assert np.array_equal(again.params[:9], expected.params[:9])  # the seed decides, as ever
+    assert np.array_equal(again.params[:9], expected.params[:9])  # depends on the seed only
 
 
 def test_no_rows_go_back():
@@ -313,7 +313,7 @@ def test_copies_are_independent_and_go_on_alike(rng, duplicate):
     before = net.params.copy()
     again.fit(X, y, epochs=1, seed=1, optimizer=fn.Adam())
     assert np.array_equal(net.params, before)
-    net.fit(X, y, epochs=1, seed=1, optimizer=fn.Adam())  # the optimizer's state went along
+    net.fit(X, y, epochs=1, seed=1, optimizer=fn.Adam())  # the optimizer's state was copied too
     assert np.array_equal(net.params, again.params)
 
 
@@ -345,7 +345,7 @@ def test_no_layer_learns():
 
 @pytest.mark.parametrize("rows", [1, 7, 37, 64])
 def test_the_weight_gradient_of_a_wide_layer(isa, dtype, rng, rows):
-    """Where the rows of its cotangent begin new pages of memory, it is transposed first."""
+    """The engine transposes the cotangent first if its rows are a page of memory apart."""
     net = fn.Network([fn.Linear(33, 1100), fn.Linear(1100, 3)], dtype, seed=0)
     X, dY = rng.standard_normal((rows, 33)), rng.standard_normal((rows, 3))
     X, dY = X.astype(dtype), dY.astype(dtype)

@@ -1,4 +1,4 @@
-"""Threads that share one network: a gradient is its thread's own, or there is an error."""
+"""Threads that share a network get their own gradients, or an error."""
 
 import sys
 import threading
@@ -91,7 +91,7 @@ def test_a_gradient_that_was_not_read_is_not_overwritten_by_another_thread():
     with pytest.raises(RuntimeError, match="would overwrite grads"):
         in_thread(step)
     assert not np.array_equal(net.grads, wanted)
-    np.testing.assert_array_equal(in_thread(step), wanted)  # after it was read
+    np.testing.assert_array_equal(in_thread(step), wanted)  # after the gradient was read
 
 
 def test_the_gradient_of_a_thread_that_has_ended_may_be_overwritten():
@@ -167,7 +167,7 @@ def test_fit_is_refused_while_another_thread_is_in_backward():
 
 
 def changed_after(monkeypatch, array, value, name):
-    """Have `array` changed as soon as the checks have looked at a copy, or at itself."""
+    """Change `array` as soon as the checks have read it or a copy."""
     real = getattr(np, name)
 
     def then_change(*arguments, **settings):
@@ -187,7 +187,7 @@ def test_labels_written_between_check_and_use_do_no_harm(monkeypatch):
 
 
 def test_rows_written_while_they_are_checked_do_no_harm():
-    """The checks look at a copy alone: whatever is written meanwhile, the result is in range."""
+    """The checks read a copy, so the result is in range whatever is written meanwhile."""
     rows, stop = np.zeros(100_000, np.int64), threading.Event()
 
     def write():
