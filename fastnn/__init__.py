@@ -22,6 +22,7 @@ from fastnn.layers import (
     Abs,
     BatchNorm,
     Dropout,
+    HardTanh,
     Identity,
     Layer,
     LayerNorm,
@@ -40,6 +41,7 @@ from fastnn.losses import (
     BinaryCrossEntropy,
     HalfSquaredError,
     Huber,
+    LogCosh,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
@@ -49,7 +51,7 @@ from fastnn.losses import (
     SoftmaxCrossEntropy,
 )
 from fastnn.network import Network, load
-from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, RMSprop
+from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, Lion, RMSprop
 from fastnn.runtime import build_info, get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
@@ -75,6 +77,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "HalfSquaredError",
+    "HardTanh",
     "History",
     "Huber",
     "Identity",
@@ -83,6 +86,8 @@ __all__ = [
     "LeakyReLU",
     "LevenbergMarquardt",
     "Linear",
+    "Lion",
+    "LogCosh",
     "LogSoftmax",
     "Loss",
     "MeanAbsoluteError",

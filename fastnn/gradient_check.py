@@ -247,7 +247,9 @@ class _Stepper:
             numeric[k] = (value_above - value_below) / (above - below)
             slopes = ((value - value_below) / (at - below), (value_above - value) / (above - at))
             for i, inputs in inputs_above.items():
-                crossed = np.sign(inputs) != np.sign(inputs_below[i])
+                places = np.reshape(self.exact.layers[i].kinks, (-1, 1, 1))
+                crossed = np.sign(inputs - places) != np.sign(inputs_below[i] - places)
+                crossed = crossed.any(axis=0)
                 for sample, unit in np.argwhere(crossed).tolist():
                     kinks.append((k, Kink(self._name(k), i, unit, sample, slopes)))
         if tolerance is None:
@@ -260,7 +262,7 @@ class _Stepper:
         """Return the loss, and what goes into each activation that has a kink."""
         a, inputs = self.x, {}
         for i, layer in enumerate(self.exact.layers):
-            if layer.has_kink:
+            if layer.kinks:
                 inputs[i] = a
             a = layer(a)
         return self._value_and_grad(a)[0], inputs

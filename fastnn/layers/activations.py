@@ -1,7 +1,7 @@
 """Elementwise activations: a = σ(z), with the diagonal Jacobian diag(σ'(z)).
 
 So a cotangent da becomes dz = σ'(z) da. At a kink, where every slope between the two sides' is a
-subderivative, the derivative is the negative side's (ReLU: 0); Abs takes 0.
+subderivative, the derivative is the negative side's (ReLU: 0); Abs and HardTanh take 0.
 """
 
 from typing import Any, ClassVar
@@ -30,7 +30,7 @@ class ReLU(Activation):
     """a = max(0, z), of slope 1 for z > 0, else 0 (and 0 at the kink)."""
 
     kind: ClassVar[str] = "relu"
-    has_kink: ClassVar[bool] = True
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
     weight_init: ClassVar[str] = "he_uniform"
 
 
@@ -49,7 +49,7 @@ class LeakyReLU(Activation):
     """
 
     kind: ClassVar[str] = "leaky_relu"
-    has_kink: ClassVar[bool] = True
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
     weight_init: ClassVar[str] = "he_uniform"
 
     def __init__(self, negative_slope: float = 0.01) -> None:
@@ -81,7 +81,7 @@ class ELU(Activation):
     """
 
     kind: ClassVar[str] = "elu"
-    has_kink: ClassVar[bool] = True
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
     weight_init: ClassVar[str] = "he_uniform"
 
     def __init__(self, alpha: float = 1.0) -> None:
@@ -100,7 +100,7 @@ class SELU(Activation):
     """a = 1.0507… · ELU(z; alpha=1.6733…), which keeps mean 0 and variance 1 (Klambauer 2017)."""
 
     kind: ClassVar[str] = "selu"
-    has_kink: ClassVar[bool] = True
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
     weight_init: ClassVar[str] = "lecun_normal"
 
 
@@ -141,5 +141,12 @@ class Abs(Activation):
     """a = |z|, of slope sign(z) (and 0 at the kink)."""
 
     kind: ClassVar[str] = "abs"
-    has_kink: ClassVar[bool] = True
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
     weight_init: ClassVar[str] = "he_uniform"
+
+
+class HardTanh(Activation):
+    """a = z within [-1, 1], else -1 or 1; of slope 1 within, else 0 (and 0 at the kinks)."""
+
+    kind: ClassVar[str] = "hard_tanh"
+    kinks: ClassVar[tuple[float, ...]] = (-1.0, 1.0)

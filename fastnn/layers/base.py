@@ -30,7 +30,7 @@ class Layer:
     n_constants: int = 0  # numbers that the layer holds beside its parameters
     # suits a linear layer that this one follows; None: what comes after this one decides
     weight_init: ClassVar[str | None] = "xavier_uniform"
-    has_kink: ClassVar[bool] = False  # whether it is not smooth where an input is 0
+    kinks: ClassVar[tuple[float, ...]] = ()  # the inputs where it is not smooth
 
     _in_network = False
     _constants: Array = np.empty(0)

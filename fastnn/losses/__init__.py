@@ -20,6 +20,7 @@ from fastnn.losses.custom import CustomLoss
 from fastnn.losses.regression import (
     HalfSquaredError,
     Huber,
+    LogCosh,
     MeanAbsoluteError,
     MeanSquaredError,
     Pinball,
@@ -32,6 +33,7 @@ __all__ = [
     "CustomLoss",
     "HalfSquaredError",
     "Huber",
+    "LogCosh",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",

@@ -82,6 +82,21 @@ class Huber(Loss):
 
 
 @dataclass(frozen=True)
+class LogCosh(Loss):
+    """Mean over a sample's outputs of ln cosh(ŷ - y); its gradient is tanh(ŷ - y) / n_outputs.
+
+    It is close to ½ e² for small errors e = ŷ - y and to |e| - ln 2 for large ones, a smooth Huber
+    loss. Its Hessian (1 - tanh² e) / n_outputs is positive. Takes real targets (n, n_outputs), or
+    (n,) for one output.
+    """
+
+    kind: ClassVar[str] = "log_cosh"
+    takes_labels: ClassVar[bool] = False
+    hessian_takes_target: ClassVar[bool] = True
+    metric_name: ClassVar[str] = "rmse"
+
+
+@dataclass(frozen=True)
 class Pinball(Loss):
     """Quantile regression: mean over a sample's outputs of τ (y - ŷ), or (1 - τ) (ŷ - y) above y.
 

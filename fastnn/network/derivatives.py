@@ -1,7 +1,7 @@
 """A network's first derivatives: gradients, Jacobians, and products with them.
 
 All are exact: the compiled engine applies the chain rule. At a kink of an activation the derivative
-is the one of the negative side, and 0 for `Abs`.
+is the one of the negative side, and 0 for `Abs` and `HardTanh`.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Optimizers, which are frozen descriptions, and the state that they update."""
 
-from fastnn.optimizers.first_order import SGD, Adam, AdamW, Optimizer, RMSprop, UpdateRule
+from fastnn.optimizers.first_order import SGD, Adam, AdamW, Lion, Optimizer, RMSprop, UpdateRule
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.lbfgs import LBFGS
 from fastnn.optimizers.levenberg_marquardt import LevenbergMarquardt
@@ -14,6 +14,7 @@ __all__ = [
     "AdamW",
     "FullBatchOptimizer",
     "LevenbergMarquardt",
+    "Lion",
     "Optimizer",
     "OptimizerState",
     "RMSprop",
@@ -22,7 +23,7 @@ __all__ = [
     "UpdateRule",
 ]
 
-OPTIMIZERS = (SGD, Adam, AdamW, RMSprop, LBFGS, LevenbergMarquardt)  # what `fit` accepts
+OPTIMIZERS = (SGD, Adam, AdamW, RMSprop, Lion, LBFGS, LevenbergMarquardt)  # what `fit` accepts
 
 # Pickles and checkpoints name this package, so that classes may move between its files.
 for _class in (*OPTIMIZERS, OptimizerState, StateView):

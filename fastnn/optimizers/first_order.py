@@ -194,6 +194,49 @@ class AdamW(Adam):
 
 
 @dataclass(frozen=True, repr=False)
+class Lion(Optimizer):
+    """Lion, which steps by the sign of a running mean (Chen et al. 2023, "Symbolic discovery").
+
+    Every parameter moves by the learning rate in each update. For the gradient g and its running
+    mean m, the update is Θ ← Θ - learning_rate · (sign(β₁ m + (1 - β₁) g) + weight_decay · Θ), and
+    then m ← β₂ m + (1 - β₂) g. The authors recommend a learning rate of a third to a tenth of
+    AdamW's, and a weight decay three to ten times AdamW's.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        Step size, above 0. A schedule of `fastnn.schedules` changes it during training.
+    betas : (float, float)
+        Decay rates β₁ and β₂, each in [0, 1).
+    weight_decay : float
+        Strength of the decay of all parameters, at least 0. By default 0, no decay.
+    l1, clip_norm, clip_value : float
+        L1 penalty, which is part of the gradient, and gradient clipping; see `Optimizer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is invalid.
+    """
+
+    kind: ClassVar[str] = "lion"
+
+    learning_rate: float | Schedule = 0.0001
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _demand_betas(self.betas)
+        _checks.number(self.weight_decay, "weight_decay", at_least=0)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The running mean."""
+        return ("exp_avg",)
+
+
+@dataclass(frozen=True, repr=False)
 class RMSprop(Optimizer):
     """RMSprop (Tieleman and Hinton 2012), with PyTorch's formulas.
 

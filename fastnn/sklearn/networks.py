@@ -10,20 +10,15 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._core.arrays import Array
-from fastnn.layers import LAYERS, Dropout, Identity, Layer, Linear, ReLU, Sigmoid, Softmax, Tanh
+from fastnn.layers import LAYERS, Activation, Dropout, Layer, Linear, Sigmoid, Softmax
 from fastnn.model import Model
 from fastnn.network import Network
 
-# scikit-learn's four names, and the names that fastnn gives its other activations.
+# The activations by name: those of fastnn, but the sigmoid is "logistic" as in scikit-learn.
 ACTIVATIONS: dict[str, type[Layer]] = {
-    "identity": Identity,
-    "logistic": Sigmoid,
-    "tanh": Tanh,
-    "relu": ReLU,
-    **{
-        kind: LAYERS[kind]
-        for kind in ("leaky_relu", "elu", "selu", "softplus", "gelu", "silu", "abs")
-    },
+    "logistic" if layer is Sigmoid else kind: layer
+    for kind, layer in LAYERS.items()
+    if issubclass(layer, Activation)
 }
 
 

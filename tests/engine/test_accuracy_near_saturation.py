@@ -72,6 +72,10 @@ ACTIVATIONS = {  # σ, σ' and σ''
     "ReLU": (fn.ReLU, linear(0, 1)),
     "LeakyReLU": (lambda: fn.LeakyReLU(0.25), linear(mpf(0.25), 1)),
     "Abs": (fn.Abs, linear(-1, 1)),
+    "HardTanh": (
+        fn.HardTanh,
+        (lambda x: max(-1, min(x, 1)), lambda x: 1 if abs(x) < 1 else 0, lambda x: 0),
+    ),
     "ELU": (fn.ELU, elu(1, 1)),
     "ELU_1.5": (lambda: fn.ELU(1.5), elu(1, mpf(1.5))),
     "SELU": (fn.SELU, elu(LAMBDA, ALPHA)),
@@ -367,6 +371,17 @@ LOSSES = {  # value, slope, second derivative, and the terms of the first two ne
     ),
     "Poisson": (fn.Poisson(), poisson, [0.0, 1.0, 3.0, 100.0]),
     "Huber": (fn.Huber(1.5), lambda z, y: huber(z, y, mpf(1.5)), REAL),
+    "LogCosh": (
+        fn.LogCosh(),
+        lambda z, y: (
+            mpmath.log(mpmath.cosh(z - y)),
+            mpmath.tanh(z - y),
+            mpmath.sech(float(z - y)) ** 2,  # of the error rounded to float64
+            0,
+            0,
+        ),
+        REAL,
+    ),
     "HalfSquaredError": (
         fn.HalfSquaredError(),
         lambda z, y: ((z - y) ** 2 / 2, z - y, mpf(1), 0, 0),

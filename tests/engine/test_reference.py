@@ -10,7 +10,7 @@ import reference_optimizers
 import reference_training
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
-from torch_counterparts import leaf, needs_torch, torch, torch_loss, torch_network
+from torch_counterparts import leaf, needs_torch, torch, torch_loss, torch_network, torch_optimizer
 
 LINEAR = {"linear", "identity", "standardize", "batch_norm", "dropout"}
 DTYPES = [np.float32, np.float64]
@@ -242,7 +242,7 @@ def test_optimizer_agrees_with_torch_over_50_steps(case):
     params_torch, ours = leaf(params), getattr(reference_optimizers, case.cls)(**case.args)
     args = {"lr" if name == "learning_rate" else name: v for name, v in case.args.items()}
     l1, norm, value = (args.pop(name, None) for name in ("l1", "clip_norm", "clip_value"))
-    theirs = getattr(torch.optim, case.cls)([params_torch], **args)
+    theirs = torch_optimizer(case.cls)([params_torch], **args)
     for target in generator.standard_normal((50, 12)):
         params_torch.grad = torch.tensor(params - target)
         if norm:

@@ -51,6 +51,8 @@ def sample_loss(loss, y_pred, y):
             e, delta = y_pred - y, loss.get("delta", 1.0)
             beyond = delta * (jnp.abs(e) - delta / 2)
             return jnp.mean(jnp.where(jnp.abs(e) < delta, e**2 / 2, beyond))
+        case "log_cosh":
+            return jnp.mean(jnp.log(jnp.cosh(y_pred - y)))
         case "poisson":
             return jnp.sum(jnp.exp(y_pred) - y * y_pred)
         case "negative_log_likelihood":

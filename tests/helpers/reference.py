@@ -65,6 +65,8 @@ def elementwise(kind, x, *, negative_slope=0.01, alpha=1.0):
             y = np.where(positive, x, negative_slope * x)
         case "abs":
             y = magnitude(x)
+        case "hard_tanh":
+            y = np.where(x.real >= 1, 1, np.where(x.real <= -1, -1, x))
         case "elu":
             y = np.where(positive, x, alpha * np.expm1(np.where(positive, 0, x)))
         case "selu":
@@ -87,7 +89,7 @@ def elementwise(kind, x, *, negative_slope=0.01, alpha=1.0):
 def elementwise_derivative(kind, x, *, negative_slope=0.01, alpha=1.0):
     """Return the derivative of the activation `kind` at every entry of `x`; NaN at NaN.
 
-    At a kink it is the slope of the negative side, and 0 for `abs`.
+    At a kink it is the slope of the negative side, and 0 for `abs` and `hard_tanh`.
     """
     x = as_inexact(x)
     positive = x.real > 0
@@ -100,6 +102,8 @@ def elementwise_derivative(kind, x, *, negative_slope=0.01, alpha=1.0):
             slope = np.where(positive, 1, negative_slope)
         case "abs":
             slope = np.sign(x.real)
+        case "hard_tanh":
+            slope = np.where(abs(x.real) < 1, 1, 0)
         case "elu":
             slope = np.where(positive, 1, alpha * exp_of_negative(x))
         case "selu":

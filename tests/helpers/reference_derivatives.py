@@ -57,6 +57,8 @@ def loss_hessians(loss, y_pred, y):
             case "huber":
                 near = np.abs((p - y[i]).real) < loss.get("delta", 1.0)
                 hessians[i] = np.diag(near / n_outputs)
+            case "log_cosh":
+                hessians[i] = np.diag(1 / np.cosh(p - y[i]) ** 2) / n_outputs
             case "poisson":
                 hessians[i] = np.diag(np.exp(p))
             case "negative_log_likelihood":

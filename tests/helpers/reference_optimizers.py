@@ -91,3 +91,18 @@ class RMSprop(Optimizer):
         variance = self.mean_square - self.mean**2 if self.centered else self.mean_square
         self.velocity = self.momentum * self.velocity + grads / (np.sqrt(variance) + self.eps)
         return params - self.learning_rate * self.velocity
+
+
+class Lion(Optimizer):
+    """Lion, the sign of a running mean, with decoupled weight decay."""
+
+    def __init__(self, learning_rate=1e-4, betas=(0.9, 0.99), **common):
+        super().__init__(learning_rate, **common)
+        self.betas = betas
+        self.mean = 0.0
+
+    def update(self, params, grads):
+        beta1, beta2 = self.betas
+        direction = np.sign(beta1 * self.mean + (1 - beta1) * grads)
+        self.mean = beta2 * self.mean + (1 - beta2) * grads
+        return params - self.learning_rate * (direction + self.weight_decay * params)

@@ -50,6 +50,11 @@ def sample_losses_and_grads(loss, y_pred, y):
                 near, sign = np.abs(e.real) < delta, np.sign(e.real)
                 losses[i] = np.mean(np.where(near, e**2 / 2, delta * (sign * e - delta / 2)))
                 grads[i] = np.where(near, e, delta * sign) / n_outputs
+            case "log_cosh":
+                e, sign = p - t, np.sign((p - t).real)
+                shrunk = np.expm1(-2 * sign * e)  # cosh e = e^|e| (1 + shrunk / 2)
+                losses[i] = np.mean(sign * e + np.log1p(shrunk / 2))
+                grads[i] = np.tanh(e) / n_outputs
             case "pinball":
                 tau, e = np.asarray(hyper.get("quantiles", 0.5)), t - p
                 losses[i] = np.mean(np.where(e.real > 0, tau * e, (tau - 1) * e))

@@ -1,5 +1,7 @@
 """The networks and losses of the table in PyTorch, where it is installed."""
 
+import math
+
 import pytest
 import reference as ref
 
@@ -18,6 +20,8 @@ def torch_function(kind, x, **hyper):
             return x
         case "abs" | "sigmoid" | "tanh":
             return getattr(torch, kind)(x)
+        case "hard_tanh":
+            return torch.nn.functional.hardtanh(x)
         case "softplus":
             hyper["threshold"] = 60  # above its threshold PyTorch cuts log1p off
         case "softmax" | "log_softmax":
@@ -64,6 +68,8 @@ def torch_loss(loss, y_pred, y, reduction, weights=None):
     if kind == "pinball":  # as |e| and e: PyTorch has none
         tau, e = torch.tensor(hyper["quantiles"], dtype=y.dtype), y - y_pred
         each = (e.abs() / 2 + (tau - 0.5) * e) / n_outputs
+    elif kind == "log_cosh":
+        each = (torch.logaddexp(y_pred - y, y - y_pred) - math.log(2)) / n_outputs
     else:
         function, factor = {
             "half_squared_error": (F.mse_loss, 1 / 2),
@@ -82,6 +88,13 @@ def torch_loss(loss, y_pred, y, reduction, weights=None):
     weights = torch.ones_like(each) if weights is None else weights
     total = (weights * each).sum()
     return total / weights.sum() if reduction == "mean" else total
+
+
+def torch_optimizer(name):
+    """Return the class of an optimizer, or skip the test."""
+    if not hasattr(torch.optim, name):
+        pytest.skip(f"PyTorch has no {name}")
+    return getattr(torch.optim, name)
 
 
 def leaf(array):

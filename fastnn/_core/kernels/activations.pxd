@@ -5,7 +5,7 @@ Each activation has two scalar functions of x, σ and σ'. For Sigmoid and Tanh,
 Together with y it costs little. So the forward pass computes both and keeps the slope if a backward
 pass follows. The functions `activation_forward` and `activation_backward` choose the kind once per
 batch. If x is NaN, the comparisons in σ lead to the branch that returns NaN. At a kink the
-derivative is the one from the negative side; for Abs it is 0.
+derivative is the one from the negative side; for Abs and HardTanh it is 0.
 """
 
 from fastnn._core.kernels.dtypes cimport fabs, real
@@ -27,6 +27,7 @@ cdef enum Activation:  # `activation_kind` has the name of each
     GELU
     SILU
     ABS
+    HARD_TANH
 
 
 cdef inline int activation_kind(str name) except -1:
@@ -34,7 +35,7 @@ cdef inline int activation_kind(str name) except -1:
     return {
         "identity": IDENTITY, "relu": RELU, "leaky_relu": LEAKY_RELU, "elu": ELU, "selu": SELU,
         "sigmoid": SIGMOID, "tanh": TANH, "softplus": SOFTPLUS, "gelu": GELU, "silu": SILU,
-        "abs": ABS,
+        "abs": ABS, "hard_tanh": HARD_TANH,
     }.get(name, NOT_AN_ACTIVATION)
 
 
@@ -120,6 +121,14 @@ cdef inline real sign(real x) noexcept nogil:
     return 1 if x > 0 else (-1 if x < 0 else 0)
 
 
+cdef inline real hard_tanh(real x) noexcept nogil:
+    return 1 if x >= 1 else (-1 if x <= -1 else x)
+
+
+cdef inline real hard_tanh_slope(real x) noexcept nogil:
+    return 0 if x >= 1 or x <= -1 else 1
+
+
 cdef inline void activation_forward(
     int kind, real alpha, const real *x, real *y, real *kept, Py_ssize_t n,
 ) noexcept nogil:
@@ -167,6 +176,9 @@ cdef inline void activation_forward(
     elif kind == ABS:
         for i in range(n):
             y[i] = fabs(x[i])
+    elif kind == HARD_TANH:
+        for i in range(n):
+            y[i] = hard_tanh(x[i])
 
 
 cdef inline void activation_backward(
@@ -204,3 +216,6 @@ cdef inline void activation_backward(
     elif kind == ABS:
         for i in range(n):
             dx[i] = sign(x[i]) * dy[i]
+    elif kind == HARD_TANH:
+        for i in range(n):
+            dx[i] = hard_tanh_slope(x[i]) * dy[i]

@@ -16,8 +16,8 @@ from fastnn._core.kernels.elementary cimport (
     by_sign, exp, exp_of_negative, expm1_of_negative, scaled_exp, scaled_gaussian,
     within_gaussian)
 from fastnn._core.kernels.losses cimport (
-    BINARY_CROSS_ENTROPY, HALF_SQUARED_ERROR, HUBER, MEAN_SQUARED_ERROR, NEGATIVE_LOG_LIKELIHOOD,
-    POISSON, SOFTMAX_CROSS_ENTROPY, Loss, Targets)
+    BINARY_CROSS_ENTROPY, HALF_SQUARED_ERROR, HUBER, LOG_COSH, MEAN_SQUARED_ERROR,
+    NEGATIVE_LOG_LIKELIHOOD, POISSON, SOFTMAX_CROSS_ENTROPY, Loss, Targets)
 from fastnn._core.kernels.softmax cimport (
     dominant, softmax_backward, softmax_forward, sum_beside)
 
@@ -132,7 +132,7 @@ cdef inline real diagonal_hessian(
 ) noexcept nogil:
     """Return the element of a diagonal H_L at an output, whose target is targets[place].
 
-    Only `HUBER` needs the target; for the other losses `targets` may be NULL.
+    Only `HUBER` and `LOG_COSH` need the target; for the other losses `targets` may be NULL.
     """
     if loss.kind == HALF_SQUARED_ERROR:
         return 1
@@ -140,6 +140,9 @@ cdef inline real diagonal_hessian(
         return <real>2 / n
     if loss.kind == HUBER:
         return <real>1 / n if fabs(y_pred - targets[place]) < <real>loss.delta else 0
+    if loss.kind == LOG_COSH:  # 1 - tanh² e = 4 σ'(2 e), in double as the rounding of e matters
+        return <real>(
+            4 * logistic_density(2 * (<double>y_pred - <double>targets[place])) / n)
     if loss.kind == POISSON:
         return exp(y_pred)
     return logistic_density(y_pred) / n

@@ -16,7 +16,7 @@ from libc.string cimport memset
 
 from fastnn._core.kernels.dtypes cimport fabs, real
 from fastnn._core.kernels.elementary cimport (
-    by_sign, exp, exp_of_negative, exp_remainder, log, log1p_of_unit)
+    by_sign, exp, exp_of_negative, exp_remainder, expm1_of_negative, log, log1p_of_unit, tanh)
 from fastnn._core.kernels.softmax cimport exp_of_shifted_rows, log_of_sum, row_maximum, row_sum
 from fastnn._core.kernels.sums cimport sum_of, sum_of_squares
 
@@ -30,6 +30,7 @@ cdef enum LossKind:
     MEAN_SQUARED_ERROR
     MEAN_ABSOLUTE_ERROR
     HUBER
+    LOG_COSH
     PINBALL
     POISSON
     BINARY_CROSS_ENTROPY
@@ -75,7 +76,8 @@ cdef inline Loss loss_from(dict formula) except *:
     cdef cnp.ndarray quantiles
     loss.kind = {
         "half_squared_error": HALF_SQUARED_ERROR, "mean_squared_error": MEAN_SQUARED_ERROR,
-        "mean_absolute_error": MEAN_ABSOLUTE_ERROR, "huber": HUBER, "pinball": PINBALL,
+        "mean_absolute_error": MEAN_ABSOLUTE_ERROR, "huber": HUBER, "log_cosh": LOG_COSH,
+        "pinball": PINBALL,
         "poisson": POISSON, "binary_cross_entropy": BINARY_CROSS_ENTROPY,
         "negative_log_likelihood": NEGATIVE_LOG_LIKELIHOOD,
         "softmax_cross_entropy": SOFTMAX_CROSS_ENTROPY,
@@ -154,6 +156,8 @@ cdef inline double loss_of_rows(
                        scale, dy)
     if loss.kind == HUBER:
         return huber(y_pred, targets, rows * n, loss.delta, 1.0 / n, scale, dy)
+    if loss.kind == LOG_COSH:
+        return log_cosh(y_pred, targets, rows * n, 1.0 / n, scale, dy)
     if loss.kind == POISSON:
         return poisson(y_pred, targets, rows * n, scale, dy)
     if loss.kind == BINARY_CROSS_ENTROPY:
@@ -220,6 +224,35 @@ cdef inline double huber(
             cut = delta if error > delta else (-delta if error < -delta else error)
             terms[i] = cut * (error - 0.5 * cut)
             dy[first + i] = slope * <real>cut
+        total += sum_of(terms, count)
+        first += count
+    return factor * total
+
+
+cdef inline double log_cosh(
+    const real *y_pred, const real *targets, Py_ssize_t n, double factor, double scale, real *dy,
+) noexcept nogil:
+    """factor Σ ln cosh e with e = ŷ - y, of slope factor tanh e.
+
+    With E = e^(-2|e|), cosh e is (1 + E) / (2 √E). So ln cosh e is |e| - ln 2 + ln(1 + E). That
+    cancels near 0, where ½ ln(1 + sinh² e) with sinh² e = (1 - E)² / (4 E) is accurate.
+    """
+    cdef double total = 0
+    cdef double error, size, far, near
+    cdef real slope = <real>(factor * scale)
+    cdef double[BLOCK] terms
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t count, i
+    while first < n:
+        count = min(<Py_ssize_t>BLOCK, n - first)
+        for i in range(count):
+            error = <double>y_pred[first + i] - <double>targets[first + i]
+            size = fabs(error)
+            far = (size - 0.69314718055994531) + log1p_of_unit(exp_of_negative(-2 * size))
+            near = expm1_of_negative(-2 * (0.8 if size > 0.8 else size))
+            near = 0.5 * log1p_of_unit(near * near / (4 * (1 + near)))
+            terms[i] = by_sign(size - 0.8, near, far)
+            dy[first + i] = slope * tanh(<real>error)
         total += sum_of(terms, count)
         first += count
     return factor * total

@@ -26,6 +26,7 @@ cdef enum OptimizerKind:
     ADAM
     ADAMW
     RMSPROP
+    LION
 
 
 cdef struct Optimizer:
@@ -60,7 +61,7 @@ cdef struct Segment:
 cdef inline Optimizer optimizer_from(dict rule) except *:
     """Return the C form of an optimizer's `update_rule()`."""
     cdef Optimizer optimizer
-    kinds = {"sgd": SGD, "adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP}
+    kinds = {"sgd": SGD, "adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP, "lion": LION}
     optimizer.kind = kinds[rule["kind"]]
     optimizer.weight_decay = rule["weight_decay"]
     optimizer.l1 = rule["l1"]
@@ -172,6 +173,8 @@ cdef inline void step_of_kind(
     """Call the update of the kind; its state arrays are `stride` apart."""
     if optimizer.kind == ADAM or optimizer.kind == ADAMW:
         adam(optimizer, rate, params, grads, state, state + stride, n, step)
+    elif optimizer.kind == LION:
+        lion(optimizer, rate, params, grads, state, n)
     elif optimizer.kind == RMSPROP:
         # separate loops, since a loop that tests these for each parameter is not vectorized
         if optimizer.centered and optimizer.momentum > 0:
@@ -267,6 +270,30 @@ cdef inline real flushed(real x, real least) noexcept nogil:
     Running means of squares need no such limit: the root of a subnormal number is a normal number.
     """
     return 0 if -least < x and x < least else x
+
+
+cdef inline void lion(
+    const Optimizer *optimizer, double learning_rate, real *params, const real *grads, real *mean,
+    Py_ssize_t n,
+) noexcept nogil:
+    """Θ ← (1 - ε λ) Θ - ε sign(β₁ m + (1 - β₁) g), then m ← β₂ m + (1 - β₂) g (Chen et al. 2023).
+
+    A direction that is NaN makes the parameter NaN, so that divergence is noticed.
+    """
+    cdef real rate = learning_rate
+    cdef real beta1 = optimizer.beta1
+    cdef real rest1 = 1 - optimizer.beta1
+    cdef real beta2 = optimizer.beta2
+    cdef real rest2 = 1 - optimizer.beta2
+    cdef real shrink = 1 - learning_rate * optimizer.weight_decay
+    cdef real least = FLT_MIN if real is float else DBL_MIN
+    cdef real direction
+    cdef Py_ssize_t i
+    for i in range(n):
+        direction = beta1 * mean[i] + rest1 * grads[i]
+        direction = 1 if direction > 0 else (-1 if direction < 0 else direction)
+        params[i] = flushed(shrink * params[i] - rate * direction, least)
+        mean[i] = flushed(beta2 * mean[i] + rest2 * grads[i], least)
 
 
 cdef inline void rmsprop(
