@@ -161,7 +161,7 @@ def _note_large_means(
     standardize: Any = net.layers[0]
     offset = float((np.abs(standardize.mean) / standardize.scale).max())
     if net.dtype == np.float32 and max(offset, target_offset or 0.0) > 1e5:
-        say("note: a column varies little around a large mean; use --dtype float64 to keep digits")
+        say("note: a column varies little around a large mean; --dtype float64 keeps more digits")
 
 
 def _standardisation(y: Array, training: Array, dtype: np.dtype[Any]) -> tuple[float, float]:
