@@ -131,8 +131,8 @@ class Layer:
         ----------
         x : array_like (in_features,)
         wrt : {"input", "params"}
-            Differentiate by the input, or by the layer's parameters: the weight row by row, then
-            the bias.
+            With respect to the input, or to the layer's parameters: the weight row by row, then the
+            bias.
 
         Returns
         -------
@@ -176,11 +176,11 @@ class Layer:
         return matrices[0] if single else matrices
 
     def _by_input(self, x: Array) -> Jacobian:
-        """Return the Jacobian by the input at a sample that is checked, in its dtype."""
+        """Return the Jacobian with respect to the input at a checked sample, in its dtype."""
         raise NotImplementedError
 
     def _by_params(self, x: Array) -> Jacobian:
-        """Return the Jacobian by the parameters, of which most layers have none."""
+        """Return the Jacobian with respect to the parameters; most layers have none."""
         return jacobians.Dense(np.empty((self.out_features or x.size, 0), x.dtype))
 
     def operation(self, in_features: int) -> Operation:

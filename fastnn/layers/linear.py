@@ -14,7 +14,7 @@ from fastnn.layers.weighted import Weighted
 class Linear(Weighted):
     """z = W a + b for each sample, that is Z = A Wᵀ + b for a matrix of samples.
 
-    Its derivative by the input is W; by the parameters, ∂z_k/∂W_ij = δ_ki a_j and ∂z/∂b = I. So
+    Its derivatives are ∂z/∂a = W, ∂z_k/∂W_ij = δ_ki a_j and ∂z/∂b = I. So
     a cotangent dz becomes da = Wᵀ dz, dW = dz aᵀ and db = dz, summed over the samples.
 
     Parameters

@@ -106,7 +106,7 @@ class BatchNorm(Normalization):
 
     In training μ and σ² are the mean and variance of the minibatch (divided by its size), and the
     running statistics move towards them. Everywhere else, in `predict` and in all derivatives that
-    you ask for, they are the running statistics, and the Jacobian by the input is
+    you ask for, they are the running statistics, and the Jacobian for the input is
     diag(w / √(σ² + eps)).
 
     Parameters

@@ -27,7 +27,7 @@ class Derivatives(NetworkBase):
     def loss_and_grad(
         self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any = None
     ) -> tuple[float, Array]:
-        """Return a loss over all samples as one batch, and its gradient by the parameters.
+        """Return a loss over all samples as one batch, and its gradient for the parameters.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class Derivatives(NetworkBase):
         ----------
         x : array_like (in_features,)
         wrt : {"input", "params"}
-            Differentiate by the input, or by all parameters in the order of `params`.
+            With respect to the input, or to all parameters in the order of `params`.
 
         Returns
         -------
@@ -138,7 +138,7 @@ class Derivatives(NetworkBase):
         ----------
         X : array_like (n, in_features) or (in_features,)
         tangent : array_like
-            h, of X's shape by the input, (n_params,) by the parameters.
+            h, of X's shape for the input, (n_params,) for the parameters.
         wrt : {"input", "params"}
         n_threads : int, optional
 
@@ -178,7 +178,7 @@ class Derivatives(NetworkBase):
         Returns
         -------
         ndarray
-            Of X's shape by the input; (n_params,) by the parameters, summed over the samples.
+            Of X's shape for the input; (n_params,) for the parameters, summed over the samples.
 
         Raises
         ------
@@ -197,7 +197,7 @@ class Derivatives(NetworkBase):
     def sample_grads(
         self, X: Any, y: Any, loss: Loss | CustomLoss, *, n_threads: int | None = None
     ) -> Array:
-        """Return the gradient of each sample's loss by the parameters.
+        """Return the gradient of each sample's loss with respect to the parameters.
 
         The loss's reduction is ignored: the rows add up to the gradient of the summed loss.
 

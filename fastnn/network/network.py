@@ -219,7 +219,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
     def backward(self, dY: Any) -> Array:
         """Propagate a cotangent of the last `forward`'s outputs back to the input.
 
-        Overwrites `grads` with the gradient by the parameters, summed over the samples.
+        Overwrites `grads` with the gradient for the parameters, summed over the samples.
 
         Parameters
         ----------
@@ -229,7 +229,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         Returns
         -------
         ndarray of the input's shape
-            Derivative of that scalar by the input.
+            Derivative of that scalar with respect to the input.
 
         Raises
         ------

@@ -45,10 +45,11 @@ class SecondDerivatives(NetworkBase):
         Returns
         -------
         (ndarray (n_params, n_params), ndarray (n_params,) or None)
-            Σ Jᵀ H_L J over the samples, where J is the Jacobian of the outputs by the parameters
-            and H_L the Hessian of a sample's loss by the outputs: the identity for ½ Σ (ŷ - y)²,
-            softmax's Jacobian diag(S) - S Sᵀ for cross-entropy. And the gradient Σ Jᵀ ∇L. Both
-            are divided by n, or the sum of the weights, if the loss takes the mean.
+            The matrix Σ Jᵀ H_L J and the gradient Σ Jᵀ ∇L, summed over the samples. J is the
+            Jacobian of the outputs with respect to the parameters. H_L is the Hessian of a sample's
+            loss with respect to the outputs: the identity for ½ Σ (ŷ - y)², and diag(S) - S Sᵀ for
+            softmax cross-entropy. Both are divided by n, or by the sum of the weights, if the loss
+            is a mean.
 
         Raises
         ------
@@ -95,7 +96,7 @@ class SecondDerivatives(NetworkBase):
         sample_weight: Any = None,
         n_threads: int | None = None,
     ) -> Array:
-        """Return the Hessian of a loss by the parameters times a vector, without forming it.
+        """Return the Hessian of a loss (for the parameters) times a vector, without forming it.
 
         Parameters
         ----------
@@ -132,7 +133,7 @@ class SecondDerivatives(NetworkBase):
     def hessian(
         self, X: Any, y: Any, loss: Loss, *, sample_weight: Any = None, n_threads: int | None = None
     ) -> Array:
-        """Return the Hessian of a loss by the parameters, for small networks.
+        """Return the Hessian of a loss with respect to the parameters, for small networks.
 
         Each column takes an `hvp`, so the time grows with n_params² as the memory does.
 

@@ -1,9 +1,9 @@
 """Every activation and loss, its gradient and second derivative, from tiny inputs to saturation.
 
-The exact value is that of the very numbers that went in, and each result is held to 4 units in the
-last place of it, down to the denormal ones. A difference may have a root between two numbers of the
-dtype. Near it (`NEAR_ROOT` and `close` below) the errors of its terms remain, and the 4 units are
-those of the terms.
+mpmath computes the exact values for the same input numbers. Each result may differ from the exact
+value by 4 units in the last place, also if it is denormal. A difference of two terms may have a
+root between two numbers of the dtype. Near such a root (`NEAR_ROOT` and `close` below) the error is
+compared with 4 units in the last place of the terms.
 """
 
 from functools import cache
@@ -15,9 +15,9 @@ from mpmath import mpf
 
 import fastnn as fn
 
-PRECISION = 1100  # bits: an output of 1e-308 beside one of 1, squared
+PRECISION = 1100  # bits, for the square of an output of 1e-308 added to 1
 ULPS = 4
-OF_PRODUCTS = 5  # of several such factors: S_i S_j, and the second derivative of tanh
+OF_PRODUCTS = 5  # for products of several factors: S_i S_j, and the second derivative of tanh
 
 # Activations -----------------------------------------------------------------------------------
 
@@ -323,7 +323,7 @@ def close(a, b):
 
 
 def demand_hessian(loss, z, expected, dtype, isa, y):
-    """By the biases of a layer that changes nothing, a loss has its Hessian by the outputs."""
+    """Check a loss's Hessian for the outputs, which an identity layer has for its biases."""
     n = len(z)
     net = fn.Network([fn.Linear(n, n)], dtype)
     net.params[: n * n] = np.eye(n).ravel()
