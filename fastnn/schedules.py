@@ -155,7 +155,7 @@ class Warmup(Schedule):
             raise TypeError(f"then is {self.then!r}; a schedule such as Constant(0.1) is wanted")
         if (self.updates is None) == (self.epochs is None):
             raise ValueError(
-                f"updates is {self.updates} and epochs {self.epochs}; one of them is wanted"
+                f"updates is {self.updates} and epochs {self.epochs}; exactly one of them is wanted"
             )
         for name in ("updates", "epochs"):
             if getattr(self, name) is not None:

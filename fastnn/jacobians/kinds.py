@@ -300,7 +300,7 @@ class Block(Jacobian):
         self.blocks = jacobians(blocks, "blocks")
         heights = [block.shape[0] for block in self.blocks]
         if len(set(heights)) > 1:
-            raise ValueError(f"blocks have {heights} outputs; as many each are wanted")
+            raise ValueError(f"blocks have {heights} outputs; equal numbers are wanted")
         self.shape = (heights[0], sum(block.shape[1] for block in self.blocks))
         self.dtype = promoted(self.blocks)
 

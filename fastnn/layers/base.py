@@ -62,7 +62,7 @@ class Layer:
     def __init_subclass__(cls) -> None:
         if not cls.__module__.startswith("fastnn.layers."):
             raise TypeError(
-                f"{cls.__name__}: layers cannot be derived; the engine knows fastnn's own alone"
+                f"{cls.__name__}: layers cannot be subclassed; the engine has only fastnn's own"
             )
         if "kind" in vars(cls):
             LAYERS[cls.kind] = cls
@@ -207,7 +207,7 @@ class Layer:
     def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> "Layer":
         """Make the layer that `config()` and `arrays()` came from."""
         if arrays:
-            raise ValueError(f"{cls.__name__} holds no arrays; {sorted(arrays)} came")
+            raise ValueError(f"{cls.__name__} has no arrays; got {sorted(arrays)}")
         return cls(**config)
 
     def __repr__(self) -> str:

@@ -154,7 +154,9 @@ def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[L
         kind = arguments.pop("kind")
         trainable = arguments.pop("trainable", True)
         if kind not in LAYERS:
-            raise ValueError(f"layers[{i}] is of the kind {kind!r}, which this version lacks")
+            raise ValueError(
+                f"layers[{i}] is of the kind {kind!r}, which this version does not have"
+            )
         layers.append(LAYERS[kind].from_config(arguments, arrays_of.pop(str(i), {})))
         layers[i].trainable = trainable
     if arrays_of:

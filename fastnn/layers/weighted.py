@@ -77,7 +77,7 @@ class Weighted(Layer):
         if layer._has_bias:
             shapes["bias"] = (layer.out_features,)
         if arrays.keys() != shapes.keys():
-            raise ValueError(f"{layer} holds {sorted(shapes)}; {sorted(arrays)} came")
+            raise ValueError(f"{layer} has the arrays {sorted(shapes)}; got {sorted(arrays)}")
         for name, shape in shapes.items():
             if arrays[name].shape != shape:
                 raise ValueError(f"{name} has shape {arrays[name].shape}; {shape} is wanted")

@@ -68,5 +68,5 @@ def _labels(loss: Any, target: Array, n_outputs: int) -> tuple[NDArray[np.int64]
         )
     labels = target.ravel().astype(np.int64)
     if (labels != target.ravel()).any():
-        raise ValueError("y is not 0 or 1 everywhere; with class_weight that is wanted")
+        raise ValueError("y is not 0 or 1 everywhere; class_weight needs that")
     return labels, 2

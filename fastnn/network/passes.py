@@ -11,8 +11,8 @@ from typing import NamedTuple
 from fastnn._core.arrays import Array
 
 ADVICE = (
-    "loss_and_grad and vjp may be called by any thread, and copy.deepcopy gives each thread a "
-    "network"
+    "Use loss_and_grad or vjp, which any thread may call, or give each thread a copy of the "
+    "network by copy.deepcopy"
 )
 
 
@@ -63,8 +63,8 @@ class Passes:
         done: Pass | None = getattr(self._own, "kept", None)
         if done is None or done.moment.fits != self._fits:
             raise RuntimeError(
-                "backward needs the activations of a forward pass of this thread, since the last "
-                "fit; call forward(X)"
+                "backward needs the activations of a forward pass that this thread made after the "
+                "last fit; call forward(X)"
             )
         return done
 
@@ -81,8 +81,8 @@ class Passes:
                 raise RuntimeError("another thread has begun to train this network")
             if self._running or not done.moment.free or self._is_others():
                 raise RuntimeError(
-                    f"backward would overwrite grads, where another thread's backward has written "
-                    f"a gradient that it had not read when forward was called here. {ADVICE}"
+                    f"backward would overwrite grads: another thread wrote its gradient there, and "
+                    f"had not read it when this thread called forward. {ADVICE}"
                 )
             self._running = True
             self._writer, self._fits_at_write = threading.current_thread(), self._fits
@@ -122,8 +122,8 @@ class Passes:
             self._writer = None
             if self._fits != self._fits_at_write:
                 raise RuntimeError(
-                    f"grads held the gradient of this thread's backward, and another thread's fit "
-                    f"has overwritten it. {ADVICE}"
+                    f"grads no longer holds the gradient of this thread's backward: a fit of "
+                    f"another thread has overwritten it. {ADVICE}"
                 )
 
     def _is_others(self) -> bool:

@@ -71,7 +71,7 @@ class SecondDerivatives(NetworkBase):
         if y is None:
             given = self._inputs.sample_matrix(X, "X")
             if loss.hessian_takes_target:
-                raise ValueError(f"y is None; {type(loss).__name__} has another Hessian for each")
+                raise ValueError(f"y is None; the Hessian of {type(loss).__name__} depends on y")
             if loss.takes_labels:  # whether the network suits the loss
                 shape = (len(given), self.out_features)
                 loss.check_target(np.zeros(len(given), np.int64), shape, self.dtype)

@@ -96,7 +96,9 @@ def demand(facts: Facts, model: Model, grads: Any, parts: dict[str, State]) -> N
     }
     callbacks = {f"callbacks.{i}": callback for i, callback in enumerate(facts.settings.callbacks)}
     if parts.keys() != {*schema, *callbacks}:
-        raise ValueError(f"it has the parts {sorted(parts)}")
+        raise ValueError(
+            f"the parts are {sorted(parts)}; {sorted({*schema, *callbacks})} are wanted"
+        )
     for name, fields_of in schema.items():
         fields.demand_fields(name, parts[name], fields_of(facts, saved))
     if not (parts["trainer"]["position"] or fields.is_finite(model.params)):

@@ -231,6 +231,6 @@ def refuse_batches_of_one(model: Model, n_samples: int, batch_size: int, given: 
     """
     if model.plan.has_batch_norm and 1 in (batch_size, n_samples % batch_size):
         raise ValueError(
-            f"batch_size is {given!r}, which leaves a batch of one of {n_samples} samples; "
+            f"batch_size is {given!r}, so one batch of the {n_samples} samples has one sample; "
             f"BatchNorm needs two or more"
         )

@@ -150,7 +150,7 @@ def test_a_piecewise_linear_loss_has_no_hessian(rng, loss):
     ):
         with pytest.raises(TypeError, match="piecewise linear and has no Hessian"):
             call()
-    with pytest.raises(ValueError, match="y is None; Huber has another Hessian"):
+    with pytest.raises(ValueError, match="y is None; the Hessian of Huber depends on y"):
         net.gram(X, loss=fn.Huber())
 
 

@@ -257,7 +257,7 @@ def test_which_metric_a_plateau_monitors():
         (lambda: ReduceOnPlateau(0.1, monitor=3), "monitor is 3"),
         (lambda: Warmup(0.1, updates=3), "then is 0.1; a schedule"),
         (lambda: Warmup(Warmup(Constant(0.1), updates=3), updates=3), "then is Warmup"),
-        (lambda: Warmup(Constant(0.1)), "updates is None and epochs None; one of them"),
+        (lambda: Warmup(Constant(0.1)), "updates is None and epochs None; exactly one of them"),
         (lambda: Warmup(Constant(0.1), updates=1, epochs=1), "updates is 1 and epochs 1"),
         (lambda: Warmup(Constant(0.1), updates=0), "updates is 0"),
     ],
