@@ -19,16 +19,16 @@ class Callback:
     """
 
     def fit_begin(self, net: Any) -> None:
-        """Be called before the first epoch, but not when a checkpoint is resumed."""
+        """Run before the first epoch, but not when a checkpoint is resumed."""
 
     def epoch_begin(self, net: Any, epoch: int) -> None:
-        """Be called before an epoch, counted from 0.
+        """Run before an epoch; `epoch` counts from 0.
 
-        `epoch_end` does not follow if LBFGS or LevenbergMarquardt finds nothing to improve.
+        If LBFGS or LevenbergMarquardt then finds nothing to improve, `epoch_end` is not called.
         """
 
     def epoch_end(self, net: Any, epoch: int, metrics: dict[str, float]) -> bool | None:
-        """Be called after an epoch.
+        """Run after an epoch.
 
         Parameters
         ----------
@@ -46,14 +46,14 @@ class Callback:
         return None
 
     def fit_end(self, net: Any) -> None:
-        """Be called after the last epoch, also if a callback has stopped training."""
+        """Run after the last epoch, also if a callback has stopped training."""
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint must save: arrays, and values that JSON can hold, by names."""
+        """Return a dict for the checkpoint: arrays, and values that JSON can hold, by names."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned when the checkpoint was written."""
+        """Restore what `state` returned when the checkpoint was written."""
 
 
 class EarlyStopping(Callback):
@@ -73,15 +73,15 @@ class EarlyStopping(Callback):
         Whether a smaller or a larger metric is better. "auto", the default, means "max" for
         accuracy, R², D² and the evidence, and "min" for all others.
     restore_best : bool
-        Whether the parameters of the best epoch are restored when training ends, also if it ends
-        after the last epoch. By default True.
+        Whether the parameters of the best epoch are restored when training ends, also if all epochs
+        are complete. By default True.
 
     Attributes
     ----------
     best : float
         The best metric so far; NaN before the first epoch.
     best_epoch : int
-        The epoch that it was measured in, counted from 0.
+        The epoch of the best metric, counted from 0.
 
     Raises
     ------
@@ -112,14 +112,14 @@ class EarlyStopping(Callback):
         self._arrays: dict[str, Array] = {}
 
     def fit_begin(self, net: Any) -> None:
-        """Reset what is known from an earlier fit."""
+        """Forget the metrics of an earlier fit."""
         self._forget()
 
     def epoch_end(self, net: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Copy the parameters if the metric is the best; return whether the patience has ended."""
         if self.monitor not in metrics:
             raise ValueError(
-                f"monitor is {self.monitor!r}; of {', '.join(metrics)} one is wanted"
+                f"monitor is {self.monitor!r}; one of {', '.join(metrics)} is wanted"
                 + (" (there is no validation_data)" if self.monitor.startswith("val_") else "")
             )
         value = metrics[self.monitor]
@@ -151,7 +151,7 @@ class EarlyStopping(Callback):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
         arrays = dict(state)
         best, best_epoch, waited = (arrays.pop(name) for name in ("best", "best_epoch", "waited"))
         self.best, self.best_epoch, self.waited, self._arrays = best, best_epoch, waited, arrays

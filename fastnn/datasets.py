@@ -50,7 +50,7 @@ class Table:
 
 
 def load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return 1,797 handwritten digits of 8 x 8 pixels. `data/README.md` has source and licence.
+    """Return 1,797 handwritten digits of 8 x 8 pixels. `data/README.md` names their source.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def read_table(
         Column (CSV) or array (npz) with the target. By default no target is read.
     features : sequence of str, optional
         The feature columns of a CSV file in the wanted order. Other columns are ignored. By default
-        all columns except the target. Without effect for an archive, which has no column names.
+        all columns except the target. Ignored for an archive, which has no column names.
 
     Returns
     -------
@@ -105,10 +105,10 @@ def read_table(
 
 
 def infer_task(y: ArrayLike) -> Task:
-    """Return whether a target is one of classification or of regression.
+    """Return the task that a target is for: "classification" or "regression".
 
-    Text and booleans are classes. Numbers are classes if all are whole and few are distinct: at
-    most sqrt(n) of n samples. Two distinct numbers are always few, and more than 100 never.
+    Text and booleans are classes. Numbers are classes if all are whole and there are few
+    distinct ones: at most 2, or at most sqrt(n) for n samples, but never more than 100.
 
     Parameters
     ----------
@@ -133,8 +133,8 @@ def stratified_split(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return a random split into training and validation samples, in proportion for each class.
 
-    Of a class with m samples, `fraction * m`, rounded, are validation samples: at least one, but
-    never all. So the only sample of a class is a training sample. If all labels are equal, the
+    In a class with m samples, `fraction * m` (rounded) become validation samples: at least one, but
+    never all. The only sample of a class becomes a training sample. If all labels are equal, the
     split is a plain random split.
 
     Parameters
@@ -176,7 +176,7 @@ def _read_csv(path: FilePath, target: str | None, features: Sequence[str] | None
             shown = csv_file.shown(names)
             raise ValueError(f"{path}: no column {name!r}; the columns are {shown}")
     if not chosen:
-        raise ValueError(f"{path}: no feature column beside the target {target!r}")
+        raise ValueError(f"{path}: no feature column besides the target {target!r}")
     positions = [place[name] for name in chosen]
 
     values, cells_of_target, line_numbers = array("d"), [], []
@@ -213,14 +213,14 @@ def _csv_target(
     values = [
         csv_file.number(cell, path, line, column) for cell, line in rows if csv_file.is_number(cell)
     ]
-    # A text among measurements is an error and not a further class.
+    # A text among real numbers is an error and not another class.
     if len(values) < len(cells) and infer_task(values) == "classification":
         return np.array(cells, object)
     return np.array([csv_file.number(cell, path, line, column) for cell, line in rows])
 
 
 def _csv_labels(cells: list[str]) -> NDArray[Any]:
-    """Return the cells as class labels: texts, or integers if Python prints them as the texts."""
+    """Return class labels: integers if Python would print them like all the cells, else texts."""
     if all(map(csv_file.is_canonical_integer, cells)):
         return np.array(list(map(int, cells)), np.int64)
     return np.array(cells, object)

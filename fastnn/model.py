@@ -187,7 +187,7 @@ class Model:
         n_threads: int | None,
         grads: Array | None = None,
     ) -> tuple[float, Array]:
-        """Return the loss of a batch in evaluation mode, and its gradient by the parameters.
+        """Return the loss of a batch in evaluation mode, and its gradient (n_params,).
 
         The gradient (n_params,) is written to `grads`, by default a new array.
         """
@@ -208,7 +208,7 @@ class Model:
     def sample_grads(
         self, x: Array, target: Any, loss: Loss | CustomLoss, n_threads: int | None
     ) -> Array:
-        """Return the gradient of each sample's loss by the parameters, (n, n_params)."""
+        """Return the gradient of each sample's loss, (n, n_params)."""
         grads = np.empty((len(x), self.params.size), x.dtype)
         threads = _core.thread_count(n_threads)
         if is_built_in(loss):
@@ -317,7 +317,7 @@ class Model:
         """Return the Gauss-Newton matrix of a loss, (n_params, n_params).
 
         It is written to `out`, by default a new array. `target` may be None if the Hessian of the
-        loss by the outputs does not depend on it.
+        loss with respect to the outputs does not depend on it.
         """
         matrix = np.empty((self.params.size,) * 2, x.dtype) if out is None else out
         threads = _core.thread_count(n_threads)
@@ -350,7 +350,7 @@ class Model:
         direction: Array,
         n_threads: int | None,
     ) -> Array:
-        """Return the product (n_params,) of a loss's Hessian by the parameters and a direction."""
+        """Return the product (n_params,) of a loss's Hessian and a direction."""
         product = np.zeros_like(direction)
         threads = _core.thread_count(n_threads)
         plan, formula = loss.under(self.plan)

@@ -67,11 +67,11 @@ def fit_many(
     Raises
     ------
     ValueError, TypeError
-        If an argument is invalid. Nothing has been trained then.
+        If an argument is invalid. Then no network is changed.
     Exception
-        The exception that `fit` raised for a network, with a note that names the network; the first
-        one if there are several. The networks that were training at that moment have completed
-        their fits; the networks that had not started are unchanged.
+        The exception that `fit` raised for a network, with a note that names the network. If there
+        are several, the exception of the first network in the list. The networks that were training
+        at that moment complete their fits. The networks that had not started are unchanged.
 
     Notes
     -----
@@ -155,7 +155,7 @@ def _distinct(networks: Any) -> list[Network]:
             raise TypeError(f"networks[{i}] is a {type(network).__name__}; a Network is wanted")
         for j in range(i):
             if networks[j] is network:
-                raise ValueError(f"networks[{i}] is networks[{j}]; each can be trained once")
+                raise ValueError(f"networks[{i}] is networks[{j}]; different objects are wanted")
     return list(networks)
 
 
@@ -179,7 +179,9 @@ def _callbacks(value: Any, many: int) -> list[Any]:
         lists = _for_each(value, "callbacks", many)
         callbacks = [callback for own in lists for callback in own]
         if len({id(callback) for callback in callbacks}) < len(callbacks):
-            raise ValueError("callbacks has one object twice; each network's own are wanted")
+            raise ValueError(
+                "callbacks has one object twice; separate ones for each network are wanted"
+            )
         return lists
     return [copy.deepcopy(value) for _ in range(many)]
 
@@ -197,7 +199,7 @@ def _checkpoints(value: Any, many: int) -> list[Any]:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"checkpoint[{i}] is {path!r}; the path of a file is wanted")
     if len({os.path.realpath(path) for path in paths}) < many:
-        raise ValueError(f"checkpoint is {value!r}; a file of its own for each network is wanted")
+        raise ValueError(f"checkpoint is {value!r}; a different file for each network is wanted")
     return paths
 
 

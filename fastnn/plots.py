@@ -113,7 +113,7 @@ class LearningCurveDisplay:
 
 
 class JacobianDisplay:
-    """Jacobian of a network by its input at one sample: how each feature changes each output.
+    """Jacobian of a network at one sample: how each feature changes each output.
 
     If the features are the pixels of an image, it is drawn as one image for each output, else as a
     matrix with one row for each output and one column for each feature. All entries share one
@@ -227,8 +227,8 @@ class JacobianDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            The axes to draw on, made by `subplots`; by default those of a new figure. Images share
-            the place of the axes, which become invisible.
+            The axes to draw on, made by `subplots`; by default those of a new figure. If there are
+            images, the axes become invisible and the images are drawn in their place.
 
         Returns
         -------
@@ -240,7 +240,7 @@ class JacobianDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If there are images and `ax` has no place in a grid.
+            If `image_shape` is given and `ax` was not made by `subplots`.
         """
         self.axes_: NDArray[Any]
         limit = np.abs(self.jacobian).max() or 1.0  # a scale from 0 to 0 has no white

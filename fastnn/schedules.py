@@ -1,4 +1,4 @@
-"""Schedules, which change the learning rate during a fit, as frozen descriptions."""
+"""Schedules: frozen dataclasses that describe how the learning rate changes during a fit."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -44,7 +44,7 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class StepDecay(Schedule):
-    """Multiply the rate by a factor after every so many epochs.
+    """Multiply the rate by a factor each time that `every` epochs are complete.
 
     Epoch e, counted from 0, has the rate rate · factor^⌊e / every⌋, as
     `torch.optim.lr_scheduler.StepLR` stepped after each epoch.
@@ -152,10 +152,10 @@ class Warmup(Schedule):
 
     def __post_init__(self) -> None:
         if not isinstance(self.then, Schedule) or isinstance(self.then, Warmup):
-            raise TypeError(f"then is {self.then!r}; another schedule, as Constant(0.1), is wanted")
+            raise TypeError(f"then is {self.then!r}; a schedule such as Constant(0.1) is wanted")
         if (self.updates is None) == (self.epochs is None):
             raise ValueError(
-                f"updates is {self.updates} and epochs {self.epochs}; one of them is wanted"
+                f"updates is {self.updates} and epochs {self.epochs}; exactly one of them is wanted"
             )
         for name in ("updates", "epochs"):
             if getattr(self, name) is not None:
@@ -222,7 +222,7 @@ class OneCycle(Schedule):
         return np.where(updates < peak, up, down)
 
     def base_rate(self, updates_per_epoch: int, total_updates: int) -> float:
-        """Return the rate that a Warmup rises to before this schedule: the first one of PyTorch."""
+        """Return the rate that a Warmup before this schedule rises to: max_rate / div_factor."""
         return self.max_rate / self.div_factor
 
 
@@ -231,7 +231,7 @@ class InverseScaling(Schedule):
     """Divide the rate by a power of the number of the update.
 
     Update t, counted from 0, has the rate rate / (t + 1)^power. scikit-learn's "invscaling" is
-    alike, but there t counts samples, and the rate changes only after each epoch.
+    similar, but there t counts samples, and the rate changes only after each epoch.
 
     Parameters
     ----------
@@ -267,8 +267,8 @@ class ReduceOnPlateau(Schedule):
     factor : float
         In (0, 1); by default 0.1.
     patience : int
-        The number of epochs without an improvement that change nothing, at least 0. The next one
-        changes the rate. By default 10.
+        The number of epochs in a row without an improvement after which the rate is still
+        unchanged, at least 0. The next such epoch changes it. By default 10.
     min_delta : float
         The metric has improved if it is better than the best by more than this; at least 0. By
         default 10⁻⁴.
@@ -306,7 +306,7 @@ class ReduceOnPlateau(Schedule):
         _checks.number(self.min_rate, "min_rate", at_least=0)
 
     def rates(self, updates: Updates, updates_per_epoch: int, total_updates: int) -> Rates:
-        """Return the learning rates of some updates, without any change."""
+        """Return the learning rates of some updates, before any reduction."""
         return np.full(len(updates), float(self.rate))
 
     def memory(self, updates_per_epoch: int) -> "PlateauMemory":
@@ -315,14 +315,14 @@ class ReduceOnPlateau(Schedule):
 
 
 class PlateauMemory:
-    """What ReduceOnPlateau remembers during one fit.
+    """The memory of ReduceOnPlateau during one fit.
 
     Attributes
     ----------
     factors : list of float
         Factors of the rate, for each complete epoch and for the next one.
     epochs_to_skip : int
-        The number of first epochs that have no influence, as they are a Warmup's.
+        The number of first epochs that are ignored, since they belong to a Warmup.
     best : float or None
         The best metric so far.
     bad_epochs, cooldown_left : int
@@ -380,7 +380,7 @@ class PlateauMemory:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
         self.factors = list(state["factors"])
         self.best, self.bad_epochs = state["best"], state["bad_epochs"]
         self.cooldown_left = state["cooldown_left"]

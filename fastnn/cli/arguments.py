@@ -16,7 +16,7 @@ PLOT_FORMATS = (".png", ".svg", ".pdf")
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that raises ValueError for wrong arguments, as all other errors are reported."""
+    """A parser that raises ValueError for wrong arguments, so that `main` reports them."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message} (see {self.prog} --help)")
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         help=f"default: {defaults.RATE} for adamw, 0.001 for adam, 0.01 for sgd",
     )
-    add("--momentum", type=float, help="of sgd (default: 0.9)")
+    add("--momentum", type=float, help="momentum of sgd (default: 0.9)")
     add(
         "--weight-decay",
         type=float,
@@ -72,16 +72,16 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--epochs",
         type=int,
-        help=f"default: as many as make {defaults.UPDATES} updates, at least {defaults.EPOCHS}",
+        help=f"default: enough for {defaults.UPDATES} updates, and at least {defaults.EPOCHS}",
     )
     add("--batch-size", type=int, default=32, help="default: 32")
     add(
         "--validation-fraction",
         type=float,
         default=0.2,
-        help="share of the samples to hold out, of each class alike (default: 0.2)",
+        help="share of the samples to hold out, equal for each class (default: 0.2)",
     )
-    add("--seed", type=int, default=0, help="of the split, weights and batches (default: 0)")
+    add("--seed", type=int, default=0, help="seed of the split, weights and batches (default: 0)")
     add("--threads", type=int, help="default: one per physical core")
     add("--dtype", choices=["float32", "float64"], default="float32", help="default: float32")
     add("--output", metavar="FILE", help="model file (default: <name of DATA>.safetensors)")

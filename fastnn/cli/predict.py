@@ -1,4 +1,4 @@
-"""The commands that use a model: `predict` and `evaluate`; and `info`."""
+"""The commands `predict`, `evaluate` and `info`."""
 
 import argparse
 import csv
@@ -55,7 +55,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def info(_: argparse.Namespace) -> None:
-    """Print what this build of fastnn is."""
+    """Print the version, instruction set, threads and compiler flags of this build."""
     for key, value in fn.build_info().items():
         text = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
         print(f"{key}: {text}")
@@ -67,7 +67,7 @@ def scores(outputs: Array, y: Array, labels: Sequence[Any] | None) -> str:
     Parameters
     ----------
     outputs : ndarray (n, out_features)
-        What the model returned.
+        The outputs of the model.
     y : ndarray (n,)
         Class indices, or targets.
     labels : sequence or None

@@ -29,11 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 for success, 2 for an error (one line on standard error explains it), 130
-        after Ctrl-C, 1 if the reader of the output has closed it.
+        after Ctrl-C, 1 if the program that reads the output has closed the pipe.
     """
     try:
         args = arguments.parser().parse_args(argv)
-        # The checks of the results report overflow.
+        # Checks of the results report overflow, so NumPy need not warn.
         with np.errstate(all="ignore"):
             COMMANDS[args.command](args)
         print(end="", flush=True)

@@ -1,4 +1,4 @@
-"""Output of the program: messages, tables, and files. Control characters of files are escaped."""
+"""Output of the program. Control characters that come from a file are escaped in messages."""
 
 import contextlib
 import io

@@ -23,7 +23,7 @@ def train(args: argparse.Namespace) -> None:
     """Train a network on a table, report how well it predicts, and write it to a file."""
     say = streams.silent if args.quiet else streams.say
     output = args.output or f"{Path(args.data).stem}.safetensors"
-    # Errors that would end the command after the training are found before it.
+    # Check before the training what would otherwise fail only after it.
     streams.check_destinations([args.data], [output, args.plot])
     axes = _plot_axes(args.plot) if args.plot else None
     optimizer = optimizer_of(args)
@@ -122,7 +122,7 @@ def _target(
         labels = class_labels.distinct(table.labels)
         y = class_labels.indices(table.labels, labels)
         if len(labels) > n_samples / 2:
-            say(f"note: {len(labels)} classes for {n_samples} samples; is it --task regression?")
+            say(f"note: {len(labels)} classes for {n_samples} samples; maybe --task regression?")
     elif y.dtype.kind in "UO":
         raise ValueError(f"{args.data}: the target is text, but regression needs numbers")
     classes = f", {len(labels)} classes" if labels else ""
@@ -161,7 +161,7 @@ def _note_large_means(
     standardize: Any = net.layers[0]
     offset = float((np.abs(standardize.mean) / standardize.scale).max())
     if net.dtype == np.float32 and max(offset, target_offset or 0.0) > 1e5:
-        say("note: values vary little about a large mean; --dtype float64 keeps what float32 loses")
+        say("note: a column varies little around a large mean; --dtype float64 keeps more digits")
 
 
 def _standardisation(y: Array, training: Array, dtype: np.dtype[Any]) -> tuple[float, float]:

@@ -116,7 +116,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> NDA
             raise ValueError(f"{name} is longer than its shape {shape}")
     native = array.astype(dtype.newbyteorder("="), copy=False)
     if dtype.kind == "b":
-        native = native.view(np.uint8) != 0  # a byte above 1 would be neither True nor False
+        native = native.view(np.uint8) != 0  # a byte above 1 is not a valid boolean
     if dtype.kind == "U" and n and native.view(np.uint32).max() > sys.maxunicode:
         raise ValueError(f"{name} contains numbers that are not characters")
     return native.reshape(shape, order="F" if fortran_order else "C")

@@ -27,7 +27,7 @@ class Derivatives(NetworkBase):
     def loss_and_grad(
         self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any = None
     ) -> tuple[float, Array]:
-        """Return a loss over all samples as one batch, and its gradient by the parameters.
+        """Return a loss over all samples as one batch, and its gradient for the parameters.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class Derivatives(NetworkBase):
         ----------
         x : array_like (in_features,)
         wrt : {"input", "params"}
-            Differentiate by the input, or by all parameters in the order of `params`.
+            With respect to the input, or to all parameters in the order of `params`.
 
         Returns
         -------
@@ -197,7 +197,7 @@ class Derivatives(NetworkBase):
     def sample_grads(
         self, X: Any, y: Any, loss: Loss | CustomLoss, *, n_threads: int | None = None
     ) -> Array:
-        """Return the gradient of each sample's loss by the parameters.
+        """Return the gradient of each sample's loss with respect to the parameters.
 
         The loss's reduction is ignored: the rows add up to the gradient of the summed loss.
 

@@ -95,7 +95,7 @@ class SecondDerivatives(NetworkBase):
         sample_weight: Any = None,
         n_threads: int | None = None,
     ) -> Array:
-        """Return the Hessian of a loss by the parameters times a vector, without forming it.
+        """Return the Hessian of a loss (for the parameters) times a vector, without forming it.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class SecondDerivatives(NetworkBase):
     def hessian(
         self, X: Any, y: Any, loss: Loss, *, sample_weight: Any = None, n_threads: int | None = None
     ) -> Array:
-        """Return the Hessian of a loss by the parameters, for small networks.
+        """Return the Hessian of a loss with respect to the parameters, for small networks.
 
         Each column takes an `hvp`. Time and memory grow with n_params².
 

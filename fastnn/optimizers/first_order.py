@@ -35,7 +35,7 @@ class Optimizer:
     Notes
     -----
     The order is: clip the norm of the loss's gradient, clip its entries, then add the gradients of
-    the penalties. The reported loss contains no penalty.
+    the penalties. The reported loss does not include the penalties.
     """
 
     kind: ClassVar[str]

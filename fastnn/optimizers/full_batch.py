@@ -48,7 +48,7 @@ class FullBatchTrainer:
         Further metrics of an iteration for the History; set by `iterate`.
     """
 
-    rates_left = 1  # so that no learning rate is asked for
+    rates_left = 1  # above 0, so that the fit loop supplies no learning rates
 
     def __init__(self, model: Model, x: Array, state: OptimizerState, epochs: int) -> None:
         self.model, self.x = model, x
@@ -104,7 +104,7 @@ class FullBatchTrainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot, which is valid; the parameters are restored already."""
+        """Continue from a valid snapshot, after the parameters are restored."""
         self.step, self.epoch = state["step"], state["epoch"]
         self.ended = bool(state["converged"])
         self.losses[: self.epoch], self.seconds[: self.epoch] = state["losses"], state["seconds"]
@@ -122,5 +122,5 @@ class FullBatchTrainer:
         """Do nothing: there is no learning rate."""
 
     def iterate(self, n_threads: int) -> float | None:
-        """Improve the parameters and return the loss after it; None if there is no improvement."""
+        """Take one iteration; return the loss after it, or None if nothing improved."""
         raise NotImplementedError

@@ -254,7 +254,7 @@ class Iterations:
                 self.thread.start()
             except (RuntimeError, MemoryError) as reason:
                 raise RuntimeError(
-                    "LBFGS needs a thread, and the system lets this process start no further one"
+                    "LBFGS needs a thread, and the system does not allow another one"
                 ) from reason
         else:
             self.go_on.put(True)

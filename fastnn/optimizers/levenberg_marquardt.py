@@ -1,7 +1,8 @@
 """Levenberg-Marquardt: least squares by damped Gauss-Newton steps, with Bayesian regularisation.
 
-With residuals r = ŷ - y over all samples and outputs, their Jacobian J by the parameters Θ and a
-weight penalty λ, an iteration computes a step δ that lowers F = ½ rᵀr + ½ λ ΘᵀΘ:
+r = ŷ - y are the residuals over all samples and outputs, J is their Jacobian with respect to the
+parameters Θ, and λ is a weight penalty. An iteration computes a step δ that lowers
+F = ½ rᵀr + ½ λ ΘᵀΘ:
 
     (JᵀJ + (λ + μ) I) δ = -(Jᵀr + λ Θ).
 
@@ -10,10 +11,11 @@ of F divided by the decrease of its quadratic model (Nielsen 1999, "Damping para
 method"). If a step lowers F, it is accepted, and μ is multiplied by max(⅓, 1 - (2 ratio - 1)³). If
 not, the step is rejected, and μ is multiplied by 2, then 4, 8, …, until a step is accepted.
 
-Without Bayesian regularisation λ is 0. With it λ = α/β, for a Gaussian prior of precision α over
-all parameters and Gaussian noise of precision β. After each step both are set to the point where
-the evidence p(y | α, β) would be stationary if its matrix were constant (MacKay 1992, "A practical
-Bayesian framework for backpropagation networks"; Foresee and Hagan 1997, as MATLAB's trainbr):
+Without Bayesian regularisation λ is 0. With it, the prior of all parameters is Gaussian with
+precision α, the noise is Gaussian with precision β, and λ = α/β. After each step α and β are set to
+the point where the evidence p(y | α, β) would be stationary if its matrix were constant (MacKay
+1992, "A practical Bayesian framework for backpropagation networks"; Foresee and Hagan 1997, as
+MATLAB's trainbr):
 
     γ = p - λ tr (JᵀJ + λ I)⁻¹,   α = γ / ΘᵀΘ,   β = (N - γ) / rᵀr.
 
@@ -145,7 +147,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.diagonal = np.empty(n)  # the diagonal of JᵀJ
         self.gradient = np.empty(n)  # Jᵀr
         self.squares = 0.0  # rᵀr
-        self.linearised_at: Array | None = None  # the parameters at which these are computed
+        self.linearised_at: Array | None = None  # the parameters at which these arrays hold
         self.damping = 0.0  # μ, 0 before the first step
         self.weight_precision, self.noise_precision = 0.0, 1.0  # α and β
 
@@ -154,7 +156,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         return super().snapshot() | {name: getattr(self, name) for name in REMEMBERED}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot, which is valid; the parameters are restored already."""
+        """Continue from a valid snapshot, after the parameters are restored."""
         super().restore(state)
         for name in REMEMBERED:
             setattr(self, name, float(state[name]))
@@ -258,7 +260,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
 
 
 def damping_factor(gain_ratio: float) -> float:
-    """Return what a step that was taken multiplies the damping by."""
+    """Return the factor of the damping after an accepted step."""
     return max(1 / 3, 1 - (2 * min(gain_ratio, 1.0) - 1) ** 3)
 
 

@@ -1,8 +1,8 @@
 """The base class of schedules, which change the learning rate during a fit.
 
 A schedule is a function of the number of the update. It is evaluated for many updates at once,
-before they run. A schedule that reacts to what training measures has a memory, which multiplies
-the rates of each epoch by a factor.
+before they run. A schedule that reacts to metrics has a memory, which multiplies the rates of each
+epoch by a factor.
 """
 
 from typing import Any, Protocol
@@ -15,10 +15,10 @@ Updates = NDArray[np.int64]
 
 
 class Memory(Protocol):
-    """What a schedule remembers during one fit, if it reacts to what training measures."""
+    """The memory of a schedule during one fit, if it reacts to metrics."""
 
-    factors: list[float]  # of the learning rate, for each complete epoch and the next one
-    epochs_to_skip: int  # how many first epochs have no influence
+    factors: list[float]  # of the rates, one for each complete epoch and for the next one
+    epochs_to_skip: int  # the number of first epochs whose metrics are ignored
 
     def observe(self, metrics: dict[str, float]) -> None:
         """Take the metrics of a complete epoch, and append the factor of the next epoch."""
@@ -27,7 +27,7 @@ class Memory(Protocol):
         """Return everything as plain numbers and lists, which JSON keeps exactly."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
 
 
 class Schedule:
@@ -48,7 +48,7 @@ class Schedule:
         updates : ndarray (n,) of int64
             Numbers of updates, counted from 0 within this fit.
         updates_per_epoch, total_updates : int
-            How many updates this fit makes in each epoch and in all.
+            The number of updates in each epoch, and in the entire fit.
 
         Returns
         -------
@@ -58,7 +58,7 @@ class Schedule:
         raise NotImplementedError
 
     def base_rate(self, updates_per_epoch: int, total_updates: int) -> float:
-        """Return the rate that a Warmup rises to before this schedule: by default the first one."""
+        """Return the rate that a Warmup before this schedule rises to: the first rate."""
         first = np.zeros(1, np.int64)
         return float(self.rates(first, updates_per_epoch, total_updates)[0])
 

@@ -66,7 +66,7 @@ class OptimizerState:
     def continued_for(
         self, optimizer: Any, parts: list[tuple[int, bool]], dtype: np.dtype[Any]
     ) -> "OptimizerState":
-        """Return this state if it is of the same kind of optimizer, else a new one, for `parts`."""
+        """Return this state, or a new one for `parts` if the optimizer is another kind."""
         kind, names = optimizer.kind, optimizer.state_names
         if (self.kind, self.names) == (kind, names) and len(self.parts) == len(parts):
             self.parts = parts
@@ -76,7 +76,7 @@ class OptimizerState:
         return OptimizerState(kind, names, zeros, 0, parts, [0] * len(parts))
 
     def segments(self) -> Segments:
-        """Return the trained parameters; neighbours share a segment if they missed equally many."""
+        """Return the trained parameters; neighbours with equal `missed` form one segment."""
         segments: list[list[int]] = []
         first, end = 0, -1  # the start of a part, and the end of the last segment
         for (size, trained), missed in zip(self.parts, self.missed, strict=True):
@@ -94,10 +94,10 @@ class OptimizerState:
             count + (0 if trained else step - self.step)
             for count, (_, trained) in zip(self.missed, self.parts, strict=True)
         ]
-        self.missed, self.step = missed, step  # in one statement, which Ctrl-C does not divide
+        self.missed, self.step = missed, step  # one statement: Ctrl-C cannot separate them
 
     def forget(self) -> None:
-        """Reset the state to that before the first update."""
+        """Reset the state to its values before the first update."""
         self.arrays[...] = 0
         self.step = 0
         self.missed = [0] * len(self.parts)
@@ -120,6 +120,6 @@ class OptimizerState:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` of the same optimizer returned, which is valid."""
+        """Restore what `state` of the same optimizer returned; it must be valid."""
         self.step, self.missed = state["step"], list(state["missed"])
         self.arrays[...] = state["arrays"]

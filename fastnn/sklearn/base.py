@@ -83,8 +83,8 @@ class BaseMLP(Arguments, Inspection, ABC):
         y : array_like (n_samples,) or (n_samples, n_outputs)
         sample_weight : array_like (n_samples,), optional
         X_val, y_val, sample_weight_val : array_like, optional
-            Held-out samples, scored after each epoch. With `early_stopping` they replace the share
-            of the training data that is held out otherwise. Only for solvers "sgd" and "adam".
+            Held-out samples, scored after each epoch. With `early_stopping` they are used, and no
+            training data are held out. Only for solvers "sgd" and "adam".
 
         Returns
         -------
@@ -259,7 +259,7 @@ class BaseMLP(Arguments, Inspection, ABC):
             if now.get(name) != self._made_by.get(name):
                 raise ValueError(
                     f"{name} is {now.get(name)}; it was {self._made_by.get(name)} when the network "
-                    f"was made that warm_start and partial_fit continue to train"
+                    f"was made, and must not change for warm_start and partial_fit"
                 )
 
     def _finish(self, problem: Problem) -> None:
@@ -345,7 +345,7 @@ class BaseMLP(Arguments, Inspection, ABC):
     # ------------------------------------------------------------------ predicting
 
     def _outputs(self, X: Any, activated: bool) -> Array:
-        """Return the network's outputs, raw or after its out_activation_, "exp" excepted.
+        """Return the network's outputs, raw or after out_activation_ (but never after "exp").
 
         scikit-learn's checks are skipped for a finite array of the fitted dtype and width, if there
         are no names to compare, and for a data frame of the fitted names and dtype.

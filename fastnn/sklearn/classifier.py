@@ -96,7 +96,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     network : list of Layer, or callable (n_features, n_outputs) -> list of Layer, optional
         All layers, instead of `hidden_layer_sizes` and `activation`. The outputs are logits: one
         for two classes, otherwise one for each class or label. Copies of the layers are trained,
-        from the values that the layers have; other values are drawn by the layers' initializers.
+        from the values that the layers have. Layers without values draw them with their
+        initializers.
     callbacks : list of Callback, optional
         Called by "adam" and "sgd" before and after a fit and each epoch, with the network and the
         metrics "loss" and "val_accuracy".
@@ -123,7 +124,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     validation_scores_ : list of float or None
         Score on the held-out samples after each epoch; None if no samples were held out.
     best_validation_score_ : float or None
-        Best of them; None without `early_stopping`.
+        Best of these scores; None without `early_stopping`.
     out_activation_ : {"identity", "exp", "logistic", "softmax"}
         Function that turns the raw outputs into predictions or probabilities.
     n_layers_ : int

@@ -2,17 +2,17 @@
 
 They are not the optimizers `LBFGS` and `LevenbergMarquardt` of `Network.fit`, because they minimise
 another function: the penalty is on the weights alone, the loss may be scaled and offset, and "lm"
-takes every convex loss, not only squared errors. For "lbfgs" scikit-learn also has `max_fun`, and
-warns with SciPy's own status, which the fit loop does not see.
+takes every convex loss, not only squared errors. With "lbfgs", scikit-learn also has `max_fun`, and
+its warning contains SciPy's own status, which the fit loop does not get.
 
 "lm" is the damped Gauss-Newton method. F(Θ) is the mean loss with the penalty. An iteration looks
 for the step δ that lowers F by
 
     (JᵀHJ + D + μ I) δ = -∇F,
 
-where H is the Hessian of the loss by the outputs (the identity for squared errors), and D is the
-diagonal Hessian of the penalty, which is 0 for biases. The damping μ follows the gain ratio
-(Nielsen 1999), as in `fastnn.optimizers.levenberg_marquardt`.
+where H is the Hessian of the loss with respect to the outputs (the identity for squared errors),
+and D is the diagonal Hessian of the penalty, which is 0 for biases. The damping μ follows the gain
+ratio (Nielsen 1999), as in `fastnn.optimizers.levenberg_marquardt`.
 """
 
 from collections.abc import Iterator
@@ -117,7 +117,7 @@ def fit_lbfgs(estimator: Any, problem: Problem) -> None:
 
     def value_and_grad(params: Array) -> tuple[float, Array]:
         value, gradient = function.value_and_grad(params)
-        if not finite(value, gradient):  # SciPy might stop here as at a minimum, or go on
+        if not finite(value, gradient):  # SciPy might report convergence, or continue
             network.params[...] = reached
             estimator.loss_ = value
             raise diverged(estimator.n_iter_ + 1)
@@ -185,7 +185,7 @@ def fit_levenberg_marquardt(estimator: Any, problem: Problem) -> None:
             gain = 0.0
             while gain <= 0 and damping <= MAX_DAMPING * largest:
                 step = -damped_solution(matrix, damping, gradient)
-                # as the network's dtype rounds it
+                # rounded to the network's dtype
                 trial = (params + step).astype(network.dtype).astype(np.float64)
                 trial_value, trial_gradient = function.value_and_grad(trial)
                 gain = value - trial_value if finite(trial_value, trial_gradient) else 0.0

@@ -1,4 +1,4 @@
-"""What the estimators offer beyond scikit-learn's: derivatives, hidden layers, and the network."""
+"""What the estimators add to scikit-learn's: derivatives, hidden layers, and the network."""
 
 import copy
 from typing import Any, Self
@@ -18,7 +18,7 @@ class Inspection(FittedParameters):
     n_layers_: int
 
     def jacobian(self, X: Any) -> Array:
-        """Return the exact derivatives of the predictions by the features, at each sample.
+        """Return the exact derivatives of the predictions with respect to the features.
 
         Parameters
         ----------

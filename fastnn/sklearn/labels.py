@@ -21,8 +21,8 @@ def check_classes(binarizer: LabelBinarizer, classes: Array, y: Array, all_prese
     Raises
     ------
     ValueError
-        If y has unknown classes, if y is a label indicator and the known labels are not one or
-        the other way round, or, with `all_present`, if a class is missing.
+        If y has unknown classes, if only one of y and the known labels is a label indicator, or if
+        `all_present` is set and a class is missing.
     """
     several = type_of_target(y).startswith("multilabel")
     counts = "one class per sample", "several labels of a sample"

@@ -33,7 +33,7 @@ class FittedNetwork:
     coefs, intercepts : list of ndarray (fan_in, fan_out) and (fan_out,)
         Views of the parameters of the linear layers.
     raw, activated : Model
-        The network without and with `out_activation`, "exp" excepted. They share their arrays.
+        The network without and with `out_activation` (but never with "exp"). They share arrays.
     """
 
     def __init__(self, network: Network, out_activation: str) -> None:
@@ -132,7 +132,7 @@ class FittedNetwork:
 
 
 def operations_of(network: Network) -> list[Any]:
-    """Return what the engine calls the layers of a network."""
+    """Return the engine's operations for the layers of a network."""
     operations, width = [], network.in_features
     for layer in network.layers:
         operations.append(layer.operation(width))
@@ -207,10 +207,11 @@ def hidden_widths(hidden_layer_sizes: Any) -> list[int]:
 
 
 def glorot_bound(activation: Any, layer: int, fan_in: int, fan_out: int) -> float:
-    """Return the bound of the uniform initial values of a linear layer, whose index is from 0.
+    """Return the bound of the uniform initial values of a linear layer; `layer` counts from 0.
 
     The bound is √(6 / (fan_in + fan_out)), or √(2 / (fan_in + fan_out)) for the logistic sigmoid
-    (Glorot and Bengio 2010). The last layer has no activation; that of the layer before it counts.
+    (Glorot and Bengio 2010). For the last layer, which has no activation, the activation of the
+    layer before it decides.
     """
     if not isinstance(activation, str | Layer):
         activation = activation[min(layer, len(activation) - 1)] if len(activation) else "identity"

@@ -77,7 +77,7 @@ class Problem:
     objective : Objective
     x : ndarray (n_samples, n_features)
     target : ndarray
-        As `objective.loss` takes it.
+        The targets in the form that `objective.loss` takes.
     sample_weight : ndarray (n_samples,) or None
     alpha : float
         Factor of the penalty.
@@ -111,14 +111,14 @@ def classification(loss: "str | Loss", target_type: str, n_outputs: int) -> Obje
     ----------
     loss : "log_loss", SoftmaxCrossEntropy or BinaryCrossEntropy
     target_type : str
-        Of y, by scikit-learn's `type_of_target`.
+        The type of y, as scikit-learn's `type_of_target` returns it.
     n_outputs : int
         Number of columns of the encoded targets.
 
     Raises
     ------
     ValueError
-        If the loss is not for such targets.
+        If the loss does not take such targets.
     """
     factor = 1.0
     if isinstance(loss, SoftmaxCrossEntropy) and target_type.startswith("multilabel"):
@@ -160,8 +160,8 @@ def regression(loss: "str | Loss", y: Array) -> Objective:
 def d2_pinball(loss: Pinball, y: Any, predicted: Array, sample_weight: "Array | None") -> float:
     """Return D², averaged over the outputs: 1 - (pinball loss / loss of the best constants).
 
-    For quantiles it is what R² is for means (Koenker and Machado 1999). `y` has the shape (n,) or
-    the shape of the predictions, (n, n_outputs).
+    It corresponds to R², for quantiles in place of means (Koenker and Machado 1999). `y` has the
+    shape (n,) or the shape of the predictions, (n, n_outputs).
     """
     if np.ndim(y) == 2 and np.shape(y)[1] == 1:
         y = np.ravel(y)

@@ -33,7 +33,7 @@ class FittedParameters(BaseEstimator):
         if not fitted.has(self.coefs_, self.intercepts_):
             changed = fitted.with_values(self.coefs_, self.intercepts_)
             self._show(changed)
-            if changed is not fitted:  # these still have the old shapes
+            if changed is not fitted:  # the optimizer and the covariance have the old shapes
                 own.pop("_optimizer", None)
                 own.pop("_covariance", None)
                 self._best = changed.snapshot()
@@ -86,5 +86,5 @@ class FittedParameters(BaseEstimator):
             self._show(self.__dict__["_fitted"])
 
     def __sklearn_is_fitted__(self) -> bool:
-        # by a fit or by a user; a failed fit may leave other attributes
+        # a fit or a user sets these; a failed fit may leave other attributes
         return "_fitted" in self.__dict__ or {"coefs_", "intercepts_"} <= self.__dict__.keys()

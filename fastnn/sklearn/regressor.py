@@ -101,8 +101,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Probability that a value of a hidden layer is set to 0 in an update of "adam" or "sgd".
     network : list of Layer, or callable (n_features, n_outputs) -> list of Layer, optional
         All layers, instead of `hidden_layer_sizes` and `activation`. There is one output for each
-        target. Copies of the layers are trained, from the values that the layers have; other values
-        are drawn by the layers' initializers.
+        target. Copies of the layers are trained, from the values that the layers have. Layers
+        without values draw them with their initializers.
     callbacks : list of Callback, optional
         Called by "adam" and "sgd" before and after a fit and each epoch, with the network and the
         metrics "loss" and "val_r2", or "val_d2" if `score` returns D².
@@ -133,7 +133,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     validation_scores_ : list of float or None
         Score on the held-out samples after each epoch; None if no samples were held out.
     best_validation_score_ : float or None
-        Best of them; None without `early_stopping`.
+        Best of these scores; None without `early_stopping`.
     out_activation_ : {"identity", "exp", "logistic", "softmax"}
         Function that turns the raw outputs into predictions or probabilities.
     n_layers_ : int

@@ -33,8 +33,8 @@ from fastnn.training.trainers import engine_trainer
 if TYPE_CHECKING:
     from fastnn._core import engine
 
-TRAINER_EPOCHS = 1000  # a Trainer has room for so many losses; after them a new one is made
-LEAST_RATE = 1e-6  # an adaptive learning rate ends training here, as in scikit-learn
+TRAINER_EPOCHS = 1000  # the number of losses that a Trainer can hold; after them a new one is made
+LEAST_RATE = 1e-6  # training ends if an adaptive learning rate reaches this, as in scikit-learn
 
 
 @dataclass
@@ -153,7 +153,7 @@ class Epochs:
         return float("nan")
 
     def _offset(self, order: "NDArray[np.int64] | None") -> float:
-        """Return the offset of an epoch: like its loss, the mean over batches by their samples."""
+        """Return the offset of an epoch: the mean over batches, weighted by their sizes."""
         offsets, weight = self.problem.objective.offsets, self.problem.sample_weight
         if offsets is None or weight is None:
             return self.problem.objective.offset(weight)
@@ -173,14 +173,14 @@ class Epochs:
 
     def _trainer(self) -> "engine.Trainer":
         # The engine minimises the objective divided by `factor`. Its gradients are smaller by that
-        # factor, so the penalty and epsilon are divided by it too: the steps are the objective's.
+        # factor. So the penalty and epsilon are divided by it too, and the steps stay the same.
         problem, objective, optimizer = self.problem, self.problem.objective, self.optimizer
         rule = optimizer.rule.update_rule()
         rule |= {"weight_penalty": problem.alpha / objective.factor}
         if isinstance(optimizer.rule, Adam):
             rule |= {"eps": rule["eps"] / objective.factor, "eps_uncorrected": True}
         mask_key, model = 0, problem.network.model
-        if model.plan.has_dropout:  # else nothing is drawn that scikit-learn does not draw
+        if model.plan.has_dropout:  # without dropout no extra number is drawn, as in scikit-learn
             entropy = (int(self.random_state.randint(2**31)), optimizer.state.step)
             mask_key = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
         trainer = engine_trainer(
@@ -218,7 +218,7 @@ def fit_stochastic(
     incremental : bool
         Whether to train for one epoch only, with the optimizer of the last fit.
     validation : (X, y, sample_weight), optional
-        Held-out samples; by default `early_stopping` holds out a share of the problem's.
+        Held-out samples. By default, `early_stopping` holds out some of the problem's samples.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def fit_stochastic(
             for callback in callbacks:
                 callback.epoch_begin(network, estimator.n_iter_)
             if order is not None:
-                random_state.shuffle(order)  # starting from the order of the last epoch
+                random_state.shuffle(order)  # the order of the last epoch
             _end_epoch(estimator, epochs.run(order), n_samples, validation)
             if (
                 not np.isfinite(estimator.loss_)
@@ -291,7 +291,7 @@ def begin_curves(estimator: Any) -> None:
 
 
 def _adapt_to_early_stopping(estimator: Any) -> None:
-    """Begin to compare scores, or losses, if `early_stopping` has changed since the last fit."""
+    """Reset what the stopping rule compares if `early_stopping` has changed since the last fit."""
     if estimator.early_stopping and estimator.best_validation_score_ is None:
         estimator.best_validation_score_ = -np.inf
         estimator._best = estimator._fitted.snapshot()

@@ -10,11 +10,11 @@ from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.schedule import Schedule
 
 LARGE = 10.0  # standardised data rarely reach it
-ROWS = 10_000  # that are examined, so that the error comes without delay
+ROWS = 10_000  # the number of rows that are examined, so that the error comes quickly
 
 
 def after_divergence(x: Any, target: Any, optimizer: Optimizer | FullBatchOptimizer) -> str:
-    """Return sentences that say what may be the cause and what to try.
+    """Return sentences about the likely cause and what to try.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def after_divergence(x: Any, target: Any, optimizer: Optimizer | FullBatchOptimi
                 f"predictions back"
             )
     if isinstance(optimizer, FullBatchOptimizer):
-        return ". ".join(found or ["Another seed or another start of the parameters may help"])
+        return ". ".join(found or ["Another seed or other initial parameters may help"])
     rate = optimizer.learning_rate
     if isinstance(rate, Schedule):
         found.append(f"The learning rate is {rate!r}: try a tenth of its rates")

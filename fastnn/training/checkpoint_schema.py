@@ -1,7 +1,7 @@
 """Which values each part of a checkpoint must hold. All are checked before any is used.
 
-Every value in a file needs a field, and every field a value. The parts are checked in the order of
-`demand`, so that the fields of a part may depend on the values of the parts before it.
+Each value in a file must have a field, and each field must have a value. The parts are checked in
+the order of `demand`, so that the fields of a part may depend on the values of the parts before it.
 """
 
 import math
@@ -36,7 +36,7 @@ class Facts:
     model : Model
     layers : tuple of Layer
     settings : FitSettings
-    n_samples : int, or None if only the end of an epoch tells
+    n_samples : int, or None if unknown before the end of an epoch
     weighted : bool
         Whether there are sample weights.
     columns : tuple of str
@@ -77,7 +77,7 @@ TrainerFields = Callable[[Facts, Saved], dict[str, Field]]
 def demand(facts: Facts, model: Model, grads: Any, parts: dict[str, State]) -> None:
     """Check everything that a checkpoint holds.
 
-    `model` is of the network in the file, whose layers and dtype are those of the fit's network.
+    `model` is the network in the file. Its layers and dtype equal those of the fit's network.
 
     Raises
     ------
@@ -96,7 +96,9 @@ def demand(facts: Facts, model: Model, grads: Any, parts: dict[str, State]) -> N
     }
     callbacks = {f"callbacks.{i}": callback for i, callback in enumerate(facts.settings.callbacks)}
     if parts.keys() != {*schema, *callbacks}:
-        raise ValueError(f"it has the parts {sorted(parts)}")
+        raise ValueError(
+            f"the parts are {sorted(parts)}; {sorted({*schema, *callbacks})} are wanted"
+        )
     for name, fields_of in schema.items():
         fields.demand_fields(name, parts[name], fields_of(facts, saved))
     if not (parts["trainer"]["position"] or fields.is_finite(model.params)):
@@ -181,9 +183,9 @@ def full_batch_trainer_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
 
 
 def _place_fields(facts: Facts, saved: Saved, unit: int | None) -> dict[str, Field]:
-    """Return the fields that say how far training has come.
+    """Return the fields of the number of updates and epochs so far.
 
-    Within an epoch a trainer saves after multiples of `unit` samples; never if that is None.
+    Within an epoch a trainer saves only after multiples of `unit` samples; never if `unit` is None.
     """
     epoch, position = saved.count("trainer", "epoch"), saved.count("trainer", "position")
     epochs, n_samples = facts.settings.epochs, facts.n_samples

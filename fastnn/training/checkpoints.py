@@ -3,7 +3,7 @@
 The file is a model file, so `load` reads the network from it. Its description has a further entry
 "fit", and it has further arrays whose names begin with "fit.". They hold the identity of the fit,
 which must be the same when the fit is resumed, and the state of each part. A part has `state`,
-which returns arrays and values that JSON can hold, and `restore`, which takes them back. The parts
+which returns arrays and values that JSON can hold, and `restore`, which restores them. The parts
 are the trainer, the optimizer, the fit loop, the learning rates and the callbacks.
 """
 
@@ -30,7 +30,7 @@ State = dict[str, Any]
 
 KEY = "fit"
 OWN = ("optimizer", "trainer", "course")  # parts whose `restore` is never a user's code
-INVALID = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # from a file's values
+INVALID = (KeyError, TypeError, ValueError, AttributeError, OverflowError)  # of invalid values
 
 
 class Part(Protocol):
@@ -41,7 +41,7 @@ class Part(Protocol):
         ...
 
     def restore(self, state: State) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
         ...
 
 
@@ -49,7 +49,7 @@ Parts = Mapping[str, Part]
 
 
 def without_fit(description: State, arrays: Mapping[str, Array]) -> tuple[State, State]:
-    """Return the contents of a checkpoint as those of a plain model file."""
+    """Return the contents of a checkpoint without the fit, as in a plain model file."""
     description = {name: value for name, value in description.items() if name != KEY}
     return description, {n: a for n, a in arrays.items() if not n.startswith(f"{KEY}.")}
 
@@ -62,9 +62,9 @@ class CheckpointFile:
     ----------
     path : str
     epochs : int or None
-        Write after every so many epochs.
+        Write each time that this many epochs are complete.
     seconds : float or None
-        Write when this much time has passed since the last time.
+        Write when this much time has passed since the last checkpoint.
     saved : (dict, dict) or None
         The description and the arrays of the fit to resume; None to start afresh.
     """
@@ -76,7 +76,7 @@ class CheckpointFile:
 
     @classmethod
     def from_arguments(cls, path: Any, every: Any, resume: Any) -> "CheckpointFile | None":
-        """Check `fit`'s arguments of checkpoints and read the file; return None without a path.
+        """Check the arguments of `fit` and read the file to resume; return None without a path.
 
         Raises
         ------
@@ -181,8 +181,8 @@ class Checkpoints:
         Raises
         ------
         ModelFileError
-            If the file's contents are invalid. Network, optimizer and callbacks then are as before,
-            if a callback's `restore` takes back what its `state` returned.
+            If the file's contents are invalid. Then the network and the optimizer are unchanged.
+            The state of each callback from before the call is restored by its `restore`.
         """
         if self._saved is None:
             return False
@@ -218,14 +218,14 @@ class Checkpoints:
         return epoch is not None and epoch % (self._epochs or 1) == 0
 
     def write(self, net: Any, parts: Parts) -> None:
-        """Replace the file by the present state, completely or not at all.
+        """Replace the file with the present state in one step.
 
         Raises
         ------
         TypeError
             If the state of a callback is neither arrays nor values that JSON can hold.
         OSError
-            If the file cannot be written; the last checkpoint stays.
+            If the file cannot be written. The last checkpoint is kept.
         """
         description, arrays = net._describe()
         arrays[f"{KEY}.grads"] = net._model.grads
@@ -243,7 +243,7 @@ class Checkpoints:
 
 
 def _restore_all_or_none(parts: Parts, states: dict[str, State]) -> None:
-    """Restore the parts; if one raises, bring back the state of each."""
+    """Restore the parts; if one raises, restore the earlier state of each."""
     before = {name: copy.deepcopy(part.state()) for name, part in parts.items()}
     changed = []
     try:

@@ -1,4 +1,4 @@
-"""The data to train and to validate on: checks of `fit`'s arguments, in the form of the fit loop.
+"""The data for training and validation, made from `fit`'s arguments after checking them.
 
 X has one of three forms: an array, either in memory or a memmap of the network's dtype, which the
 engine reads directly; a memmap that is converted block by block; or an iterable of batches.
@@ -24,7 +24,7 @@ from fastnn.training import streaming, validation
 from fastnn.training.streaming import Batches, MappedRows
 from fastnn.training.validation import Validation
 
-SPLIT = 1  # the stream of the seed that held-out samples are drawn from
+SPLIT = 1  # the number of the random stream for held-out samples
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class TrainingData:
     ----------
     x : ndarray (n, in_features), MappedRows or Batches
     target : ndarray
-        The targets, as the loss takes them. With MappedRows, those of all rows in the file; with
-        Batches, an empty array.
+        The targets in the form that the loss takes. With MappedRows, the targets of all rows in the
+        file; with Batches, an empty array.
     sample_weight : ndarray (n,), or None
         The user's weights.
     weights : ndarray (n,), or None
@@ -100,8 +100,8 @@ def training_data(
     )  # the engine itself reads a memmap of the network's dtype
     if (streams or mapped) and not (sample_weight is None and class_weight is None):
         raise ValueError(
-            "sample_weight and class_weight need X in memory, or a memmap of the network's "
-            "dtype beside validation_data that is not a share"
+            "sample_weight or class_weight is given; X must be in memory, or a memmap of the "
+            "network's dtype with validation_data that is not a share"
         )
     if streams:
         return _of_batches(inputs, X, loss, optimizer, epochs, validation_data)
@@ -126,12 +126,12 @@ def _of_batches(
     if isinstance(optimizer.learning_rate, Schedule):
         raise ValueError(
             f"optimizer has the schedule {optimizer.learning_rate!r}, which needs the number of "
-            f"updates in an epoch, and X is an iterable; a number is wanted"
+            f"updates in an epoch; X is an iterable, so a constant learning_rate is wanted"
         )
     if isinstance(optimizer, FullBatchOptimizer):
         raise ValueError(
             f"X is an iterable, and optimizer is {optimizer!r}, which takes all samples at once; "
-            f"an array is wanted, or SGD(…), Adam(…) or another"
+            f"an array X, or another optimizer such as Adam(…), is wanted"
         )
     if not hasattr(X, "__iter__") or isinstance(X, str):
         raise TypeError(f"y is None and X is {X!r}; an iterable of pairs (X, y) is wanted")
@@ -181,7 +181,7 @@ def hold_out(
     loss: Loss | CustomLoss,
     entropy: Any,
 ) -> tuple[TrainingData, Validation | None]:
-    """Return the samples to train on, and those to validate on or None.
+    """Return the samples to train on, and the Validation, or None without validation data.
 
     If `validation_data` is a share, the held-out samples are taken from `data`.
 
@@ -207,7 +207,7 @@ def hold_out(
             x, target, weights = inputs.batch(X, y, loss, sample_weight, names)
         return data, Validation(x, target, weights, loss)
     share = _checks.share(validation_data, name, "a pair (X, y)")
-    # from a separate stream, so that the orders of the epochs equal those of a fit on `rows` alone
+    # a stream of its own, so that the epochs have the same orders as in a fit on `rows` alone
     rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(SPLIT,)))
     rows, rows_held_out = validation.split(share, data.target, loss, rng)
     x = np.require(data.features(rows_held_out), dtype, ["C", "A"])
@@ -231,6 +231,6 @@ def refuse_batches_of_one(model: Model, n_samples: int, batch_size: int, given: 
     """
     if model.plan.has_batch_norm and 1 in (batch_size, n_samples % batch_size):
         raise ValueError(
-            f"batch_size is {given!r}, which leaves a batch of one of {n_samples} samples; "
+            f"batch_size is {given!r}, so one batch of the {n_samples} samples has one sample; "
             f"BatchNorm needs two or more"
         )

@@ -6,15 +6,15 @@ from typing import Any
 class DivergenceError(ArithmeticError):
     """Raised by `fit` if the loss or a parameter becomes NaN or infinite.
 
-    The network then has the parameters after its last finite epoch, or those that a callback wrote
-    after that. The state of its optimizer is reset.
+    The network then has the parameters from the end of its last finite epoch, or the parameters
+    that a callback wrote after it. The state of its optimizer is reset.
 
     Attributes
     ----------
     epoch, step : int
         The epoch, and the update in this epoch, where it was detected. Both are counted from 0.
     history : History
-        The metrics of the epochs before.
+        The metrics of the earlier epochs.
     advice : str
         What to try, depending on the data and the optimizer.
     """

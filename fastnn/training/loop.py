@@ -1,7 +1,7 @@
-"""The fit loop: it runs a trainer, and what happens between the trainer's epochs.
+"""The fit loop: it runs a trainer, and between epochs the validation, callbacks and checkpoints.
 
-Between epochs are validation, callbacks and checkpoints. Within an epoch the trainer returns after
-a slice of time, so that the loop handles Ctrl-C, the progress bar and checkpoints by time.
+The trainer also returns within an epoch, after a slice of time. Then the loop handles Ctrl-C, the
+progress bar, and checkpoints that are due by time.
 """
 
 from collections.abc import Callable
@@ -37,14 +37,14 @@ def fit(
 ) -> History:
     """Train `net` and `optimizer_state` in place, and return the metrics of each epoch.
 
-    All arguments are checked already.
+    All arguments have been checked.
 
     Raises
     ------
     DivergenceError
         If the loss or a parameter becomes NaN or infinite.
     ModelFileError
-        If there are checkpoints, and the file's contents are invalid.
+        If the contents of the checkpoint file are invalid.
     """
     loop = FitLoop(net, data, settings, optimizer_state, validation, checkpoints)
     background.ending(loop.end, loop.run)
@@ -52,14 +52,14 @@ def fit(
 
 
 class LoopState:
-    """What the fit loop itself remembers; a part of checkpoints, which call it "course".
+    """The fit loop's own state. Checkpoints save it as the part "course".
 
     Attributes
     ----------
     generator : numpy.random.Generator or None
         Draws the order of each epoch; None without shuffling.
     columns : dict of str to list of float
-        The metrics of validation, one per epoch.
+        The validation metrics by their names, one number per epoch.
     stopped : bool
         Whether a callback has stopped training.
     """
@@ -79,7 +79,7 @@ class LoopState:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
         if self.generator is not None:
             self.generator.bit_generator.state = state["rng"]
         self.stopped = bool(state["stopped"])
@@ -197,7 +197,7 @@ class FitLoop:
         return resumed
 
     def _next_stop(self) -> int:
-        """Return the epoch that the trainer runs to without a stop."""
+        """Return the epoch up to which the trainer runs without a stop."""
         epoch = self.trainer.epoch
         last = epoch + 1 if self.stops_each_epoch else self.settings.epochs
         return self.checkpoints.next_stop(epoch, last) if self.checkpoints else last

@@ -9,7 +9,7 @@ def in_terminal() -> bool:
     """Whether standard error is a terminal, which can show a progress bar."""
     try:
         return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # it is None, another object, or closed
+    except (AttributeError, ValueError):  # standard error is None, another object, or closed
         return False
 
 

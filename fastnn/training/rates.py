@@ -6,11 +6,11 @@ import numpy as np
 
 from fastnn.optimizers.schedule import Rates, Schedule, Updates
 
-UPDATES_AHEAD = 100_000  # whose rates a trainer gets at once
+UPDATES_AHEAD = 100_000  # the number of rates that a trainer gets at once
 
 
 def depends_on_epochs(learning_rate: float | Schedule, updates_per_epoch: int, epochs: int) -> bool:
-    """Whether rates depend on the number of epochs, as those of CosineDecay do."""
+    """Whether the rates depend on the number of epochs, as with CosineDecay."""
     total = updates_per_epoch * epochs
     if not isinstance(learning_rate, Schedule) or total == 0:
         return False
@@ -24,7 +24,7 @@ def depends_on_epochs(learning_rate: float | Schedule, updates_per_epoch: int, e
 
 
 class RateFeed:
-    """Supplies a trainer with the learning rates of the next updates; a part of checkpoints.
+    """Supplies a trainer with the learning rates of the next updates. Checkpoints save its state.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ class RateFeed:
     Attributes
     ----------
     by_epoch : bool
-        Whether the rates depend on the metrics of each epoch, which `observe` takes.
+        Whether the rates depend on the metrics of the epochs, which `observe` receives.
     memory : Memory or None
-        What the schedule remembers, if the rates depend on metrics.
+        The memory of the schedule, if the rates depend on metrics.
     given : int
-        The number of updates whose rates the trainer has got.
+        The number of updates whose rates were given to the trainer.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class RateFeed:
         return {} if self.memory is None else self.memory.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned; `go_to` restores the number of updates."""
+        """Restore what `state` returned; `go_to` restores the number of updates."""
         if self.memory is not None:
             self.memory.restore(state)
 

@@ -9,7 +9,7 @@ from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 
-MASKS = 0  # the stream of the seed that dropout masks are drawn from
+MASKS = 0  # the number of the random stream for dropout masks
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class FitSettings:
         return -(-(n_samples or 0) // self.batch_size)
 
     def order_generator(self) -> "np.random.Generator | None":
-        """Return a new generator of the epochs' orders, or None without shuffling."""
+        """Return a new generator for the order of each epoch, or None without shuffling."""
         return np.random.default_rng(self.entropy) if self.shuffle else None
 
     def mask_key(self) -> int:
-        """Return the key of the dropout masks, from a stream apart from the epochs' orders."""
+        """Return the key of the dropout masks, which does not depend on the epochs' orders."""
         stream = np.random.SeedSequence(self.entropy, spawn_key=(MASKS,))
         return int(stream.generate_state(1, np.uint64)[0])

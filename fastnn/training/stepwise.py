@@ -101,7 +101,7 @@ class StepwiseTrainer:
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot, which is valid; the parameters are restored already."""
+        """Continue from a valid snapshot, after the parameters are restored."""
         self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
         self.epoch_loss, self.epoch_weight = state["epoch_loss"], state["epoch_weight"]
         self.epoch_start = time.monotonic() - state["elapsed"]

@@ -1,7 +1,7 @@
 """Training on data that is not in memory: rows of a file, or batches of an iterable.
 
-The engine's trainer gets one block of rows after the other. A block consists of whole minibatches,
-so the result equals that of the same rows in memory, bit for bit. While the engine trains on one
+The engine's trainer gets one block of rows after another. A block consists of whole minibatches,
+so training gives the same bits as with the same rows in memory. While the engine trains on one
 block, a thread reads, gathers and converts the next. The order of the rows is drawn at the start of
 each epoch.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastnn._core import engine
 
 Order = NDArray[np.int64]
-Blocks = Generator[tuple[Any, Any, bool], None, None]  # features, targets, is it the last block
+Blocks = Generator[tuple[Any, Any, bool], None, None]  # features, targets, whether it is the last
 
 BLOCK_BYTES = 1 << 21
 
@@ -38,7 +38,7 @@ class Source(Protocol):
     n_samples: int | None
 
     def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
-        """Yield blocks of an epoch, from row `start` on: features, targets, whether it is the last.
+        """Yield the blocks from row `start` on: features, targets, whether it is the last.
 
         Blocks end at multiples of `rows`, except the last.
         """
@@ -53,7 +53,7 @@ class MappedRows:
         self.n_samples: int = len(x) if rows is None else len(rows)
 
     def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
-        """Gather and convert one block after the other."""
+        """Gather and convert one block after another."""
         while start < self.n_samples:
             end = min(start - start % rows + rows, self.n_samples)
             place: Any = slice(start, end) if order is None else order[start:end]
@@ -73,7 +73,7 @@ class Batches:
         self.given, self.check = given, check
 
     def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
-        """Hold each block back until there are more rows, to know which one is the last."""
+        """Yield each block only when more rows have come, since the last block must be marked."""
         skip, room = start, rows - start % rows
         x: Any = None
         for i, batch in enumerate(self.given):
@@ -98,9 +98,9 @@ class Batches:
 
 
 class Ahead:
-    """An iterator whose next item a thread prepares.
+    """An iterator that prepares its next item in a thread.
 
-    The thread starts with the first `take`. If it cannot start, items are made when they are taken.
+    The thread starts with the first `take`. If it cannot start, `take` makes the items.
     """
 
     def __init__(self, items: Generator[Any, None, None]) -> None:
@@ -117,7 +117,7 @@ class Ahead:
         except BaseException as error:  # `take` raises it
             self._ready.put((None, error))
         finally:
-            self._items.close()  # which closes what the user's iterable has opened
+            self._items.close()  # and so the files that the user's iterable has opened
 
     def take(self) -> Any:
         """Return the next item, or raise the exception that was raised when it was made."""
@@ -135,7 +135,7 @@ class Ahead:
         return item
 
     def close(self) -> None:
-        """Stop the thread; if it runs the user's iterable, when that returns."""
+        """Stop the thread, or let it stop when the user's iterable returns."""
         self._closed = True
         self._wanted.put(False)
         if self._thread is None:
@@ -147,7 +147,7 @@ class Ahead:
 class StreamingTrainer:
     """The engine's trainer, fed from a source of rows one block at a time.
 
-    Everything that is not defined here is the engine's trainer's.
+    Attributes that are not defined here come from the engine's trainer.
     """
 
     step: int
@@ -219,7 +219,7 @@ class StreamingTrainer:
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot, which is valid; the parameters are restored already."""
+        """Continue from a valid snapshot, after the parameters are restored."""
         self.order = state.get("order")
         self.end = state["position"]
         self.trainer.restore({name: v for name, v in state.items() if name != "order"})

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Trainer(Protocol):
-    """What the fit loop asks of a trainer, which updates the parameters of a model.
+    """The interface of a trainer, which updates the parameters of a model.
 
     A trainer runs for a slice of time and returns between two updates, so that the fit loop can
     handle Ctrl-C, show progress and write checkpoints.
@@ -39,7 +39,7 @@ class Trainer(Protocol):
 
     @property
     def step(self) -> int:
-        """Updates so far, with those of earlier fits that the optimizer continues."""
+        """Updates so far, including earlier fits if the optimizer continues their state."""
         ...
 
     @property
@@ -56,7 +56,7 @@ class Trainer(Protocol):
     def diverged(self) -> bool:
         """Whether the loss or the parameters became NaN or infinite.
 
-        The parameters then are those after the last finite epoch.
+        If so, the parameters are those from the end of the last finite epoch.
         """
         ...
 
@@ -67,22 +67,22 @@ class Trainer(Protocol):
 
     @property
     def rates_left(self) -> int:
-        """Updates whose learning rate is known; `run` returns when it is 0."""
+        """The number of next updates whose learning rate is set; `run` returns when it is 0."""
         ...
 
     @property
     def losses(self) -> NDArray[np.float64]:
-        """The loss of each epoch, of which the first `epoch` are set."""
+        """The loss of each epoch; only the first `epoch` entries are set."""
         ...
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """The duration of each epoch, of which the first `epoch` are set."""
+        """The duration of each epoch in seconds; only the first `epoch` entries are set."""
         ...
 
     @property
     def columns(self) -> Mapping[str, list[float]]:
-        """Further columns of the History, which only this kind of trainer measures."""
+        """More columns of the History, which only this kind of trainer measures."""
         ...
 
     @property
@@ -114,7 +114,7 @@ class Trainer(Protocol):
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot, which is valid; the parameters are restored already."""
+        """Continue from a valid snapshot, after the parameters are restored."""
         ...
 
     def close(self) -> None:
@@ -132,9 +132,9 @@ class TrainerPart:
     fields : function
         Returns the fields that a snapshot of this kind of trainer has.
     epoch_start : Snapshot or None
-        Parameters and constants as the callbacks left them at the start of this epoch, to go back
-        to if training diverges in it. None if they were not finite, or without callbacks: then the
-        trainer goes back to those at the end of the epoch before.
+        Parameters and constants at the start of this epoch, after the callbacks wrote to them. They
+        are restored if training diverges in this epoch. None if they were not finite, or without
+        callbacks: then the trainer restores the values from the end of the last epoch.
     """
 
     trainer: Trainer
@@ -144,11 +144,11 @@ class TrainerPart:
     epoch_start: Snapshot | None = None
 
     def keep_epoch_start(self) -> None:
-        """Copy parameters and constants, to go back to them if training diverges."""
+        """Copy parameters and constants, to restore them if training diverges."""
         self.epoch_start = self.model.snapshot() if self.model.is_finite() else None
 
     def go_back(self) -> None:
-        """Restore what the callbacks left at the start of the epoch in which training diverged."""
+        """Restore the values at the start of the epoch in which training diverged."""
         if self.epoch_start is not None:
             self.model.restore(self.epoch_start)
 
@@ -160,7 +160,7 @@ class TrainerPart:
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned; the optimizer's state is restored before."""
+        """Restore what `state` returned, after the optimizer's state is restored."""
         self.trainer.restore(state)
         self.trainer.set_segments(self.optimizer_state.segments())
 
@@ -179,9 +179,9 @@ def trainer_for(
     Raises
     ------
     TypeError
-        If LevenbergMarquardt is given a loss that is no squared error.
+        If the optimizer is LevenbergMarquardt and the loss is not a squared error.
     ImportError
-        If LBFGS is asked for without SciPy.
+        If the optimizer is LBFGS and SciPy is not installed.
     """
     optimizer = settings.optimizer
     if isinstance(optimizer, FullBatchOptimizer):
@@ -252,7 +252,7 @@ def engine_trainer(
     n_threads: int,
     mask_key: int,
 ) -> "engine.Trainer":
-    """Return the engine's trainer of a model on arrays in memory; its arguments are trusted."""
+    """Return the engine's trainer for a model and arrays in memory, without checking them."""
     plan, formula = loss.under(model.plan)
     return _core.engine.Trainer(
         plan,

@@ -162,7 +162,7 @@ def split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw a share of the samples to hold out, the same share of each class if there are classes.
 
-    A class with one sample goes to training, with a warning.
+    The only sample of a class goes to training, with a warning.
 
     Returns
     -------

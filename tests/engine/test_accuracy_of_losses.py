@@ -125,7 +125,7 @@ def close(a, b):
 
 
 def demand_hessian(loss, z, expected, dtype, isa, y):
-    """By the biases of a layer that changes nothing, a loss has its Hessian by the outputs."""
+    """Check a loss's Hessian for the outputs, which an identity layer has for its biases."""
     n = len(z)
     net = fn.Network([fn.Linear(n, n)], dtype)
     net.params[: n * n] = np.eye(n).ravel()

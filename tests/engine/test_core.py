@@ -1,4 +1,4 @@
-"""The compiled core: which build is picked, and its kernels where no layer shows them."""
+"""The compiled core: the choice of the build, and kernels that no layer uses alone."""
 
 import os
 import subprocess
@@ -135,7 +135,7 @@ def test_matrix_product(isa, dtype, rng, shape, start):
         a = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
         b = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
         a, b = a.T if transpose_a else a, b.T if transpose_b else b
-        # overwritten, but for "itself"; nothing before or behind it is
+        # overwritten, except for "itself"; nothing before or after it is
         guarded = rng.standard_normal(m * n + 128).astype(dtype)
         guards = guarded[:64].copy(), guarded[64 + m * n :].copy()
         out = guarded[64 : 64 + m * n].reshape(m, n)

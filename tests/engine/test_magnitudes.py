@@ -70,7 +70,7 @@ def test_constant_rows_are_finite_at_any_size(isa, dtype, n):
 
 @pytest.mark.parametrize("magnitude", [1e-200, 1.0, 1e150, 1e155, 1e160, 1e300])
 def test_large_columns_are_normalised(isa, rng, magnitude):
-    """The running variance of 1e160 is no float64, and then a fit ends with an error."""
+    """The variance of values near 1e160 overflows float64, and then a fit raises an error."""
     x = rng.standard_normal((20, 3))
     x[:, 1] *= magnitude
     net = fn.Network([fn.BatchNorm(3), fn.Linear(3, 1)], "float64", seed=0)
@@ -141,7 +141,7 @@ def test_gradients_of_any_size_agree_with_pytorch(isa, dtype, rng, kind, setting
 
 @pytest.mark.parametrize("size", [1e-30, 1e-27, 1e-24, 1e-22, 1e-18, 1e-16, 1.0, 1e15])
 def test_adam_moves_however_small_the_gradients(isa, rng, size):
-    """Where g² is no float32, eps decides alone, and there the oracle agrees."""
+    """If g² underflows in float32, only eps is in the denominator, and the reference agrees."""
     gradients = (rng.uniform(0.2, 1, (150, 9)) * size).astype("float32")
     eps = 1e-37 if size >= 1e-16 else 1e-12
     expected = reference_optimizers.Adam(0.01, eps=eps)

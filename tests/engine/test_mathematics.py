@@ -1,4 +1,4 @@
-"""The worked examples that textbooks draw, number by number, through the public interface."""
+"""Worked examples of textbooks, number by number, through the public interface."""
 
 import numpy as np
 import pytest
@@ -89,7 +89,8 @@ def test_softmax_by_its_input(dtype, rng):
     J = softmax.jacobian(z)
     np.testing.assert_allclose(J.to_dense(), rows, atol=1e-7)
     np.testing.assert_allclose(J.T.to_dense(), J.to_dense(), atol=1e-7)  # symmetric
-    np.testing.assert_allclose(J @ np.ones(4), 0, atol=1e-6)  # adding to all z changes nothing
+    # a constant added to all z has no effect
+    np.testing.assert_allclose(J @ np.ones(4), 0, atol=1e-6)
 
 
 def test_half_squared_error_by_the_prediction(dtype):
@@ -130,7 +131,7 @@ def test_a_network_without_nonlinearities_collapses(dtype, rng):
 
 
 def test_minibatch_gradient_descent_sums_over_the_examples(rng):
-    """Θ ← Θ - ε ∇ of the summed loss; the mean's step is that over the number of examples."""
+    """Θ ← Θ - ε ∇ of the summed loss; with the mean, the step is divided by their number."""
     X, y = rng.standard_normal((4, 2)), rng.standard_normal(4)
 
     def stepped(reduction):

@@ -1,4 +1,4 @@
-"""The oracle itself, against worked numbers, finite differences, the complex step and PyTorch."""
+"""The reference itself, against worked numbers, finite differences, complex steps and PyTorch."""
 
 import case_inputs
 import cases
@@ -24,7 +24,7 @@ def over(table):
 
 
 def rng():
-    """Return the generator every test draws from."""
+    """Return a new random generator."""
     return np.random.default_rng(20)
 
 

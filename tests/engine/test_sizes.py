@@ -1,4 +1,4 @@
-"""What is too large is refused by name before anything is copied or allocated."""
+"""Too large arguments raise an error that names them, before anything is copied or allocated."""
 
 import os
 import tracemalloc
@@ -10,9 +10,9 @@ import fastnn as fn
 
 ROWS = 3_000_000
 WIDE = np.broadcast_to(np.float32(1), (ROWS, 8))  # 100 MB, if it were copied
-HUGE = np.broadcast_to(np.float32(1), (10**14, 8))  # of which no machine has room for a copy
+HUGE = np.broadcast_to(np.float32(1), (10**14, 8))  # no machine has the memory for a copy
 HALF = fn.HalfSquaredError()
-MEGABYTES = 100  # half of what a copy of WIDE in float64 takes
+MEGABYTES = 100  # half of the memory of a float64 copy of WIDE
 
 
 def network():

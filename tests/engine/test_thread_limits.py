@@ -1,4 +1,4 @@
-"""Where the system starts no further thread, everything is computed on one, with a warning."""
+"""If the system cannot start another thread, everything is computed on one, with a warning."""
 
 import os
 import subprocess

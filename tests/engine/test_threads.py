@@ -1,4 +1,4 @@
-"""How many threads are used: what the user sets, and what the machine and its groups allow."""
+"""The number of threads: the user's setting, and the limits of the machine and control groups."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def _restored():
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """A /sys and a /proc/self of the test's own, for four processors."""
+    """Return a fake /sys and /proc/self for four processors."""
     monkeypatch.setattr(processors, "SYSTEM", tmp_path / "sys")
     monkeypatch.setattr(processors, "PROCESS", tmp_path / "proc")
     monkeypatch.setattr(processors.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})

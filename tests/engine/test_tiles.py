@@ -1,4 +1,4 @@
-"""The register tiles as the compiler made them: their loops over k keep every sum in a register."""
+"""The compiled register tiles: their loops over k keep every sum in a register."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ def products(lines):
 
 
 def loop_over_k(lines):
-    """Of the loops without another jump in them, the one with the most products of vectors."""
+    """Return the loop with the most vector products, among the loops without another jump."""
     labels = {line[:-1]: i for i, line in enumerate(lines) if line.endswith(":")}
     loops = [[]]
     for i, line in enumerate(lines):
@@ -44,7 +44,7 @@ def loop_over_k(lines):
 
 @pytest.fixture(params=_core.available_isas())
 def assembly(request, tmp_path):
-    """What the compiler that built the engine makes of the tiles, with the same flags."""
+    """Return the assembly of the tiles, with the engine's compiler and flags."""
     if shutil.which(COMPILER) is None or not (HEADERS / "kernels.h").exists():
         pytest.skip("no compiler, or no headers beside the installed package")
     flags = _core.load_engine(request.param).flags.split()

@@ -136,7 +136,7 @@ def test_a_warm_start_goes_on_with_the_network_that_there_is(name, before, after
     model.set_params(**{name: before}).fit(X, Y)
     params = model.to_network().params
     model.set_params(**{name: after})
-    with pytest.raises(ValueError, match="the network was made that warm_start"):
+    with pytest.raises(ValueError, match="must not change for warm_start"):
         model.partial_fit(X, Y)
     with pytest.raises(ValueError, match=f"{name} is |when the network"):
         model.set_params(warm_start=True).fit(X, Y)

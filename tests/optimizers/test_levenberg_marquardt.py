@@ -371,7 +371,7 @@ def test_what_has_no_one_loss_is_refused(optimizer):
             ValueError, match=rf"{type(optimizer).__name__}.*{type(layer).__name__}"
         ):
             net.fit(X, y, **settings)
-    with pytest.raises(ValueError, match="X is an iterable .* takes all samples at once"):
+    with pytest.raises(ValueError, match="X is an iterable, .* takes all samples at once"):
         small_network().fit([(X, y)], **settings)
 
 

@@ -251,7 +251,7 @@ def test_a_second_fit_starts_early_stopping_afresh(problem):
 
 def test_nothing_by_the_name_to_monitor(problem):
     X, y, _ = problem
-    with pytest.raises(ValueError, match=r"monitor is 'val_loss'; of loss, .*no validation_data"):
+    with pytest.raises(ValueError, match=r"monitor is 'val_loss'; one of .*no validation_data"):
         network().fit(X, y, callbacks=[fn.EarlyStopping()], **SETTINGS)
 
 

@@ -110,7 +110,7 @@ WITHIN = [
     for within in (False, True)
     if name != "levenberg-marquardt" or not within
 ]
-# values that may be other numbers, since they do not depend on the rest
+# these values do not depend on others, so other numbers are valid
 FREE = {
     "epoch_loss",
     "batch_loss",

@@ -59,7 +59,7 @@ def test_sigkill_at_random_moments(tmp_path, monkeypatch, rng):
             printed = run(path, kill_after=rng.uniform(0, whole / 2))
             kills -= printed is None
         assert (printed or run(path)) == expected
-        assert not list(tmp_path.glob(".fastnn-*"))  # the last writer removed what the killed left
+        assert not list(tmp_path.glob(".fastnn-*"))  # the last writer removes all leftovers
         if not kills:
             break
     assert wanted > 0

@@ -215,7 +215,7 @@ SHARED = fn.EarlyStopping()
         (NETS, {"checkpoint": "a"}, "checkpoint is 'a'; a list of paths, one for each network"),
         (NETS, {"checkpoint": ["a"]}, "checkpoint has 1 entries"),
         (NETS, {"checkpoint": ["a", None]}, r"checkpoint\[1\] is None; the path"),
-        (NETS, {"checkpoint": ["a", "./a"]}, "a file of its own for each"),
+        (NETS, {"checkpoint": ["a", "./a"]}, "a different file for each"),
         (NETS, {"callbacks": SHARED}, "callbacks is .*; a list is wanted"),
         (NETS, {"callbacks": [[SHARED]] * 2}, "callbacks has one object twice"),
         (NETS, {"callbacks": [[SHARED]] * 3}, "callbacks has 3 entries"),

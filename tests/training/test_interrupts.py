@@ -183,7 +183,7 @@ for i in range(int(sys.argv[1])):
 
 
 def test_ctrl_c_at_random_moments():
-    """Many are within the first milliseconds; FASTNN_INTERRUPTS sets their number."""
+    """FASTNN_INTERRUPTS sets the number of interrupts. Many come in the first milliseconds."""
     times = int(os.environ.get("FASTNN_INTERRUPTS", "50"))
     ran = subprocess.run(
         [sys.executable, "-P", "-c", STORM, str(times)],

@@ -122,7 +122,7 @@ def test_batch_norm_and_a_share_of_a_memory_mapped_array(data, mapped, batch_siz
 
     X = data[0].astype("float32")
     assert fit(mapped(X[:100], "float32")) == fit(X[:100])
-    with pytest.raises(ValueError, match="a batch of one of 81 samples"):
+    with pytest.raises(ValueError, match="one batch of the 81 samples has one"):
         fit(mapped(X[:101], "float32"))
 
 

@@ -1,4 +1,4 @@
-"""Entire fits against the oracle and PyTorch, bit for bit where that is promised."""
+"""Entire fits against the reference and PyTorch, bit for bit where the pages promise it."""
 
 import cases
 import numpy as np

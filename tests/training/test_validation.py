@@ -1,4 +1,4 @@
-"""Held-out samples: shares of the data, and the metrics measured on them."""
+"""Validation: held-out shares of the data, and the metrics measured on them."""
 
 import numpy as np
 import pytest

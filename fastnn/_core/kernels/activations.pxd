@@ -1,11 +1,11 @@
 """Elementwise activations: y = σ(x), and dx = σ'(x) dy, the product with a diagonal Jacobian.
 
-Each is two scalar functions of x, σ and σ'. Near y = ±1 the slope of Sigmoid or Tanh has a large
-relative error if it is computed from y, and it costs an exponential if it is computed from x.
-Together with y it costs little, so a pass that is differentiated later keeps it. The functions
-`activation_forward` and `activation_backward` choose the kind once per batch. In the comparisons of
-σ, NaN takes the branch that returns NaN. At a kink the derivative is that of the negative side;
-those of Abs and HardTanh are 0.
+Each activation has two scalar functions of x, σ and σ'. For Sigmoid and Tanh, computing the slope
+σ' from y has a large relative error near y = ±1, and computing it from x costs an exponential.
+Together with y it costs little. So the forward pass computes both and keeps the slope if a backward
+pass follows. The functions `activation_forward` and `activation_backward` choose the kind once per
+batch. If x is NaN, the comparisons in σ lead to the branch that returns NaN. At a kink the
+derivative is the one from the negative side; for Abs and HardTanh it is 0.
 """
 
 from fastnn._core.kernels.dtypes cimport fabs, real
@@ -106,7 +106,7 @@ cdef inline real silu_slope(real x) noexcept nogil:
 
 
 cdef inline real within_exp(real x) noexcept nogil:
-    """|x|, at most the bound beyond which e^-|x| and x² e^-|x| are 0."""
+    """|x|, limited to the bound from which on e^-|x| and x² e^-|x| are 0."""
     cdef real top = -lowest_exponent(x)
     cdef real a = fabs(x)
     return top if a > top else a

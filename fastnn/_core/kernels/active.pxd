@@ -24,11 +24,11 @@ cdef extern from "kernels.h" nogil:
 
 
 cdef enum:
-    ACTIVE_BYTES = 256 * 1024  # of a B that is read in place for each sample
+    ACTIVE_BYTES = 256 * 1024  # the largest B that is read in place for each sample
 
 
 cdef inline bint active_pays(Py_ssize_t k, Py_ssize_t n, Py_ssize_t itemsize) noexcept nogil:
-    """Whether a sample's own product is faster than a whole one that multiplies with zeros."""
+    """Whether a product over active units for each sample is faster than a dense product."""
     return HAVE_MASKS and k * n * itemsize <= ACTIVE_BYTES
 
 
@@ -80,7 +80,7 @@ cdef inline void product_of_active(
 
 
 cdef inline Py_ssize_t positive(Py_ssize_t n, const real *y, int32_t *index) noexcept nogil:
-    """Write the places of the elements that are not ≤ 0; returns how many."""
+    """Write the indices of the elements that are not ≤ 0; return their number."""
     if real is float:
         return f32_positive(n, y, index)
     else:

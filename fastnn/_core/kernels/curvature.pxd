@@ -2,8 +2,8 @@
 
 A tangent ẋ is the derivative of x along a direction. For y = f(x) with dx = J(x)ᵀ dy, the tangent
 of the cotangent is J(x)ᵀ dẏ plus the curvature term: the derivative of J(x)ᵀ along ẋ, times dy. It
-is 0 for a piecewise linear function. The Hessian H_L of a sample's loss by the outputs is applied
-but never formed: with softmax it is diag(S) - S Sᵀ.
+is 0 for a piecewise linear function. H_L is the Hessian of a sample's loss with respect to the
+outputs, for example diag(S) - S Sᵀ through softmax. It is applied but never formed.
 """
 
 from libc.stdint cimport int64_t

@@ -1,5 +1,7 @@
-"""The dense product by blocks of dot products, on one thread: for a transposed B and few rows, or
-few columns. See dot.h."""
+"""The dense product by blocks of dot products, on one thread. See dot.h.
+
+It is for few columns, or for a transposed B and few rows.
+"""
 
 from libc.stddef cimport ptrdiff_t
 
@@ -26,7 +28,8 @@ cdef inline void product_by_dots(
 ) noexcept nogil:
     """Rows of A and columns of B lie in memory without gaps.
 
-    A few columns of B stay in a cache while all rows pass, or all columns while a few rows do.
+    Either a few columns of B stay in a cache while all rows of A are read, or all columns stay
+    while a few rows are read.
     """
     cdef Py_ssize_t row, rows
     if n <= 4 or m <= n:
@@ -69,9 +72,9 @@ cdef inline void dot(
     const real *start, Py_ssize_t start_row, real *c, Py_ssize_t c_row,
     bint relu, const real *gate,
 ) noexcept nogil:
-    """One block; of one to four columns, or one row's eight.
+    """One block of one to four columns, or of eight columns if it has one row.
 
-    What stands `ahead` elements after the block in B is wanted next.
+    The elements of B that are `ahead` elements after the block are prefetched for the next block.
     """
     cdef Py_ssize_t kind = min(columns, <Py_ssize_t>5) - 1
     if real is float:

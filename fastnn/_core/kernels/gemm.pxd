@@ -1,12 +1,14 @@
 """Dense matrix product, C = A B + start, for row-major C and any strides of A and B.
 
-a) There are several forms, since no single order of work is fast for all shapes: the products of
-   a network have from one row to thousands, and from two columns on. `choose` decides from the
-   whole product, so that its parts have the same form and the same bits with any number of threads.
-b) Each thread computes panels of columns, or rows if there are more of these. Sums are never split
-   among threads, so the bits do not depend on their number. A product with few rows and columns and
-   a long sum, such as the weight gradient of a narrow layer, is therefore not faster with threads.
-   Waking a thread costs some microseconds; it must get THREAD_FLOPS to be worth that.
+a) There are several forms (implementations), since none of them is fast for all shapes. The
+   products of a network have from one row to thousands of rows, and two columns or more. `choose`
+   chooses a form by the shape of the whole product. So the form and the bits are the same for any
+   number of threads.
+b) Each thread computes panels of columns, or blocks of rows if C has more rows than columns. Sums
+   are never split among threads, so the bits do not depend on the number of threads. A product with
+   few rows and columns and a long sum, such as the weight gradient of a narrow layer, is therefore
+   not faster with threads. Starting a thread costs some microseconds. So each thread gets at least
+   THREAD_FLOPS.
 """
 
 from cython.parallel cimport prange
@@ -107,7 +109,7 @@ cdef inline Form choose(
 ) noexcept nogil:
     """Return the form that was measured fastest for the sizes and strides of the whole product."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // itemsize
-    # elements that have to be copied; those of a transposed C count twice
+    # elements that have to be copied; the elements of a transposed C count twice
     cdef bint far = m > 3 * TILE_ROWS and n >= 8 * lanes and a_row * itemsize >= FAR_BYTES
     cdef Py_ssize_t moved_by_panels = n * k + (m * k if far else 0)
     cdef Py_ssize_t moved_by_strips = m * k + 2 * m * n

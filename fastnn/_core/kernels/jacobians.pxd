@@ -1,12 +1,13 @@
-"""Arithmetic on blocks: for each sample a matrix of Jacobian rows or columns, (r, width), one row
-after the other.
+"""Arithmetic on blocks of a Jacobian.
 
-All samples may share one block, whose stride from sample to sample is then 0. The shared block may
-be in the memory of the first sample's result, so samples are processed from the last to the first.
+A block holds some rows or columns of a sample's Jacobian, as a row-major matrix (r, width).
 
-The Jacobian of an elementwise layer is applied as a diagonal, that of softmax as diag(S) - S Sᵀ:
-neither is formed. From the right it acts on each row alone; from the left it mixes the rows of a
-sample.
+If all samples share one block, the stride from sample to sample is 0. The shared block may be in
+the memory of the first sample's result, so samples are processed from the last to the first.
+
+The Jacobian of an elementwise layer is applied as a diagonal, and the Jacobian of softmax as
+diag(S) - S Sᵀ. Neither is formed. From the right it acts on each row alone; from the left it mixes
+the rows of a sample.
 """
 
 from libc.string cimport memcpy, memset
@@ -151,7 +152,9 @@ cdef inline void linear_params_rows(
     const real *block, Py_ssize_t stride, const real *x, bint bias, real *jacobian,
     Py_ssize_t samples, Py_ssize_t r, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t n_params,
 ) noexcept nogil:
-    """The rows (block) (I ⊗ xᵀ | I) of a linear layer: c_i x_j for weight W_ij, c_i for bias b_i.
+    """Block times (I ⊗ xᵀ | I), the Jacobian of a linear layer with respect to its parameters.
+
+    A row c of the block gives c_i x_j for the weight W_ij, and c_i for the bias b_i.
 
     Row k of sample s starts at (s * r + k) * n_params.
     """

@@ -5,9 +5,9 @@ is 1 for a summed loss and 1 / batch size for a mean. Sums over samples run in d
 that the loss of a float32 epoch does not drift.
 
 The formulas have no weights. Without weights a formula computes all rows at once; with weights it
-computes one row at a time, and the weight is a factor of `scale`. Only softmax cross-entropy takes
-the weights itself, since the exponentials of all rows are fastest in one loop. A row of weight 0 is
-skipped: infinite values in it would become NaN.
+computes one row at a time, and the weight is a factor of `scale`. Only softmax cross-entropy gets
+the weights, since computing the exponentials of all rows in one loop is fastest. A row of weight 0
+is skipped, since 0 times an infinite value would be NaN.
 """
 
 cimport numpy as cnp

@@ -2,10 +2,11 @@
 
 x̂ = (x - μ) r with the row's mean μ, its variance v (divided by n) and r = 1 / √(v + eps) (Ba et
 al. 2016). Its Jacobian, r (I - 1 1ᵀ/n - x̂ x̂ᵀ/n), is symmetric, and follows from x̂ and r, which
-the forward pass keeps. Scale and shift, y = w x + b, have diag(w).
+the forward pass keeps. Scale and shift, y = w x + b, have the Jacobian
+diag(w).
 
 A sum along a row has LANES partial sums, since the compiler must not reorder a sum. The mean of
-x - μ, which is 0 but for rounding, corrects both μ and v. A row whose sums overflow is computed
+x - μ, which is 0 up to rounding, corrects both μ and v. A row whose sums overflow is computed
 again, multiplied by a power of two. Squares that underflow do not matter: eps is far larger.
 """
 

@@ -2,9 +2,9 @@
 
 An update gets its learning rate and has no schedule. It processes the segments of parameters that
 are trained, normally one segment with all of them. If the gradient is clipped or has an L1 penalty,
-it is prepared block by block in a buffer. So the loops of the optimizers need neither, and `grads`
-is not changed. State arrays start as zeros, so the first velocity is the first gradient, as in
-PyTorch.
+it is prepared block by block in a buffer. So the loops of the optimizers contain neither, and
+`grads` is not changed. State arrays start as zeros, so the first velocity is the first gradient, as
+in PyTorch.
 """
 
 from cython.parallel cimport prange
@@ -266,8 +266,8 @@ cdef inline real flushed(real x, real least) noexcept nogil:
     """Return x, or 0 if |x| < least: arithmetic with subnormal numbers can be 100 times slower.
 
     If a feature is always 0, a penalty shrinks its weights and their running means to subnormal
-    numbers, where they would stay: β times the smallest one rounds to itself. Running means of
-    squares need no such limit: the root of a subnormal number is a normal number.
+    numbers. There they would stay, since β times the smallest subnormal number rounds to itself.
+    Running means of squares need no such limit: the root of a subnormal number is a normal number.
     """
     return 0 if -least < x and x < least else x
 

@@ -46,7 +46,7 @@ cdef inline void product_by_strips(
     const real *a, Py_ssize_t a_row, const real *b, Py_ssize_t b_col, const real *start,
     real *c, Py_ssize_t c_row, bint relu, char *scratch,
 ) noexcept nogil:
-    """C^T = B^T A^T for a transposed B that is larger than A and C: these are transposed instead.
+    """C^T = B^T A^T for a transposed B that is larger than A and C: A and C are transposed, not B.
 
     `start` is one row, or NULL.
     """
@@ -90,9 +90,9 @@ cdef inline void product_folded(
 ) noexcept nogil:
     """One row times a B of few columns and no gaps: FOLDS rows of B are read as one.
 
-    Every FOLDS-th element of `a` forms a row of its own. In its product with the wide B only the
-    columns that belong to the elements' rows of B are used. The others are wasted, but in the sum
-    of a single row each addition would wait for the one before.
+    So `a` becomes FOLDS rows, each with every FOLDS-th element. In the product of such a row with
+    the wide B, only the columns from its elements' rows of B are used. The others are wasted. But
+    in the product of a single row, each addition would wait for the one before.
     """
     cdef real *result = <real *>(scratch + TILES_SCRATCH_BYTES)
     cdef Py_ssize_t width = FOLDS * n

@@ -1,11 +1,12 @@
 """Softmax and log-softmax over each row, with their true vector-Jacobian products.
 
-S_i = e^{x_i} / Σ e^{x_j} has the Jacobian diag(S) - S Sᵀ, so dx = S (dy - ⟨S, dy⟩): never formed.
-log S has I - 1 Sᵀ, so dx = dy - S Σ dy. The row's maximum is subtracted first, which changes
-nothing mathematically and keeps exp from overflowing.
+S_i = e^{x_i} / Σ e^{x_j} has the Jacobian diag(S) - S Sᵀ, so dx = S (dy - ⟨S, dy⟩). log S has the
+Jacobian I - 1 Sᵀ, so dx = dy - S Σ dy. Neither Jacobian is formed. The row's maximum is subtracted
+first, so that exp does not overflow. Mathematically this changes nothing.
 
-If one S_t is near 1, the difference 1 - S_t would have a large relative error: the sum of the other
-S replaces it. So a mean weighted by S is computed from the differences to the t-th number.
+If one S_t is near 1, the difference 1 - S_t would have a large relative error, so the sum of the
+other S is used in its place. For this, a mean weighted by S is computed from the differences to the
+t-th number.
 """
 
 from fastnn._core.kernels.dtypes cimport real

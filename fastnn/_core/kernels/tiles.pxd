@@ -100,7 +100,7 @@ cdef inline void by_panels(
     cdef real *packed = <real *>scratch
     cdef real *a_packed = <real *>(scratch + B_BLOCK_BYTES)
     cdef Py_ssize_t blocks = (m + TILE_ROWS - 1) // TILE_ROWS
-    # row blocks whose copy fits, in as few passes as that needs, evenly
+    # a pass packs as many row blocks as fit; the passes are as few as possible, and of even size
     cdef Py_ssize_t most = A_BLOCK_BYTES // (
         TILE_ROWS * K_BLOCK * <Py_ssize_t>sizeof(real))
     cdef Py_ssize_t passes = (blocks + most - 1) // most
@@ -155,7 +155,7 @@ cdef inline void by_panels(
                         rows = height_of_block(block, m, blocks)
                         if not far:
                             a_tile = a + row * a_row + k0 * a_col
-                        if depth >= 128:  # time to fetch the rows below, for the next tile
+                        if depth >= 128:  # long enough to prefetch C for the next tile
                             for i in range(rows):
                                 prefetch(c + (row + rows + i) * c_row + j0)
                                 prefetch(c + (row + rows + i) * c_row + j0 + lanes)
@@ -182,10 +182,10 @@ cdef inline void product_by_sweeps(
     real *c, Py_ssize_t c_row, bint relu, const real *gate,
     char *scratch,
 ) noexcept nogil:
-    """A few rows of C at a time are read and written from left to right, for a few steps of k."""
+    """Read and write a few rows of C at a time, from left to right, for a few steps of k."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef real *packed = <real *>(scratch + B_BLOCK_BYTES)
-    # wider tiles are less high; they pay for many rows, for few, and where all else is little
+    # wider tiles have fewer rows; they are faster for these shapes
     cdef bint wide = n > 3 * lanes and (
         m <= WIDE_TILE_ROWS or m > TILE_ROWS or k <= 4
         or (m <= 2 * WIDE_TILE_ROWS and k <= SWEEP_DEPTH
@@ -248,14 +248,14 @@ cdef inline void product_by_sweeps(
 
 
 cdef inline const real *first(const real *start, Py_ssize_t offset) noexcept nogil:
-    """Where a tile's `start` stands; zeros, all rows alike, when there is none."""
+    """The `start` of a tile; one row of zeros, for all rows, if `start` is NULL."""
     return <const real *>zeros if start == NULL else start + offset
 
 
 cdef inline Py_ssize_t vectors_of_panel(
     Py_ssize_t columns, Py_ssize_t lanes, Py_ssize_t most,
 ) noexcept nogil:
-    """How many vectors the next panel has, when so many columns are left: 1, 2 or 4."""
+    """The number of vectors in the next panel, 1, 2 or 4, if `columns` columns are left."""
     if columns > 3 * lanes and most == 4:
         return 4
     return 2 if columns > lanes else 1
@@ -264,7 +264,7 @@ cdef inline Py_ssize_t vectors_of_panel(
 cdef inline Py_ssize_t height_of_block(
     Py_ssize_t block, Py_ssize_t m, Py_ssize_t blocks,
 ) noexcept nogil:
-    """The rows of a block when m rows are split evenly: 32 becomes 11 + 11 + 10."""
+    """The number of rows of a block if m rows are split evenly: 32 becomes 11 + 11 + 10."""
     return m // blocks + (block < m % blocks)
 
 
@@ -272,7 +272,7 @@ cdef inline void pack_rows(
     Py_ssize_t first_block, Py_ssize_t end_block, Py_ssize_t m, Py_ssize_t blocks,
     Py_ssize_t depth, const real *a, Py_ssize_t a_row, Py_ssize_t a_col, real *packed,
 ) noexcept nogil:
-    """Copy some blocks of rows of A, each so that its tile reads it from end to end."""
+    """Copy some blocks of rows of A, in the order in which a tile reads its block."""
     cdef Py_ssize_t block, rows
     for block in range(first_block, end_block):
         rows = height_of_block(block, m, blocks)
