@@ -1,7 +1,7 @@
 """A network's first derivatives: gradients, Jacobians, and products with them.
 
 All of them are exact: the compiled engine applies the chain rule. At a kink of an activation the
-derivative is the slope of the negative side, and 0 for `Abs` and `HardTanh`.
+derivative is the slope of the negative side, unless the docstring of the layer says otherwise.
 """
 
 import math

@@ -63,7 +63,7 @@ def test_gradients_of_two_threads_are_right_or_refused():
 def test_backward_wants_a_forward_of_its_own_thread():
     net = network()
     net.forward(X[0])
-    with pytest.raises(RuntimeError, match="that this thread made"):
+    with pytest.raises(RuntimeError, match="of this thread since the last fit"):
         in_thread(net.backward, DY[0])
     assert net.backward(DY[0]).shape == (400, 8)
 
@@ -127,9 +127,9 @@ def test_a_fit_of_another_thread_makes_forward_and_the_gradient_stale():
     net.forward(X[0])
     net.backward(DY[0])
     in_thread(lambda: net.fit(X[1], DY[1], loss=LOSS, epochs=1))
-    with pytest.raises(RuntimeError, match="has overwritten it"):
+    with pytest.raises(RuntimeError, match="has overwritten the gradient"):
         _ = net.grads
-    with pytest.raises(RuntimeError, match="after the last fit"):
+    with pytest.raises(RuntimeError, match="since the last fit"):
         net.backward(DY[0])
 
 
@@ -152,7 +152,7 @@ def test_a_forward_during_a_fit_is_stale_after_it():
         net.backward(DY[0])
     done.set()
     fit.join()
-    with pytest.raises(RuntimeError, match="after the last fit"):
+    with pytest.raises(RuntimeError, match="since the last fit"):
         net.backward(DY[0])
 
 
@@ -210,19 +210,19 @@ def test_rows_written_while_they_are_checked_do_no_harm():
 
 
 def test_labels_written_during_an_estimators_fit_do_no_harm(monkeypatch):
-    classifier = pytest.importorskip("fastnn.sklearn").MLPClassifier(max_iter=1)
+    """A write after the classes are learned, and before the labels are encoded by them."""
+    module = pytest.importorskip("fastnn.sklearn.classifier")
     y = np.array([0, 1, 2] * 10)
-    encode = type(classifier)._encode
-
+    encode = module.encode
     encoded = []
 
-    def encode_after_a_write(self, given):
+    def encode_after_a_write(binarizer, classes, given):
         y[...] = 10**6
-        encoded.append(encode(self, given))
+        encoded.append(encode(binarizer, classes, given))
         return encoded[-1]
 
-    monkeypatch.setattr(type(classifier), "_encode", encode_after_a_write)
+    monkeypatch.setattr(module, "encode", encode_after_a_write)
     with pytest.warns(UserWarning, match="Maximum iterations"):
-        classifier.fit(RNG.normal(size=(30, 3)), y)
+        module.MLPClassifier(max_iter=1).fit(RNG.normal(size=(30, 3)), y)
     assert y[0] == 10**6
     np.testing.assert_array_equal(encoded[0], [0, 1, 2] * 10)
