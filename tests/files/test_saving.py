@@ -102,9 +102,9 @@ def nested(levels):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (layer(1, kind="os.system"), "of the kind 'os.system'"),
+        (layer(1, kind="os.system"), "the kind 'os.system'"),
         (layer(1, kind=["linear"]), "not a valid network"),
-        (layer(1, kind="linear\0"), "of the kind"),
+        (layer(1, kind="linear\0"), "the kind"),
         (layer(1, out_features=10**9), "weight has shape"),
         (layer(1, out_features=10**15), "too many"),
         (layer(1, in_features=0), "in_features is 0"),
