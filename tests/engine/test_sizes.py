@@ -119,7 +119,7 @@ def test_sizes_out_of_range_are_refused_by_name(size):
 @pytest.mark.parametrize(("n", "batch_size"), [(1, 32), (33, 32), (5, 2), (4, 1)])
 def test_a_batch_of_one_is_refused_by_the_callers_own_batch_size(n, batch_size):
     net = fn.Network([fn.Linear(2, 3), fn.BatchNorm(3), fn.Linear(3, 1)])
-    with pytest.raises(ValueError, match=f"batch_size is {batch_size}, .* of {n} samples"):
+    with pytest.raises(ValueError, match=f"batch_size is {batch_size}, .* of the {n} samples"):
         net.fit(np.ones((n, 2)), np.ones(n), loss=HALF, batch_size=batch_size)
 
 
@@ -128,7 +128,7 @@ def test_an_estimator_names_its_own_batch_size():
     layers = [fn.Linear(2, 3), fn.BatchNorm(3), fn.Linear(3, 1)]
     x, y = np.ones((201, 2)), np.ones(201)
     for given, shown in (("auto", "'auto'"), (100, "100")):
-        with pytest.raises(ValueError, match=f"batch_size is {shown}, which"):
+        with pytest.raises(ValueError, match=f"batch_size is {shown}, so"):
             regressor(network=layers, batch_size=given).fit(x, y)
 
 

@@ -7,7 +7,7 @@
 # c) A normalization with a weight and a bias is two operations: the normalization, and SCALE.
 # d) `Plan.add` defines the layout of the flat arrays. For each operation `params` has the weight,
 #    then the bias; `constants` has the means, then the scales or variances. Layers use the same
-#    layout (`fastnn.layers.composition.bind`), which `Network` asserts.
+#    layout: `fastnn.layers.composition.bind` asserts it.
 
 cdef enum OperationKind:  # the kinds below 100 are activations
     DENSE = 100
