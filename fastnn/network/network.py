@@ -101,7 +101,8 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         """The compiled network, for code that calls it often with arrays that are already checked.
 
         The methods of a `fastnn.model.Model` check nothing: arrays must be finite, C-contiguous and
-        of the network's dtype. The model shares `params` with the network.
+        of the network's dtype; other arrays can crash the interpreter. The model shares `params`
+        with the network.
         """
         return self._model
 

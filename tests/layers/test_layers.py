@@ -210,3 +210,23 @@ def test_standardize_from_data(rng):
 )
 def test_repr(layer, text):
     assert repr(layer) == text
+
+
+def test_hard_tanh_has_slope_0_at_its_kinks(isa, dtype):
+    one = np.dtype(dtype).type(1)
+    within = np.nextafter(one, one - one)
+    x = np.array([-one, -within, within, one])
+    assert np.array_equal(fn.HardTanh()(x), x)
+    assert fn.HardTanh().jacobian(x).to_dense().diagonal().tolist() == [0, 1, 1, 0]
+    assert "0 at the kinks" in fn.HardTanh.__doc__
+
+
+@pytest.mark.parametrize("at", [-1.0, 1.0])
+def test_the_gradient_checker_finds_the_kinks_of_hard_tanh(at):
+    net = fn.Network([fn.Linear(1, 1), fn.HardTanh()], "float64")
+    net.params[...] = 1, 0
+    report = fn.check_gradient(net, [[at]], [[at - 1]], fn.HalfSquaredError(), wrt="input")
+    [kink] = report.kinks
+    assert (kink.layer, kink.unit, kink.sample) == (1, 0, 0)
+    assert sorted(kink.interval) == pytest.approx([0, 1], abs=1e-4)
+    assert not fn.check_gradient(net, [[0.0]], [[1.0]], fn.HalfSquaredError(), wrt="input").kinks

@@ -235,3 +235,13 @@ def test_optimizers_are_frozen_values():
 def test_bad_settings(cls, arguments, error):
     with pytest.raises((ValueError, TypeError), match=error):
         getattr(fn, cls)(**arguments)
+
+
+def test_lion_hands_nan_on_and_keeps_what_has_no_gradient(isa, dtype):
+    """A sign of NaN would be 0: the parameter would stay finite, and training would stand still."""
+    params, state = np.ones(4, dtype), np.zeros((1, 4), dtype)
+    grads = np.array([np.nan, 3, -2, 0], dtype)
+    rule, segments = fn.Lion(0.25).update_rule(), np.array([[0, 4, 0]])
+    _core.engine.optimizer_step(rule, 0.25, params, grads, state, segments, 1)
+    assert np.isnan(params[0])
+    assert params[1:].tolist() == [0.75, 1.25, 1]
