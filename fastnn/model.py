@@ -316,14 +316,14 @@ class Model:
     ) -> Array:
         """Return the Gauss-Newton matrix of a loss, (n_params, n_params).
 
-        It is written to `out`, by default a new array. `target` may be None if the Hessian of the
-        loss with respect to the outputs does not depend on it.
+        It is written to `out`, by default a new array. `target` may be None unless
+        `loss.gram_takes_target`.
         """
         matrix = np.empty((self.params.size,) * 2, x.dtype) if out is None else out
         threads = _core.thread_count(n_threads)
         plan, formula = loss.under(self.plan)
         targets, labels = loss.engine_target(target)
-        scale = 1 / loss.divisor(len(x), weights)
+        scale = 1 / loss.divisor(len(x), weights, target)
         parts = list(self.parts(len(x), self.params.size, 32))
         for part in parts:
             _core.engine.gram(
@@ -355,7 +355,7 @@ class Model:
         threads = _core.thread_count(n_threads)
         plan, formula = loss.under(self.plan)
         targets, labels = loss.engine_target(target)
-        scale = 1 / loss.divisor(len(x), weights)
+        scale = 1 / loss.divisor(len(x), weights, target)
         for part in self.parts(len(x), 12):
             _core.engine.hvp(
                 plan,

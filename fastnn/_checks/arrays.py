@@ -18,10 +18,11 @@ from fastnn._core.arrays import Array
 BLOCK_BYTES = 1 << 21  # the size of a block of rows, read from data that may be larger than memory
 
 
-def numeric_array(value: Any, name: str) -> Array:
+def numeric_array(value: Any, name: str, missing: bool = False) -> Array:
     """Return an array of booleans, integers or real numbers; an array is not copied.
 
-    Nullable columns of data frames are converted. Number formats such as bfloat16 become float32.
+    Nullable columns of data frames are converted; with `missing`, their missing values become NaN.
+    Number formats such as bfloat16 become float32.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def numeric_array(value: Any, name: str) -> Array:
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
     if array.dtype.kind == "O" and hasattr(value, "dtype" if array.ndim == 1 else "dtypes"):
-        array = frames.of_nullable_columns(value, array, name)
+        array = frames.of_nullable_columns(value, array, name, missing)
     if array.dtype.kind == "V" and array.dtype.type is not np.void:  # such as bfloat16
         if not np.can_cast(array.dtype, np.float32):
             raise TypeError(f"{name} has dtype {array.dtype}, which float32 cannot represent")
@@ -49,11 +50,14 @@ def numeric_array(value: Any, name: str) -> Array:
     return array
 
 
-def converted(given: Array, name: str, dtype: np.dtype[Any], single: bool = False) -> Array:
+def converted(
+    given: Array, name: str, dtype: np.dtype[Any], single: bool = False, missing: bool = False
+) -> Array:
     """Return an array of finite numbers for the engine; the array is copied only if necessary.
 
     The caller must check the shape before. Raises MemoryError if a copy does not fit into memory.
-    `single` means that the user passed one sample, the only row of this matrix.
+    `single` means that the user passed one sample, the only row of this matrix. With `missing`, the
+    array may hold NaN too.
     """
     if given.dtype != dtype or not (given.flags.c_contiguous and given.flags.aligned):
         _core.demand_memory(given.size * dtype.itemsize, f"{name} as {dtype}")
@@ -61,12 +65,16 @@ def converted(given: Array, name: str, dtype: np.dtype[Any], single: bool = Fals
     with np.errstate(over="ignore", under="ignore"):
         array = np.require(given, dtype, ["C", "A"])
     if not all_finite(array):
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        wrong = np.isinf(array) if missing else ~np.isfinite(array)
+        if not wrong.any():
+            return array
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
         found = given[place]
         place = place[1:] if single else place
         reason = f", too large for {dtype}" if np.isfinite(found) else ""
         where = f"[{', '.join(map(str, place))}]" if place else ""
-        raise ValueError(f"{name}{where} is {found}{reason}; finite numbers are wanted")
+        wanted = "finite numbers, or NaN where missing, are" if missing else "finite numbers are"
+        raise ValueError(f"{name}{where} is {found}{reason}; {wanted} wanted")
     return array
 
 
@@ -170,9 +178,14 @@ def one_or_more_samples(value: Any, name: str, n_features: int) -> tuple[Array, 
     return np.atleast_2d(given), given.ndim == 1
 
 
-def real_targets(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, int]) -> Array:
-    """Return checked targets (n, n_outputs); for one output, targets (n,) are accepted too."""
-    given = numeric_array(value, name)
+def real_targets(
+    value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, int], missing: bool = False
+) -> Array:
+    """Return checked targets (n, n_outputs); for one output, targets (n,) are accepted too.
+
+    With `missing`, NaN marks a missing target.
+    """
+    given = numeric_array(value, name, missing)
     if given.ndim == 1 and shape[1] == 1:
         given = given[:, np.newaxis]
     if given.shape != shape:
@@ -181,17 +194,20 @@ def real_targets(value: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, 
             f"{name} has shape {given.shape}; {wanted} is wanted, a row for each sample and a "
             f"column for each output"
         )
-    return converted(given, name, dtype)
+    return converted(given, name, dtype, missing=missing)
 
 
-def class_labels(value: Any, name: str, n_samples: int, n_classes: int) -> NDArray[np.int64]:
+def class_labels(
+    value: Any, name: str, n_samples: int, n_classes: int, missing: bool = False
+) -> NDArray[np.int64]:
     """Return checked class indices (n_samples,), from 0 to n_classes - 1, as int64.
 
-    Floats are accepted if they are whole numbers. A copy is checked and returned, so that no other
+    Floats are accepted if they are whole numbers. With `missing`, NaN and -1 mark a missing label,
+    and the result has -1 there. A copy is checked and returned, so that no other
     thread can change an index after the check.
     """
     try:
-        given = numeric_array(value, name)
+        given = numeric_array(value, name, missing)
     except TypeError as error:
         raise TypeError(
             f"{error}, as class indices 0 to {n_classes - 1}; for names of classes, "
@@ -203,11 +219,17 @@ def class_labels(value: Any, name: str, n_samples: int, n_classes: int) -> NDArr
             f"sample"
         )
     labels = given.copy()
+    if missing and labels.dtype.kind == "f":
+        labels[np.isnan(labels)] = -1
     valid = (labels >= 0) & (labels < n_classes) & (labels == np.floor(labels))
+    if missing:
+        valid |= labels == -1
     if not valid.all():
         place = int(np.argmin(valid))
+        also = ", or NaN or -1 where missing," if missing else ""
         raise ValueError(
-            f"{name}[{place}] is {labels[place]}; a class index 0 to {n_classes - 1} is wanted"
+            f"{name}[{place}] is {labels[place]}; a class index 0 to {n_classes - 1}{also} is "
+            f"wanted"
         )
     return labels.astype(np.int64, order="C", copy=False)
 

@@ -63,11 +63,11 @@ def same_names(found: list[str], wanted: list[str]) -> None:
     raise ValueError("\n".join(lines) + "\n")
 
 
-def of_nullable_columns(value: Any, array: Array, name: str) -> Array:
+def of_nullable_columns(value: Any, array: Array, name: str, missing: bool = False) -> Array:
     """Return a data frame or column with nullable numeric dtypes as a numeric array.
 
     `array` is the object array that NumPy made of it. It is returned unchanged if `value` is not a
-    data frame or column, or a dtype is not numeric.
+    data frame or column, or a dtype is not numeric. With `missing`, missing values become NaN.
     """
     try:
         columns = [value.iloc[:, i] for i in range(array.shape[1])] if array.ndim == 2 else [value]
@@ -76,11 +76,15 @@ def of_nullable_columns(value: Any, array: Array, name: str) -> Array:
         return array
     if not numeric:
         return array
+    parts = []
     for column in columns:
-        if column.isna().any():
+        if not column.isna().any():
+            parts.append(column.to_numpy(np.dtype(_numpy_dtype(column.dtype))))
+        elif missing:
+            parts.append(column.to_numpy(np.dtype(np.float64), na_value=np.nan))
+        else:
             place = name if array.ndim == 1 else f"{name}, column {column.name!r},"
             raise ValueError(f"{place} has missing values; fill or drop them first")
-    parts = [column.to_numpy(np.dtype(_numpy_dtype(column.dtype))) for column in columns]
     return parts[0] if array.ndim == 1 else np.column_stack(parts)
 
 

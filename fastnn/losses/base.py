@@ -1,6 +1,6 @@
 """The base class of the losses that the engine computes: reduction, weights, the engine's call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ Reduction = Literal["mean", "sum"]
 Formula = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Loss:
     """The base class of the built-in losses; use one of its subclasses.
 
@@ -29,24 +29,86 @@ class Loss:
     reduction : {"mean", "sum"}
         Whether the loss of a batch is the mean of the samples' losses l, or their sum. By default
         the mean. With sample weights w it is Σ w l / Σ w or Σ w l.
+    ignore_nan : bool
+        Whether targets may be missing; by default False. A missing target is NaN, or the label -1
+        if the loss takes labels. It adds nothing to the loss and its derivatives. The divisor of
+        the mean then counts observed targets only. If the loss of a sample is a mean over its
+        outputs, each observed element counts equally; if it is a sum, each sample with an observed
+        element counts once. The loss of a batch without any observed target is 0.
+    output_weight : array_like (n_outputs,), optional
+        The weights v of the outputs, at least 0 and not all 0; by default all are 1. The loss of a
+        sample is the sum of v times the outputs' losses, or their weighted mean, with the divisor
+        Σ v. An output of weight 0 is ignored. A loss that takes labels compares all outputs at
+        once, so it has no such weights; `class_weight` of `fit` weights the classes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is invalid.
     """
 
     kind: ClassVar[str]
     takes_labels: ClassVar[bool]
     takes_probabilities: ClassVar[bool] = False
+    sums_outputs: ClassVar[bool] = False  # a sample's loss is a sum over outputs, not a mean
     has_hessian: ClassVar[bool] = True
     hessian_takes_target: ClassVar[bool] = False
     metric_name: ClassVar[str]
 
     reduction: Reduction = "mean"
+    ignore_nan: bool = field(default=False, kw_only=True)
+    output_weight: Any = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum"):
             raise ValueError(f"reduction is {self.reduction!r}; 'mean' or 'sum' is wanted")
+        object.__setattr__(self, "ignore_nan", _checks.boolean(self.ignore_nan, "ignore_nan"))
+        if self.output_weight is not None:
+            object.__setattr__(self, "output_weight", self._checked_output_weight())
+
+    def _checked_output_weight(self) -> tuple[float, ...]:
+        if self.takes_labels:
+            raise TypeError(
+                f"output_weight is given; {type(self).__name__} takes class labels and compares "
+                f"all outputs at once. class_weight of fit weights the classes"
+            )
+        given = _checks.real_array(self.output_weight, "output_weight", np.dtype(np.float64), 1)
+        weights = tuple(given.tolist())
+        if not any(weights) or min(weights) < 0:
+            raise ValueError(
+                f"output_weight is {list(weights)}; numbers of at least 0, not all 0, are wanted"
+            )
+        return weights
+
+    def __repr__(self) -> str:
+        """Return the constructor's call; checkpoints compare it, so new defaults are left out."""
+        shown = {f.name: getattr(self, f.name) for f in fields(self)}
+        if not self.ignore_nan:
+            del shown["ignore_nan"]
+        if self.output_weight is None:
+            del shown["output_weight"]
+        arguments = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+        return f"{type(self).__qualname__}({arguments})"
+
+    @property
+    def gram_takes_target(self) -> bool:
+        """Whether the Gauss-Newton matrix depends on the targets."""
+        return self.ignore_nan or self.hessian_takes_target
 
     def formula(self) -> Formula:
         """Return the engine's description of the loss."""
-        return {"kind": self.kind, **vars(self)}
+        formula = {"kind": self.kind, **vars(self)}
+        if self.output_weight is not None:
+            formula["output_weight"] = self.factors_of_outputs()
+        return formula
+
+    def factors_of_outputs(self) -> Array:
+        """Return what the engine multiplies the loss of each output by, float64.
+
+        It divides a mean over the outputs by their number, so these factors have the mean 1 then.
+        """
+        weights = np.array(self.output_weight)
+        return weights if self.sums_outputs else weights * (len(weights) / weights.sum())
 
     def under(self, plan: "engine.Plan") -> tuple["engine.Plan", Formula]:
         """Return the plan and the formula with which the engine computes the loss of a network."""
@@ -60,7 +122,8 @@ class Loss:
         y_pred : array_like (n, n_outputs)
             The network's outputs. Float32 stays float32; other dtypes become float64.
         y : array_like
-            Targets (n, n_outputs), or class indices (n,) where the loss takes labels.
+            Targets (n, n_outputs), or class indices (n,) where the loss takes labels. With
+            `ignore_nan`, NaN (or the label -1) marks a missing target.
         sample_weight : array_like (n,), optional
             Weights of the samples, at least 0 and not all 0. By default all are 1.
 
@@ -91,7 +154,7 @@ class Loss:
         formula: Formula | None = None,
     ) -> tuple[float, Array]:
         """Return `value_and_grad` for checked arrays, and optionally the formula from `under`."""
-        divisor = self.divisor(len(outputs), weights)
+        divisor = self.divisor(len(outputs), weights, target)
         gradient = np.empty_like(outputs)
         total = _core.engine.loss(
             formula or self.formula(),
@@ -103,11 +166,64 @@ class Loss:
         )
         return total / divisor, gradient
 
-    def divisor(self, n_samples: int, weights: Array | None) -> float:
-        """Return the divisor of the summed loss of a batch; 1 for a batch without samples."""
+    def divisor(self, n_samples: int, weights: Array | None, target: Array | None = None) -> float:
+        """Return the divisor of the summed loss of a batch; 1 for a batch without samples.
+
+        The targets are needed only if some may be missing.
+        """
         if self.reduction == "sum":
             return 1.0
+        if self.ignore_nan and target is not None:
+            return self.total_weight(weights, target) or 1.0
         return float(n_samples if weights is None else weights.sum(dtype=np.float64)) or 1.0
+
+    def total_weight(self, weights: Array | None, target: Array) -> float:
+        """Return the divisor of the mean over samples of which some targets may be missing."""
+        shares: Array
+        if self.takes_labels:
+            shares = np.asarray(target >= 0)
+        else:
+            elements = self.element_weights(target)
+            if self.sums_outputs:
+                shares = np.asarray(elements.any(axis=1))
+            else:
+                complete = ~np.isnan(target).any(axis=1)
+                shares = np.where(complete, 1.0, elements.mean(axis=1))
+        return float(shares.sum() if weights is None else shares @ weights.astype(np.float64))
+
+    def element_weights(self, target: Array) -> Array:
+        """Return the factor of each element of real targets within its sample: 0 if missing."""
+        factors = 1.0 if self.output_weight is None else self.factors_of_outputs()
+        return np.where(np.isnan(target), 0.0, factors)
+
+    def demand_observed(self, target: Array, weights: Array | None, name: str) -> None:
+        """Raise ValueError if there are samples, but no observed target of weight above 0."""
+        if self.ignore_nan and len(target) and not self.total_weight(weights, target) > 0:
+            raise ValueError(
+                f"{name} is missing for every sample of weight above 0; at least one observed "
+                f"target is wanted"
+            )
+
+    def observed(
+        self, outputs: Array, target: Array, weights: Array | None
+    ) -> tuple[Array, Array, Array | None]:
+        """Return the arguments of a metric: what was observed, with its weights.
+
+        Without missing targets and weights of outputs, these are the arguments. Otherwise labels
+        are those of some rows. Real targets become vectors of elements.
+        """
+        if self.takes_labels:
+            rows = target >= 0
+            if not self.ignore_nan or rows.all():
+                return outputs, target, weights
+            return outputs[rows], target[rows], None if weights is None else weights[rows]
+        if not self.ignore_nan and self.output_weight is None:
+            return outputs, target, weights
+        elements = self.element_weights(target)
+        if weights is not None:
+            elements *= weights[:, np.newaxis]
+        counted = elements > 0
+        return outputs[counted], target[counted], elements[counted]
 
     def engine_target(self, target: Array) -> tuple[Array | None, Array | None]:
         """Return the engine's two arguments (targets, labels); one of the two is None."""
@@ -118,20 +234,28 @@ class Loss:
     ) -> Array:
         """Return the checked targets for outputs of shape (n, n_outputs) and this dtype."""
         n, n_outputs = shape
-        if not self.takes_labels:
-            return _checks.real_targets(y, name, dtype, shape)
-        if n_outputs < 2:
+        self.check_width(n_outputs)
+        if self.takes_labels:
+            return _checks.class_labels(y, name, n, n_outputs, self.ignore_nan)
+        return _checks.real_targets(y, name, dtype, shape, self.ignore_nan)
+
+    def check_width(self, n_outputs: int) -> None:
+        """Raise ValueError if the loss does not suit this number of outputs."""
+        if self.takes_labels and n_outputs < 2:
             raise ValueError(
                 f"{type(self).__name__} needs a network of at least 2 outputs, one for each "
                 f"class; the network has {n_outputs}"
             )
-        return _checks.class_labels(y, name, n, n_outputs)
+        if self.output_weight is not None and len(self.output_weight) != n_outputs:
+            raise ValueError(
+                f"output_weight has {len(self.output_weight)} numbers; {n_outputs}, one for each "
+                f"output of the network, are wanted"
+            )
 
     def check_outputs(self, outputs: Array) -> None:
         """Raise ValueError if the outputs do not suit the loss (logits, not probabilities)."""
 
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
         """Return the metric that is reported with the loss: accuracy or RMSE."""
-        if self.takes_labels:
-            return metrics.accuracy(outputs, target, weights)
-        return metrics.rmse(outputs, target, weights)
+        metric = metrics.accuracy if self.takes_labels else metrics.rmse
+        return metric(*self.observed(outputs, target, weights))

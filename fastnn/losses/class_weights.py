@@ -22,7 +22,7 @@ def sample_weights(class_weight: Any, loss: Any, target: Array, n_outputs: int) 
         same total weight.
     loss : Loss or CustomLoss
     target : ndarray
-        The result of `loss.check_target`.
+        The result of `loss.check_target`. Missing targets are not counted.
     n_outputs : int
 
     Raises
@@ -33,14 +33,16 @@ def sample_weights(class_weight: Any, loss: Any, target: Array, n_outputs: int) 
         If a class is missing from the targets, or a weight is negative or not finite.
     """
     labels, k = _labels(loss, target, n_outputs)
-    counts = np.bincount(labels, minlength=k)
+    observed = labels >= 0  # a missing label may have any weight
+    counts = np.bincount(labels[observed], minlength=k)
     if isinstance(class_weight, str) and class_weight == "balanced":
         if not counts.all():
             raise ValueError(
                 f"class_weight is 'balanced', but class {int(np.argmin(counts))} is missing from "
                 f"y; samples of all {k} classes are wanted"
             )
-        return (len(labels) / (k * counts))[labels]
+        balanced: Array = counts.sum() / (k * counts)
+        return balanced[labels]
     if not isinstance(class_weight, Mapping):
         raise TypeError(
             f"class_weight is {class_weight!r}; 'balanced' or a dict {{class: weight}} is wanted"
@@ -67,7 +69,8 @@ def _labels(loss: Any, target: Array, n_outputs: int) -> tuple[NDArray[np.int64]
             f"class_weight does not go with the loss {loss!r}; a loss of fastnn that takes class "
             f"labels, or BinaryCrossEntropy for one output, is wanted"
         )
-    labels = target.ravel().astype(np.int64)
-    if (labels != target.ravel()).any():
+    given = np.where(np.isnan(target), -1, target).ravel()
+    labels = given.astype(np.int64)
+    if (labels != given).any():
         raise ValueError("y holds numbers other than 0 and 1, which class_weight does not allow")
     return labels, 2

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastnn._core import engine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BinaryCrossEntropy(Loss):
     """Mean over a sample's outputs of -y ln σ(z) - (1 - y) ln(1 - σ(z)), for logits z.
 
@@ -44,19 +44,21 @@ class BinaryCrossEntropy(Loss):
     ) -> Array:
         """Return the checked targets in [0, 1] for outputs of this shape and dtype."""
         target = super().check_target(y, shape, dtype, name)
-        if target.size and (target.min() < 0 or target.max() > 1):
+        least, largest = (f.reduce(target, axis=None, initial=0.5) for f in (np.fmin, np.fmax))
+        if least < 0 or largest > 1:  # fmin and fmax ignore NaN
+            least, largest = (f.reduce(target, axis=None) for f in (np.fmin, np.fmax))
             raise ValueError(
-                f"{name} lies in [{target.min():g}, {target.max():g}]; BinaryCrossEntropy takes "
-                f"targets in [0, 1]"
+                f"{name} lies in [{least:g}, {largest:g}]; BinaryCrossEntropy takes targets in "
+                f"[0, 1]"
             )
         return target
 
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
         """Return the share of outputs whose probability is on the target's side of one half."""
-        return metrics.binary_accuracy(outputs, target, weights)
+        return metrics.binary_accuracy(*self.observed(outputs, target, weights))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NegativeLogLikelihood(Loss):
     """-ln p_c of each sample's class c, for a network that ends in Softmax.
 
@@ -97,7 +99,7 @@ class NegativeLogLikelihood(Loss):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SoftmaxCrossEntropy(Loss):
     """-ln S_c = ln Σ e^z - z_c for logits z and class c; the gradient is S - onehot_c.
 

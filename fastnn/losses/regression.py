@@ -10,7 +10,7 @@ from fastnn._core.arrays import Array
 from fastnn.losses.base import Formula, Loss, Reduction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HalfSquaredError(Loss):
     """½ Σ (ŷ - y)² over the outputs of a sample; its gradient is ŷ - y.
 
@@ -18,11 +18,12 @@ class HalfSquaredError(Loss):
     """
 
     kind: ClassVar[str] = "half_squared_error"
+    sums_outputs: ClassVar[bool] = True
     takes_labels: ClassVar[bool] = False
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MeanSquaredError(Loss):
     """Mean over a sample's outputs of (ŷ - y)²; its gradient is 2 (ŷ - y) / n_outputs.
 
@@ -34,7 +35,7 @@ class MeanSquaredError(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MeanAbsoluteError(Loss):
     """Mean over a sample's outputs of |ŷ - y|; its gradient is sign(ŷ - y) / n_outputs, 0 at 0.
 
@@ -48,7 +49,7 @@ class MeanAbsoluteError(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Huber(Loss):
     """Mean over a sample's outputs of ½ e² where |e| < delta, and delta (|e| - ½ delta) beyond.
 
@@ -82,7 +83,7 @@ class Huber(Loss):
         _checks.number(self.delta, "delta", above=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogCosh(Loss):
     """Mean over a sample's outputs of ln cosh(ŷ - y); its gradient is tanh(ŷ - y) / n_outputs.
 
@@ -97,7 +98,7 @@ class LogCosh(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pinball(Loss):
     """Quantile regression: mean over outputs of τ (y - ŷ) if ŷ < y, else (1 - τ) (ŷ - y).
 
@@ -161,15 +162,25 @@ class Pinball(Loss):
             )
         if np.ndim(y) != 1:
             return super().check_target(y, shape, dtype, name)
-        target = _checks.real_targets(y, name, dtype, (n, 1))
+        self.check_width(n_outputs)
+        target = _checks.real_targets(y, name, dtype, (n, 1), self.ignore_nan)
         return np.repeat(target, n_outputs, axis=1)
 
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
         """Return the mean over outputs of |share of targets at or below the output - τ|."""
-        return metrics.coverage_error(outputs, target, self.quantiles, weights)
+        if not self.ignore_nan and self.output_weight is None:
+            return metrics.coverage_error(outputs, target, self.quantiles, weights)
+        elements = self.element_weights(target)
+        if weights is not None:
+            elements *= weights[:, np.newaxis]
+        columns = elements.any(axis=0)
+        covered = np.average((target <= outputs)[:, columns], axis=0, weights=elements[:, columns])
+        errors = np.abs(covered - np.broadcast_to(self.quantiles, columns.shape)[columns])
+        chosen = None if self.output_weight is None else np.array(self.output_weight)[columns]
+        return float(np.average(errors, weights=chosen))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Poisson(Loss):
     """Σ over a sample's outputs of e^z - y z, for counts y and outputs z, the logs of the rates.
 
@@ -179,6 +190,7 @@ class Poisson(Loss):
     """
 
     kind: ClassVar[str] = "poisson"
+    sums_outputs: ClassVar[bool] = True
     takes_labels: ClassVar[bool] = False
     metric_name: ClassVar[str] = "rmse"
 
@@ -187,11 +199,12 @@ class Poisson(Loss):
     ) -> Array:
         """Return the checked targets of at least 0 for outputs of this shape and dtype."""
         target = super().check_target(y, shape, dtype, name)
-        if target.size and target.min() < 0:
-            raise ValueError(f"{name} holds {target.min():g}; Poisson takes targets of at least 0")
+        least = np.fmin.reduce(target, axis=None, initial=0.0)  # ignores NaN
+        if least < 0:
+            raise ValueError(f"{name} holds {least:g}; Poisson takes targets of at least 0")
         return target
 
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
         """Return the root of the mean squared error of the rates."""
         with np.errstate(over="ignore"):
-            return metrics.rmse(np.exp(outputs), target, weights)
+            return metrics.rmse(*self.observed(np.exp(outputs), target, weights))

@@ -35,7 +35,7 @@ class SecondDerivatives(NetworkBase):
         X : array_like (n, in_features)
         y : array_like, optional
             The targets, as the loss takes them. Without y no gradient is computed;
-            `NegativeLogLikelihood` and `Huber` need y for their Hessians.
+            `NegativeLogLikelihood`, `Huber`, `LogCosh` and losses with `ignore_nan` need y.
         loss : Loss
             By default the sum of ½ Σ (ŷ - y)². The results are then JᵀJ and Jᵀr with r = ŷ - y.
         sample_weight : array_like (n,), optional
@@ -69,11 +69,9 @@ class SecondDerivatives(NetworkBase):
         target = None
         if y is None:
             given = self._inputs.sample_matrix(X, "X")
-            if loss.hessian_takes_target:
+            if loss.gram_takes_target:
                 raise ValueError(f"y is None; the Hessian of {type(loss).__name__} needs y")
-            if loss.takes_labels:  # check that the network suits the loss
-                shape = (len(given), self.out_features)
-                loss.check_target(np.zeros(len(given), np.int64), shape, self.dtype)
+            loss.check_width(self.out_features)
             weights = self._inputs.weights(loss, sample_weight, len(given), "sample_weight")
             x = _checks.converted(given, "X", self.dtype)
             self._inputs.demand_probabilities(loss, x)

@@ -21,8 +21,9 @@ MATLAB's trainbr):
 
 p is the number of parameters, N the number of residuals, and γ the effective number of parameters,
 which the data determine. With sample weights w, each residual is multiplied by √w, and N is Σ w
-times the number of outputs: a weight of 2 equals a sample that occurs twice. Θ does not contain
-frozen parameters.
+times the number of outputs: a weight of 2 equals a sample that occurs twice. The loss's weights of
+outputs are multiplied with w, and missing targets have no residual. Θ does not contain frozen
+parameters.
 
 The first β is large, as if the targets held little noise. A small β would let the penalty dominate
 before the network has learned anything: the weights would shrink to 0 and stay there.
@@ -44,7 +45,6 @@ from fastnn.optimizers.state import OptimizerState
 
 METRICS = ("weight_precision", "noise_precision", "effective_parameters", "log_evidence")
 REMEMBERED = ("damping", "weight_precision", "noise_precision")
-HALF_SQUARES = HalfSquaredError("sum")  # ½ rᵀr
 MAX_DAMPING = 1e10  # times the largest entry of JᵀJ's diagonal; the step is then negligible
 FIRST_NOISE = 1e-3  # the variance of the noise, as a share of the first residuals' variance
 LEAST = 1e-200  # replaces a sum of squares that is 0
@@ -137,10 +137,15 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
     ) -> None:
         super().__init__(model, x, state, epochs)
         self.optimizer, self.target, self.weights = optimizer, target, weights
-        self.n_residuals = HalfSquaredError().divisor(len(x), weights) * target.shape[1]
+        # ½ rᵀr
+        self.half_squares = HalfSquaredError(
+            "sum", ignore_nan=loss.ignore_nan, output_weight=loss.output_weight
+        )
+        self.n_residuals = self._count_residuals()
         # the loss is this factor times rᵀr
-        self.factor = 0.5 if type(loss) is HalfSquaredError else 1 / target.shape[1]
-        self.factor /= loss.divisor(len(x), weights)
+        widths = target.shape[1] if loss.output_weight is None else sum(loss.output_weight)
+        self.factor = 0.5 if type(loss) is HalfSquaredError else 1 / widths
+        self.factor /= loss.divisor(len(x), weights, target)
         self.gram = np.empty((model.params.size,) * 2, model.params.dtype)
         n = self.trained.size
         self.matrix = np.empty((n, n))  # JᵀJ, plus a number on the diagonal
@@ -207,20 +212,29 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.ended = True
         return None
 
+    def _count_residuals(self) -> float:
+        """Return N, the sum of the weights of all residuals."""
+        target, weights, loss = self.target, self.weights, self.half_squares
+        if not loss.ignore_nan and loss.output_weight is None:
+            return HalfSquaredError().divisor(len(target), weights) * float(target.shape[1])
+        elements = loss.element_weights(target).sum(axis=1)
+        return float(elements.sum() if weights is None else elements @ weights.astype(float))
+
     def _squares(self, params: Array, n_threads: int) -> float:
         """Return rᵀr at some parameters, and write Jᵀr to the model's `grads`."""
         model = replace(self.model, params=params)
         return (
             2
             * model.loss_and_grad(
-                self.x, self.target, self.weights, HALF_SQUARES, n_threads, model.grads
+                self.x, self.target, self.weights, self.half_squares, n_threads, model.grads
             )[0]
         )
 
     def _linearise(self, squares: float, n_threads: int) -> None:
         """Compute JᵀJ at the present parameters, where `_squares` has computed Jᵀr already."""
         model = self.model
-        model.gram(self.x, None, self.weights, HALF_SQUARES, n_threads, self.gram)
+        target = self.target if self.half_squares.gram_takes_target else None
+        model.gram(self.x, target, self.weights, self.half_squares, n_threads, self.gram)
         self.matrix[...] = self.gram[np.ix_(self.trained, self.trained)]
         self.gradient[...] = model.grads[self.trained]
         self.diagonal[...] = self.matrix.diagonal()

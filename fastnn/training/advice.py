@@ -59,6 +59,7 @@ def after_divergence(x: Any, target: Any, optimizer: Optimizer | FullBatchOptimi
 
 def _largest(values: Array) -> tuple[float, int]:
     """Return the largest magnitude in the first rows, and the column where it occurs."""
-    sizes = np.abs(values[:ROWS].reshape(len(values[:ROWS]), -1)).max(axis=0)
+    rows = np.abs(values[:ROWS].reshape(len(values[:ROWS]), -1))
+    sizes = np.fmax.reduce(rows, axis=0, initial=0)  # targets may be missing: NaN is ignored
     column = int(np.argmax(sizes))
     return float(sizes[column]), column

@@ -192,6 +192,7 @@ def hold_out(
     """
     name, dtype = "validation_data", inputs.model.dtype
     if validation_data is None:
+        _demand_observed(loss, data)
         return data, None
     if isinstance(validation_data, tuple | list):
         X, y, sample_weight = _checks.held_out(validation_data, name)
@@ -205,6 +206,9 @@ def hold_out(
             weights = inputs.weights(loss, sample_weight, len(X), names[2])
         else:
             x, target, weights = inputs.batch(X, y, loss, sample_weight, names)
+        _demand_observed(loss, data)
+        if is_built_in(loss):
+            loss.demand_observed(target, weights, names[1])
         return data, Validation(x, target, weights, loss)
     share = _checks.share(validation_data, name, "a pair (X, y)")
     # a stream of its own, so that the epochs have the same orders as in a fit on `rows` alone
@@ -212,7 +216,19 @@ def hold_out(
     rows, rows_held_out = validation.split(share, data.target, loss, rng)
     x = np.require(data.features(rows_held_out), dtype, ["C", "A"])
     weights = _part(data.sample_weight, rows_held_out, "held out")
-    return data.part(rows), Validation(x, data.target[rows_held_out], weights, loss)
+    part, held_out = data.part(rows), data.target[rows_held_out]
+    _demand_observed(loss, part)
+    if is_built_in(loss):
+        loss.demand_observed(held_out, weights, "y, of the samples that are held out,")
+    return part, Validation(x, held_out, weights, loss)
+
+
+def _demand_observed(loss: Loss | CustomLoss, data: TrainingData) -> None:
+    """Raise ValueError if all targets to train on are missing."""
+    if is_built_in(loss):
+        rows = data.x.rows if isinstance(data.x, MappedRows) else None
+        target = data.target if rows is None else data.target[rows]
+        loss.demand_observed(target, data.weights, "y")
 
 
 def _part(weights: Array | None, rows: NDArray[np.int64], what: str) -> Array | None:

@@ -76,7 +76,10 @@ class Validation:
         for name, metric in self.metrics.items():
             if metric in OF_WEIGHTS:
                 target = _compared(metric, name, self.target, outputs.shape)
-                found = metric(outputs, target, sample_weight=self.weights)
+                compared = outputs, target, self.weights
+                if is_built_in(self.loss):
+                    compared = self.loss.observed(*compared)
+                found = metric(*compared)
             else:  # a user's function may write to its arguments
                 found = metric(outputs.copy(), copy.deepcopy(self.target))
             measured[f"val_{name}"] = _number(found, name)
@@ -184,7 +187,7 @@ def split(
         what = "a single sample of each class" if stratified else "a single sample"
         raise ValueError(f"{name}, but there is {what}, and training needs it")
     if stratified:
-        classes, counts = np.unique(target, return_counts=True)
+        classes, counts = np.unique(target[target >= 0], return_counts=True)
         if single := [int(label) for label in classes[counts == 1]]:
             warnings.warn(
                 f"{name}, but of class {', '.join(map(str, single))} there is a single sample, "

@@ -41,6 +41,34 @@ def complex_jacobian(layers, params, X, wrt="input"):
     return np.stack(columns, axis=2)
 
 
+def observed_gradient(
+    layers, params, X, y, loss, reduction="mean", weights=None, output_weight=None
+):
+    """Return `gradient` for targets that may be missing, and weights of the outputs."""
+    Y = reference.forward(layers, params, X)
+    _, dY = reference_training.observed_value_and_grad(
+        loss, Y, y, reduction, weights, output_weight
+    )
+    return reference.backward(layers, params, X, dY)[0]
+
+
+def observed_gauss_newton(J, y_pred, y, loss, reduction="mean", weights=None, output_weight=None):
+    """Return `gauss_newton` for targets that may be missing, and weights of the outputs.
+
+    The Hessian by an output is the complex step of the loss's gradient.
+    """
+    n, n_outputs = np.shape(y_pred)
+    shares = reference_training.observed_losses_and_grads(loss, y_pred, y, output_weight)[2]
+    weights = np.ones(n) if weights is None else weights
+    hessians = np.empty((n, n_outputs, n_outputs))
+    for j, unit in enumerate(np.eye(n_outputs)):
+        moved = y_pred + 1j * STEP * unit
+        grads = reference_training.observed_losses_and_grads(loss, moved, y, output_weight)[1]
+        hessians[:, :, j] = grads.imag / STEP
+    total = sum(w * j.T @ h @ j for w, j, h in zip(weights, J, hessians, strict=True))
+    return total / reference_training.divisor(reduction, weights * shares)
+
+
 def loss_hessians(loss, y_pred, y):
     """Return the Hessian of every sample's loss by that sample's outputs, (n, out, out)."""
     y_pred, y = reference.as_inexact(y_pred), np.asarray(y)

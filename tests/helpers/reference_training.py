@@ -83,6 +83,44 @@ def sample_losses_and_grads(loss, y_pred, y):
     return losses, grads
 
 
+def observed_losses_and_grads(loss, y_pred, y, output_weight=None):
+    """Return the results of `sample_losses_and_grads` for targets that may be missing, and shares.
+
+    A missing target is NaN, or the label -1. Each output is a loss of its own, with a weight. The
+    divisor of a mean over samples of weights w is the sum of w times the shares.
+    """
+    loss = {"kind": loss} if isinstance(loss, str) else loss
+    y_pred = as_inexact(y_pred)
+    n, n_outputs = y_pred.shape
+    losses, grads = np.zeros(n, dtype=y_pred.dtype), np.zeros_like(y_pred)
+    if loss["kind"] in ("negative_log_likelihood", "softmax_cross_entropy"):
+        seen = np.asarray(y) >= 0
+        losses[seen], grads[seen] = sample_losses_and_grads(loss, y_pred[seen], y[seen])
+        return losses, grads, seen.astype(float)
+    y = np.reshape(y, y_pred.shape)
+    v = np.ones(n_outputs) if output_weight is None else np.asarray(output_weight)
+    sums = loss["kind"] in ("half_squared_error", "poisson")
+    for j in range(n_outputs):
+        seen = ~np.isnan(y[:, j])
+        of_output = dict(loss)
+        if np.ndim(loss.get("quantiles")):
+            of_output["quantiles"] = loss["quantiles"][j]
+        found = sample_losses_and_grads(of_output, y_pred[seen, j : j + 1], y[seen, j])
+        share = v[j] if sums else v[j] / v.sum()
+        losses[seen] += share * found[0]
+        grads[seen, j] = share * found[1][:, 0]
+    counted = np.where(np.isnan(y), 0, v).sum(axis=1)
+    return losses, grads, (counted > 0).astype(float) if sums else counted / v.sum()
+
+
+def observed_value_and_grad(loss, y_pred, y, reduction="mean", weights=None, output_weight=None):
+    """Return `loss_value_and_grad` for targets that may be missing, and weights of the outputs."""
+    losses, grads, shares = observed_losses_and_grads(loss, y_pred, y, output_weight)
+    weights = np.ones(len(losses)) if weights is None else weights
+    d = divisor(reduction, weights * shares)
+    return np.sum(weights * losses) / d, weights[:, None] * grads / d
+
+
 def divisor(reduction, weights):
     """Return what the sum over a batch is divided by; a batch of weight 0 adds up to 0 anyhow."""
     return {"mean": np.sum(weights) or 1, "sum": 1}[reduction]
@@ -112,6 +150,7 @@ def train(
     rng=None,
     reduction="mean",
     weights=None,
+    output_weight=None,
 ):
     """Train in minibatches, the last one of an epoch possibly short.
 
@@ -121,6 +160,8 @@ def train(
         Of `reference_optimizers`; changed by the call, since it holds the state.
     rng : numpy.random.Generator, optional
         Draws the order of each epoch, `rng.permutation(n)`; without it the order is that of X.
+    output_weight : array_like, optional
+        Weights of the outputs. Real targets that are NaN, and labels -1, are missing.
 
     Returns
     -------
@@ -135,15 +176,16 @@ def train(
     weights = np.ones(n) if weights is None else weights
     for _ in range(epochs):
         order = np.arange(n) if rng is None else rng.permutation(n)
-        epoch_losses = []
+        epoch_losses, epoch_weights = [], []
         for start in range(0, n, batch_size):
             rows = order[start : start + batch_size]
             y_pred = forward(layers, params, X[rows])
-            losses, dY = sample_losses_and_grads(loss, y_pred, y[rows])
+            losses, dY, shares = observed_losses_and_grads(loss, y_pred, y[rows], output_weight)
+            epoch_losses.extend(weights[rows] * losses)
+            epoch_weights.extend(weights[rows] * shares)
             w = weights[rows]
-            epoch_losses.extend(w * losses)
-            dY = w[:, None] * dY / divisor(reduction, w)
+            dY = w[:, None] * dY / divisor(reduction, w * shares)
             grads, _ = backward(layers, params, X[rows], dY)
             params = optimizer.step(params, grads)
-        history.append(float(np.sum(epoch_losses) / divisor(reduction, weights)))
+        history.append(float(np.sum(epoch_losses) / divisor(reduction, epoch_weights)))
     return params, history

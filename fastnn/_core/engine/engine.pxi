@@ -32,8 +32,9 @@ from fastnn._core.kernels.gemm cimport gemm, gemm_workspace
 from fastnn._core.kernels.jacobians cimport (
     copy_blocks, diagonal_times, identity_block, linear_params_rows, log_softmax_times,
     push_log_softmax, softmax_times, times_diagonal, times_softmax, transpose_blocks)
-from fastnn._core.kernels.losses cimport (
-    Loss, Targets, loss_and_cotangent, loss_from, sum_of_weights, targets_from)
+from fastnn._core.kernels.loss_arguments cimport (
+    Loss, Targets, loss_from, targets_from, total_weight)
+from fastnn._core.kernels.losses cimport loss_and_cotangent
 from fastnn._core.kernels.normalization cimport (
     add_normalize_curvature, add_products, add_rows, normalize_forward, normalize_times,
     scale_forward, scale_rows)

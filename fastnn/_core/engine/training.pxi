@@ -35,6 +35,7 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     cdef int64_t *gathered_labels = <int64_t *>aligned(<char *>(gathered_weights + t.chunk))
     cdef const real *x = <const real *>t.x
     cdef Targets targets = t.targets
+    cdef Targets rows_of_batch
     cdef const int64_t *order = t.order + t.position
     cdef double scale = 1
     cdef double share = 1
@@ -44,11 +45,14 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
 
     if within == 0:
         t.batch_loss = 0
-        t.batch_weight = batch_rows
-        if targets.weights != NULL:
-            t.batch_weight = sum_of_weights(
-                <const real *>targets.weights + (0 if t.ordered else t.position - t.first),
-                order if t.ordered else NULL, batch_rows)
+        rows_of_batch = targets
+        if not t.ordered:
+            rows_of_batch = targets_from(
+                targets, t.position - t.first, plan.n_out, sizeof(real))
+        t.batch_weight = total_weight(
+            &t.loss, <const real *>rows_of_batch.values, rows_of_batch.labels,
+            <const real *>rows_of_batch.weights, order if t.ordered else NULL, batch_rows,
+            plan.n_out)
     if t.loss.mean and t.batch_weight > 0:
         scale = 1 / t.batch_weight
 
@@ -108,7 +112,7 @@ cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil
     memcpy(t.last_good, params, n_params * sizeof(real))
     memcpy(t.last_good_running, t.constants, t.running_bytes)
     t.loss_of_epoch[t.epoch] = (
-        t.epoch_loss / t.epoch_weight if t.loss.mean else t.epoch_loss)
+        t.epoch_loss / t.epoch_weight if t.loss.mean and t.epoch_weight > 0 else t.epoch_loss)
     t.seconds_of_epoch[t.epoch] = now() - t.epoch_start
     t.epoch += 1
     t.position = 0

@@ -15,9 +15,9 @@ from fastnn._core.kernels.dtypes cimport fabs, real, sqrt
 from fastnn._core.kernels.elementary cimport (
     by_sign, exp, exp_of_negative, expm1_of_negative, scaled_exp, scaled_gaussian,
     within_gaussian)
-from fastnn._core.kernels.losses cimport (
-    BINARY_CROSS_ENTROPY, HALF_SQUARED_ERROR, HUBER, LOG_COSH, MEAN_SQUARED_ERROR,
-    NEGATIVE_LOG_LIKELIHOOD, POISSON, SOFTMAX_CROSS_ENTROPY, Loss, Targets)
+from fastnn._core.kernels.loss_arguments cimport (
+    HALF_SQUARED_ERROR, HUBER, LOG_COSH, MEAN_SQUARED_ERROR, NEGATIVE_LOG_LIKELIHOOD, POISSON,
+    SOFTMAX_CROSS_ENTROPY, Loss, Targets, element_weight)
 from fastnn._core.kernels.softmax cimport (
     dominant, softmax_backward, softmax_forward, sum_beside)
 
@@ -156,12 +156,14 @@ cdef inline void loss_curvature(
     cdef const real *targets = <const real *>given.values
     cdef const int64_t *labels = given.labels
     cdef const real *weights = <const real *>given.weights
+    cdef bint by_element = labels == NULL and (loss.ignore_nan or loss.output_weight != NULL)
     cdef real factor = <real>scale
+    cdef real weight = 1
     cdef Py_ssize_t i, j
     for i in range(rows):
         if weights != NULL:
             factor = <real>(scale * weights[i])
-        if factor == 0:
+        if factor == 0 or label_is_missing(loss, labels, i):
             memset(dy_tangent, 0, n * sizeof(real))
         elif loss.kind == SOFTMAX_CROSS_ENTROPY or loss.through_softmax:
             softmax_forward(y_pred, dy_tangent, 1, n)
@@ -174,11 +176,20 @@ cdef inline void loss_curvature(
             dy_tangent[j] = factor * tangent[j] / y_pred[j] / y_pred[j]  # p² might underflow
         else:
             for j in range(n):
-                dy_tangent[j] = factor * tangent[j] * diagonal_hessian(
-                    loss, y_pred[j], targets, i * n + j, n)
+                if by_element:
+                    weight = <real>element_weight(loss, targets, i * n + j, j)
+                dy_tangent[j] = 0 if weight == 0 else factor * tangent[j] * (
+                    weight * diagonal_hessian(loss, y_pred[j], targets, i * n + j, n))
         y_pred += n
         tangent += n
         dy_tangent += n
+
+
+cdef inline bint label_is_missing(
+    const Loss *loss, const int64_t *labels, Py_ssize_t row,
+) noexcept nogil:
+    """Whether a sample has no label; `labels` may be NULL unless labels may be missing."""
+    return loss.ignore_nan and labels != NULL and labels[row] < 0
 
 
 cdef inline Py_ssize_t loss_rank(const Loss *loss, Py_ssize_t n) noexcept nogil:
@@ -188,7 +199,7 @@ cdef inline Py_ssize_t loss_rank(const Loss *loss, Py_ssize_t n) noexcept nogil:
 
 cdef inline bint root_is_shared(const Loss *loss, Targets given) noexcept nogil:
     """Whether w H_L is the same for all samples."""
-    return given.weights == NULL and (
+    return given.weights == NULL and not loss.ignore_nan and (
         loss.kind == HALF_SQUARED_ERROR or loss.kind == MEAN_SQUARED_ERROR)
 
 
@@ -206,7 +217,9 @@ cdef inline void loss_root(
     cdef const int64_t *labels = given.labels
     cdef const real *weights = <const real *>given.weights
     cdef Py_ssize_t rank = loss_rank(loss, n)
+    cdef bint by_element = labels == NULL and (loss.ignore_nan or loss.output_weight != NULL)
     cdef real factor = <real>scale
+    cdef real weight = 1
     cdef real p, rest
     cdef Py_ssize_t s, t, k, j
     if root_is_shared(loss, given):
@@ -215,7 +228,7 @@ cdef inline void loss_root(
     for s in range(samples):
         if weights != NULL:
             factor = <real>(scale * weights[s])
-        if factor == 0:
+        if factor == 0 or label_is_missing(loss, labels, s):
             pass
         elif loss.through_softmax:
             softmax_forward(y_pred, root, 1, n)
@@ -240,7 +253,10 @@ cdef inline void loss_root(
                     root[k * n + k] += p * sqrt(factor)
         else:
             for j in range(n):
-                root[j * n + j] = sqrt(factor * diagonal_hessian(
-                    loss, y_pred[j], targets, s * n + j, n))
+                if by_element:
+                    weight = <real>element_weight(loss, targets, s * n + j, j)
+                if weight > 0:
+                    root[j * n + j] = sqrt(factor * (
+                        weight * diagonal_hessian(loss, y_pred[j], targets, s * n + j, n)))
         y_pred += n
         root += rank * n

@@ -5,105 +5,27 @@ is 1 for a summed loss and 1 / batch size for a mean. Sums over samples run in d
 that the loss of a float32 epoch does not drift.
 
 The formulas have no weights. Without weights a formula computes all rows at once; with weights it
-computes one row at a time, and the weight is a factor of `scale`. Only softmax cross-entropy gets
-the weights, since computing the exponentials of all rows in one loop is fastest. A row of weight 0
-is skipped, since 0 times an infinite value would be NaN.
+computes one row at a time, and the weight is a factor of `scale`. If the elements of a row have
+different weights, it computes one run of equal weights at a time. Only softmax cross-entropy gets
+the weights, since computing the exponentials of all rows in one loop is fastest. A row or element
+of weight 0 is skipped, since 0 times an infinite value would be NaN.
 """
 
-cimport numpy as cnp
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn._core.kernels.dtypes cimport fabs, real
 from fastnn._core.kernels.elementary cimport (
     by_sign, exp, exp_of_negative, exp_remainder, expm1_of_negative, log, log1p_of_unit, tanh)
+from fastnn._core.kernels.loss_arguments cimport (
+    BINARY_CROSS_ENTROPY, HALF_SQUARED_ERROR, HUBER, LOG_COSH, MEAN_ABSOLUTE_ERROR,
+    MEAN_SQUARED_ERROR, PINBALL, POISSON, SOFTMAX_CROSS_ENTROPY, Loss, Targets, element_weight)
 from fastnn._core.kernels.softmax cimport exp_of_shifted_rows, log_of_sum, row_maximum, row_sum
 from fastnn._core.kernels.sums cimport sum_of, sum_of_squares
 
 
 cdef enum:
     BLOCK = 64    # terms that are computed, as vectors, before they are summed
-
-
-cdef enum LossKind:
-    HALF_SQUARED_ERROR
-    MEAN_SQUARED_ERROR
-    MEAN_ABSOLUTE_ERROR
-    HUBER
-    LOG_COSH
-    PINBALL
-    POISSON
-    BINARY_CROSS_ENTROPY
-    NEGATIVE_LOG_LIKELIHOOD
-    SOFTMAX_CROSS_ENTROPY
-
-
-cdef struct Loss:
-    int kind
-    bint mean                   # the mean over the samples; otherwise their sum
-    double delta
-    double label_smoothing
-    const double *quantiles     # one per output, or one for all outputs
-    Py_ssize_t quantile_stride  # 1, or 0 with one for all outputs
-    bint through_softmax        # NEGATIVE_LOG_LIKELIHOOD, computed from the logits
-
-
-cdef struct Targets:        # what the outputs of some rows are compared with
-    const void *values      # (rows, n) of the outputs' dtype; NULL where the loss takes labels
-    const int64_t *labels   # (rows,); NULL where the loss takes values
-    const void *weights     # (rows,) of the outputs' dtype; NULL: each row has weight 1
-
-
-cdef inline Targets targets_from(
-    Targets targets, Py_ssize_t row, Py_ssize_t n, Py_ssize_t itemsize,
-) noexcept nogil:
-    """Return the targets from that row on."""
-    if targets.values != NULL:
-        targets.values = <const char *>targets.values + row * n * itemsize
-    if targets.labels != NULL:
-        targets.labels += row
-    if targets.weights != NULL:
-        targets.weights = <const char *>targets.weights + row * itemsize
-    return targets
-
-
-cdef inline Loss loss_from(dict formula) except *:
-    """Return the C form of a loss's `formula()`, which must outlive it: it owns the quantiles.
-
-    A formula contains only what its kind needs.
-    """
-    cdef Loss loss
-    cdef cnp.ndarray quantiles
-    loss.kind = {
-        "half_squared_error": HALF_SQUARED_ERROR, "mean_squared_error": MEAN_SQUARED_ERROR,
-        "mean_absolute_error": MEAN_ABSOLUTE_ERROR, "huber": HUBER, "log_cosh": LOG_COSH,
-        "pinball": PINBALL,
-        "poisson": POISSON, "binary_cross_entropy": BINARY_CROSS_ENTROPY,
-        "negative_log_likelihood": NEGATIVE_LOG_LIKELIHOOD,
-        "softmax_cross_entropy": SOFTMAX_CROSS_ENTROPY,
-    }[formula["kind"]]
-    loss.mean = formula["reduction"] == "mean"
-    loss.delta = formula.get("delta", 0)
-    loss.label_smoothing = formula.get("label_smoothing", 0)
-    loss.through_softmax = formula.get("through_softmax", False)
-    loss.quantiles = NULL
-    loss.quantile_stride = 0
-    if loss.kind == PINBALL:
-        quantiles = <cnp.ndarray>formula["quantiles"]
-        loss.quantiles = <const double *>cnp.PyArray_DATA(quantiles)
-        loss.quantile_stride = cnp.PyArray_SIZE(quantiles) > 1
-    return loss
-
-
-cdef inline double sum_of_weights(
-    const real *weights, const int64_t *order, Py_ssize_t n,
-) noexcept nogil:
-    """Return Σ weights[order[i]] for i < n, or Σ weights[i] if `order` is NULL."""
-    cdef double total = 0
-    cdef Py_ssize_t i
-    for i in range(n):
-        total += weights[i if order == NULL else order[i]]
-    return total
 
 
 cdef inline double loss_and_cotangent(
@@ -117,17 +39,19 @@ cdef inline double loss_and_cotangent(
     cdef const real *targets = <const real *>given.values
     cdef const int64_t *labels = given.labels
     cdef const real *weights = <const real *>given.weights
-    cdef Py_ssize_t step = rows if weights == NULL else 1
+    cdef Py_ssize_t step = rows
     cdef Py_ssize_t i = 0
     cdef double weight = 1
     cdef double total = 0
     if loss.kind == SOFTMAX_CROSS_ENTROPY or loss.through_softmax:
         return softmax_cross_entropy(
             y_pred, labels, weights, rows, n, loss.label_smoothing, scale, dy)
+    if weights != NULL or (loss.ignore_nan and labels != NULL):
+        step = 1
     while i < rows:
         if weights != NULL:
             weight = weights[i]
-        if weight > 0:
+        if weight > 0 and not (step == 1 and labels != NULL and labels[0] < 0):
             total += weight * loss_of_rows(
                 loss, y_pred + i * n, targets, labels, step, n, scale * weight, dy + i * n)
         else:
@@ -144,26 +68,63 @@ cdef inline double loss_of_rows(
     const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
     Py_ssize_t rows, Py_ssize_t n, double scale, real *dy,
 ) noexcept nogil:
+    """Return the summed loss of rows of one weight, a run of elements of equal weights at a time.
+    """
+    cdef bint by_element = labels == NULL and (loss.ignore_nan or loss.output_weight != NULL)
+    cdef double total = 0
+    cdef double weight = 1
+    cdef double following = 1
+    cdef Py_ssize_t size = rows * n
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t column = 0
+    cdef Py_ssize_t end = size
+    cdef Py_ssize_t end_column = 0
+    if by_element:
+        following = element_weight(loss, targets, 0, 0)
+    while first < size:
+        weight = following
+        if by_element:
+            end, end_column = first, column
+            while end < size and following == weight:
+                end += 1
+                end_column = end_column + 1 if end_column + 1 < n else 0
+                if end < size:
+                    following = element_weight(loss, targets, end, end_column)
+        if weight > 0:
+            total += weight * loss_of_elements(
+                loss, y_pred + first, targets + first, labels, column, end - first, n,
+                scale * weight, dy + first)
+        else:
+            memset(dy + first, 0, (end - first) * sizeof(real))
+        first, column = end, end_column
+    return total
+
+
+cdef inline double loss_of_elements(
+    const Loss *loss, const real *y_pred, const real *targets, const int64_t *labels,
+    Py_ssize_t column, Py_ssize_t count, Py_ssize_t n, double scale, real *dy,
+) noexcept nogil:
+    """Return the summed loss of `count` elements of rows of n outputs, from this column on."""
     cdef double half = 0.5
     if loss.kind == HALF_SQUARED_ERROR:
-        return squared_error(y_pred, targets, rows * n, 0.5, scale, dy)
+        return squared_error(y_pred, targets, count, 0.5, scale, dy)
     if loss.kind == MEAN_SQUARED_ERROR:
-        return squared_error(y_pred, targets, rows * n, 1.0 / n, scale, dy)
+        return squared_error(y_pred, targets, count, 1.0 / n, scale, dy)
     if loss.kind == MEAN_ABSOLUTE_ERROR:  # both slopes of the median's pinball loss are 1/2
-        return pinball(y_pred, targets, rows, n, &half, 0, 2.0 / n, scale, dy)
+        return pinball(y_pred, targets, column, count, n, &half, 0, 2.0 / n, scale, dy)
     if loss.kind == PINBALL:
-        return pinball(y_pred, targets, rows, n, loss.quantiles, loss.quantile_stride, 1.0 / n,
-                       scale, dy)
+        return pinball(y_pred, targets, column, count, n, loss.quantiles, loss.quantile_stride,
+                       1.0 / n, scale, dy)
     if loss.kind == HUBER:
-        return huber(y_pred, targets, rows * n, loss.delta, 1.0 / n, scale, dy)
+        return huber(y_pred, targets, count, loss.delta, 1.0 / n, scale, dy)
     if loss.kind == LOG_COSH:
-        return log_cosh(y_pred, targets, rows * n, 1.0 / n, scale, dy)
+        return log_cosh(y_pred, targets, count, 1.0 / n, scale, dy)
     if loss.kind == POISSON:
-        return poisson(y_pred, targets, rows * n, scale, dy)
+        return poisson(y_pred, targets, count, scale, dy)
     if loss.kind == BINARY_CROSS_ENTROPY:
         return binary_cross_entropy(
-            y_pred, targets, rows * n, loss.label_smoothing, 1.0 / n, scale, dy)
-    return negative_log_likelihood(y_pred, labels, rows, n, scale, dy)
+            y_pred, targets, count, loss.label_smoothing, 1.0 / n, scale, dy)
+    return negative_log_likelihood(y_pred, labels, count // n, n, scale, dy)
 
 
 cdef inline double squared_error(
@@ -182,7 +143,7 @@ cdef inline double squared_error(
 
 
 cdef inline double pinball(
-    const real *y_pred, const real *targets, Py_ssize_t rows, Py_ssize_t n,
+    const real *y_pred, const real *targets, Py_ssize_t column, Py_ssize_t count, Py_ssize_t n,
     const double *quantiles, Py_ssize_t stride, double factor, double scale, real *dy,
 ) noexcept nogil:
     """factor Σ τ (y - ŷ) below the target and (1 - τ) (ŷ - y) above it; of slope 0 at it.
@@ -192,17 +153,14 @@ cdef inline double pinball(
     cdef double total = 0
     cdef double quantile
     cdef real error
-    cdef Py_ssize_t _row, j
-    for _row in range(rows):
-        for j in range(n):
-            quantile = quantiles[j * stride]
-            error = y_pred[j] - targets[j]
-            quantile = 1 - quantile if error > 0 else -quantile
-            total += quantile * error
-            dy[j] = 0 if error == 0 else <real>(factor * quantile * scale)
-        y_pred += n
-        targets += n
-        dy += n
+    cdef Py_ssize_t i
+    for i in range(count):
+        quantile = quantiles[column * stride]
+        error = y_pred[i] - targets[i]
+        quantile = 1 - quantile if error > 0 else -quantile
+        total += quantile * error
+        dy[i] = 0 if error == 0 else <real>(factor * quantile * scale)
+        column = column + 1 if column + 1 < n else 0
     return factor * total
 
 
@@ -354,7 +312,7 @@ cdef inline double softmax_cross_entropy(
     for i in range(rows):
         if weights != NULL:
             weight = weights[i]
-        if weight > 0:
+        if weight > 0 and labels[i] >= 0:
             c = labels[i]
             top = row_maximum(logits, n)
             own = dy[c]
