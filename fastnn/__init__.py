@@ -50,7 +50,7 @@ from fastnn.losses import (
     Poisson,
     SoftmaxCrossEntropy,
 )
-from fastnn.network import Network, load
+from fastnn.network import GaussianPosterior, Network, load
 from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, Lion, RMSprop
 from fastnn.runtime import build_info, get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
@@ -76,6 +76,7 @@ __all__ = [
     "DivergenceError",
     "Dropout",
     "EarlyStopping",
+    "GaussianPosterior",
     "HalfSquaredError",
     "HardTanh",
     "History",

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastnn import _checks, _core, metrics
 from fastnn._core.arrays import Array
+from fastnn.losses.probabilities import of_outputs
 
 if TYPE_CHECKING:
     from fastnn._core import engine
@@ -54,6 +55,7 @@ class Loss:
     has_hessian: ClassVar[bool] = True
     hessian_takes_target: ClassVar[bool] = False
     metric_name: ClassVar[str]
+    link: ClassVar[str | None] = None  # how outputs become probabilities, as in `probabilities.py`
 
     reduction: Reduction = "mean"
     ignore_nan: bool = field(default=False, kw_only=True)
@@ -136,15 +138,43 @@ class Loss:
         ValueError, TypeError
             If shapes do not fit, or the values do not suit this loss.
         """
-        given = _checks.numeric_array(y_pred, "y_pred")
-        dtype = np.dtype(np.float32 if given.dtype == np.float32 else np.float64)
-        if given.ndim != 2 or given.shape[1] == 0:
-            raise ValueError(f"y_pred has shape {given.shape}; (n, n_outputs) is wanted")
+        given, dtype = _matrix(y_pred, "y_pred")
         target = self.check_target(y, given.shape, dtype)
         weights = _checks.sample_weight(sample_weight, "sample_weight", dtype, len(given))
         outputs = _checks.converted(given, "y_pred", dtype)
         self.check_outputs(outputs)
         return self.evaluate(outputs, target, weights)
+
+    def probabilities(self, outputs: Any) -> Array:
+        """Return the probabilities of the classes that a network's outputs stand for.
+
+        Parameters
+        ----------
+        outputs : array_like (n, n_outputs)
+            Float32 stays float32; other dtypes become float64.
+
+        Returns
+        -------
+        ndarray (n, n_classes)
+            Each row sums to 1. `BinaryCrossEntropy` gives one output two columns, for the classes 0
+            and 1, and more outputs a probability each.
+
+        Raises
+        ------
+        TypeError
+            If the loss has no probabilities: it is not one of classes.
+        ValueError, TypeError
+            If `outputs` is invalid.
+        """
+        if self.link is None:
+            raise TypeError(
+                f"{type(self).__name__} has no probabilities of classes; SoftmaxCrossEntropy(), "
+                f"BinaryCrossEntropy() or NegativeLogLikelihood() is wanted"
+            )
+        given, dtype = _matrix(outputs, "outputs")
+        checked = _checks.converted(given, "outputs", dtype)
+        self.check_outputs(checked)
+        return of_outputs(self.link, checked)
 
     def evaluate(
         self,
@@ -259,3 +289,11 @@ class Loss:
         """Return the metric that is reported with the loss: accuracy or RMSE."""
         metric = metrics.accuracy if self.takes_labels else metrics.rmse
         return metric(*self.observed(outputs, target, weights))
+
+
+def _matrix(value: Any, name: str) -> tuple[Array, "np.dtype[Any]"]:
+    """Return a numeric matrix (n, n_outputs), and the dtype to convert it to."""
+    given = _checks.numeric_array(value, name)
+    if given.ndim != 2 or given.shape[1] == 0:
+        raise ValueError(f"{name} has shape {given.shape}; (n, n_outputs) is wanted")
+    return given, np.dtype(np.float32 if given.dtype == np.float32 else np.float64)

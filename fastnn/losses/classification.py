@@ -30,6 +30,7 @@ class BinaryCrossEntropy(Loss):
     """
 
     kind: ClassVar[str] = "binary_cross_entropy"
+    link: ClassVar[str | None] = "sigmoid"
     takes_labels: ClassVar[bool] = False
     metric_name: ClassVar[str] = "accuracy"
 
@@ -72,6 +73,7 @@ class NegativeLogLikelihood(Loss):
     """
 
     kind: ClassVar[str] = "negative_log_likelihood"
+    link: ClassVar[str | None] = "identity"
     takes_labels: ClassVar[bool] = True
     takes_probabilities: ClassVar[bool] = True
     hessian_takes_target: ClassVar[bool] = True
@@ -115,6 +117,7 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     kind: ClassVar[str] = "softmax_cross_entropy"
+    link: ClassVar[str | None] = "softmax"
     takes_labels: ClassVar[bool] = True
     metric_name: ClassVar[str] = "accuracy"
 

@@ -11,7 +11,7 @@ from fastnn._core import background
 from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
 from fastnn.layers import BatchNorm, Dropout
-from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
+from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, is_built_in
 from fastnn.network.base import NetworkBase
 from fastnn.network.passes import Passes
 from fastnn.optimizers import OPTIMIZERS, Optimizer, OptimizerState
@@ -31,6 +31,7 @@ class Fitting(NetworkBase):
 
     _optimizer_state: OptimizerState
     _passes: Passes
+    _link: str | None
     _training: dict[int, object]
     _describe: Callable[[], tuple[dict[str, Any], dict[str, Array]]]
 
@@ -215,6 +216,7 @@ class Fitting(NetworkBase):
             self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
             try:
                 self._inputs.keep_names(X)
+                self._link = loss.link if is_built_in(loss) else None
                 return loop.fit(self, data, settings, state, held_out, checkpoints)
             except BaseException as error:
                 if not self._optimizer_state.step and not isinstance(error, DivergenceError):

@@ -22,6 +22,7 @@ from fastnn.network.derivatives import Derivatives
 from fastnn.network.fitting import Fitting
 from fastnn.network.passes import Pass, Passes
 from fastnn.network.second_derivatives import SecondDerivatives
+from fastnn.network.uncertainty import Uncertainty, link_from
 from fastnn.optimizers import OptimizerState, StateView
 from fastnn.training.checkpoints import without_fit
 
@@ -40,7 +41,7 @@ NOT_STORED = {
 }
 
 
-class Network(Derivatives, SecondDerivatives, Fitting):
+class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters
@@ -331,6 +332,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
             "class_labels": self.class_labels,
             "feature_names": self.feature_names,
             "target_name": None if self.target_name is None else str(self.target_name),
+            "link": self._link,
         }
         return description, arrays
 
@@ -342,6 +344,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         net.class_labels = description["class_labels"]
         net.feature_names = description["feature_names"]
         net.target_name = _checks.optional_text(description["target_name"], "target_name")
+        net._link = link_from(description)
         return net
 
     def __getstate__(self) -> dict[str, Any]:

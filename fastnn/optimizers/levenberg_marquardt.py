@@ -21,9 +21,9 @@ MATLAB's trainbr):
 
 p is the number of parameters, N the number of residuals, and γ the effective number of parameters,
 which the data determine. With sample weights w, each residual is multiplied by √w, and N is Σ w
-times the number of outputs: a weight of 2 equals a sample that occurs twice. The loss's weights of
-outputs are multiplied with w, and missing targets have no residual. Θ does not contain frozen
-parameters.
+times the number of outputs: a weight of 2 equals a sample that occurs twice. Missing targets have no
+residual. A weight v of an output, from the loss, makes β v the precision of this output's noise: its
+residuals are multiplied by √v, and N does not depend on v. Θ does not contain frozen parameters.
 
 The first β is large, as if the targets held little noise. A small β would let the penalty dominate
 before the network has learned anything: the weights would shrink to 0 and stay there.
@@ -141,7 +141,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.half_squares = HalfSquaredError(
             "sum", ignore_nan=loss.ignore_nan, output_weight=loss.output_weight
         )
-        self.n_residuals = self._count_residuals()
+        self.n_residuals, self.log_precisions = self._count_residuals()
         # the loss is this factor times rᵀr
         widths = target.shape[1] if loss.output_weight is None else sum(loss.output_weight)
         self.factor = 0.5 if type(loss) is HalfSquaredError else 1 / widths
@@ -212,13 +212,17 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.ended = True
         return None
 
-    def _count_residuals(self) -> float:
-        """Return N, the sum of the weights of all residuals."""
+    def _count_residuals(self) -> tuple[float, float]:
+        """Return N, and the sum of the logarithms of the outputs' weights over the residuals."""
         target, weights, loss = self.target, self.weights, self.half_squares
         if not loss.ignore_nan and loss.output_weight is None:
-            return HalfSquaredError().divisor(len(target), weights) * float(target.shape[1])
-        elements = loss.element_weights(target).sum(axis=1)
-        return float(elements.sum() if weights is None else elements @ weights.astype(float))
+            return HalfSquaredError().divisor(len(target), weights) * float(target.shape[1]), 0.0
+        elements = loss.element_weights(target)
+        counted = (elements > 0).astype(float)
+        if weights is not None:
+            counted *= weights.astype(float)[:, np.newaxis]
+        logarithms = np.log(np.where(elements > 0, elements, 1.0))
+        return float(counted.sum()), float((counted * logarithms).sum())
 
     def _squares(self, params: Array, n_threads: int) -> float:
         """Return rᵀr at some parameters, and write Jᵀr to the model's `grads`."""
@@ -264,6 +268,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         evidence = 0.5 * (
             n_params * np.log(alpha)
             + n_residuals * np.log(beta / (2 * np.pi))
+            + self.log_precisions
             - beta * squares
             - alpha * weights
             - log_determinant
