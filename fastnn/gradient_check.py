@@ -116,10 +116,10 @@ class GradientReport:
 
 
 def check_gradient(
-    f: Network | Callable[[Any], Any],
+    f: "Network | Callable[[Any], Any]",
     x: Any,
     y: Any = None,
-    loss: Loss | CustomLoss | None = None,
+    loss: "Loss | CustomLoss | None" = None,
     *,
     derivative: Any = None,
     wrt: str | None = None,

@@ -23,7 +23,7 @@ from fastnn.training.data import hold_out, refuse_batches_of_one, training_data
 from fastnn.training.identity import identity_of
 from fastnn.training.progress import in_terminal
 from fastnn.training.settings import FitSettings
-from fastnn.training.validation import Metric
+from fastnn.training.validation import Metric, ValidationData
 
 
 class Fitting(NetworkBase):
@@ -39,17 +39,17 @@ class Fitting(NetworkBase):
         X: Any,
         y: Any = None,
         *,
-        loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
-        optimizer: Optimizer | FullBatchOptimizer | None = None,
+        loss: "Loss | CustomLoss" = SoftmaxCrossEntropy(),  # noqa: B008
+        optimizer: "Optimizer | FullBatchOptimizer | None" = None,
         epochs: int | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
         seed: int | None = None,
         sample_weight: Any = None,
         class_weight: "Mapping[int, float] | str | None" = None,
-        validation_data: tuple[Any, Any] | tuple[Any, Any, Any] | float | None = None,
-        metrics: Sequence[str | Metric] = (),
-        callbacks: Sequence[Callback] = (),
+        validation_data: "ValidationData | None" = None,
+        metrics: "Sequence[str | Metric]" = (),
+        callbacks: "Sequence[Callback]" = (),
         progress: bool | None = None,
         n_threads: int | None = None,
         checkpoint: "str | os.PathLike[str] | None" = None,

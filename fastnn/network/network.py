@@ -64,7 +64,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
     def __init__(
         self,
         layers: "list[Layer] | tuple[Layer, ...]",
-        dtype: DTypeLike = "float32",
+        dtype: "DTypeLike" = "float32",
         seed: int | None = None,
     ) -> None:
         if not isinstance(layers, list | tuple):

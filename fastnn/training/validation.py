@@ -18,6 +18,9 @@ from fastnn.model import Model
 
 Metric = Callable[..., float]  # of the outputs and y
 
+# What `fit` takes as held-out samples: (X, y), (X, y, sample_weight), or a share.
+ValidationData = tuple[Any, Any] | tuple[Any, Any, Any] | float
+
 NAMED = {"accuracy": metrics.accuracy, "rmse": metrics.rmse, "r2": metrics.r2}
 OF_WEIGHTS = (*NAMED.values(), metrics.binary_accuracy)
 
