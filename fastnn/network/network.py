@@ -19,6 +19,7 @@ from fastnn.files.model_file import ModelFileError
 from fastnn.layers import Layer, Standardize, composition
 from fastnn.model import Model
 from fastnn.network.derivatives import Derivatives
+from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
 from fastnn.network.passes import Pass, Passes
 from fastnn.network.second_derivatives import SecondDerivatives
@@ -40,7 +41,7 @@ NOT_STORED = {
 }
 
 
-class Network(Derivatives, SecondDerivatives, Fitting):
+class Network(Derivatives, SecondDerivatives, Fitting, Display):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters

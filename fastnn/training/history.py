@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from fastnn import _html
+
+EPOCHS_SHOWN = 5  # in the table of a notebook
+
 
 class DivergenceError(ArithmeticError):
     """Raised by `fit` if the loss or a parameter becomes NaN or infinite.
@@ -50,6 +54,24 @@ class History(dict[str, list[float]]):
     """
 
     def __repr__(self) -> str:
-        epochs = len(self["seconds"])
         last = ", ".join(f"{name}={c[-1]:.6g}" for name, c in self.items() if c)
-        return f"History({epochs} epochs; last: {last})"
+        return f"History({self._n_epochs} epochs{'; last: ' if last else ''}{last})"
+
+    def _repr_html_(self) -> str:
+        """Return the curve of the losses, and a table of the last epochs, for a notebook."""
+        n = self._n_epochs
+        first = max(n - EPOCHS_SHOWN, 0)
+        losses = {name: self[name] for name in ("loss", "val_loss") if self.get(name)}
+        rows = [
+            (str(epoch + 1), *(f"{c[epoch]:.6g}" if epoch < len(c) else "" for c in self.values()))
+            for epoch in range(first, n)
+        ]
+        caption = f"{type(self).__name__}: {n:,} epochs" + (
+            f", of which the last {n - first} are in the table" if first else ""
+        )
+        table = _html.table(caption, ("epoch", *self), rows, n_texts=0)
+        return f"<div>{_html.curves(losses, 'epoch')}{table}</div>"
+
+    @property
+    def _n_epochs(self) -> int:
+        return max(map(len, self.values()), default=0)
