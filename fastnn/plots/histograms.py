@@ -128,12 +128,21 @@ class HistogramDisplay:
                 self._draw(panel, arrays)
             row[0].set_ylabel(layer.name, fontsize=9)
         for panel, title in zip(self.axes_[0], SIDES, strict=True):
-            panel.set_title(title, fontsize=10)
+            panel.set_title(title, loc="left", fontsize=10)
         handles: dict[str, Any] = {}
         for panel in self.axes_.ravel():
             found, labels = panel.get_legend_handles_labels()
             handles |= dict(zip(labels, found, strict=True))
-        self.axes_[0, 1].legend(handles.values(), handles.keys(), fontsize=8, loc="best")
+        self.axes_[0, 1].legend(
+            handles.values(),
+            handles.keys(),
+            fontsize=8,
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            ncols=2,
+            frameon=False,
+            borderaxespad=0.2,
+        )
         self.figure_: Any = ax.figure
         return self
 

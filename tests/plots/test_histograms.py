@@ -29,7 +29,7 @@ def test_each_layer_has_a_row(pyplot, rng, dtype):
     assert display.axes_.shape == (3, 2)
     rows = [ax.get_ylabel() for ax in display.axes_[:, 0]]
     assert rows == ["0: Linear", "1: BatchNorm", "3: Linear"]
-    assert [ax.get_title() for ax in display.axes_[0]] == ["parameters", "gradients"]
+    assert [ax.get_title("left") for ax in display.axes_[0]] == ["parameters", "gradients"]
     for row, layer in zip(display.axes_, [net.layers[i] for i in (0, 1, 3)], strict=True):
         sides = (layer.weight, layer.bias), (layer.weight_grad, layer.bias_grad)
         for panel, (weight, bias) in zip(row, sides, strict=True):
