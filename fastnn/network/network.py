@@ -23,6 +23,7 @@ from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
 from fastnn.network.passes import Pass, Passes
 from fastnn.network.second_derivatives import SecondDerivatives
+from fastnn.network.stepping import Stepping
 from fastnn.optimizers import OptimizerState, StateView
 from fastnn.training.checkpoints import without_fit
 
@@ -35,13 +36,14 @@ NOT_STORED = {
     "_rng",
     "_passes",
     "_training",
+    "_steps",
     "_class_labels",
     "_inputs",
     "target_name",
 }
 
 
-class Network(Derivatives, SecondDerivatives, Fitting, Display):
+class Network(Derivatives, SecondDerivatives, Fitting, Display, Stepping):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters
@@ -141,7 +143,7 @@ class Network(Derivatives, SecondDerivatives, Fitting, Display):
 
     @property
     def optimizer_state(self) -> StateView:
-        """The state of the last fit's optimizer; the next `fit` continues it."""
+        """The state of the last optimizer; the next `fit` or `step` continues it."""
         return self._optimizer_state.view()
 
     @property

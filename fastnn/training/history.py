@@ -8,19 +8,23 @@ EPOCHS_SHOWN = 5  # in the table of a notebook
 
 
 class DivergenceError(ArithmeticError):
-    """Raised by `fit` if the loss or a parameter becomes NaN or infinite.
+    """Raised by `fit` and `step` if the loss or a parameter becomes NaN or infinite.
 
     The network then has the parameters from the end of its last finite epoch, or the parameters
-    that a callback wrote after it. The state of its optimizer is reset.
+    that a callback wrote after it. After `step`, it has the parameters before the step. The state
+    of its optimizer is reset.
 
     Attributes
     ----------
     epoch, step : int
         The epoch, and the update in this epoch, where it was detected. Both are counted from 0.
+        For `step`, the epoch is 0, and the step is the number of updates before it.
     history : History
-        The metrics of the earlier epochs.
+        The metrics of the earlier epochs; empty for `step`.
     advice : str
         What to try, depending on the data and the optimizer.
+    single : bool
+        Whether it was raised by `step`.
     """
 
     def __init__(
@@ -29,15 +33,23 @@ class DivergenceError(ArithmeticError):
         step: int,
         history: "History",
         advice: str = "A smaller learning rate or standardised data usually help",
+        single: bool = False,
     ) -> None:
-        super().__init__(
+        what = (
             f"the loss became NaN or infinite in epoch {epoch}, step {step} (both from 0); the "
-            f"parameters of the last finite epoch remain. {advice}"
+            f"parameters of the last finite epoch remain"
         )
+        if single:
+            what = (
+                f"step {step} (from 0) would make a parameter NaN or infinite; the parameters "
+                f"before it remain"
+            )
+        super().__init__(f"{what}. {advice}")
         self.epoch, self.step, self.history, self.advice = epoch, step, history, advice
+        self.single = single
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.epoch, self.step, self.history, self.advice)
+        return type(self), (self.epoch, self.step, self.history, self.advice, self.single)
 
 
 class History(dict[str, list[float]]):
