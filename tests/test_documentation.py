@@ -87,6 +87,31 @@ def test_training(example, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == first
 
 
+@shows("docs/training.md", "Callbacks")
+def test_the_ready_callbacks(example, tmp_path, monkeypatch, capsys):
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    monkeypatch.chdir(tmp_path)
+    run(example)
+    assert "'width': " in capsys.readouterr().out
+    logs = [(tmp_path / f"trial{i}.csv").read_text().splitlines() for i in range(20)]
+    assert len(logs[0]) == 51
+    assert min(map(len, logs)) < 51  # a trial was pruned
+
+
+@shows("docs/plots.md", "Plots")
+def test_the_pictures_of_a_network(example, tmp_path, monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    try:
+        run(example)
+    finally:
+        pyplot.close("all")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["boundary.png", "curve.png", "histograms.png", "network.png"]
+
+
 @shows("docs/training.md", "MNIST")
 def test_the_recipe_for_mnist(example, shared_data, monkeypatch, capsys):
     """One epoch of the forty; `python -m bench mnist` trains them all."""
@@ -123,6 +148,37 @@ def test_weights_and_quantiles(example, capsys):
     found, between = map(float, capsys.readouterr().out.split())
     assert found > 0.85
     assert abs(between - 0.8) < 0.05
+
+
+@shows("docs/losses.md", "Missing targets and weights of outputs")
+def test_missing_targets(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/losses.md", "Probabilities of classes")
+def test_probabilities(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/uncertainty.md", "Uncertainty")
+def test_the_delta_method(example, capsys):
+    run(example)
+    first, second, covered, *_ = numbers(output := capsys.readouterr().out)
+    assert abs(first - 0.1) < 0.02
+    assert abs(second - 0.3) < 0.05
+    assert abs(covered - 0.95) < 0.03
+    assert output.endswith("[ True  True]\n")
+
+
+@shows("docs/uncertainty.md", "After a Bayesian fit")
+def test_a_bayesian_posterior(example, capsys):
+    run(example)
+    gamma, sure, unsure = numbers(capsys.readouterr().out)
+    assert 6 < gamma < 10
+    assert sure < 0.3
+    assert unsure > 2 * sure
 
 
 @shows("docs/losses.md", "A loss of your own")

@@ -1,11 +1,13 @@
 """The base class of the losses that the engine computes: reduction, weights, the engine's call."""
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from fastnn import _checks, _core, metrics
+from fastnn._core._calls import loss_and_grad
 from fastnn._core.arrays import Array
 from fastnn.losses.probabilities import of_outputs
 
@@ -41,6 +43,10 @@ class Loss:
         sample is the sum of v times the outputs' losses, or their weighted mean, with the divisor
         Σ v. An output of weight 0 is ignored. A loss that takes labels compares all outputs at
         once, so it has no such weights; `class_weight` of `fit` weights the classes.
+    negative_weights : bool
+        Whether sample weights may be negative, such as the advantages of policy gradients. By
+        default False. Then the weights may also be all 0, and the mean is Σ w l / n for n samples,
+        since Σ w may be 0. Metrics of held-out samples ignore such weights.
 
     Raises
     ------
@@ -57,13 +63,21 @@ class Loss:
     metric_name: ClassVar[str]
     link: ClassVar[str | None] = None  # how outputs become probabilities, as in `probabilities.py`
 
+    # whether the engine computes the loss; a subclass of your own may override any method
+    in_engine: ClassVar[bool] = False
+
     reduction: Reduction = "mean"
     ignore_nan: bool = field(default=False, kw_only=True)
     output_weight: Any = field(default=None, kw_only=True)
+    negative_weights: bool = field(default=False, kw_only=True)
+
+    def __init_subclass__(cls) -> None:
+        cls.in_engine = cls.__module__.startswith("fastnn.losses.")
 
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum"):
             raise ValueError(f"reduction is {self.reduction!r}; 'mean' or 'sum' is wanted")
+        _checks.boolean(self.negative_weights, "negative_weights")
         object.__setattr__(self, "ignore_nan", _checks.boolean(self.ignore_nan, "ignore_nan"))
         if self.output_weight is not None:
             object.__setattr__(self, "output_weight", self._checked_output_weight())
@@ -85,6 +99,8 @@ class Loss:
     def __repr__(self) -> str:
         """Return the constructor's call; checkpoints compare it, so new defaults are left out."""
         shown = {f.name: getattr(self, f.name) for f in fields(self)}
+        if not self.negative_weights:
+            del shown["negative_weights"]
         if not self.ignore_nan:
             del shown["ignore_nan"]
         if self.output_weight is None:
@@ -127,7 +143,8 @@ class Loss:
             Targets (n, n_outputs), or class indices (n,) where the loss takes labels. With
             `ignore_nan`, NaN (or the label -1) marks a missing target.
         sample_weight : array_like (n,), optional
-            Weights of the samples, at least 0 and not all 0. By default all are 1.
+            Weights of the samples, at least 0 and not all 0 unless the loss has
+            `negative_weights`. By default all are 1.
 
         Returns
         -------
@@ -138,9 +155,14 @@ class Loss:
         ValueError, TypeError
             If shapes do not fit, or the values do not suit this loss.
         """
+        ready = loss_and_grad(_core.engine, self, y_pred, y, sample_weight)
+        if ready is not None:
+            return ready
         given, dtype = _matrix(y_pred, "y_pred")
         target = self.check_target(y, given.shape, dtype)
-        weights = _checks.sample_weight(sample_weight, "sample_weight", dtype, len(given))
+        weights = _checks.sample_weight(
+            sample_weight, "sample_weight", dtype, len(given), self.negative_weights
+        )
         outputs = _checks.converted(given, "y_pred", dtype)
         self.check_outputs(outputs)
         return self.evaluate(outputs, target, weights)
@@ -205,11 +227,21 @@ class Loss:
             return 1.0
         if self.ignore_nan and target is not None:
             return self.total_weight(weights, target) or 1.0
-        return float(n_samples if weights is None else weights.sum(dtype=np.float64)) or 1.0
+        if weights is None or self.negative_weights:
+            return float(n_samples) or 1.0
+        return float(weights.sum(dtype=np.float64)) or 1.0
+
+    def target_bounds(self, n_outputs: int) -> tuple[float, float] | None:
+        """Return the least and the largest target, which `check_target` accepts without conversion.
+
+        None means that only `check_target` can tell for a network of so many outputs.
+        """
+        return -math.inf, math.inf
 
     def total_weight(self, weights: Array | None, target: Array) -> float:
         """Return the divisor of the mean over samples of which some targets may be missing."""
         shares: Array
+        weights = None if self.negative_weights else weights
         if self.takes_labels:
             shares = np.asarray(target >= 0)
         else:

@@ -21,9 +21,10 @@ MATLAB's trainbr):
 
 p is the number of parameters, N the number of residuals, and γ the effective number of parameters,
 which the data determine. With sample weights w, each residual is multiplied by √w, and N is Σ w
-times the number of outputs: a weight of 2 equals a sample that occurs twice. Missing targets have no
-residual. A weight v of an output, from the loss, makes β v the precision of this output's noise: its
-residuals are multiplied by √v, and N does not depend on v. Θ does not contain frozen parameters.
+times the number of outputs: a weight of 2 equals a sample that occurs twice. Missing targets have
+no residual. A weight v of an output, from the loss, makes β v the precision of this output's noise:
+its residuals are multiplied by √v, and N does not depend on v. Θ does not contain frozen
+parameters.
 
 The first β is large, as if the targets held little noise. A small β would let the penalty dominate
 before the network has learned anything: the weights would shrink to 0 and stay there.

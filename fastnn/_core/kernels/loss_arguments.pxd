@@ -31,6 +31,7 @@ cdef struct Loss:
     const double *quantiles     # one per output, or one for all outputs
     Py_ssize_t quantile_stride  # 1, or 0 with one for all outputs
     bint through_softmax        # NEGATIVE_LOG_LIKELIHOOD, computed from the logits
+    bint negative_weights       # the mean is Σ w l / n, otherwise Σ w l / Σ w
     bint ignore_nan             # targets may be missing
     const double *output_weight  # one per output; NULL: all are 1
 
@@ -54,6 +55,30 @@ cdef inline Targets targets_from(
     return targets
 
 
+cdef inline int loss_kind(str name) except -1:  # a dict would be made anew in each call
+    if name == "half_squared_error":
+        return HALF_SQUARED_ERROR
+    if name == "mean_squared_error":
+        return MEAN_SQUARED_ERROR
+    if name == "mean_absolute_error":
+        return MEAN_ABSOLUTE_ERROR
+    if name == "huber":
+        return HUBER
+    if name == "log_cosh":
+        return LOG_COSH
+    if name == "pinball":
+        return PINBALL
+    if name == "poisson":
+        return POISSON
+    if name == "binary_cross_entropy":
+        return BINARY_CROSS_ENTROPY
+    if name == "negative_log_likelihood":
+        return NEGATIVE_LOG_LIKELIHOOD
+    if name == "softmax_cross_entropy":
+        return SOFTMAX_CROSS_ENTROPY
+    raise KeyError(name)
+
+
 cdef inline Loss loss_from(dict formula) except *:
     """Return the C form of a loss's `formula()`, which must outlive it: it owns the arrays.
 
@@ -62,18 +87,12 @@ cdef inline Loss loss_from(dict formula) except *:
     cdef Loss loss
     cdef cnp.ndarray quantiles
     cdef cnp.ndarray output_weight = formula.get("output_weight")
-    loss.kind = {
-        "half_squared_error": HALF_SQUARED_ERROR, "mean_squared_error": MEAN_SQUARED_ERROR,
-        "mean_absolute_error": MEAN_ABSOLUTE_ERROR, "huber": HUBER, "log_cosh": LOG_COSH,
-        "pinball": PINBALL,
-        "poisson": POISSON, "binary_cross_entropy": BINARY_CROSS_ENTROPY,
-        "negative_log_likelihood": NEGATIVE_LOG_LIKELIHOOD,
-        "softmax_cross_entropy": SOFTMAX_CROSS_ENTROPY,
-    }[formula["kind"]]
+    loss.kind = loss_kind(formula["kind"])
     loss.mean = formula["reduction"] == "mean"
     loss.delta = formula.get("delta", 0)
     loss.label_smoothing = formula.get("label_smoothing", 0)
     loss.through_softmax = formula.get("through_softmax", False)
+    loss.negative_weights = formula.get("negative_weights", False)
     loss.ignore_nan = formula.get("ignore_nan", False)
     loss.output_weight = NULL
     if output_weight is not None:
@@ -137,6 +156,8 @@ cdef inline double total_weight(
     cdef double total = 0
     cdef double share
     cdef Py_ssize_t i, row
+    if loss.negative_weights:
+        weights = NULL
     if not loss.ignore_nan:
         return rows if weights == NULL else sum_of_weights(weights, order, rows)
     for i in range(rows):

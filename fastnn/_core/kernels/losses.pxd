@@ -51,7 +51,7 @@ cdef inline double loss_and_cotangent(
     while i < rows:
         if weights != NULL:
             weight = weights[i]
-        if weight > 0 and not (step == 1 and labels != NULL and labels[0] < 0):
+        if weight != 0 and not (step == 1 and labels != NULL and labels[0] < 0):
             total += weight * loss_of_rows(
                 loss, y_pred + i * n, targets, labels, step, n, scale * weight, dy + i * n)
         else:
@@ -312,7 +312,7 @@ cdef inline double softmax_cross_entropy(
     for i in range(rows):
         if weights != NULL:
             weight = weights[i]
-        if weight > 0 and labels[i] >= 0:
+        if weight != 0 and labels[i] >= 0:
             c = labels[i]
             top = row_maximum(logits, n)
             own = dy[c]
