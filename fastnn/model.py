@@ -7,6 +7,7 @@ shape. `fastnn.batch` and the methods of `Network` check what a user passes.
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -57,6 +58,11 @@ class Model:
         plan = _core.engine.Plan(list(operations))
         params, grads = (_core.aligned_zeros((plan.n_params,), dtype) for _ in range(2))
         return cls(plan, params, grads, np.empty(plan.n_constants, dtype))
+
+    @cached_property
+    def handle(self) -> "engine.Handle":
+        """The plan and arrays, for calls of the engine that take many networks."""
+        return _core.engine.Handle(self.plan, self.params, self.constants)
 
     def with_operations(self, operations: Sequence[Any]) -> "Model":
         """Return a model of other operations on the same arrays."""

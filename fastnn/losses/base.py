@@ -34,6 +34,8 @@ class Loss:
     kind: ClassVar[str]
     takes_labels: ClassVar[bool]
     takes_probabilities: ClassVar[bool] = False
+    # whether it depends on ŷ - y only, so that both may be counted in other units
+    of_errors: ClassVar[bool] = False
     has_hessian: ClassVar[bool] = True
     hessian_takes_target: ClassVar[bool] = False
     metric_name: ClassVar[str]

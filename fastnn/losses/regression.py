@@ -19,6 +19,7 @@ class HalfSquaredError(Loss):
 
     kind: ClassVar[str] = "half_squared_error"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     metric_name: ClassVar[str] = "rmse"
 
 
@@ -31,6 +32,7 @@ class MeanSquaredError(Loss):
 
     kind: ClassVar[str] = "mean_squared_error"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     metric_name: ClassVar[str] = "rmse"
 
 
@@ -44,6 +46,7 @@ class MeanAbsoluteError(Loss):
 
     kind: ClassVar[str] = "mean_absolute_error"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     has_hessian: ClassVar[bool] = False
     metric_name: ClassVar[str] = "rmse"
 
@@ -71,6 +74,7 @@ class Huber(Loss):
 
     kind: ClassVar[str] = "huber"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     hessian_takes_target: ClassVar[bool] = True
     metric_name: ClassVar[str] = "rmse"
 
@@ -93,6 +97,7 @@ class LogCosh(Loss):
 
     kind: ClassVar[str] = "log_cosh"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     hessian_takes_target: ClassVar[bool] = True
     metric_name: ClassVar[str] = "rmse"
 
@@ -121,6 +126,7 @@ class Pinball(Loss):
 
     kind: ClassVar[str] = "pinball"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     has_hessian: ClassVar[bool] = False
     metric_name: ClassVar[str] = "coverage_error"
 
