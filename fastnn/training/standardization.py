@@ -16,7 +16,7 @@ from fastnn._core.arrays import Array
 from fastnn.batch import InputChecks
 from fastnn.layers import FixedScaling, Layer, Standardize, Unstandardize
 from fastnn.layers.standardize import Moments
-from fastnn.losses import CustomLoss, Loss, is_built_in
+from fastnn.losses import CustomLoss, Loss, allows_negative_weights, is_built_in
 from fastnn.model import Model
 from fastnn.training.data import TrainingData
 from fastnn.training.streaming import BLOCK_BYTES, Batches, MappedRows
@@ -55,6 +55,33 @@ class GivenTargets(InputChecks):
         target = super().target(loss, y, n_samples, name)
         checked = _checks.real_targets(target, name, FLOAT64, shape)
         return checked.reshape(target.shape)
+
+
+class Columns:
+    """Mean and scale of each column of some rows, of the observed numbers if some may be NaN."""
+
+    def __init__(self, width: int, may_be_missing: bool) -> None:
+        self.may_be_missing = may_be_missing
+        places = [slice(j, j + 1) for j in range(width)] if may_be_missing else [slice(0, width)]
+        self.parts = [(place, Moments(place.stop - place.start)) for place in places]
+
+    def add(self, rows: Array, weights: Array | None) -> None:
+        """Add rows (m, width) with weights (m,) or None."""
+        for place, moments in self.parts:
+            part, own = rows[:, place], weights
+            if self.may_be_missing:
+                observed = ~np.isnan(part[:, 0])
+                part, own = part[observed], None if own is None else own[observed]
+            if len(part):
+                moments.add(part, own)
+
+    def mean_and_scale(self) -> Array:
+        """Return the means and scales (2 width,); 0 and 1 for a column without numbers."""
+        pairs = [
+            (moments.mean(), moments.scale()) if moments.n else (np.zeros(1), np.ones(1))
+            for _, moments in self.parts
+        ]
+        return np.concatenate([part for parts in zip(*pairs, strict=True) for part in parts])
 
 
 class Standardization:
@@ -116,6 +143,9 @@ class Standardization:
             self._first = first
         self._sets_y = self.given in ("y", "both")
         self._constants = model.constants
+        # a mean with negative weights would mean nothing
+        self._ignores_weights = allows_negative_weights(loss)
+        self._may_be_missing = bool(getattr(loss, "ignore_nan", False))  # a target that is NaN
         self.model, self.inputs = model, inputs
         if self._last is not None:
             _demand_loss(loss)
@@ -142,8 +172,10 @@ class Standardization:
             return [_values_of(*pair) for pair in zip(own, (saved[0], saved[-1]), strict=True)]
         if not any(sets):
             return [None, None]
-        moments = [Moments(width) for width in (self.model.plan.n_in, self.model.plan.n_out)]
-        for x, y, weights in _blocks(data, self.model.plan.n_in):
+        plan = self.model.plan
+        moments = [Columns(plan.n_in, False), Columns(plan.n_out, self._may_be_missing)]
+        given = None if self._ignores_weights else data.sample_weight
+        for x, y, weights in _blocks(data, given, plan.n_in):
             for of, rows, wanted in zip(moments, (x, y), sets, strict=True):
                 if wanted:
                     of.add(rows.reshape(len(rows), -1).astype(FLOAT64), weights)
@@ -152,10 +184,10 @@ class Standardization:
             for of, name, wanted in zip(moments, ("X", "y"), sets, strict=True)
         ]
 
-    def _checked(self, moments: Moments, name: str) -> Array:
+    def _checked(self, moments: "Columns", name: str) -> Array:
         dtype = self._constants.dtype
         with np.errstate(over="ignore", under="ignore"):
-            values = np.concatenate([moments.mean(), moments.scale()]).astype(dtype)
+            values = moments.mean_and_scale().astype(dtype)
         if not (np.isfinite(values).all() and values[len(values) // 2 :].all()):
             raise ValueError(
                 f"{name} has a column whose mean or standard deviation is out of the range of "
@@ -211,7 +243,7 @@ class Standardization:
         mean, scale = self._last.mean.astype(FLOAT64), self._last.scale.astype(FLOAT64)
         with np.errstate(over="ignore", under="ignore"):
             standardized: Array = ((target - mean) / scale).astype(self._constants.dtype)
-        if not np.isfinite(standardized).all():
+        if np.isinf(standardized).any():
             raise ValueError(
                 f"y is too far from the mean of {self._last!r} for {self._constants.dtype}, "
                 f'counted in its scales; standardize="y" sets both from the training rows'
@@ -236,14 +268,14 @@ def _demand_loss(loss: Any) -> None:
         )
 
 
-def _blocks(data: TrainingData, n_in: int) -> Any:
+def _blocks(data: TrainingData, sample_weight: Array | None, n_in: int) -> Any:
     """Yield the training rows in blocks: features, targets in y's units, and weights or None."""
     rows = max(BLOCK_BYTES // (8 * n_in), 1)
     source = data.x
     if isinstance(source, np.ndarray):
         for start in range(0, len(source), rows):
             part = slice(start, start + rows)
-            weights = None if data.sample_weight is None else data.sample_weight[part]
+            weights = None if sample_weight is None else sample_weight[part]
             yield source[part], data.target[part], weights
         return
     if isinstance(source, Batches) and isinstance(source.given, Iterator):

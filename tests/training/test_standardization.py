@@ -136,6 +136,27 @@ def test_weights_count_as_repeated_rows(dtype, data, rng):
         np.testing.assert_allclose(a.scale, b.scale, rtol=1e-6)
 
 
+def test_missing_numbers_are_left_out(rng):
+    from fastnn.training.standardization import Columns
+
+    rows = rng.standard_normal((50, 3))
+    rows[rng.random(rows.shape) < 0.3] = np.nan
+    rows[:, 2] = np.nan
+    weights = rng.uniform(0, 2, 50)
+    for given in (None, weights):
+        columns = Columns(3, True)
+        columns.add(rows[:20], None if given is None else given[:20])
+        columns.add(rows[20:], None if given is None else given[20:])
+        found = columns.mean_and_scale()
+        assert found[[2, 5]].tolist() == [0, 1]
+        for j in (0, 1):
+            seen = ~np.isnan(rows[:, j])
+            w = np.ones(seen.sum()) if given is None else given[seen]
+            mean = np.average(rows[seen, j], weights=w)
+            deviation = np.sqrt(np.average((rows[seen, j] - mean) ** 2, weights=w))
+            np.testing.assert_allclose(found[[j, 3 + j]], [mean, deviation], rtol=1e-12)
+
+
 def test_constant_columns_get_the_scale_1(dtype, rng):
     X = np.full((20, FEATURES), 7.0)
     X[:, 1] = rng.standard_normal(20)
