@@ -3,6 +3,10 @@
 # Each network is computed on one thread, exactly as by `predict_blocks` and `fill_jacobian`. The
 # threads share the networks. So the bits equal those of a network's own calls.
 
+cdef enum:
+    READY_WORK = 4_000_000  # multiply-adds; up to this many, one thread is fast enough
+
+
 @cython.final
 cdef class Handle:
     """A plan and the arrays of a network, which are found faster here than as attributes."""
@@ -204,8 +208,7 @@ def many_networks_ready(list networks, params, x, bint jacobian, bint by_params)
     work = plan.n_params + plan.row_width
     if jacobian:
         work *= block_rows(plan, by_params)
-    if many == 0 or n == 0 or many > (READY_JACOBIAN_WORK if jacobian else READY_WORK) // (
-            n * work):
+    if many == 0 or n == 0 or many > READY_WORK // (n * work):
         return None
     shape[0] = many
     shape[1] = n
