@@ -17,6 +17,7 @@ BENCHES = [
     "elementwise",
     "accuracy",
     "fit_many",
+    "many",
     "uci",
     "mnist",
     "startup",

@@ -37,6 +37,7 @@ from fastnn.layers import (
     Softplus,
     Standardize,
     Tanh,
+    Unstandardize,
 )
 from fastnn.losses import (
     BinaryCrossEntropy,
@@ -59,6 +60,7 @@ from fastnn.training import DivergenceError, History
 if TYPE_CHECKING:
     from fastnn import datasets, plots, schedules, sklearn  # noqa: F401
     from fastnn.gradient_check import check_gradient
+    from fastnn.many import jacobian_many, predict_ensemble, predict_many, stack_params
     from fastnn.numerical import numerical_hessian, numerical_jacobian
     from fastnn.parallel import fit_many
 
@@ -108,6 +110,7 @@ __all__ = [
     "Softplus",
     "Standardize",
     "Tanh",
+    "Unstandardize",
     "__version__",
     "build_info",
     "callbacks",
@@ -116,14 +119,18 @@ __all__ = [
     "fit_many",
     "get_num_threads",
     "initializers",
+    "jacobian_many",
     "jacobians",
     "load",
     "metrics",
     "numerical_hessian",
     "numerical_jacobian",
     "plots",
+    "predict_ensemble",
+    "predict_many",
     "schedules",
     "set_num_threads",
+    "stack_params",
 ]
 
 # Pickles of version 0.1 name these modules.
@@ -133,8 +140,12 @@ sys.modules["fastnn.lbfgs"] = sys.modules["fastnn.levenberg_marquardt"] = optimi
 _LATER = {
     "check_gradient": "fastnn.gradient_check",
     "fit_many": "fastnn.parallel",
+    "jacobian_many": "fastnn.many",
     "numerical_hessian": "fastnn.numerical",
     "numerical_jacobian": "fastnn.numerical",
+    "predict_ensemble": "fastnn.many",
+    "predict_many": "fastnn.many",
+    "stack_params": "fastnn.many",
 }
 _LATER_MODULES = ("datasets", "plots", "schedules", "sklearn")
 

@@ -71,6 +71,11 @@ class Model:
         return cls(plan, params, grads, np.empty(plan.n_constants, dtype))
 
     @cached_property
+    def handle(self) -> "engine.Handle":
+        """The plan and arrays, for calls of the engine that take many networks."""
+        return _core.engine.Handle(self.plan, self.params, self.constants)
+
+    @cached_property
     def calls(self) -> Calls:
         """The computations on few samples, which take what a user passes and check it."""
         return Calls(_core.engine, self.plan, self.params, self.constants)

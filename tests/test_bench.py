@@ -23,6 +23,7 @@ BENCHES = [
     "elementwise",
     "accuracy",
     "fit_many",
+    "many",
     "uci",
     "mnist",
     "startup",

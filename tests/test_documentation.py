@@ -87,6 +87,14 @@ def test_training(example, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == first
 
 
+@shows("docs/training.md", "Units of features and targets")
+def test_units_of_features_and_targets(example, capsys):
+    run(example)
+    mean, error = numbers(capsys.readouterr().out)
+    assert mean == pytest.approx(300_000, rel=0.1)
+    assert error < 20_000
+
+
 @shows("docs/training.md", "Callbacks")
 def test_the_ready_callbacks(example, tmp_path, monkeypatch, capsys):
     optuna = pytest.importorskip("optuna")
@@ -213,6 +221,12 @@ def test_the_worked_derivatives(example, capsys):
     comments = "".join(re.findall(r"^#.*\n", example, re.M))
     assert len(numbers(comments)) == 3 * 12
     assert numbers(capsys.readouterr().out) == numbers(comments)
+
+
+@shows("docs/derivatives.md", "Many networks at once")
+def test_many_networks_at_once(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == printed(example)
 
 
 @shows("docs/derivatives.md", "Plot a Jacobian")

@@ -18,6 +18,15 @@ SECONDS = 120  # a program needs a few; the machine may be busy
 
 # What each program must reach: a condition on the numbers that it prints as "name: number".
 CLAIMS = {
+    "control_engineer.py": lambda n: (
+        n["largest error of A"] < 0.02
+        and n["spectral radius without control"] > 1 > n["spectral radius with control"]
+        and n["angle after 3 s"] < 0.01
+    ),
+    "data_scientist.py": lambda n: (
+        n["R2 of the test"] > 0.97
+        and n["mean error of the test in euros"] < 0.06 * n["mean price in euros"]
+    ),
     "evolution_strategies.py": lambda n: n["error at the end"] < 0.1 * n["error at the start"],
     "federated_averaging.py": lambda n: (
         n["accuracy of the average"] > 0.9
@@ -26,8 +35,31 @@ CLAIMS = {
     "gradient_accumulation.py": lambda n: (
         n["largest difference of the parameters"] < 1e-12 and n["accuracy"] > 0.9
     ),
+    "ml_engineer.py": lambda n: (
+        n["different parameters after resuming"] == 0 and n["accuracy"] > 0.94
+    ),
     "policy_gradient.py": lambda n: (
         n["mean steps before training"] < 60 and n["mean steps after training"] > 150
+    ),
+    "rl_researcher.py": lambda n: (
+        n["mean return before"] < -20
+        and n["mean return after"] > -2
+        and n["force at the position 1"] < 0
+    ),
+    "scientist.py": lambda n: (
+        n["effective parameters"] < 0.5 * n["parameters"]
+        and abs(n["estimated noise"] - 0.3) < 0.05
+        and n["largest error"] < 0.5
+        and n["share within two deviations"] > 0.9
+        and n["rms error of the slope"] < 0.15 * n["rms slope"]
+    ),
+    "teacher.py": lambda n: (
+        n["largest error by hand"] == 0
+        and n["product minus the network's Jacobian"] < 1e-12
+        and n["differences minus the network's Jacobian"] < 1e-6
+        and n["gradient at the solution"] == 0
+        and n["loss at the end"] < 0.01
+        and n["learned correctly"] == 4
     ),
 }
 

@@ -226,3 +226,22 @@ def gram(
     complete: bool,
     n_threads: int,
 ) -> None: ...
+
+@final
+class Handle:
+    def __new__(cls, plan: Plan, params: _Array, constants: _Array) -> Self: ...
+
+def many_networks_ready(
+    networks: list[Any], params: Any, x: Any, jacobian: bool, by_params: bool
+) -> _Array | None: ...
+def fill_many_networks(
+    plan: Plan,
+    networks: list[Any],
+    params: _Array | None,
+    x: _Array,
+    shared: bool,
+    jacobian: bool,
+    by_params: bool,
+    out: _Array,
+    n_threads: int,
+) -> None: ...

@@ -20,7 +20,7 @@ from fastnn.layers.dropout import Dropout
 from fastnn.layers.linear import Linear
 from fastnn.layers.normalization import BatchNorm, LayerNorm
 from fastnn.layers.softmax import LogSoftmax, Softmax
-from fastnn.layers.standardize import Standardize
+from fastnn.layers.standardize import FixedScaling, Standardize, Unstandardize
 
 __all__ = [
     "ELU",
@@ -31,6 +31,7 @@ __all__ = [
     "Activation",
     "BatchNorm",
     "Dropout",
+    "FixedScaling",
     "HardTanh",
     "Identity",
     "Layer",
@@ -45,4 +46,5 @@ __all__ = [
     "Softplus",
     "Standardize",
     "Tanh",
+    "Unstandardize",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from fastnn import initializers
 from fastnn._core.arrays import Array
 from fastnn.jacobians import Block, Composed, Jacobian
-from fastnn.layers import LAYERS, Layer, Standardize
+from fastnn.layers import LAYERS, FixedScaling, Layer
 from fastnn.layers.weighted import Weighted
 
 
@@ -73,7 +73,7 @@ def bind(
     _store(drawn, params, "a parameter")
     _store(fixed, constants, "a mean, scale or variance")
     for layer in layers:
-        if isinstance(layer, Standardize) and not layer.scale.astype(params.dtype).all():
+        if isinstance(layer, FixedScaling) and not layer.scale.astype(params.dtype).all():
             raise ValueError(f"a scale is out of the range of {params.dtype}")
 
     n_params = n_constants = 0

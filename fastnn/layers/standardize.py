@@ -1,4 +1,4 @@
-"""A layer that standardises features, so that a saved model takes the raw features."""
+"""Layers that standardise features and undo it for targets, so that a model uses raw units."""
 
 from typing import Any, ClassVar
 
@@ -20,16 +20,25 @@ class Moments:
     """
 
     def __init__(self, n_columns: int) -> None:
-        self.n = 0
+        self.n: float = 0  # the number of rows, or the sum of their weights
         self.least, self.greatest = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
         self._exponent = np.zeros(n_columns, np.int32)
         # all for the scaled data: the first row, the mean of the rows minus the first row, and
         # the sum of squared deviations
         self._first, self._mean, self._squares = np.zeros((3, n_columns))
 
-    def add(self, rows: Array) -> None:
-        """Add at least one row, (m, n_columns), of finite numbers."""
+    def add(self, rows: Array, weights: Array | None = None) -> None:
+        """Add at least one row, (m, n_columns), of finite numbers.
+
+        A row with the weight w counts as w rows; rows without a positive weight are left out.
+        """
         m = len(rows)
+        if weights is not None:
+            counted = weights > 0
+            if not counted.any():
+                return
+            rows, weights = rows[counted], weights[counted].astype(np.float64)
+            m = weights.sum()
         self.least = np.minimum(self.least, rows.min(axis=0))
         self.greatest = np.maximum(self.greatest, rows.max(axis=0))
         exponent = np.frexp(np.maximum(self.greatest, -self.least))[1]
@@ -43,11 +52,14 @@ class Moments:
             if not self.n:
                 self._first = scaled[0].copy()
             scaled -= self._first
-            mean = scaled.mean(axis=0)
+            mean = _mean(scaled, weights)
             scaled -= mean
-            remainder = scaled.mean(axis=0)  # the rounding error of the mean
+            remainder = _mean(scaled, weights)  # the rounding error of the mean
             mean += remainder
-            squares = np.einsum("ij,ij->j", scaled, scaled) - m * remainder**2
+            if weights is None:
+                squares = np.einsum("ij,ij->j", scaled, scaled) - m * remainder**2
+            else:
+                squares = np.einsum("i,ij,ij->j", weights, scaled, scaled) - m * remainder**2
             difference, share = mean - self._mean, m / (self.n + m)
             self._mean += difference * share
             self._squares += squares + difference**2 * (self.n * share)
@@ -63,29 +75,30 @@ class Moments:
         deviation: Array = np.ldexp(np.sqrt(np.maximum(self._squares, 0) / self.n), self._exponent)
         return deviation
 
+    def scale(self) -> Array:
+        """Return each column's standard deviation, or 1 if the column is constant."""
+        deviation = self.deviation()
+        constant = (self.greatest == self.least) | (deviation == 0)
+        return np.where(constant, 1.0, deviation)
 
-class Standardize(Layer):
-    """y = (x - mean) / scale for each feature, with the Jacobian diag(1 / scale).
 
-    Mean and scale are constants: training does not change them, and a model file holds them.
-    Features are first rounded to the network's dtype. Use a network with dtype="float64" if a
-    feature varies little about a large mean, as time stamps do.
+def _mean(rows: Array, weights: Array | None) -> Array:
+    mean: Array = rows.mean(axis=0) if weights is None else weights @ rows / weights.sum()
+    return mean
 
-    Parameters
+
+class FixedScaling(Layer):
+    """The base class of the layers that scale and shift each feature by constants.
+
+    Attributes
     ----------
-    mean, scale : array_like (n_features,)
-        All scales must be positive.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If mean and scale differ in length, are not finite, or a scale is not positive.
+    feature_names : list of str, or None
+        The column names of the data in `Standardize.from_data`.
     """
 
-    kind: ClassVar[str] = "standardize"
     in_features: int
     out_features: int
-    feature_names: list[str] | None = None  # the column names of the data in `from_data`
+    feature_names: list[str] | None = None
 
     def __init__(self, mean: Any, scale: Any) -> None:
         float64 = np.dtype(np.float64)
@@ -99,6 +112,57 @@ class Standardize(Layer):
         self.in_features = self.out_features = mean.size
         self.n_constants = 2 * mean.size
         self._constants = np.concatenate([mean, scale])
+
+    @property
+    def mean(self) -> Array:
+        """The mean of each feature, (n_features,); read-only."""
+        return self._read_only_constants()[: self.in_features]
+
+    @property
+    def scale(self) -> Array:
+        """The scale of each feature, (n_features,); read-only."""
+        return self._read_only_constants()[self.in_features :]
+
+    def set_constants(self, constants: Array) -> None:
+        """Overwrite mean and scale by checked values (2 n_features,)."""
+        self._constants[...] = constants
+
+    def arrays(self) -> dict[str, Array]:
+        """Return mean and scale."""
+        return {"mean": self.mean, "scale": self.scale}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> "FixedScaling":
+        """Return a new layer, made from the results of `config()` and `arrays()`."""
+        return cls(**config, **arrays)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.in_features} features)"
+
+    def _dtype(self) -> np.dtype[Any] | None:
+        return self._constants.dtype if self._in_network else None
+
+
+class Standardize(FixedScaling):
+    """y = (x - mean) / scale for each feature, with the Jacobian diag(1 / scale).
+
+    Mean and scale are constants: training does not change them, and a model file holds them. As the
+    first layer of a network, `fit` sets them from the training rows if it is asked to, by
+    `standardize="X"`. Features are first rounded to the network's dtype. Use a network with
+    dtype="float64" if a feature varies little about a large mean, as time stamps do.
+
+    Parameters
+    ----------
+    mean, scale : array_like (n_features,)
+        All scales must be positive.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If mean and scale differ in length, are not finite, or a scale is not positive.
+    """
+
+    kind: ClassVar[str] = "standardize"
 
     @classmethod
     def from_data(cls, X: Any) -> "Standardize":
@@ -117,36 +181,9 @@ class Standardize(Layer):
         data = _checks.numeric_array(X, "X")
         if data.ndim != 2 or data.size == 0:
             raise ValueError(f"X has shape {data.shape}; (n, n_features) is wanted")
-        moments = Moments(data.shape[1])
-        for block in _checks.row_blocks(data, "X", np.dtype(np.float64)):
-            moments.add(block)
-        deviation = moments.deviation()
-        constant = moments.greatest == moments.least
-        layer = cls(moments.mean(), np.where(constant | (deviation == 0), 1.0, deviation))
+        layer = cls(*_mean_and_scale(data, "X"))
         layer.feature_names = frames.column_names(X)
         return layer
-
-    @property
-    def mean(self) -> Array:
-        """The number subtracted from each feature, (n_features,); read-only."""
-        return self._read_only_constants()[: self.in_features]
-
-    @property
-    def scale(self) -> Array:
-        """The divisor of each feature, (n_features,); read-only."""
-        return self._read_only_constants()[self.in_features :]
-
-    def arrays(self) -> dict[str, Array]:
-        """Return mean and scale."""
-        return {"mean": self.mean, "scale": self.scale}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> "Standardize":
-        """Return a new layer, made from the results of `config()` and `arrays()`."""
-        return cls(**config, **arrays)
-
-    def __repr__(self) -> str:
-        return f"Standardize({self.in_features} features)"
 
     def _prepare(self, x: Any) -> tuple[Any, Array, bool]:
         if self.feature_names is not None and (found := frames.column_names(x)) is not None:
@@ -156,5 +193,53 @@ class Standardize(Layer):
     def _by_input(self, x: Array) -> jacobians.Diagonal:
         return jacobians.Diagonal(1 / self.scale.astype(x.dtype))
 
-    def _dtype(self) -> np.dtype[Any] | None:
-        return self._constants.dtype if self._in_network else None
+
+class Unstandardize(FixedScaling):
+    """y = x * scale + mean for each output, with the Jacobian diag(scale).
+
+    It undoes a Standardize with the same mean and scale. As the last layer of a network for
+    regression, it returns predictions in the units of the targets, while the layers before it
+    compute numbers of about unit size. `fit` then trains those layers on (y - mean) / scale, so
+    that learning rates and tolerances do not depend on the units. `standardize="y"` sets mean and
+    scale from the targets of the training rows.
+
+    Mean and scale are constants: training does not change them, and a model file holds them.
+
+    Parameters
+    ----------
+    mean, scale : array_like (n_features,)
+        All scales must be positive.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If mean and scale differ in length, are not finite, or a scale is not positive.
+    """
+
+    kind: ClassVar[str] = "unstandardize"
+
+    @classmethod
+    def from_data(cls, y: Any) -> "Unstandardize":
+        """Return a layer with the mean and standard deviation of targets (n, n_outputs) or (n,).
+
+        A constant column gets the scale 1. y is read once, in blocks of rows.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If y does not hold finite real numbers in at least one row and column.
+        """
+        data = _checks.numeric_array(y, "y")
+        if data.ndim not in (1, 2) or data.size == 0:
+            raise ValueError(f"y has shape {data.shape}; (n, n_outputs) or (n,) is wanted")
+        return cls(*_mean_and_scale(data.reshape(len(data), -1), "y"))
+
+    def _by_input(self, x: Array) -> jacobians.Diagonal:
+        return jacobians.Diagonal(self.scale.astype(x.dtype))
+
+
+def _mean_and_scale(data: Array, name: str) -> tuple[Array, Array]:
+    moments = Moments(data.shape[1])
+    for block in _checks.row_blocks(data, name, np.dtype(np.float64)):
+        moments.add(block)
+    return moments.mean(), moments.scale()

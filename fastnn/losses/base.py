@@ -58,6 +58,8 @@ class Loss:
     takes_labels: ClassVar[bool]
     takes_probabilities: ClassVar[bool] = False
     sums_outputs: ClassVar[bool] = False  # a sample's loss is a sum over outputs, not a mean
+    # whether it depends on ŷ - y only, so that both may be counted in other units
+    of_errors: ClassVar[bool] = False
     has_hessian: ClassVar[bool] = True
     hessian_takes_target: ClassVar[bool] = False
     metric_name: ClassVar[str]

@@ -21,6 +21,7 @@ class HalfSquaredError(Loss):
     kind: ClassVar[str] = "half_squared_error"
     sums_outputs: ClassVar[bool] = True
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     metric_name: ClassVar[str] = "rmse"
 
 
@@ -33,6 +34,7 @@ class MeanSquaredError(Loss):
 
     kind: ClassVar[str] = "mean_squared_error"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     metric_name: ClassVar[str] = "rmse"
 
 
@@ -46,6 +48,7 @@ class MeanAbsoluteError(Loss):
 
     kind: ClassVar[str] = "mean_absolute_error"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     has_hessian: ClassVar[bool] = False
     metric_name: ClassVar[str] = "rmse"
 
@@ -73,6 +76,7 @@ class Huber(Loss):
 
     kind: ClassVar[str] = "huber"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     hessian_takes_target: ClassVar[bool] = True
     metric_name: ClassVar[str] = "rmse"
 
@@ -95,6 +99,7 @@ class LogCosh(Loss):
 
     kind: ClassVar[str] = "log_cosh"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     hessian_takes_target: ClassVar[bool] = True
     metric_name: ClassVar[str] = "rmse"
 
@@ -123,6 +128,7 @@ class Pinball(Loss):
 
     kind: ClassVar[str] = "pinball"
     takes_labels: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = True
     has_hessian: ClassVar[bool] = False
     metric_name: ClassVar[str] = "coverage_error"
 

@@ -23,6 +23,7 @@ from fastnn.training.data import hold_out, refuse_batches_of_one, training_data
 from fastnn.training.identity import identity_of
 from fastnn.training.progress import is_watched
 from fastnn.training.settings import FitSettings
+from fastnn.training.standardization import Standardization
 from fastnn.training.validation import Metric, ValidationData
 
 
@@ -33,6 +34,7 @@ class Fitting(NetworkBase):
     _passes: Passes
     _link: str | None
     _training: dict[int, object]
+    _operations: list[Any]
     _describe: Callable[[], tuple[dict[str, Any], dict[str, Array]]]
 
     def fit(
@@ -45,6 +47,7 @@ class Fitting(NetworkBase):
         epochs: int | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
+        standardize: str | None = None,
         seed: int | None = None,
         sample_weight: Any = None,
         class_weight: "Mapping[int, float] | str | None" = None,
@@ -91,6 +94,13 @@ class Fitting(NetworkBase):
             Whether each epoch has an order of its own. By default True. The orders are successive
             results of `rng.permutation(n)` with `rng = numpy.random.default_rng(seed)`; dropout
             masks do not use this generator.
+        standardize : {"X", "y", "both"}, optional
+            Which means and standard deviations to set from the training rows: those of Standardize,
+            the first layer, of Unstandardize, the last layer, or both. Held-out samples do not
+            count. `sample_weight` counts, unless the loss allows negative weights, and
+            `class_weight` does not. A constant column gets the scale 1. An iterable is read once
+            more, before the first epoch. A later fit sets them anew if it is asked to, which
+            changes what the network computes. By default the layers keep their values.
         seed : int, optional
             The seed of all random numbers, at least 0. By default they differ in each fit.
         sample_weight : array_like (n,), optional
@@ -158,6 +168,13 @@ class Fitting(NetworkBase):
 
         Notes
         -----
+        If the last layer is Unstandardize, the network trains in standardised units: the loss
+        compares (y - mean) / scale with the outputs of the layers before. So the learning rate,
+        the tolerances of an optimizer and Huber's delta count in standard deviations of y. "loss"
+        and "val_loss" in the History are in these units, and the metrics in the units of y. Your
+        own loss gets standardised outputs and targets. Losses of classes and counts raise
+        ValueError.
+
         Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates. The
         network then has the parameters after the last update.
         """
@@ -170,23 +187,19 @@ class Fitting(NetworkBase):
             epochs = _checks.integer(epochs, "epochs", at_least=0)
             _checks.demand_memory(2 * epochs, epochs, "epochs")  # for the History
         batch_size = _checks.integer(batch_size, "batch_size", at_least=1)
+        standardization = Standardization(
+            standardize, self._layers, self._model, self._operations, self._inputs, loss
+        )
+        inputs = standardization.inputs
         data = training_data(
-            self._inputs,
-            X,
-            y,
-            sample_weight,
-            class_weight,
-            loss,
-            optimizer,
-            epochs,
-            validation_data,
+            inputs, X, y, sample_weight, class_weight, loss, optimizer, epochs, validation_data
         )
         has_own_order = data.n_samples is None  # an iterable
         shuffle = _checks.boolean(shuffle, "shuffle") and not has_own_order
         file = CheckpointFile.from_arguments(checkpoint, checkpoint_every, resume)
         seed = _checks.seed(seed)
         entropy: Any = np.random.SeedSequence(file.seed(seed) if file else seed).entropy
-        data, held_out = hold_out(self._inputs, data, validation_data, loss, entropy)
+        data, held_out = hold_out(inputs, data, validation_data, loss, entropy)
         measured = validation.check_metrics(metrics, loss, held_out is not None)
         if held_out is not None:
             held_out.take_metrics(measured, self.out_features)
@@ -202,8 +215,11 @@ class Fitting(NetworkBase):
         checkpoints = None
         if file is not None:
             identity = identity_of(self, data, settings, held_out)
+            identity["standardize"] = standardization.given
             checkpoints = Checkpoints(file, identity, epochs)
             del file  # frees its arrays after they are restored
+        saved = None if checkpoints is None else checkpoints.saved_layers(self)
+        scaling = standardization.values(data, saved)
         claim = object()
 
         def train() -> History:
@@ -215,11 +231,16 @@ class Fitting(NetworkBase):
             before = self._optimizer_state
             parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
             self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
+            step, constants = state.step, standardization.write(scaling)
             try:
                 self._inputs.keep_names(X)
                 self._link = loss.link if is_built_in(loss) else None
-                return loop.fit(self, data, settings, state, held_out, checkpoints)
+                samples, others = standardization.in_training_units(data, held_out)
+                model = standardization.model
+                return loop.fit(self, model, samples, settings, state, others, checkpoints)
             except BaseException as error:
+                if state.step == step:  # no update has changed anything
+                    standardization.undo(constants)
                 if not self._optimizer_state.step and not isinstance(error, DivergenceError):
                     self._optimizer_state = before  # no update has changed anything
                 raise
@@ -258,6 +279,12 @@ class Fitting(NetworkBase):
             raise TypeError(
                 f"epochs is {given!r} in partial_fit, which always trains one epoch; call "
                 f"fit(X, y, epochs={given!r}) instead"
+            )
+        if settings.get("standardize") is not None:
+            raise TypeError(
+                f"standardize is {settings['standardize']!r} in partial_fit, which sees a part of "
+                f"the data, and whose later calls need the same scaling; Standardize.from_data(X) "
+                f"and Unstandardize.from_data(y) make layers from representative rows"
             )
         given = {"optimizer": defaults.steady_optimizer(), "progress": False, **settings}
         return self.fit(X, y, epochs=1, **given)

@@ -40,7 +40,8 @@ def after_divergence(x: Any, target: Any, optimizer: Optimizer | FullBatchOptimi
         size, column = _largest(target)
         if size > LARGE:
             found.append(
-                f"The targets y reach {size:.3g}: train on (y - y.mean()) / y.std(), and scale the "
+                f"The targets y reach {size:.3g}: end the network with Unstandardize and call fit "
+                f'with standardize="y", or train on (y - y.mean()) / y.std(), and scale the '
                 f"predictions back"
             )
     if isinstance(optimizer, FullBatchOptimizer):

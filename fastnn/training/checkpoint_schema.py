@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn._core.arrays import Array
 from fastnn.callbacks import EarlyStopping
-from fastnn.layers import BatchNorm, Layer, Standardize
+from fastnn.layers import BatchNorm, FixedScaling, Layer
 from fastnn.model import Model
 from fastnn.optimizers import LevenbergMarquardt, OptimizerState
 from fastnn.optimizers.levenberg_marquardt import METRICS
@@ -260,7 +260,7 @@ def _constants_field(facts: Facts, saved: Saved) -> Field:
         for layer in facts.layers:
             part = slice(first, first + layer.n_constants)
             first = part.stop
-            if isinstance(layer, Standardize):
+            if isinstance(layer, FixedScaling):
                 if not np.array_equal(constants[part], saved.constants[part]):
                     return False
             elif isinstance(layer, BatchNorm):

@@ -13,7 +13,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from fastnn._core.arrays import Array
 from fastnn.files import model_file
 from fastnn.files.atomic_file import check_destination
 from fastnn.files.model_file import ModelFileError
+from fastnn.layers import Layer
 from fastnn.training.checkpoint_schema import Facts, demand
 
 State = dict[str, Any]
@@ -150,6 +151,19 @@ class Checkpoints:
         if self._saved is not None:
             self._demand_same_identity(self._saved[0][KEY].get("settings"))
             self._demand_enough_epochs(self._saved[0][KEY], epochs)
+
+    def saved_layers(self, net: Any) -> Sequence[Layer] | None:
+        """Return the layers in the file, or None without a fit to resume.
+
+        None if the file is invalid too, which `restore` reports.
+        """
+        if self._saved is None:
+            return None
+        try:
+            layers: Sequence[Layer] = type(net)._from_description(*without_fit(*self._saved)).layers
+        except INVALID:
+            return None
+        return layers
 
     def _demand_same_identity(self, saved: Any) -> None:
         for name, value in self._identity.items():

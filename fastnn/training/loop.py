@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import _core
 from fastnn._core import background
+from fastnn.model import Model
 from fastnn.optimizers import OptimizerState
 from fastnn.optimizers.schedule import Schedule
 from fastnn.training.advice import after_divergence
@@ -30,6 +31,7 @@ SLICE_SECONDS = 0.1
 
 def fit(
     net: Any,
+    model: Model,
     data: TrainingData,
     settings: FitSettings,
     optimizer_state: OptimizerState,
@@ -38,7 +40,8 @@ def fit(
 ) -> History:
     """Train `net` and `optimizer_state` in place, and return the metrics of each epoch.
 
-    All arguments have been checked.
+    `model` computes what is compared with the targets, from the network's arrays. All arguments
+    have been checked.
 
     Raises
     ------
@@ -47,7 +50,7 @@ def fit(
     ModelFileError
         If the contents of the checkpoint file are invalid.
     """
-    loop = FitLoop(net, data, settings, optimizer_state, validation, checkpoints)
+    loop = FitLoop(net, model, data, settings, optimizer_state, validation, checkpoints)
     background.ending(loop.end, loop.run)
     return loop.history()
 
@@ -94,18 +97,19 @@ class FitLoop:
     def __init__(
         self,
         net: Any,
+        model: Model,
         data: TrainingData,
         settings: FitSettings,
         optimizer_state: OptimizerState,
         validation: Validation | None,
         checkpoints: Checkpoints | None,
     ) -> None:
-        self.net, self.data, self.settings = net, data, settings
+        self.net, self.model, self.data, self.settings = net, model, data, settings
         self.optimizer_state, self.validation = optimizer_state, validation
         self.checkpoints = checkpoints
         self.state = LoopState(settings.order_generator())
         self.trainer_part = trainer_for(
-            net._model, data, settings, optimizer_state, self.state.generator
+            model, data, settings, optimizer_state, self.state.generator
         )
         self.trainer = self.trainer_part.trainer
         self.rates = RateFeed(
@@ -188,7 +192,7 @@ class FitLoop:
         if self.checkpoints is None:
             return False
         facts = Facts(
-            self.net._model,
+            self.model,
             self.net.layers,
             self.settings,
             self.data.n_samples,
@@ -233,7 +237,7 @@ class FitLoop:
         """Measure the validation data, and tell rates, progress bar and callbacks the metrics."""
         columns = self.state.columns
         if self.validation is not None:
-            metrics = self.validation.measure(self.net._model, self.settings.n_threads)
+            metrics = self.validation.measure(self.model, self.settings.n_threads)
             for name, value in metrics.items():
                 columns.setdefault(name, []).append(value)
         if self.rates.by_epoch:

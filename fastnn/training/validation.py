@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastnn import metrics
 from fastnn._core.arrays import Array
-from fastnn.layers import Softmax
+from fastnn.layers import Layer, Softmax
 from fastnn.losses import BinaryCrossEntropy, CustomLoss, Loss, allows_negative_weights, is_built_in
 from fastnn.losses.custom import value_and_grad
 from fastnn.model import Model
@@ -30,6 +30,14 @@ class Validation:
     """Held-out samples, and the metrics that are measured on them after each epoch.
 
     `x` has the network's dtype, or is a memmap of another dtype whose values are checked.
+
+    Attributes
+    ----------
+    given : ndarray, or None
+        The targets in their own units, if `target` and the model's outputs are standardised. The
+        metrics compare them with the outputs of `last`.
+    last : Layer, or None
+        The network's last layer, which the model lacks.
     """
 
     x: Array
@@ -37,6 +45,8 @@ class Validation:
     weights: Array | None
     loss: Loss | CustomLoss
     metrics: dict[str, Metric] = field(default_factory=dict)
+    given: Any = None
+    last: Layer | None = None
 
     def take_metrics(self, metrics: dict[str, Metric], n_outputs: int) -> None:
         """Measure these metrics too.
@@ -60,6 +70,7 @@ class Validation:
 
     def measure(self, model: Model, n_threads: int) -> dict[str, float]:
         """Return the loss, the metric of a built-in loss and the user's metrics, by their names."""
+        given = self.target if self.last is None else self.given
         # an average with negative weights would mean nothing
         weights = None if allows_negative_weights(self.loss) else self.weights
         if is_built_in(self.loss):
@@ -68,23 +79,25 @@ class Validation:
             value, _ = self.loss.evaluate(outputs, self.target, self.weights, formula)
             if plan is not model.plan:  # the outputs are logits
                 outputs = Softmax()(outputs)
+            outputs = outputs if self.last is None else self.last(outputs)
             measured = {
                 "val_loss": value,
-                f"val_{self.loss.metric_name}": self.loss.metric(outputs, self.target, weights),
+                f"val_{self.loss.metric_name}": self.loss.metric(outputs, given, weights),
             }
         else:
             outputs = self._outputs(model, n_threads)
             value, _ = value_and_grad(self.loss, outputs, self.target, self.weights)
+            outputs = outputs if self.last is None else self.last(outputs)
             measured = {"val_loss": value}
         for name, metric in self.metrics.items():
             if metric in OF_WEIGHTS:
-                target = _compared(metric, name, self.target, outputs.shape)
+                target = _compared(metric, name, given, outputs.shape)
                 compared = outputs, target, weights
                 if is_built_in(self.loss):
                     compared = self.loss.observed(*compared)
                 found = metric(*compared)
             else:  # a user's function may write to its arguments
-                found = metric(outputs.copy(), copy.deepcopy(self.target))
+                found = metric(outputs.copy(), copy.deepcopy(given))
             measured[f"val_{name}"] = _number(found, name)
         return measured
 

@@ -27,7 +27,7 @@ def random_network(name, depth):
     """
     activation, rng = CASES[name], np.random.default_rng(depth)
     widths = [5, *rng.integers(2, 7, depth - 1), 4]
-    if activation.description["kind"] == "standardize":
+    if activation.description["kind"] in ("standardize", "unstandardize"):
         widths = [5, *[4] * depth]
     layers = []
     for n_in, n_out in pairwise(map(int, widths)):

@@ -13,7 +13,7 @@ from optimizer_cases import OPTIMIZER_CASES
 from scipy.special import expit
 from torch_counterparts import leaf, needs_torch, torch, torch_loss, torch_network, torch_optimizer
 
-LINEAR = {"linear", "identity", "standardize", "batch_norm", "dropout"}
+LINEAR = {"linear", "identity", "standardize", "unstandardize", "batch_norm", "dropout"}
 DTYPES = [np.float32, np.float64]
 NETWORKS = cases.LAYER_CASES + cases.NETWORK_CASES  # a layer is a network of one layer
 

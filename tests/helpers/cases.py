@@ -109,6 +109,16 @@ ROW_CASES = [  # the outputs of a row depend on the whole row, or on the column
         },
         features=4,
     ),
+    LayerCase(
+        "unstandardize",
+        "Unstandardize",
+        {
+            "kind": "unstandardize",
+            "mean": np.array([0.0, 1.0, -2.5, 0.3]),
+            "scale": np.array([1.0, 2.0, 0.5, 10.0]),
+        },
+        features=4,
+    ),
 ]
 
 
@@ -210,6 +220,16 @@ NETWORK_CASES = [
             kind("tanh"),
             linear(5, 2),
             kind("standardize", mean=np.array([0.5, -1.0]), scale=np.array([2.0, 0.25])),
+        ],
+    ),
+    NetworkCase(
+        "unstandardize_inside_and_last",
+        [
+            linear(3, 5),
+            kind("unstandardize", mean=np.linspace(-1, 1, 5), scale=np.linspace(0.5, 1.5, 5)),
+            kind("tanh"),
+            linear(5, 2),
+            kind("unstandardize", mean=np.array([0.5, -1.0]), scale=np.array([2.0, 0.25])),
         ],
     ),
     NetworkCase("no_bias", [linear(3, 4, bias=False), kind("relu"), linear(4, 2, bias=False)]),

@@ -23,6 +23,8 @@ def activation(kind, x, **hyper):
             return jax.nn.gelu(x, approximate=False)
         case "standardize":
             return (x - hyper["mean"]) / hyper["scale"]
+        case "unstandardize":
+            return x * hyper["scale"] + hyper["mean"]
     return getattr(jax.nn, kind)(x, **hyper)
 
 

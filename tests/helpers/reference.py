@@ -209,6 +209,8 @@ def layer_forward(layer, weight, bias, x):
             return log_softmax(x)
         case "standardize":
             return ((x - layer["mean"]) / layer["scale"]).astype(x.dtype)
+        case "unstandardize":
+            return (x * layer["scale"] + layer["mean"]).astype(x.dtype)
         case "dropout":
             return x
         case "layer_norm" | "batch_norm":
@@ -229,6 +231,8 @@ def layer_jacobian(layer, weight, x):
             return np.eye(len(x), dtype=x.dtype) - softmax(x)  # every row of the second term is S
         case "standardize":
             return np.diag(1 / np.broadcast_to(layer["scale"], x.shape)).astype(x.dtype)
+        case "unstandardize":
+            return np.diag(np.broadcast_to(layer["scale"], x.shape)).astype(x.dtype)
         case "dropout":
             return np.eye(len(x), dtype=x.dtype)
         case "batch_norm":

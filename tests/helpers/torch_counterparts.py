@@ -28,6 +28,8 @@ def torch_function(kind, x, **hyper):
             hyper["dim"] = 1
         case "standardize":
             return (x - torch.tensor(hyper["mean"])) / torch.tensor(hyper["scale"])
+        case "unstandardize":
+            return x * torch.tensor(hyper["scale"]) + torch.tensor(hyper["mean"])
     return getattr(torch.nn.functional, kind)(x, **hyper)
 
 

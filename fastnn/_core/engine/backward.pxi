@@ -44,9 +44,8 @@ cdef void backward_pass(
                     cotangent, params + operation.weight, op_x if gated else <const real *>NULL,
                     spare, rows, operation.n_in, operation.n_out, scratch, n_threads)
                 cotangent, spare = spare, cotangent
-        elif operation.kind == STANDARDIZE:
-            standardize_backward(
-                constants + operation.scale, cotangent, cotangent, rows, operation.n_in)
+        elif is_fixed_scaling(operation.kind):
+            times_fixed_scale(operation, constants, cotangent, cotangent, rows)
         elif operation.kind == SOFTMAX:
             softmax_backward(op_y, cotangent, cotangent, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:

@@ -10,7 +10,7 @@ from libc.float cimport FLT_MAX, FLT_MIN
 from libc.math cimport isfinite
 from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastnn._core.kernels.active cimport active_pays, product_of_active, times_active
@@ -104,4 +104,5 @@ include "gram.pxi"
 include "derivative_entry_points.pxi"
 include "second_derivative_entry_points.pxi"
 include "entry_points.pxi"
+include "many.pxi"
 include "steps.pxi"

@@ -54,6 +54,9 @@ cdef void forward_pass(
             standardize_forward(
                 x, constants + operation.mean, constants + operation.scale, y,
                 rows, operation.n_in)
+        elif operation.kind == UNSTANDARDIZE:
+            scale_forward(x, constants + operation.scale, constants + operation.mean, y,
+                          rows, operation.n_in)
         elif operation.kind == SOFTMAX:
             softmax_forward(x, y, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:

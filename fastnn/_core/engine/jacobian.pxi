@@ -80,9 +80,9 @@ cdef Block pull_back(
             linear_pull(operation, params, <const real *>block.rows, False, below,
                         shared_samples * r, scratch, n_threads)
             block = block_of(below, 0 if block.stride == 0 else r * operation.n_in)
-        elif operation.kind == STANDARDIZE:
-            standardize_backward(constants + operation.scale, <const real *>block.rows, below,
-                                 shared_samples * r, n_out)
+        elif is_fixed_scaling(operation.kind):
+            times_fixed_scale(operation, constants, <const real *>block.rows, below,
+                              shared_samples * r)
             block = block_of(below, 0 if block.stride == 0 else r * n_out)
         elif has_symmetric_jacobian(operation.kind):
             block = times_symmetric(operation, params, activations, samples, r, block, below)
@@ -143,6 +143,8 @@ cdef Block below_last_linear(
                 for s in range(samples):
                     for j in range(r):
                         slopes[s * r + j] = 1 / constants[operation.scale + j]
+            elif operation.kind == UNSTANDARDIZE:
+                copy_blocks(constants + operation.scale, 0, slopes, samples, r)
             elif operation.kind == SCALE:
                 copy_blocks(params + operation.weight, 0, slopes, samples, r)
             elif operation.kind == BATCH_NORMALIZE:
@@ -185,9 +187,9 @@ cdef Block push_forward(
                            (1 if block.stride == 0 else samples) * r, scratch, n_threads)
             block = block_of(here, 0 if block.stride == 0 else r * n_out)
         shared_samples = 1 if block.stride == 0 else samples
-        if operation.kind == STANDARDIZE:
-            standardize_backward(constants + operation.scale, <const real *>block.rows, here,
-                                 shared_samples * r, n_out)
+        if is_fixed_scaling(operation.kind):
+            times_fixed_scale(operation, constants, <const real *>block.rows, here,
+                              shared_samples * r)
             block = block_of(here, 0 if block.stride == 0 else r * n_out)
         elif has_symmetric_jacobian(operation.kind):
             block = times_symmetric(operation, params, activations, samples, r, block, here)

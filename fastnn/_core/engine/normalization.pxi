@@ -1,4 +1,4 @@
-# Normalization, SCALE and dropout in the passes.
+# Normalization, SCALE, fixed scalings and dropout in the passes.
 #
 # In evaluation mode the Jacobian of each is symmetric at a sample. So `times_symmetric` serves
 # cotangents and tangents, for one row per sample and for blocks of rows. The functions are not
@@ -71,6 +71,21 @@ cdef Block times_symmetric(
         for k in range(r):
             normalize_times(y + s * n, kept[s], rows + s * stride + k * n, out + (s * r + k) * n, n)
     return block_of(out, r * n)
+
+
+cdef void times_fixed_scale(
+    const Operation *operation, const real *constants, const real *rows, real *out,
+    Py_ssize_t n_rows,
+) noexcept nogil:
+    """Overwrite `out` with rows times the Jacobian of STANDARDIZE or UNSTANDARDIZE.
+
+    It is diagonal, and the same for all samples. `out` may be `rows`.
+    """
+    cdef const real *scale = constants + operation.scale
+    if operation.kind == STANDARDIZE:
+        standardize_backward(scale, rows, out, n_rows, operation.n_in)
+    else:
+        scale_rows(scale, rows, False, out, n_rows, operation.n_in)
 
 
 cdef void scale_backward_params(

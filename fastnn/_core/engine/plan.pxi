@@ -12,6 +12,7 @@
 cdef enum OperationKind:  # the kinds below 100 are activations
     DENSE = 100
     STANDARDIZE
+    UNSTANDARDIZE
     SOFTMAX
     LOG_SOFTMAX
     SCALE            # y = w x + b for each column
@@ -26,8 +27,8 @@ cdef struct Operation:
     Py_ssize_t n_out
     Py_ssize_t weight    # offset in params
     Py_ssize_t bias      # offset in params; -1 without a bias
-    Py_ssize_t mean      # offset in constants: of STANDARDIZE, or the running mean
-    Py_ssize_t scale     # offset in constants: of STANDARDIZE
+    Py_ssize_t mean      # offset in constants: of a fixed scaling, or the running mean
+    Py_ssize_t scale     # offset in constants: of a fixed scaling
     Py_ssize_t variance  # offset in constants: the running variance
     bint relu            # the output of a linear layer goes through ReLU
     double alpha         # negative slope of LeakyReLU, scale of ELU
@@ -105,7 +106,7 @@ cdef class Plan:
                 self.n_params += n_out
             self.first_trainable = min(self.first_trainable, self.n_operations)
             self.has_scales |= kind == SCALE
-        elif kind == STANDARDIZE or kind == BATCH_NORMALIZE:
+        elif is_fixed_scaling(kind) or kind == BATCH_NORMALIZE:
             operation.mean = self.n_constants
             operation.scale = operation.variance = self.n_constants + n_in
             self.n_constants += 2 * n_in
@@ -189,6 +190,11 @@ cdef inline bint has_params(int kind) noexcept nogil:
     return kind == DENSE or kind == SCALE
 
 
+cdef inline bint is_fixed_scaling(int kind) noexcept nogil:
+    """Return whether an operation scales and shifts each column by constants."""
+    return kind == STANDARDIZE or kind == UNSTANDARDIZE
+
+
 cdef inline bint has_symmetric_jacobian(int kind) noexcept nogil:
     """Return whether `times_symmetric` applies the Jacobian, which is symmetric in evaluation mode.
 
@@ -220,6 +226,6 @@ cdef int operation_kind(str name) except -1:
     cdef int kind = activation_kind(name)
     if kind != NOT_AN_ACTIVATION:
         return kind
-    return {"linear": DENSE, "standardize": STANDARDIZE, "softmax": SOFTMAX,
-            "log_softmax": LOG_SOFTMAX, "layer_norm": NORMALIZE,
+    return {"linear": DENSE, "standardize": STANDARDIZE, "unstandardize": UNSTANDARDIZE,
+            "softmax": SOFTMAX, "log_softmax": LOG_SOFTMAX, "layer_norm": NORMALIZE,
             "batch_norm": BATCH_NORMALIZE, "dropout": DROPOUT}[name]

@@ -127,8 +127,8 @@ cdef bint tangent_pass(
         elif has_symmetric_jacobian(operation.kind):
             times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
                             block_of(tangent, operation.n_out), y)
-        elif operation.kind == STANDARDIZE:
-            standardize_backward(constants + operation.scale, tangent, y, rows, operation.n_in)
+        elif is_fixed_scaling(operation.kind):
+            times_fixed_scale(operation, constants, tangent, y, rows)
         elif operation.kind == SOFTMAX:
             softmax_backward(op_y, tangent, y, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
@@ -206,11 +206,9 @@ cdef void backward_tangent_pass(
             add_log_softmax_curvature(
                 kept, y_tangent, cotangent, cotangent_tangent, rows, operation.n_in)
             log_softmax_backward(kept, cotangent, cotangent, rows, operation.n_in)
-        elif operation.kind == STANDARDIZE:
-            standardize_backward(constants + operation.scale, cotangent, cotangent,
-                                 rows, operation.n_in)
-            standardize_backward(constants + operation.scale, cotangent_tangent, cotangent_tangent,
-                                 rows, operation.n_in)
+        elif is_fixed_scaling(operation.kind):
+            times_fixed_scale(operation, constants, cotangent, cotangent, rows)
+            times_fixed_scale(operation, constants, cotangent_tangent, cotangent_tangent, rows)
         else:
             times_slope(operation, op_x, activations, cotangent_tangent, cotangent_tangent, rows)
             add_activation_curvature(
