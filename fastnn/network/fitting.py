@@ -10,7 +10,7 @@ from fastnn import _checks
 from fastnn._core import background
 from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
-from fastnn.layers import BatchNorm, Dropout
+from fastnn.layers import BatchNorm, Dropout, composition
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy
 from fastnn.network.base import NetworkBase
 from fastnn.network.passes import Passes
@@ -199,6 +199,7 @@ class Fitting(NetworkBase):
         )
         checkpoints = None
         if file is not None:
+            composition.demand_savable(self._layers)
             identity = identity_of(self, data, settings, held_out)
             checkpoints = Checkpoints(file, identity, epochs)
             del file  # frees its arrays after they are restored

@@ -24,6 +24,7 @@ from fastnn._core.arrays import Array
 from fastnn.files import model_file
 from fastnn.files.atomic_file import check_destination
 from fastnn.files.model_file import ModelFileError
+from fastnn.layers.custom_classes import classes_by_name
 from fastnn.training.checkpoint_schema import Facts, demand
 
 State = dict[str, Any]
@@ -189,7 +190,8 @@ class Checkpoints:
         description, arrays = self._saved
         self._saved = None
         try:
-            saved = type(net)._from_description(*without_fit(description, arrays))
+            classes = classes_by_name(net.layers)
+            saved = type(net)._from_description(*without_fit(description, arrays), classes)
             if saved._describe()[0]["layers"] != net._describe()[0]["layers"]:
                 raise ValueError("the network has other layers")
             if saved.dtype != net.dtype:

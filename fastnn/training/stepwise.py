@@ -1,4 +1,4 @@
-"""Training step by step in Python, for a loss written in Python."""
+"""Training step by step in Python, for a loss or a layer written in Python."""
 
 import time
 from typing import Any
@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
-from fastnn.losses import is_built_in
-from fastnn.losses.custom import value_and_grad
 from fastnn.model import Model, Snapshot
 from fastnn.optimizers import Optimizer, OptimizerState, Segments
+from fastnn.segments import with_loss
 from fastnn.training.data import TrainingData
 from fastnn.training.settings import FitSettings
 
@@ -29,9 +28,9 @@ class StepwiseTrainer:
         order: "np.random.Generator | None",
     ) -> None:
         loss, optimizer = settings.loss, settings.optimizer
-        assert not is_built_in(loss)
         assert isinstance(optimizer, Optimizer)
-        self.model, self.loss, self.rule = model, loss, optimizer.update_rule()
+        self.model, self.evaluate = with_loss(model, loss)
+        self.rule = optimizer.update_rule()
         self.x, self.y, self.weights = data.x, data.target, data.weights
         self.optimizer_state, self.segments = optimizer_state, optimizer_state.segments()
         self.batch_size = settings.batch_size
@@ -122,7 +121,7 @@ class StepwiseTrainer:
         if not np.isfinite(outputs).all():
             return self._diverge()
         weights = None if self.weights is None else self.weights[rows]
-        value, gradient = value_and_grad(self.loss, outputs, self.y[rows], weights)
+        value, gradient = self.evaluate(outputs, self.y[rows], weights)
         if not np.isfinite(value):
             return self._diverge()
         model.backward(x, activations, gradient, model.grads, n_threads, training=True)

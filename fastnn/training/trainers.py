@@ -2,7 +2,7 @@
 
 - The engine's trainer runs whole epochs in compiled code, on data in memory.
 - `StreamingTrainer` feeds the engine's trainer from a file or an iterable, block by block.
-- `StepwiseTrainer` takes the same steps in Python, for a loss written in Python.
+- `StepwiseTrainer` takes the same steps in Python, for a loss or a layer written in Python.
 - `FullBatchTrainer` takes one step per epoch, on all samples, for LBFGS and LevenbergMarquardt.
 """
 
@@ -19,6 +19,7 @@ from fastnn.losses import Loss, is_built_in
 from fastnn.model import Model, Snapshot
 from fastnn.optimizers import Optimizer, OptimizerState, Segments, UpdateRule
 from fastnn.optimizers.full_batch import FullBatchOptimizer
+from fastnn.segments import custom_layers, for_training
 from fastnn.training import checkpoint_schema
 from fastnn.training.checkpoint_schema import TrainerFields
 from fastnn.training.data import TrainingData
@@ -183,7 +184,7 @@ def trainer_for(
     ImportError
         If the optimizer is LBFGS and SciPy is not installed.
     """
-    optimizer = settings.optimizer
+    optimizer, model = settings.optimizer, for_training(model)
     if isinstance(optimizer, FullBatchOptimizer):
         trainer: Trainer = optimizer.trainer(
             model,
@@ -195,7 +196,7 @@ def trainer_for(
             settings.epochs,
         )
         fields = checkpoint_schema.full_batch_trainer_fields
-    elif is_built_in(settings.loss):
+    elif is_built_in(settings.loss) and not custom_layers(model):
         trainer = _engine_trainer(model, data, settings, optimizer_state, order)
         fields = checkpoint_schema.engine_trainer_fields
     else:
