@@ -236,7 +236,10 @@ class CustomLayer(Layer):
         return self.parameters
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_grads": None}
+        state = {**super().__getstate__(), "_grads": None}
+        if state.get("_params") is not None:
+            state["_initial"] = {}  # no longer needed; its functions may be local to another one
+        return state
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("in_features", "out_features", "n_params"):

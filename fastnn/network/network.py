@@ -20,6 +20,7 @@ from fastnn.layers.custom_classes import classes_by_name
 from fastnn.model import Model
 from fastnn.network.derivatives import Derivatives
 from fastnn.network.fitting import Fitting
+from fastnn.network.inspection import Inspection
 from fastnn.network.passes import Pass, Passes
 from fastnn.network.second_derivatives import SecondDerivatives
 from fastnn.optimizers import OptimizerState, StateView
@@ -40,7 +41,7 @@ NOT_STORED = {
 }
 
 
-class Network(Derivatives, SecondDerivatives, Fitting):
+class Network(Derivatives, SecondDerivatives, Fitting, Inspection):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters

@@ -15,8 +15,17 @@ from fastnn.layers import CustomLayer
 from fastnn.layers.custom import CustomOperation
 from fastnn.model import Model
 from fastnn.segments.model import SegmentedModel, with_loss
+from fastnn.segments.plan import SegmentedPlan, plan_of
 
-__all__ = ["SegmentedModel", "compiled", "custom_layers", "for_training", "trouble", "with_loss"]
+__all__ = [
+    "SegmentedModel",
+    "compiled",
+    "custom_layers",
+    "for_training",
+    "on_arrays",
+    "trouble",
+    "with_loss",
+]
 
 
 def compiled(operations: Sequence[Any], dtype: np.dtype[Any]) -> Model:
@@ -24,6 +33,14 @@ def compiled(operations: Sequence[Any], dtype: np.dtype[Any]) -> Model:
     if any(isinstance(operation, CustomOperation) for operation in operations):
         return SegmentedModel.compile(operations, dtype)
     return Model.compile(operations, dtype)
+
+
+def on_arrays(model: Model, operations: Sequence[Any], params: slice, constants: slice) -> Model:
+    """Return a model of other operations, on parts of the arrays of a model."""
+    arrays = model.params[params], model.grads[params], model.constants[constants]
+    if any(isinstance(operation, CustomOperation) for operation in operations):
+        return SegmentedModel(SegmentedPlan(operations), *arrays)
+    return Model(plan_of(operations), *arrays)
 
 
 def custom_layers(model: Model) -> tuple[CustomLayer, ...]:

@@ -2,10 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastnn import _core
 from fastnn.layers.custom import CustomOperation
+
+if TYPE_CHECKING:
+    from fastnn._core import engine
+
+
+def plan_of(operations: Sequence[Any]) -> "engine.Plan":
+    """Return the engine's plan of compiled operations."""
+    return _core.engine.Plan(list(operations))
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class SegmentedPlan:
 
     def _add_compiled(self, operations: list[Any], end: int) -> None:
         if operations:
-            plan = _core.engine.Plan(operations)
+            plan = plan_of(operations)
             place = end - len(operations)
             self._add(plan, place, plan.n_in, plan.n_out, plan.n_params, plan.n_constants)
             self.row_width += plan.row_width
