@@ -80,6 +80,7 @@ NAMES_ENGINE = {
     "losses/base.py",
     "layers/base.py",
     "segments/plan.py",
+    "training/custom_layers.py",
     "training/stepwise.py",
     "training/trainers.py",
     "runtime.py",

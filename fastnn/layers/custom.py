@@ -363,6 +363,9 @@ class CustomLayer(Layer):
         return layer
 
 
+CustomLayer.kind = CUSTOM  # not in LAYERS: each custom layer has a class of its own
+
+
 def _initial_values(given: Any) -> dict[str, tuple[Any, tuple[int, ...]]]:
     """Return the initial value, or the function that draws it, and the shape of each parameter."""
     if not isinstance(given, Mapping):

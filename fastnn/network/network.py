@@ -19,10 +19,12 @@ from fastnn.layers import CustomLayer, Layer, Standardize, composition
 from fastnn.layers.custom_classes import classes_by_name
 from fastnn.model import Model
 from fastnn.network.derivatives import Derivatives
+from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
 from fastnn.network.inspection import Inspection
 from fastnn.network.passes import Pass, Passes
 from fastnn.network.second_derivatives import SecondDerivatives
+from fastnn.network.stepping import Stepping
 from fastnn.optimizers import OptimizerState, StateView
 from fastnn.segments import compiled
 
@@ -35,13 +37,14 @@ NOT_STORED = {
     "_rng",
     "_passes",
     "_training",
+    "_steps",
     "_class_labels",
     "_inputs",
     "target_name",
 }
 
 
-class Network(Derivatives, SecondDerivatives, Fitting, Inspection):
+class Network(Derivatives, SecondDerivatives, Fitting, Inspection, Display, Stepping):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters
@@ -65,7 +68,7 @@ class Network(Derivatives, SecondDerivatives, Fitting, Inspection):
     def __init__(
         self,
         layers: "list[Layer] | tuple[Layer, ...]",
-        dtype: DTypeLike = "float32",
+        dtype: "DTypeLike" = "float32",
         seed: int | None = None,
     ) -> None:
         if not isinstance(layers, list | tuple):
@@ -141,7 +144,7 @@ class Network(Derivatives, SecondDerivatives, Fitting, Inspection):
 
     @property
     def optimizer_state(self) -> StateView:
-        """The state of the last fit's optimizer; the next `fit` continues it."""
+        """The state of the last optimizer; the next `fit` or `step` continues it."""
         return self._optimizer_state.view()
 
     @property

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import overload
 
 import numpy as np
 
+from fastnn import _html
 from fastnn._core.arrays import Array
 from fastnn.jacobians import Composed, Jacobian
 from fastnn.layers import Layer
@@ -131,13 +131,9 @@ class Trace(Sequence[LayerTrace]):
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook."""
-
-        def line(kind: str, cells: tuple[str, ...]) -> str:
-            return "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in cells)
-
-        body = "".join(f"<tr>{line('td', record.row())}</tr>" for record in self._layers)
-        head = f"<tr>{line('th', HEADER)}</tr>"
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+        caption = f"Trace of {len(self._layers):,} layers"
+        rows = [record.row() for record in self._layers]
+        return _html.table(caption, HEADER, rows, n_texts=len(HEADER))
 
 
 def _numbers(values: Array) -> str:

@@ -55,7 +55,8 @@ class SegmentedModel(Model):
     trouble: list[str] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_parts", [self._part(own) for own in self.plan.segments])
+        ordered = [(self._part(own), own.params) for own in self.plan.segments]
+        object.__setattr__(self, "_ordered", ordered)
 
     def _part(self, own: Segment) -> Model | CustomPart:
         params = self.params[own.params]
@@ -66,10 +67,8 @@ class SegmentedModel(Model):
     @property
     def parts_in_order(self) -> list[tuple[Any, slice]]:
         """The parts, each with the place of its parameters in the flat array."""
-        return [
-            (part, own.params)
-            for part, own in zip(self._parts, self.plan.segments, strict=True)  # type: ignore[attr-defined]
-        ]
+        ordered: list[tuple[Any, slice]] = vars(self)["_ordered"]
+        return ordered
 
     @property
     def custom_layers(self) -> tuple[CustomLayer, ...]:
@@ -97,7 +96,8 @@ class SegmentedModel(Model):
         for rows in self.parts(len(x), 1):
             y = x[rows]
             for part, _ in self.parts_in_order:
-                y = part.predict(y, threads)
+                ready = part.predict_ready(y)  # the fast way for few samples
+                y = part.predict(y, threads) if ready is None else ready
             out[rows] = y
         return out, True
 

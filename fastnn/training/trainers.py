@@ -2,7 +2,8 @@
 
 - The engine's trainer runs whole epochs in compiled code, on data in memory.
 - `StreamingTrainer` feeds the engine's trainer from a file or an iterable, block by block.
-- `StepwiseTrainer` takes the same steps in Python, for a loss or a layer written in Python.
+- `StepwiseTrainer` takes the same steps in Python, for a loss written in Python.
+- `SegmentedTrainer` takes them for a network with layers written in Python.
 - `FullBatchTrainer` takes one step per epoch, on all samples, for LBFGS and LevenbergMarquardt.
 """
 
@@ -22,6 +23,7 @@ from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.segments import custom_layers, for_training
 from fastnn.training import checkpoint_schema
 from fastnn.training.checkpoint_schema import TrainerFields
+from fastnn.training.custom_layers import SegmentedTrainer
 from fastnn.training.data import TrainingData
 from fastnn.training.settings import FitSettings
 from fastnn.training.stepwise import StepwiseTrainer
@@ -200,7 +202,8 @@ def trainer_for(
         trainer = _engine_trainer(model, data, settings, optimizer_state, order)
         fields = checkpoint_schema.engine_trainer_fields
     else:
-        trainer = StepwiseTrainer(model, data, settings, optimizer_state, order)
+        kind = SegmentedTrainer if custom_layers(model) else StepwiseTrainer
+        trainer = kind(model, data, settings, optimizer_state, order)
         fields = checkpoint_schema.stepwise_trainer_fields
     return TrainerPart(trainer, fields, model, optimizer_state)
 

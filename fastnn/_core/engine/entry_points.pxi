@@ -125,7 +125,8 @@ cdef double loss_and_grad_typed(
     cdef Py_ssize_t first = 0
     if loss.mean:
         scale = 1 / (
-            n if given.weights == NULL else sum_of_weights(<const real *>given.weights, NULL, n))
+            n if given.weights == NULL or loss.negative_weights
+            else sum_of_weights(<const real *>given.weights, NULL, n))
     with nogil:
         while first < n:
             total += chunk_gradient(
