@@ -213,7 +213,7 @@ class CustomLayer(Layer):
             first += size
         return found
 
-    def initial_values(self, rng: "np.random.Generator", default: Initializer) -> Array:
+    def initial_values(self, rng: "np.random.Generator", default: "Initializer") -> Array:
         """Return the values that are set, or else new ones, as a flat array."""
         if self._params is not None:
             return self._params
