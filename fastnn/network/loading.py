@@ -10,6 +10,8 @@ from fastnn.layers.custom_classes import check_classes
 from fastnn.network.network import Network
 from fastnn.training.checkpoints import without_fit
 
+CustomClasses = Mapping[str, type[CustomLayer]]
+
 
 def load(
     path: "str | os.PathLike[str]", *, custom_layers: Mapping[str, type[CustomLayer]] | None = None
