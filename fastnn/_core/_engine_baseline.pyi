@@ -101,7 +101,6 @@ class Steps:
 def predict(
     plan: Plan, params: _Array, constants: _Array, x: _Array, out: _Array, n_threads: int
 ) -> bool: ...
-def predict_ready(plan: Plan, params: _Array, constants: _Array, x: Any) -> _Array | None: ...
 def forward(
     plan: Plan,
     params: _Array,
@@ -169,9 +168,6 @@ def jacobian(
     out: _Array,
     n_threads: int,
 ) -> None: ...
-def jacobian_ready(
-    plan: Plan, params: _Array, constants: _Array, x: Any, by_params: bool, given: Any
-) -> _Array | None: ...
 def sample_vjp(
     plan: Plan,
     params: _Array,

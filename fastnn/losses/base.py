@@ -1,11 +1,13 @@
 """The base class of the losses that the engine computes: reduction, weights, the engine's call."""
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from fastnn import _checks, _core, metrics
+from fastnn._core._calls import loss_and_grad
 from fastnn._core.arrays import Array
 
 if TYPE_CHECKING:
@@ -47,8 +49,14 @@ class Loss:
     hessian_takes_target: ClassVar[bool] = False
     metric_name: ClassVar[str]
 
+    # whether the engine computes the loss; a subclass of your own may override any method
+    in_engine: ClassVar[bool] = False
+
     reduction: Reduction = "mean"
     negative_weights: bool = field(default=False, kw_only=True)
+
+    def __init_subclass__(cls) -> None:
+        cls.in_engine = cls.__module__.startswith("fastnn.losses.")
 
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum"):
@@ -93,6 +101,9 @@ class Loss:
         ValueError, TypeError
             If shapes do not fit, or the values do not suit this loss.
         """
+        ready = loss_and_grad(_core.engine, self, y_pred, y, sample_weight)
+        if ready is not None:
+            return ready
         given = _checks.numeric_array(y_pred, "y_pred")
         dtype = np.dtype(np.float32 if given.dtype == np.float32 else np.float64)
         if given.ndim != 2 or given.shape[1] == 0:
@@ -132,6 +143,13 @@ class Loss:
         if weights is None or self.negative_weights:
             return float(n_samples) or 1.0
         return float(weights.sum(dtype=np.float64)) or 1.0
+
+    def target_bounds(self, n_outputs: int) -> tuple[float, float] | None:
+        """Return the least and the largest target, which `check_target` accepts without conversion.
+
+        None means that only `check_target` can tell for a network of so many outputs.
+        """
+        return -math.inf, math.inf
 
     def engine_target(self, target: Array) -> tuple[Array | None, Array | None]:
         """Return the engine's two arguments (targets, labels); one of the two is None."""

@@ -51,6 +51,10 @@ class BinaryCrossEntropy(Loss):
             )
         return target
 
+    def target_bounds(self, n_outputs: int) -> tuple[float, float]:
+        """Return the range of the targets."""
+        return 0.0, 1.0
+
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
         """Return the share of outputs whose probability is on the target's side of one half."""
         return metrics.binary_accuracy(outputs, target, weights)

@@ -1,5 +1,6 @@
 """Losses for regression: squared and absolute errors, quantiles and counts."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -164,6 +165,10 @@ class Pinball(Loss):
         target = _checks.real_targets(y, name, dtype, (n, 1))
         return np.repeat(target, n_outputs, axis=1)
 
+    def target_bounds(self, n_outputs: int) -> tuple[float, float] | None:
+        """Return the range of the targets, or None if there is a quantile for each output."""
+        return None if isinstance(self.quantiles, tuple) else super().target_bounds(n_outputs)
+
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
         """Return the mean over outputs of |share of targets at or below the output - τ|."""
         return metrics.coverage_error(outputs, target, self.quantiles, weights)
@@ -190,6 +195,10 @@ class Poisson(Loss):
         if target.size and target.min() < 0:
             raise ValueError(f"{name} holds {target.min():g}; Poisson takes targets of at least 0")
         return target
+
+    def target_bounds(self, n_outputs: int) -> tuple[float, float]:
+        """Return the range of the targets."""
+        return 0.0, math.inf
 
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
         """Return the root of the mean squared error of the rates."""

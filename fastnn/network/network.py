@@ -17,7 +17,6 @@ from fastnn.batch import InputChecks
 from fastnn.files import model_file
 from fastnn.layers import CustomLayer, Layer, Standardize, composition
 from fastnn.layers.custom_classes import classes_by_name
-from fastnn.model import Model
 from fastnn.network.derivatives import Derivatives
 from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
@@ -33,6 +32,7 @@ NOT_STORED = {
     "_layers",
     "_operations",
     "_model",
+    "_calls",
     "_optimizer_state",
     "_rng",
     "_passes",
@@ -81,6 +81,7 @@ class Network(Derivatives, SecondDerivatives, Fitting, Inspection, Display, Step
             layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
         ]
         self._model = model = compiled(self._operations, dtype)
+        self._calls = model.calls
         composition.bind(self._layers, model.params, model.grads, model.constants, rng)
         self._optimizer_state = OptimizerState()
         self._rng = rng  # from now on for the masks of `forward(training=True)`
@@ -99,16 +100,6 @@ class Network(Derivatives, SecondDerivatives, Fitting, Inspection, Display, Step
     def layers(self) -> tuple[Layer, ...]:
         """The layers, in order."""
         return self._layers
-
-    @property
-    def model(self) -> Model:
-        """The compiled network, for code that calls it often with arrays that are already checked.
-
-        The methods of a `fastnn.model.Model` check nothing: arrays must be finite, C-contiguous and
-        of the network's dtype; other arrays can crash the interpreter. The model shares `params`
-        with the network.
-        """
-        return self._model
 
     @property
     def params(self) -> Array:
@@ -207,24 +198,32 @@ class Network(Derivatives, SecondDerivatives, Fitting, Inspection, Display, Step
             If the activations do not fit into memory.
         """
         moment = self._passes.now()
-        given, single = self._inputs.samples(X)
         training = _checks.boolean(training, "training")
+        begin = self._begin_training if training else None
+        ready = self._calls.forward(X, begin)
+        if ready is not None:
+            x, activations, outputs = ready
+            self._passes.keep(Pass(x, activations, training, moment))
+            return outputs
+        given, single = self._inputs.samples(X)
         row_bytes = (self._model.plan.row_width + self.in_features) * self.dtype.itemsize
         _core.demand_memory(len(given) * row_bytes, "X with all activations")
         x = _checks.converted(given, "X", self.dtype, single)
         if np.may_share_memory(x, given):
             x = x.copy()  # the caller may change X before `backward`
-        place = None
-        if training:
-            self._refuse_while_training()
-            if self._model.plan.has_batch_norm and len(x) == 1:
-                raise ValueError("X is one sample; BatchNorm in training needs two or more")
-            place = (int(self._rng.integers(2**64, dtype=np.uint64)), 0, 0)
+        place = None if begin is None else begin(len(x))
         activations, outputs = self._model.forward(x, None, place)
-        self._passes.keep(Pass(x, activations, single, training, moment))
+        self._passes.keep(Pass(x[0] if single else x, activations, training, moment))
         return outputs[0].copy() if single else outputs.copy()
 
     __call__ = forward
+
+    def _begin_training(self, n_samples: int) -> tuple[int, int, int]:
+        """Return the `training` of `Model.forward` for the next samples."""
+        self._refuse_while_training()
+        if n_samples == 1 and self._model.plan.has_batch_norm:
+            raise ValueError("X is one sample; BatchNorm in training needs two or more")
+        return self._rng.bit_generator.random_raw(), 0, 0
 
     def backward(self, dY: Any) -> Array:
         """Return the derivative by the input, for a cotangent of the last `forward`'s outputs.
@@ -259,17 +258,17 @@ class Network(Derivatives, SecondDerivatives, Fitting, Inspection, Display, Step
         """
         self._refuse_while_training()
         done = self._passes.kept()
-        x, single = done.x, done.single
-        shape = (self.out_features,) if single else (len(x), self.out_features)
-        dy = _checks.shaped_array(dY, "dY", self.dtype, shape).reshape(-1, self.out_features)
+        dy = self._calls.cotangent(done.x, dY)
+        if dy is None:
+            shape = (*done.x.shape[:-1], self.out_features)
+            dy = _checks.shaped_array(dY, "dY", self.dtype, shape)
         self._passes.begin_backward(done)
         try:
-            dx = self._model.backward(
-                x, done.activations, dy, self._model.grads, None, done.training
+            return self._calls.backward(
+                done.x, done.activations, dy, self._model.grads, done.training
             )
         finally:
             self._passes.end_backward()
-        return dx[0] if single else dx
 
     def predict(self, X: Any, *, n_threads: int | None = None) -> Array:
         """Return the outputs for any number of samples; no activations are kept.
@@ -292,10 +291,9 @@ class Network(Derivatives, SecondDerivatives, Fitting, Inspection, Display, Step
             If X has another shape, or holds anything but finite real numbers; or if X is a data
             frame whose columns are not `feature_names`.
         """
-        if n_threads is None:
-            ready = self._model.predict_ready(X)
-            if ready is not None:
-                return ready
+        ready = self._calls.predict(X, n_threads)
+        if ready is not None:
+            return ready
         threads = _checks.thread_count(n_threads)
         ready = self._model.predict_as_is(X, threads)
         if ready is not None:

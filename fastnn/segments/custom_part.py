@@ -31,9 +31,6 @@ class CustomPart:
         """Return the outputs."""
         return custom_calls.forward(self.layer, x, self.params, self.trouble)
 
-    def predict_ready(self, x: Array) -> None:
-        """Return None, as `Model` does for arrays that `predict` must take."""
-
     def forward(
         self, x: Array, n_threads: int | None, training: tuple[int, int, int] | None
     ) -> tuple[None, Array]:

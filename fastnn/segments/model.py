@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from fastnn.layers import CustomLayer
 from fastnn.layers.custom import CustomOperation
 from fastnn.losses import CustomLoss, HalfSquaredError, Loss, MeanSquaredError, custom, is_built_in
 from fastnn.model import Model
+from fastnn.segments.calls import SegmentedCalls
 from fastnn.segments.custom_part import CustomPart
 from fastnn.segments.plan import Segment, SegmentedPlan
 
@@ -75,6 +77,11 @@ class SegmentedModel(Model):
         """The layers written in Python."""
         return tuple(part.layer for part, _ in self.parts_in_order if isinstance(part, CustomPart))
 
+    @cached_property
+    def calls(self) -> Any:
+        """The calls on few samples."""
+        return SegmentedCalls(self)
+
     @classmethod
     def compile(cls, operations: Sequence[Any], dtype: np.dtype[Any]) -> Self:
         """Return a model of these operations: parameters and gradients are 0, constants unset."""
@@ -96,13 +103,10 @@ class SegmentedModel(Model):
         for rows in self.parts(len(x), 1):
             y = x[rows]
             for part, _ in self.parts_in_order:
-                ready = part.predict_ready(y)  # the fast way for few samples
+                ready = part.calls.predict(y) if isinstance(part, Model) else None
                 y = part.predict(y, threads) if ready is None else ready
             out[rows] = y
         return out, True
-
-    def predict_ready(self, X: Any) -> None:
-        """Return None: the engine cannot read X as it is."""
 
     def forward(
         self, x: Array, n_threads: int | None, training: tuple[int, int, int] | None = None
@@ -202,9 +206,6 @@ class SegmentedModel(Model):
                 part.sample_vjp(before, cotangent, own, n_threads)
                 grads[:, place] = own
             cotangent = part.backward(before, activations, cotangent, summed[place], n_threads)
-
-    def jacobian_ready(self, X: Any, by_params: bool, out: Any) -> None:
-        """Return None: the engine cannot read X as it is."""
 
     def jacobian(
         self,

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import _checks
 from fastnn._core.arrays import Array
 from fastnn.layers import LAYERS, Activation, Dropout, Layer, Linear, Sigmoid, Softmax
-from fastnn.model import Model
+from fastnn.model import Model, model_of
 from fastnn.network import Network
 from fastnn.segments import custom_layers
 
@@ -43,7 +43,7 @@ class FittedNetwork:
     """
 
     def __init__(self, network: Network, out_activation: str) -> None:
-        if custom := custom_layers(network.model):
+        if custom := custom_layers(model_of(network)):
             raise TypeError(
                 f"network has the custom layer {custom[0]!r}, which the estimators cannot train; "
                 f"use Network.fit"
@@ -52,7 +52,7 @@ class FittedNetwork:
         linear = [layer for layer in network.layers if isinstance(layer, Linear)]
         self.coefs: list[Array] = [layer.weight.T for layer in linear]
         self.intercepts: list[Array] = [b for layer in linear if (b := layer.bias) is not None]
-        self.raw = network.model
+        self.raw = model_of(network)
         ending: dict[str, Layer] = {"softmax": Softmax(), "logistic": Sigmoid()}
         operations = operations_of(network)
         if out_activation in ending:

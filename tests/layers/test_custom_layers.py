@@ -49,7 +49,7 @@ def test_a_pass_in_training_mode(pair, X, targets):
     assert_close(own.forward(X, training=True), compiled.forward(X, training=True), 1000)
     assert_close(own.backward(targets), compiled.backward(targets), 5000)
     assert_close(own.grads, compiled.grads, 5000)
-    assert_close(own.model.constants, compiled.model.constants)  # the running statistics
+    assert_close(own._model.constants, compiled._model.constants)  # the running statistics
 
 
 @pytest.mark.parametrize("wrt", ["input", "params"])
@@ -122,7 +122,7 @@ def test_many_samples_give_the_results_of_few(rng, wrt, monkeypatch):
         lambda: own.gram(X)[0],
     ]
     whole = [call() for call in calls]
-    cls = type(own.model)
+    cls = type(own._model)
     monkeypatch.setattr(
         cls, "parts", lambda self, n, *_: [slice(i, i + 70) for i in range(0, n, 70)]
     )

@@ -35,7 +35,7 @@ def test_the_same_course(place, dtype, data):
     settings = {"optimizer": fn.SGD(0.05, momentum=0.9), "validation_data": 0.2}
     found, expected = (trained(net, data, metrics=["r2"], **settings) for net in (own, compiled))
     assert_close(own.params, compiled.params, 5000)
-    assert_close(own.model.constants, compiled.model.constants, 5000)
+    assert_close(own._model.constants, compiled._model.constants, 5000)
     assert found.keys() == expected.keys()
     for name in ("loss", "val_loss", "val_rmse", "val_r2"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-3)

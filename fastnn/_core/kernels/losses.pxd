@@ -68,6 +68,30 @@ cdef inline Targets targets_from(
     return targets
 
 
+cdef inline int loss_kind(str name) except -1:  # a dict would be made anew in each call
+    if name == "half_squared_error":
+        return HALF_SQUARED_ERROR
+    if name == "mean_squared_error":
+        return MEAN_SQUARED_ERROR
+    if name == "mean_absolute_error":
+        return MEAN_ABSOLUTE_ERROR
+    if name == "huber":
+        return HUBER
+    if name == "log_cosh":
+        return LOG_COSH
+    if name == "pinball":
+        return PINBALL
+    if name == "poisson":
+        return POISSON
+    if name == "binary_cross_entropy":
+        return BINARY_CROSS_ENTROPY
+    if name == "negative_log_likelihood":
+        return NEGATIVE_LOG_LIKELIHOOD
+    if name == "softmax_cross_entropy":
+        return SOFTMAX_CROSS_ENTROPY
+    raise KeyError(name)
+
+
 cdef inline Loss loss_from(dict formula) except *:
     """Return the C form of a loss's `formula()`, which must outlive it: it owns the quantiles.
 
@@ -75,14 +99,7 @@ cdef inline Loss loss_from(dict formula) except *:
     """
     cdef Loss loss
     cdef cnp.ndarray quantiles
-    loss.kind = {
-        "half_squared_error": HALF_SQUARED_ERROR, "mean_squared_error": MEAN_SQUARED_ERROR,
-        "mean_absolute_error": MEAN_ABSOLUTE_ERROR, "huber": HUBER, "log_cosh": LOG_COSH,
-        "pinball": PINBALL,
-        "poisson": POISSON, "binary_cross_entropy": BINARY_CROSS_ENTROPY,
-        "negative_log_likelihood": NEGATIVE_LOG_LIKELIHOOD,
-        "softmax_cross_entropy": SOFTMAX_CROSS_ENTROPY,
-    }[formula["kind"]]
+    loss.kind = loss_kind(formula["kind"])
     loss.mean = formula["reduction"] == "mean"
     loss.delta = formula.get("delta", 0)
     loss.label_smoothing = formula.get("label_smoothing", 0)
