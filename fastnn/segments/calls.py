@@ -1,17 +1,15 @@
 """The calls on few samples, for a network with layers written in Python."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastnn._core.arrays import Array
-
-if TYPE_CHECKING:
-    from fastnn.segments.model import SegmentedModel
+from fastnn.model import Model
 
 
 class SegmentedCalls:
     """Has the methods of `Calls`. All but one return None: the general way takes the arguments."""
 
-    def __init__(self, model: "SegmentedModel") -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
 
     def _none(self, *arguments: Any) -> None:
