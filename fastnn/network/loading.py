@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from fastnn.files import model_file
 from fastnn.files.model_file import ModelFileError
@@ -10,7 +11,8 @@ from fastnn.layers.custom_classes import check_classes
 from fastnn.network.network import Network
 from fastnn.training.checkpoints import without_fit
 
-CustomClasses = Mapping[str, type[CustomLayer]]
+if TYPE_CHECKING:
+    CustomClasses = Mapping[str, type[CustomLayer]]
 
 
 def load(
