@@ -228,20 +228,25 @@ class Model:
         threads = _core.thread_count(n_threads)
         if is_built_in(loss):
             plan, formula = loss.under(self.plan)
-            outputs = dataclasses.replace(self, plan=plan).predict(x, threads)
+            model = dataclasses.replace(self, plan=plan)
+            outputs = model.predict(x, threads)
             summed = dataclasses.replace(loss, reduction="sum")
             dy = summed.evaluate(outputs, target, formula=formula)[1]
         else:
-            plan, outputs = self.plan, self.predict(x, threads)
+            model, outputs = self, self.predict(x, threads)
             dy = np.empty_like(outputs)
             for i in range(len(x)):
                 one = slice(i, i + 1)
                 dy[one] = custom.value_and_grad(loss, outputs[one], target[one])[1]
         for part in self.parts(len(x), 6):
-            _core.engine.sample_vjp(
-                plan, self.params, self.constants, x[part], dy[part], grads[part], threads
-            )
+            model.sample_vjp(x[part], dy[part], grads[part], threads)
         return grads
+
+    def sample_vjp(self, x: Array, cotangent: Array, grads: Array, n_threads: int) -> None:
+        """Overwrite `grads` (n, n_params) with each sample's cotangent times its Jacobian."""
+        _core.engine.sample_vjp(
+            self.plan, self.params, self.constants, x, cotangent, grads, n_threads
+        )
 
     def jacobian(
         self,

@@ -75,6 +75,19 @@ def test_a_network(example, capsys):
     assert capsys.readouterr().out == printed(example)
 
 
+@shows("docs/layers.md", "A layer of your own")
+def test_a_layer_of_your_own(example, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/layers.md", "Values between the layers")
+def test_the_values_between_the_layers(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == "".join(re.findall(r"^# (.*\n)", example, re.M))
+
+
 @shows("docs/training.md", "Training")
 def test_training(example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -227,6 +240,13 @@ def test_the_worked_derivatives(example, capsys):
 def test_many_networks_at_once(example, capsys):
     run(example)
     assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/derivatives.md", "Trace one sample")
+def test_the_trace_of_a_sample(example, capsys):
+    run(example)
+    comments = re.findall(r"(?:^|  )# (.*)$", example, re.M)
+    assert capsys.readouterr().out.splitlines() == comments
 
 
 @shows("docs/derivatives.md", "Plot a Jacobian")

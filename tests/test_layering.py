@@ -80,6 +80,8 @@ NAMES_ENGINE = {
     "model.py",
     "losses/base.py",
     "layers/base.py",
+    "segments/plan.py",
+    "training/custom_layers.py",
     "training/steps.py",
     "training/stepwise.py",
     "training/trainers.py",

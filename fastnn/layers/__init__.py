@@ -16,6 +16,7 @@ from fastnn.layers.activations import (
     Tanh,
 )
 from fastnn.layers.base import LAYERS, Layer
+from fastnn.layers.custom import CustomLayer
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.linear import Linear
 from fastnn.layers.normalization import BatchNorm, LayerNorm
@@ -30,6 +31,7 @@ __all__ = [
     "Abs",
     "Activation",
     "BatchNorm",
+    "CustomLayer",
     "Dropout",
     "FixedScaling",
     "HardTanh",

@@ -63,7 +63,8 @@ class Layer:
     def __init_subclass__(cls) -> None:
         if not cls.__module__.startswith("fastnn.layers."):
             raise TypeError(
-                f"{cls.__name__}: Layer cannot be subclassed; the engine only knows fastnn's layers"
+                f"{cls.__name__}: Layer cannot be subclassed, because the engine knows fastnn's "
+                f"layers only; subclass CustomLayer for a layer written in Python"
             )
         if "kind" in vars(cls):
             LAYERS[cls.kind] = cls
@@ -203,6 +204,10 @@ class Layer:
     def arrays(self) -> dict[str, Array]:
         """Return the layer's arrays, by their names in a model file."""
         return {}
+
+    def description(self) -> dict[str, Any]:
+        """Return what a model file holds of the layer beside its arrays."""
+        return {"kind": self.kind, **self.config()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> "Layer":

@@ -1,7 +1,7 @@
 """Functions that join layers to a network: widths, arrays, description, and the chain rule."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ import numpy as np
 from fastnn import initializers
 from fastnn._core.arrays import Array
 from fastnn.jacobians import Block, Composed, Jacobian
-from fastnn.layers import LAYERS, FixedScaling, Layer
+from fastnn.layers import LAYERS, CustomLayer, FixedScaling, Layer, custom_classes
+from fastnn.layers.custom import CUSTOM
 from fastnn.layers.weighted import Weighted
 
 
@@ -30,6 +31,7 @@ def input_widths(layers: Sequence[Layer]) -> list[int]:
                 f"layers[{i}]: this {layer!r} already belongs to a network; make another one"
             )
         seen.add(id(layer))
+    custom_classes.classes_by_name(layers)
     width = next((layer.in_features for layer in layers if layer.in_features is not None), None)
     if width is None:
         raise ValueError(
@@ -67,7 +69,7 @@ def bind(
     assert len(constants) == sum(layer.n_constants for layer in layers)
     drawn, fixed = [], []
     for layer, initializer in zip(layers, _suitable_initializers(layers), strict=True):
-        if isinstance(layer, Weighted):
+        if isinstance(layer, Weighted | CustomLayer):
             drawn.append(layer.initial_values(rng, initializer))
         fixed.append(layer.initial_constants())
     _store(drawn, params, "a parameter")
@@ -78,7 +80,7 @@ def bind(
 
     n_params = n_constants = 0
     for layer in layers:
-        if isinstance(layer, Weighted):
+        if isinstance(layer, Weighted | CustomLayer):
             place = slice(n_params, n_params + layer.n_params)
             layer.bind(params[place], grads[place])
             n_params = place.stop
@@ -125,7 +127,7 @@ def summary(layers: Sequence[Layer], out_features: Sequence[int], title: str) ->
 def describe(layers: Sequence[Layer]) -> tuple[list[dict[str, Any]], dict[str, Array]]:
     """Return the layers as plain dicts, and their arrays by name: "0.weight", "0.bias", …."""
     description = [
-        {"kind": layer.kind, **layer.config(), **({} if layer.trainable else {"trainable": False})}
+        {**layer.description(), **({} if layer.trainable else {"trainable": False})}
         for layer in layers
     ]
     arrays = {
@@ -136,15 +138,28 @@ def describe(layers: Sequence[Layer]) -> tuple[list[dict[str, Any]], dict[str, A
     return description, arrays
 
 
-def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[Layer]:
-    """Return new layers, made from the results of `describe`.
+def demand_savable(layers: Sequence[Layer]) -> None:
+    """Raise TypeError if a file cannot hold the configuration of a custom layer."""
+    for layer in layers:
+        if isinstance(layer, CustomLayer):
+            layer.demand_savable()
+
+
+def build(
+    description: list[dict[str, Any]],
+    arrays: dict[str, Array],
+    classes: Mapping[str, type[CustomLayer]],
+) -> list[Layer]:
+    """Return new layers, made from the results of `describe` and the classes of custom layers.
 
     Raises
     ------
+    ModelFileError
+        If the class of a custom layer is not among `classes`.
     ValueError, TypeError, KeyError
         If the description is invalid, or an array is missing, unknown, or of another shape.
     """
-    layers = []
+    layers: list[Layer] = []
     arrays_of: dict[str, dict[str, Array]] = {}
     for name, array in arrays.items():
         place, _, own_name = name.partition(".")
@@ -153,9 +168,13 @@ def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[L
         arguments = dict(config)
         kind = arguments.pop("kind")
         trainable = arguments.pop("trainable", True)
-        if kind not in LAYERS:
+        own = arrays_of.pop(str(i), {})
+        if kind == CUSTOM:
+            layers.append(custom_classes.build(arguments, own, classes, f"layers[{i}]"))
+        elif kind in LAYERS:
+            layers.append(LAYERS[kind].from_config(arguments, own))
+        else:
             raise ValueError(f"layers[{i}] has the kind {kind!r}, unknown to this version")
-        layers.append(LAYERS[kind].from_config(arguments, arrays_of.pop(str(i), {})))
         layers[i].trainable = trainable
     if arrays_of:
         left = sorted(f"{place}.{name}" for place, own in arrays_of.items() for name in own)

@@ -1,6 +1,7 @@
 """The Network: layers, passes, derivatives and training of one multi-layer perceptron."""
 
-from fastnn.network.network import Network, load
+from fastnn.network.loading import load
+from fastnn.network.network import Network
 from fastnn.network.posterior import GaussianPosterior, PredictiveVariance
 
 __all__ = ["GaussianPosterior", "Network", "PredictiveVariance", "load"]

@@ -10,7 +10,7 @@ from fastnn import _checks
 from fastnn._core import background
 from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
-from fastnn.layers import BatchNorm, Dropout
+from fastnn.layers import BatchNorm, Dropout, composition
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, is_built_in
 from fastnn.network.base import NetworkBase
 from fastnn.network.passes import Passes
@@ -214,6 +214,7 @@ class Fitting(NetworkBase):
         )
         checkpoints = None
         if file is not None:
+            composition.demand_savable(self._layers)
             identity = identity_of(self, data, settings, held_out)
             identity["standardize"] = standardization.given
             checkpoints = Checkpoints(file, identity, epochs)

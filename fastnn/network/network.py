@@ -15,18 +15,18 @@ from fastnn import _checks, _core
 from fastnn._core.arrays import Array
 from fastnn.batch import InputChecks
 from fastnn.files import model_file
-from fastnn.files.model_file import ModelFileError
-from fastnn.layers import Layer, Standardize, composition
-from fastnn.model import Model
+from fastnn.layers import CustomLayer, Layer, Standardize, composition
+from fastnn.layers.custom_classes import classes_by_name
 from fastnn.network.derivatives import Derivatives
 from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
+from fastnn.network.inspection import Inspection
 from fastnn.network.passes import Pass, Passes
 from fastnn.network.second_derivatives import SecondDerivatives
 from fastnn.network.stepping import Stepping
 from fastnn.network.uncertainty import Uncertainty, link_from
 from fastnn.optimizers import OptimizerState, StateView
-from fastnn.training.checkpoints import without_fit
+from fastnn.segments import compiled
 
 # The attributes that a copy or pickle does not store: `_from_description` makes them anew.
 NOT_STORED = {
@@ -45,7 +45,9 @@ NOT_STORED = {
 }
 
 
-class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Display, Stepping):
+class Network(
+    Derivatives, SecondDerivatives, Uncertainty, Fitting, Inspection, Display, Stepping
+):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters
@@ -81,7 +83,7 @@ class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Display, Ste
         self._operations = [
             layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
         ]
-        self._model = model = Model.compile(self._operations, dtype)
+        self._model = model = compiled(self._operations, dtype)
         self._calls = model.calls
         composition.bind(self._layers, model.params, model.grads, model.constants, rng)
         self._optimizer_state = OptimizerState()
@@ -324,6 +326,7 @@ class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Display, Ste
         OSError
             If the file cannot be written. An earlier file is not changed then.
         """
+        composition.demand_savable(self._layers)
         model_file.write(path, *self._describe())
 
     def _describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -339,8 +342,13 @@ class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Display, Ste
         return description, arrays
 
     @classmethod
-    def _from_description(cls, description: dict[str, Any], arrays: dict[str, Array]) -> Self:
-        layers = composition.build(description["layers"], arrays)
+    def _from_description(
+        cls,
+        description: dict[str, Any],
+        arrays: dict[str, Array],
+        custom_layers: dict[str, type[CustomLayer]],
+    ) -> Self:
+        layers = composition.build(description["layers"], arrays, custom_layers)
         net = cls.__new__(cls)  # the constructor of a subclass may have other arguments
         Network.__init__(net, layers, dtype=description["dtype"])
         net.class_labels = description["class_labels"]
@@ -358,6 +366,7 @@ class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Display, Ste
         return {
             "description": description,
             "arrays": arrays,
+            "custom_layers": classes_by_name(self._layers),
             "grads": self._model.grads,
             "optimizer_state": self._optimizer_state,
             "rng": self._rng.bit_generator.state,
@@ -368,7 +377,8 @@ class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Display, Ste
         if isinstance(state, tuple):  # from an earlier version; the constructor has run already
             grads, optimizer_state, own = state
         else:
-            restored = type(self)._from_description(state["description"], state["arrays"])
+            classes = state.get("custom_layers", {})  # missing in an earlier version
+            restored = type(self)._from_description(state["description"], state["arrays"], classes)
             vars(self).update(vars(restored))
             self._rng.bit_generator.state = state["rng"]
             grads, optimizer_state, own = (
@@ -377,20 +387,3 @@ class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Display, Ste
         self._model.grads[...] = grads
         self._optimizer_state = copy.deepcopy(optimizer_state)
         vars(self).update(own)
-
-
-def load(path: "str | os.PathLike[str]") -> Network:
-    """Return the network in a file of `Network.save` or a checkpoint of `Network.fit`.
-
-    Raises
-    ------
-    ModelFileError
-        If the file is truncated, has another format, or holds no valid network.
-    OSError
-        If the file cannot be read.
-    """
-    description, arrays = without_fit(*model_file.read(path))
-    try:
-        return Network._from_description(description, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ModelFileError(f"{os.fspath(path)}: not a valid network: {error!r}") from error

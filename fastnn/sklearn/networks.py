@@ -13,6 +13,7 @@ from fastnn._core.arrays import Array
 from fastnn.layers import LAYERS, Activation, Dropout, Layer, Linear, Sigmoid, Softmax
 from fastnn.model import Model, model_of
 from fastnn.network import Network
+from fastnn.segments import custom_layers
 
 # The activations by name: those of fastnn, but the sigmoid is "logistic" as in scikit-learn.
 ACTIVATIONS: dict[str, type[Layer]] = {
@@ -34,9 +35,19 @@ class FittedNetwork:
         Views of the parameters of the linear layers.
     raw, activated : Model
         The network without and with `out_activation` (but never with "exp"). They share arrays.
+
+    Raises
+    ------
+    TypeError
+        If the network has a custom layer.
     """
 
     def __init__(self, network: Network, out_activation: str) -> None:
+        if custom := custom_layers(model_of(network)):
+            raise TypeError(
+                f"network has the custom layer {custom[0]!r}, which the estimators cannot train; "
+                f"use Network.fit"
+            )
         self.network, self.out_activation = network, out_activation
         linear = [layer for layer in network.layers if isinstance(layer, Linear)]
         self.coefs: list[Array] = [layer.weight.T for layer in linear]

@@ -25,6 +25,7 @@ from fastnn.files import model_file
 from fastnn.files.atomic_file import check_destination
 from fastnn.files.model_file import ModelFileError
 from fastnn.layers import Layer
+from fastnn.layers.custom_classes import classes_by_name
 from fastnn.training.checkpoint_schema import Facts, demand
 
 State = dict[str, Any]
@@ -160,9 +161,12 @@ class Checkpoints:
         if self._saved is None:
             return None
         try:
-            layers: Sequence[Layer] = type(net)._from_description(*without_fit(*self._saved)).layers
+            saved = type(net)._from_description(
+                *without_fit(*self._saved), classes_by_name(net.layers)
+            )
         except INVALID:
             return None
+        layers: Sequence[Layer] = saved.layers
         return layers
 
     def _demand_same_identity(self, saved: Any) -> None:
@@ -203,7 +207,8 @@ class Checkpoints:
         description, arrays = self._saved
         self._saved = None
         try:
-            saved = type(net)._from_description(*without_fit(description, arrays))
+            classes = classes_by_name(net.layers)
+            saved = type(net)._from_description(*without_fit(description, arrays), classes)
             if saved._describe()[0]["layers"] != net._describe()[0]["layers"]:
                 raise ValueError("the network has other layers")
             if saved.dtype != net.dtype:

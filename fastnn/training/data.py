@@ -20,6 +20,7 @@ from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.schedule import Schedule
+from fastnn.segments import custom_layers
 from fastnn.training import streaming, validation
 from fastnn.training.streaming import Batches, MappedRows
 from fastnn.training.validation import Validation
@@ -95,6 +96,7 @@ def training_data(
     mapped = (
         isinstance(X, np.memmap)
         and is_built_in(loss)
+        and not custom_layers(inputs.model)
         and not isinstance(optimizer, FullBatchOptimizer)
         and (X.dtype != inputs.model.dtype or isinstance(validation_data, Real))
     )  # the engine itself reads a memmap of the network's dtype
@@ -137,6 +139,11 @@ def _of_batches(
         raise TypeError(f"y is None and X is {X!r}; an iterable of pairs (X, y) is wanted")
     if not is_built_in(loss):
         raise TypeError(f"loss is {loss!r}; with an iterable of batches a loss of fastnn is wanted")
+    if custom := custom_layers(inputs.model):
+        raise TypeError(
+            f"X is an iterable, and the network has the custom layer {custom[0]!r}; an array X is "
+            f"wanted"
+        )
     if inputs.model.plan.has_batch_norm:
         raise ValueError(
             "X is an iterable, whose last batch may have one sample; BatchNorm needs two"

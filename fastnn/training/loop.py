@@ -15,6 +15,7 @@ from fastnn._core import background
 from fastnn.model import Model
 from fastnn.optimizers import OptimizerState
 from fastnn.optimizers.schedule import Schedule
+from fastnn.segments import trouble
 from fastnn.training.advice import after_divergence
 from fastnn.training.checkpoint_schema import Facts
 from fastnn.training.checkpoints import Checkpoints, Part
@@ -231,13 +232,15 @@ class FitLoop:
         self.trainer_part.go_back()
         step = (self.trainer.position - 1) // self.settings.batch_size
         advice = after_divergence(self.data.x, self.data.target, self.settings.optimizer)
+        advice = ". ".join([*trouble(self.trainer_part.model), advice])
         raise DivergenceError(self.trainer.epoch, step, self.history(), advice)
 
     def _end_epoch(self) -> None:
         """Measure the validation data, and tell rates, progress bar and callbacks the metrics."""
         columns = self.state.columns
         if self.validation is not None:
-            metrics = self.validation.measure(self.model, self.settings.n_threads)
+            model = self.trainer_part.model
+            metrics = self.validation.measure(model, self.settings.n_threads)
             for name, value in metrics.items():
                 columns.setdefault(name, []).append(value)
         if self.rates.by_epoch:

@@ -3,6 +3,7 @@
 - The engine's trainer runs whole epochs in compiled code, on data in memory.
 - `StreamingTrainer` feeds the engine's trainer from a file or an iterable, block by block.
 - `StepwiseTrainer` takes the same steps in Python, for a loss written in Python.
+- `SegmentedTrainer` takes them for a network with layers written in Python.
 - `FullBatchTrainer` takes one step per epoch, on all samples, for LBFGS and LevenbergMarquardt.
 """
 
@@ -19,8 +20,10 @@ from fastnn.losses import Loss, is_built_in
 from fastnn.model import Model, Snapshot
 from fastnn.optimizers import Optimizer, OptimizerState, Segments, UpdateRule
 from fastnn.optimizers.full_batch import FullBatchOptimizer
+from fastnn.segments import custom_layers, for_training
 from fastnn.training import checkpoint_schema
 from fastnn.training.checkpoint_schema import TrainerFields
+from fastnn.training.custom_layers import SegmentedTrainer
 from fastnn.training.data import TrainingData
 from fastnn.training.settings import FitSettings
 from fastnn.training.stepwise import StepwiseTrainer
@@ -183,7 +186,7 @@ def trainer_for(
     ImportError
         If the optimizer is LBFGS and SciPy is not installed.
     """
-    optimizer = settings.optimizer
+    optimizer, model = settings.optimizer, for_training(model)
     if isinstance(optimizer, FullBatchOptimizer):
         trainer: Trainer = optimizer.trainer(
             model,
@@ -195,11 +198,12 @@ def trainer_for(
             settings.epochs,
         )
         fields = checkpoint_schema.full_batch_trainer_fields
-    elif is_built_in(settings.loss):
+    elif is_built_in(settings.loss) and not custom_layers(model):
         trainer = _engine_trainer(model, data, settings, optimizer_state, order)
         fields = checkpoint_schema.engine_trainer_fields
     else:
-        trainer = StepwiseTrainer(model, data, settings, optimizer_state, order)
+        kind = SegmentedTrainer if custom_layers(model) else StepwiseTrainer
+        trainer = kind(model, data, settings, optimizer_state, order)
         fields = checkpoint_schema.stepwise_trainer_fields
     return TrainerPart(trainer, fields, model, optimizer_state)
 
