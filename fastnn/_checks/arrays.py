@@ -30,6 +30,8 @@ def numeric_array(value: Any, name: str) -> Array:
     ValueError
         If the value is ragged, or a nullable column has missing values.
     """
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill or drop the masked entries first")
     if hasattr(value, "toarray"):
@@ -55,11 +57,12 @@ def converted(given: Array, name: str, dtype: np.dtype[Any], single: bool = Fals
     The caller must check the shape before. Raises MemoryError if a copy does not fit into memory.
     `single` means that the user passed one sample, the only row of this matrix.
     """
+    array = given
     if given.dtype != dtype or not (given.flags.c_contiguous and given.flags.aligned):
         _core.demand_memory(given.size * dtype.itemsize, f"{name} as {dtype}")
-    # overflow becomes infinity, which is reported below
-    with np.errstate(over="ignore", under="ignore"):
-        array = np.require(given, dtype, ["C", "A"])
+        # overflow becomes infinity, which is reported below
+        with np.errstate(over="ignore", under="ignore"):
+            array = np.require(given, dtype, ["C", "A"])
     if not all_finite(array):
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         found = given[place]
