@@ -21,6 +21,7 @@ BENCHES = [
     "uci",
     "mnist",
     "startup",
+    "calls",
     "features",
     "out_of_core",
     "sklearn_estimators",

@@ -93,6 +93,9 @@ class InputChecks:
 
         All shapes are checked first, and the numbers in X last.
         """
+        ready = self.model.calls.batch(X, y, loss, sample_weight)
+        if ready is not None:
+            return ready
         given = self.sample_matrix(X, names[0])
         target = self.target(loss, y, len(given), names[1])
         weights = self.weights(loss, sample_weight, len(given), names[2])

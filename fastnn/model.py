@@ -6,7 +6,7 @@ what a user passes, and `Model.calls` checks it for few samples.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -362,24 +362,36 @@ class Model:
         n_threads: int | None,
     ) -> Array:
         """Return the product (n_params,) of a loss's Hessian and a direction."""
-        product = np.zeros_like(direction)
+        return self.hessian_map(x, target, weights, loss, n_threads)(direction)
+
+    def hessian_map(
+        self, x: Array, target: Any, weights: Array | None, loss: Loss, n_threads: int | None
+    ) -> Callable[[Array], Array]:
+        """Return the function that multiplies a loss's Hessian by a direction (n_params,)."""
         threads = _core.thread_count(n_threads)
         plan, formula = loss.under(self.plan)
         targets, labels = loss.engine_target(target)
         scale = 1 / loss.divisor(len(x), weights, target)
-        for part in self.parts(len(x), 12):
-            _core.engine.hvp(
-                plan,
-                self.params,
-                self.constants,
-                x[part],
-                *_rows(part, targets, labels, weights),
-                formula,
-                scale,
-                direction,
-                product,
-                threads,
-            )
+        parts = [
+            (x[part], *_rows(part, targets, labels, weights)) for part in self.parts(len(x), 12)
+        ]
+
+        def product(direction: Array) -> Array:
+            total = np.zeros_like(direction)
+            for rows in parts:
+                _core.engine.hvp(
+                    plan,
+                    self.params,
+                    self.constants,
+                    *rows,
+                    formula,
+                    scale,
+                    direction,
+                    total,
+                    threads,
+                )
+            return total
+
         return product
 
 

@@ -31,6 +31,8 @@ def numeric_array(value: Any, name: str, missing: bool = False) -> Array:
     ValueError
         If the value is ragged, or a nullable column has missing values.
     """
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill or drop the masked entries first")
     if hasattr(value, "toarray"):
@@ -59,11 +61,12 @@ def converted(
     `single` means that the user passed one sample, the only row of this matrix. With `missing`, the
     array may hold NaN too.
     """
+    array = given
     if given.dtype != dtype or not (given.flags.c_contiguous and given.flags.aligned):
         _core.demand_memory(given.size * dtype.itemsize, f"{name} as {dtype}")
-    # overflow becomes infinity, which is reported below
-    with np.errstate(over="ignore", under="ignore"):
-        array = np.require(given, dtype, ["C", "A"])
+        # overflow becomes infinity, which is reported below
+        with np.errstate(over="ignore", under="ignore"):
+            array = np.require(given, dtype, ["C", "A"])
     if not all_finite(array):
         wrong = np.isinf(array) if missing else ~np.isfinite(array)
         if not wrong.any():

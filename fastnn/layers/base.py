@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn import _checks, _core, jacobians
+from fastnn._core._calls import Calls, form_of
 from fastnn._core.arrays import Array
 from fastnn.jacobians import Jacobian
 
@@ -87,6 +88,10 @@ class Layer:
         ValueError, TypeError
             If x has another shape, or holds anything but finite real numbers.
         """
+        calls = self._calls(x)
+        ready = None if calls is None else calls.predict(x)
+        if ready is not None:
+            return ready
         plan, x, single = self._prepare(x)
         y: Array = np.empty((len(x), plan.n_out), x.dtype)
         _core.engine.predict(
@@ -113,6 +118,12 @@ class Layer:
         ValueError, TypeError
             If a shape does not fit, or an array holds anything but finite real numbers.
         """
+        calls = self._calls(x)
+        passed = None if calls is None else calls.forward(x)
+        if calls is not None and passed is not None:
+            dy = calls.cotangent(passed[0], cotangent)
+            if dy is not None:
+                return calls.backward(passed[0], passed[1], dy, calls.new_grads(), False)
         plan, x, single = self._prepare(x)
         wanted = (plan.n_out,) if single else (len(x), plan.n_out)
         dy = _checks.shaped_array(cotangent, "cotangent", x.dtype, wanted).reshape(-1, plan.n_out)
@@ -147,10 +158,14 @@ class Layer:
             If x has another shape or holds anything but finite real numbers, or `wrt` is invalid.
         """
         wrt = _checks.choice(wrt, "wrt", ("input", "params"))
-        _, row, single = self._prepare(x)
-        if not single:
-            raise ValueError(f"x has shape {row.shape}; one sample ({row.shape[1]},) is wanted")
-        return self._by_input(row[0]) if wrt == "input" else self._by_params(row[0])
+        calls = self._calls(x)
+        sample = None if calls is None else calls.sample(x)
+        if sample is None:
+            _, row, single = self._prepare(x)
+            if not single:
+                raise ValueError(f"x has shape {row.shape}; one sample ({row.shape[1]},) is wanted")
+            sample = row[0]
+        return self._by_input(sample) if wrt == "input" else self._by_params(sample)
 
     def dense_jacobian(self, x: Any) -> Array:
         """Return the layer's Jacobians with respect to its input at many samples, as matrices.
@@ -171,6 +186,10 @@ class Layer:
         ValueError, TypeError
             If x has another shape, or holds anything but finite real numbers.
         """
+        calls = self._calls(x)
+        ready = None if calls is None else calls.jacobian(x, "input", None, None, False)
+        if ready is not None:
+            return ready[1]
         plan, x, single = self._prepare(x)
         matrices: Array = np.empty((len(x), plan.n_out, plan.n_in), x.dtype)
         params, constants = self._flat_params(x.dtype), self._flat_constants(x.dtype)
@@ -223,10 +242,12 @@ class Layer:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__ and not name.startswith("_"):
             raise AttributeError(f"{name} of {self!r} cannot be changed; make another layer")
+        self.__dict__.pop("_kept_calls", None)  # they hold the arrays
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:  # a copy belongs to no network
         state = {**self.__dict__, "_in_network": False}
+        state.pop("_kept_calls", None)
         return {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in state.items()}
 
     def _flat_params(self, dtype: np.dtype[Any]) -> Array:
@@ -243,6 +264,25 @@ class Layer:
     def _dtype(self) -> np.dtype[Any] | None:
         """Return the dtype of the layer's arrays if it belongs to a network, else None."""
         return None
+
+    def _calls(self, x: Any) -> Calls | None:
+        """Return the compiled calls for x, or None for an x that these cannot read."""
+        form = form_of(x)
+        kept: dict[tuple[int, bool], Calls] | None = self.__dict__.get("_kept_calls")
+        if kept is not None and form in kept:
+            return kept[form]
+        width, is_float32 = form
+        if not width or width != (self.in_features or width):
+            return None
+        dtype = self._dtype() or np.dtype(np.float32 if is_float32 else np.float64)
+        params, constants = self._flat_params(dtype), self._flat_constants(dtype)
+        plan = _core.engine.Plan([self.operation(width)])
+        calls = Calls(_core.engine, plan, params, constants)
+        own = (self.__dict__.get("_params"), self._constants)
+        if all(not a.size or a is mine for a, mine in zip((params, constants), own, strict=True)):
+            # the layer's own arrays, not copies in another dtype
+            self.__dict__["_kept_calls"] = {**(kept or {}), form: calls}
+        return calls
 
     def _prepare(self, x: Any) -> tuple[Any, Array, bool]:
         dtype = self._dtype()

@@ -323,5 +323,5 @@ class Fitting(NetworkBase):
         return n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
 
     def _refuse_while_training(self) -> None:
-        if os.getpid() in self._training:
+        if self._training and os.getpid() in self._training:
             raise RuntimeError("this network is being trained by another call of fit")

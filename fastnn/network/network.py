@@ -21,7 +21,7 @@ from fastnn.network.derivatives import Derivatives
 from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
 from fastnn.network.inspection import Inspection
-from fastnn.network.passes import Pass, Passes
+from fastnn.network.passes import Passes
 from fastnn.network.second_derivatives import SecondDerivatives
 from fastnn.network.stepping import Stepping
 from fastnn.network.uncertainty import Uncertainty, link_from
@@ -206,7 +206,7 @@ class Network(
         ready = self._calls.forward(X, begin)
         if ready is not None:
             x, activations, outputs = ready
-            self._passes.keep(Pass(x, activations, training, moment))
+            self._passes.keep((x, activations, training, moment))
             return outputs
         given, single = self._inputs.samples(X)
         row_bytes = (self._model.plan.row_width + self.in_features) * self.dtype.itemsize
@@ -216,7 +216,7 @@ class Network(
             x = x.copy()  # the caller may change X before `backward`
         place = None if begin is None else begin(len(x))
         activations, outputs = self._model.forward(x, None, place)
-        self._passes.keep(Pass(x[0] if single else x, activations, training, moment))
+        self._passes.keep((x[0] if single else x, activations, training, moment))
         return outputs[0].copy() if single else outputs.copy()
 
     __call__ = forward
@@ -260,16 +260,14 @@ class Network(
         nothing, or copies of the network.
         """
         self._refuse_while_training()
-        done = self._passes.kept()
-        dy = self._calls.cotangent(done.x, dY)
+        x, activations, training, moment = self._passes.kept()
+        dy = self._calls.cotangent(x, dY)
         if dy is None:
-            shape = (*done.x.shape[:-1], self.out_features)
+            shape = (*x.shape[:-1], self.out_features)
             dy = _checks.shaped_array(dY, "dY", self.dtype, shape)
-        self._passes.begin_backward(done)
+        self._passes.begin_backward(moment)
         try:
-            return self._calls.backward(
-                done.x, done.activations, dy, self._model.grads, done.training
-            )
+            return self._calls.backward(x, activations, dy, self._model.grads, training)
         finally:
             self._passes.end_backward()
 

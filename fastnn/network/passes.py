@@ -6,7 +6,6 @@ gradients: after a thread's `backward`, no other thread may overwrite it until t
 """
 
 import threading
-from typing import NamedTuple
 
 from fastnn._core.arrays import Array
 
@@ -16,20 +15,13 @@ ADVICE = (
 )
 
 
-class Moment(NamedTuple):
-    """The state when a forward pass began: the count of fits, and whether `grads` was free."""
+# The state when a forward pass began: the count of fits, and whether `grads` was free.
+Moment = tuple[int, bool]
 
-    fits: int
-    free: bool
-
-
-class Pass(NamedTuple):
-    """The results of a forward pass that `backward` needs; x is in the shape that it came in."""
-
-    x: Array
-    activations: Array
-    training: bool
-    moment: Moment
+# What `backward` needs of a forward pass: x in the shape that it came in, the activations, whether
+# it was in training mode, and the state when it began. Tuples, because a call is so short that an
+# object with names would be a good part of its time.
+Pass = tuple[Array, Array, bool, Moment]
 
 
 class Passes:
@@ -46,7 +38,8 @@ class Passes:
 
     def now(self) -> Moment:
         """Return the present state, at the beginning of a forward pass."""
-        return Moment(self._fits, self._writer is None or not self._belongs_to_another())
+        free = self._writer is None or not self._belongs_to_another(threading.current_thread())
+        return self._fits, free
 
     def keep(self, done: Pass) -> None:
         """Keep a forward pass for this thread's `backward`."""
@@ -61,15 +54,15 @@ class Passes:
             If there was no forward pass since the construction or the last fit.
         """
         done: Pass | None = getattr(self._own, "kept", None)
-        if done is None or done.moment.fits != self._fits:
+        if done is None or done[3][0] != self._fits:
             raise RuntimeError(
                 "backward needs a forward pass of this thread since the last fit; call forward(X) "
                 "first"
             )
         return done
 
-    def begin_backward(self, done: Pass) -> None:
-        """Reserve `grads` for the next backward pass of this thread.
+    def begin_backward(self, moment: Moment) -> None:
+        """Reserve `grads` for the backward pass of a forward pass that began at that moment.
 
         Raises
         ------
@@ -77,15 +70,17 @@ class Passes:
             If another thread has begun a fit, is in `backward`, or has not read its gradient.
         """
         with self._lock:
-            if done.moment.fits != self._fits:
+            fits, free = moment
+            if fits != self._fits:
                 raise RuntimeError("another thread has begun to train this network")
-            if self._running or not done.moment.free or self._belongs_to_another():
+            thread = threading.current_thread()
+            if self._running or not free or self._belongs_to_another(thread):
                 raise RuntimeError(
                     f"backward would overwrite grads: another thread's backward wrote a gradient, "
                     f"and had not read it when this thread called forward. {ADVICE}"
                 )
             self._running = True
-            self._writer, self._fits_at_write = threading.current_thread(), self._fits
+            self._writer, self._fits_at_write = thread, fits
 
     def end_backward(self) -> None:
         """Mark the end of the backward pass."""
@@ -103,7 +98,7 @@ class Passes:
             if self._running:
                 raise RuntimeError("another thread is in backward of this network")
             self._fits += 1
-            if not self._belongs_to_another():
+            if not self._belongs_to_another(threading.current_thread()):
                 self._writer = None
 
     def end_fit(self) -> None:
@@ -126,7 +121,7 @@ class Passes:
                     f"grads in this thread. {ADVICE}"
                 )
 
-    def _belongs_to_another(self) -> bool:
+    def _belongs_to_another(self, thread: threading.Thread) -> bool:
         """Return whether another living thread has not yet read its gradient in `grads`."""
         writer = self._writer
-        return writer is not None and writer is not threading.current_thread() and writer.is_alive()
+        return writer is not None and writer is not thread and writer.is_alive()

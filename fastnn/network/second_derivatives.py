@@ -169,9 +169,10 @@ class SecondDerivatives(NetworkBase):
         threads = _checks.thread_count(n_threads)
         direction = np.zeros_like(self._model.params)
         matrix = np.empty((direction.size,) * 2, self.dtype)
+        times_hessian = self._model.hessian_map(x, target, weights, loss, threads)
         for i in range(len(matrix)):
             direction[i] = 1
-            matrix[i] = self._model.hvp(x, target, weights, loss, direction, threads)
+            matrix[i] = times_hessian(direction)
             direction[i] = 0
         for i in range(len(matrix)):  # the two halves differ by rounding
             matrix[i + 1 :, i] = matrix[i, i + 1 :]

@@ -16,7 +16,7 @@ class SegmentedCalls:
         """Return None."""
 
     predict = forward = cotangent = jacobian = jvp = vjp = _none
-    loss_and_grad = sample_grads = hvp = _none
+    loss_and_grad = batch = sample_grads = hvp = _none
 
     def backward(
         self, x: Array, activations: Any, dy: Array, grads: Array, training: bool

@@ -281,15 +281,9 @@ class SegmentedModel(Model):
         matrix *= factor
         return matrix
 
-    def hvp(
-        self,
-        x: Array,
-        target: Any,
-        weights: Array | None,
-        loss: Loss,
-        direction: Array,
-        n_threads: int | None,
-    ) -> Array:
+    def hessian_map(
+        self, x: Array, target: Any, weights: Array | None, loss: Loss, n_threads: int | None
+    ) -> Callable[[Array], Array]:
         """Raise TypeError: the second derivatives of a custom layer are not known."""
         raise TypeError(
             f"the network has {self._named()}, whose second derivatives are not known; jacobian, "

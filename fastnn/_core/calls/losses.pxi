@@ -12,14 +12,14 @@ cdef class LossPlan:
     """
 
     cdef object loss
+    cdef Py_ssize_t n_outputs
     cdef object plan           # of the network, or of its logits
     cdef dict formula
-    cdef bint readable         # whether targets and outputs can be checked here
+    cdef bint readable         # whether targets can be checked here
     cdef bint takes_labels
     cdef bint mean
     cdef bint negative_weights
     cdef bint takes_probabilities
-    cdef bint through_softmax  # a finite result tells that the outputs are probabilities
     cdef bint has_hessian
     cdef double low
     cdef double high
@@ -28,16 +28,14 @@ cdef class LossPlan:
         bounds = None
         if not loss.ignore_nan and loss.output_weight is None:
             bounds = loss.target_bounds(n_outputs)
-        self.loss = loss
+        self.loss, self.n_outputs = loss, n_outputs
         self.plan, self.formula = (None, loss.formula()) if plan is None else loss.under(plan)
         self.takes_labels = loss.takes_labels
         self.mean = loss.reduction == "mean"
         self.negative_weights = loss.negative_weights
-        self.through_softmax = self.formula.get("through_softmax", False)
         self.has_hessian = loss.has_hessian
         self.takes_probabilities = loss.takes_probabilities
-        self.readable = bounds is not None and (
-            plan is None or self.through_softmax or not self.takes_probabilities)
+        self.readable = bounds is not None
         if bounds is not None:
             self.low, self.high = bounds
 
@@ -97,8 +95,12 @@ cdef double divisor(LossPlan loss, Batch batch, Py_ssize_t n) except? -1:
     return batch.weights.sum(dtype=FLOAT64)
 
 
+cdef LossPlan last_loss = None  # of `loss_and_grad`
+
+
 def loss_and_grad(engine, loss, y_pred, y, sample_weight):
     """Return `Loss.value_and_grad` of a built-in loss, or None."""
+    global last_loss
     cdef Shape shape = shape_of(y_pred)
     cdef int kind = cnp.NPY_DOUBLE
     cdef cnp.ndarray outputs, gradient
@@ -108,12 +110,16 @@ def loss_and_grad(engine, loss, y_pred, y, sample_weight):
     cdef double n
     if shape.ndim != 2 or not 0 < shape.rows * shape.columns <= LOSS_SIZE:
         return None
-    if is_array(y_pred) and cnp.PyArray_TYPE(y_pred) == cnp.NPY_FLOAT:
+    if is_native_float32(y_pred):
         kind = cnp.NPY_FLOAT
-    elif is_list(y_pred) and type(y_pred[0]) is not list and type(y_pred[0]) is not tuple:
-        return None  # the dtype follows that of the rows
-    plan = LossPlan(loss, None, shape.columns) if is_in_engine(loss) else None
-    if plan is None or not plan.readable:
+    elif is_list(y_pred) and (not is_list(y_pred[0]) or type(y_pred[0][0]) is FLOAT32):
+        return None  # the dtype follows from all rows
+    plan = last_loss
+    if plan is None or plan.loss is not loss or plan.n_outputs != shape.columns:
+        if not is_in_engine(loss):
+            return None
+        plan = last_loss = LossPlan(loss, None, shape.columns)
+    if not plan.readable:
         return None
     outputs = read(y_pred, shape, kind, False)
     if outputs is None:

@@ -6,6 +6,7 @@ cdef enum:
     # Multiply-adds of a pass, where an elementwise operation counts as 50. More samples are for
     # `Model`, which returns to Python now and then to handle Ctrl-C.
     PASS_WORK = 40_000_000
+    CHECKED_ROWS = 256           # the outputs of more are for `InputChecks`
 
 
 @cython.final
@@ -92,6 +93,14 @@ cdef class Calls:
                 return None
             plan = self.loss = LossPlan(loss, self.plan, self.n_out)
         return plan if plan.readable else None
+
+    def sample(self, x):
+        """Return one sample (n_in,), or None."""
+        return self.samples(x, 1, False) if shape_of(x).ndim == 1 else None
+
+    def new_grads(self):
+        """Return a new array for a gradient (n_params,)."""
+        return self.new_vector(self.n_params)
 
     def predict(self, X, n_threads=None):
         """Return the outputs, or None."""
@@ -242,19 +251,16 @@ cdef class Calls:
         cdef cnp.ndarray grads
         cdef Batch batch
         cdef Py_ssize_t n
-        cdef double value
-        if x is None or (plan.through_softmax and sample_weight is not None):
+        if x is None:
             return None
         n = cnp.PyArray_DIM(x, 0)
         batch = read_batch(plan, y, sample_weight, n, self.n_out, self.kind)
-        if batch is None:
+        if batch is None or not self.suits(plan, x):
             return None
         grads = self.new_vector(self.n_params)
         value = self.engine.loss_and_grad(
             plan.plan, self.params, self.constants, x, batch.targets, batch.labels, batch.weights,
             plan.formula, grads, self.threads(n * self.n_params, None))
-        if plan.through_softmax and not isfinite(value):
-            return None
         return value, grads
 
     def sample_grads(self, X, y, loss, n_threads):
@@ -270,13 +276,12 @@ cdef class Calls:
         dims[0], dims[1] = cnp.PyArray_DIM(x, 0), self.n_params
         batch = read_batch(plan, y, None, dims[0], self.n_out, self.kind)
         threads = self.threads(dims[0] * self.n_params, n_threads)
-        if batch is None or threads == 0 or dims[0] * self.n_params * self.itemsize > SMALL:
+        if (batch is None or threads == 0 or dims[0] * self.n_params * self.itemsize > SMALL
+                or not self.suits(plan, x)):
             return None
         outputs, dy = self.outputs(x), self.outputs(x)
         self.engine_predict(plan.plan, self.params, self.constants, x, outputs, threads)
         self.engine.loss(plan.formula, outputs, batch.targets, batch.labels, None, 1.0, dy)
-        if plan.through_softmax and not all_finite(dy, self.kind):
-            return None
         grads = cnp.PyArray_EMPTY(2, dims, self.kind, 0)
         self.engine.sample_vjp(plan.plan, self.params, self.constants, x, dy, grads, threads)
         return grads
@@ -291,21 +296,44 @@ cdef class Calls:
         cdef int threads
         if plan is not None and plan.has_hessian:
             x = self.matrix(X)
-        if x is None or (plan.through_softmax and sample_weight is not None):
+        if x is None:
             return None
         n = cnp.PyArray_DIM(x, 0)
         batch = read_batch(plan, y, sample_weight, n, self.n_out, self.kind)
         direction = self.vector(v)
         threads = self.threads(n * self.n_params, n_threads)
-        if batch is None or direction is None or threads == 0:
+        if (batch is None or direction is None or threads == 0
+                or not self.suits(plan, x)):
             return None
         product = cnp.PyArray_ZEROS(1, cnp.PyArray_DIMS(self.params), self.kind, 0)
         self.engine.hvp(
             plan.plan, self.params, self.constants, x, batch.targets, batch.labels, batch.weights,
             plan.formula, 1 / divisor(plan, batch, n), direction, product, threads)
-        if plan.through_softmax and not all_finite(product, self.kind):
-            return None
         return product
+
+    def batch(self, X, y, loss, sample_weight):
+        """Return X, the targets and the weights or None as `Model` takes them; or None."""
+        cdef LossPlan plan = self.loss_plan(loss)
+        cdef cnp.ndarray x = None if plan is None else self.matrix(X)
+        cdef Batch batch
+        if x is None:
+            return None
+        batch = read_batch(
+            plan, y, sample_weight, cnp.PyArray_DIM(x, 0), self.n_out, self.kind)
+        if batch is None or not self.suits(plan, x):
+            return None
+        return x, batch.labels if plan.takes_labels else batch.targets, batch.weights
+
+    cdef bint suits(self, LossPlan plan, cnp.ndarray x) except -1:
+        """Return whether the outputs are clearly probabilities, if the loss takes them."""
+        cdef cnp.ndarray outputs
+        if not plan.takes_probabilities:
+            return True
+        if cnp.PyArray_DIM(x, 0) > CHECKED_ROWS:
+            return False
+        outputs = self.outputs(x)
+        self.engine_predict(self.plan, self.params, self.constants, x, outputs, 1)
+        return are_probabilities(outputs, self.kind)
 
     cdef cnp.ndarray matrix(self, object X):
         """Return samples (n, n_in), n at least 1, or None; one sample (n_in,) is not accepted."""

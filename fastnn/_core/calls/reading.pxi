@@ -70,6 +70,17 @@ cdef Shape shape_of(object value):
     return shape
 
 
+cdef inline bint is_native_float32(object value):
+    """Return whether a value has a dtype that is equal to float32."""
+    return (is_array(value) and cnp.PyArray_TYPE(value) == cnp.NPY_FLOAT
+            and not cnp.PyArray_ISBYTESWAPPED(value))
+
+
+def form_of(value):
+    """Return the number of columns, 0 if `value` cannot be read, and `is_native_float32`."""
+    return shape_of(value).columns, is_native_float32(value)
+
+
 cdef cnp.ndarray read(object value, Shape shape, int kind, bint copy):
     """Return a value of this shape as a finite array of the dtype `kind`, or None.
 
