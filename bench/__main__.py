@@ -17,6 +17,7 @@ BENCHES = [
     "elementwise",
     "accuracy",
     "fit_many",
+    "own",
     "uci",
     "mnist",
     "startup",

@@ -23,6 +23,7 @@ BENCHES = [
     "elementwise",
     "accuracy",
     "fit_many",
+    "own",
     "uci",
     "mnist",
     "startup",

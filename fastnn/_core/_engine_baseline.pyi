@@ -229,4 +229,5 @@ def gram(
     accumulate: bool,
     complete: bool,
     n_threads: int,
+    roots: _Array | None = None,
 ) -> None: ...

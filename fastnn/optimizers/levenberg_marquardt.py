@@ -38,6 +38,7 @@ import numpy as np
 from fastnn import _checks
 from fastnn._core.arrays import Array
 from fastnn.losses import HalfSquaredError, MeanSquaredError
+from fastnn.losses.residuals import HalfSquaredResiduals, has_residuals, residuals_of, weighted
 from fastnn.model import Model
 from fastnn.optimizers.full_batch import FullBatchOptimizer, FullBatchTrainer
 from fastnn.optimizers.state import OptimizerState
@@ -53,6 +54,10 @@ LEAST = 1e-200  # replaces a sum of squares that is 0
 @dataclass(frozen=True)
 class LevenbergMarquardt(FullBatchOptimizer):
     """Levenberg-Marquardt, for squared errors and networks of up to some thousand parameters.
+
+    The loss is HalfSquaredError, MeanSquaredError, or an object with
+    `residuals(y_pred, y) -> (r, dr)`: the residuals (n, k), whose squares are summed, and their
+    derivatives by the outputs (n, k, n_outputs).
 
     Each epoch is one step on all samples, which solves a system of n_params equations. The
     arguments `batch_size` and `shuffle` of `fit` are ignored. Training stops before `epochs` if it
@@ -112,11 +117,21 @@ class LevenbergMarquardt(FullBatchOptimizer):
         ------
         TypeError
             If the loss is not a squared error.
+        ValueError
+            If a weight is negative, or all are 0.
         """
+        if weights is not None and not (weights.min() >= 0 and weights.any()):
+            raise ValueError(
+                f"sample_weight has the least element {weights.min()}; LevenbergMarquardt "
+                f"minimises a sum of squares, so numbers of at least 0, not all 0, are wanted"
+            )
+        if has_residuals(loss):
+            return ResidualsTrainer(self, model, x, target, weights, loss, state, epochs)
         if type(loss) not in (HalfSquaredError, MeanSquaredError):
             raise TypeError(
                 f"loss is {loss!r}; LevenbergMarquardt minimises squared errors: "
-                f"HalfSquaredError() or MeanSquaredError() is wanted"
+                f"HalfSquaredError(), MeanSquaredError() or an object with residuals(y_pred, y) is "
+                f"wanted"
             )
         return LevenbergMarquardtTrainer(self, model, x, target, weights, loss, state, epochs)
 
@@ -131,16 +146,13 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         x: Array,
         target: Array,
         weights: Array | None,
-        loss: HalfSquaredError | MeanSquaredError,
+        loss: Any,
         state: OptimizerState,
         epochs: int,
     ) -> None:
         super().__init__(model, x, state, epochs)
         self.optimizer, self.target, self.weights = optimizer, target, weights
-        self.n_residuals = HalfSquaredError().divisor(len(x), weights) * target.shape[1]
-        # the loss is this factor times rᵀr
-        self.factor = 0.5 if type(loss) is HalfSquaredError else 1 / target.shape[1]
-        self.factor /= loss.divisor(len(x), weights)
+        self.n_residuals, self.factor = self._sizes(loss)
         self.gram = np.empty((model.params.size,) * 2, model.params.dtype)
         n = self.trained.size
         self.matrix = np.empty((n, n))  # JᵀJ, plus a number on the diagonal
@@ -207,6 +219,13 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.ended = True
         return None
 
+    def _sizes(self, loss: Any) -> tuple[float, float]:
+        """Return N, and the factor of rᵀr in the loss."""
+        width = self.target.shape[1]
+        factor = 0.5 if type(loss) is HalfSquaredError else 1 / width
+        factor /= loss.divisor(len(self.x), self.weights)
+        return HalfSquaredError().divisor(len(self.x), self.weights) * width, factor
+
     def _squares(self, params: Array, n_threads: int) -> float:
         """Return rᵀr at some parameters, and write Jᵀr to the model's `grads`."""
         model = replace(self.model, params=params)
@@ -217,10 +236,14 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
             )[0]
         )
 
+    def _sum_gram(self, n_threads: int) -> None:
+        """Write JᵀJ at the present parameters, where `_squares` was called before."""
+        self.model.gram(self.x, None, self.weights, HALF_SQUARES, n_threads, self.gram)
+
     def _linearise(self, squares: float, n_threads: int) -> None:
         """Compute JᵀJ at the present parameters, where `_squares` has computed Jᵀr already."""
         model = self.model
-        model.gram(self.x, None, self.weights, HALF_SQUARES, n_threads, self.gram)
+        self._sum_gram(n_threads)
         self.matrix[...] = self.gram[np.ix_(self.trained, self.trained)]
         self.gradient[...] = model.grads[self.trained]
         self.diagonal[...] = self.matrix.diagonal()
@@ -257,6 +280,39 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.metrics = dict(zip(METRICS, (alpha, beta, gamma, evidence), strict=True))
         self.weight_precision = max(gamma, LEAST) / weights
         self.noise_precision = max(n_residuals - gamma, LEAST) / squares
+
+
+class ResidualsTrainer(LevenbergMarquardtTrainer):
+    """Minimises ½ rᵀr of residuals written in Python, whose Jacobian is ∂r/∂ŷ times J."""
+
+    slopes: Array | None = None  # ∂r/∂ŷ (n, k, n_outputs) at the last parameters of `_squares`
+
+    def _sizes(self, loss: Any) -> tuple[float, float]:
+        self.loss = loss
+        # N depends on k, the number of a sample's residuals, which is known after the first call
+        return 0.0, 0.5 / HalfSquaredResiduals(loss).divisor(len(self.x), self.weights)
+
+    def _squares(self, params: Array, n_threads: int) -> float:
+        model = replace(self.model, params=params)
+        outputs = model.predict(self.x, n_threads)
+        self.slopes = None
+        if not _checks.all_finite(outputs):
+            return float("nan")
+        found, slopes = residuals_of(self.loss, outputs, self.target)
+        if self.weights is not None:
+            found, slopes = weighted(found, slopes, np.sqrt(self.weights))
+        self.slopes = slopes
+        repeats = HalfSquaredError().divisor(len(self.x), self.weights)
+        self.n_residuals = repeats * found.shape[1]
+        cotangent = np.einsum("nk,nko->no", found, slopes)
+        self.model.grads[...] = model.vjp(self.x, cotangent, True, n_threads)
+        return float(np.square(found, dtype=float).sum())
+
+    def _sum_gram(self, n_threads: int) -> None:
+        if self.slopes is None:
+            self.gram.fill(np.nan)
+            return
+        self.model.gram(self.x, None, None, HALF_SQUARES, n_threads, self.gram, self.slopes)
 
 
 def damping_factor(gain_ratio: float) -> float:
