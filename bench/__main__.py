@@ -18,6 +18,7 @@ BENCHES = [
     "accuracy",
     "fit_many",
     "many",
+    "own",
     "uci",
     "mnist",
     "startup",

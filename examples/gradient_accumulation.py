@@ -35,16 +35,8 @@ def main():
             accumulated.step(grads / (BATCH // PART), optimizer)
 
     fitted = network()
-    fitted.fit(
-        X,
-        y,
-        loss=loss,
-        optimizer=optimizer,
-        epochs=EPOCHS,
-        batch_size=BATCH,
-        seed=0,
-        progress=False,
-    )
+    settings = {"epochs": EPOCHS, "batch_size": BATCH, "seed": 0, "progress": False}
+    fitted.fit(X, y, loss=loss, optimizer=optimizer, **settings)
 
     difference = np.abs(accumulated.params - fitted.params).max()
     accuracy = (accumulated.predict(X).argmax(axis=1) == y).mean()

@@ -56,16 +56,8 @@ def main():
         advantages = goal - critic.predict(X)[:, 0]
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         actor.step(actor.loss_and_grad(X, y, loss, advantages)[1], optimizer)
-        critic.fit(
-            X,
-            goal,
-            loss=fn.MeanSquaredError(),
-            optimizer=fn.Adam(0.01),
-            epochs=2,
-            batch_size=64,
-            seed=number,
-            progress=False,
-        )
+        settings = {"epochs": 2, "batch_size": 64, "seed": number, "progress": False}
+        critic.fit(X, goal, loss=fn.MeanSquaredError(), optimizer=fn.Adam(0.01), **settings)
     print(f"mean steps after training: {play(actor, rng)[2].sum(axis=0).mean():.1f}")
 
 

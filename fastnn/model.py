@@ -324,10 +324,12 @@ class Model:
         loss: Loss,
         n_threads: int | None,
         out: Array | None = None,
+        roots: Array | None = None,
     ) -> Array:
         """Return the Gauss-Newton matrix of a loss, (n_params, n_params).
 
-        It is written to `out`, by default a new array. `target` may be None unless
+        With `roots` Q (n, k, n_out), it is Σ (QJ)ᵀ QJ, and the loss does not count. The matrix is
+        written to `out`, by default a new array. `target` may be None unless
         `loss.gram_takes_target`.
         """
         matrix = np.empty((self.params.size,) * 2, x.dtype) if out is None else out
@@ -349,6 +351,7 @@ class Model:
                 part is not parts[0],
                 part is parts[-1],
                 threads,
+                None if roots is None else roots[part],
             )
         return matrix
 

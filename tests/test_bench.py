@@ -24,6 +24,7 @@ BENCHES = [
     "accuracy",
     "fit_many",
     "many",
+    "own",
     "uci",
     "mnist",
     "startup",

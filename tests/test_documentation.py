@@ -217,6 +217,18 @@ def test_optimizers_and_schedules(example, capsys):
     assert printed(example).splitlines()[1] == state
 
 
+@shows("docs/optimizers.md", "Steps with your own gradient")
+def test_steps_with_an_own_gradient(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/losses.md", "Residuals of your own")
+def test_own_residuals(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
 @shows("docs/optimizers.md", "Small data and uncertainty")
 def test_small_data(example, capsys):
     run(example)

@@ -225,6 +225,7 @@ def gram(
     accumulate: bool,
     complete: bool,
     n_threads: int,
+    roots: _Array | None = None,
 ) -> None: ...
 
 @final

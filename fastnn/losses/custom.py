@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastnn._core.arrays import Array
+from fastnn.losses.residuals import HalfSquaredResiduals, has_residuals
 
 
 class CustomLoss(Protocol):
@@ -36,11 +37,19 @@ def value_and_grad(
     ValueError, TypeError
         If the loss does not return a number and a real gradient of the outputs' shape.
     """
+    loss = with_value(loss)
     if weights is not None and not weights.any():
         return 0.0, np.zeros_like(outputs)
     weighted = {} if weights is None else {"sample_weight": weights.copy()}
     returned = loss.value_and_grad(outputs.copy(), y, **weighted)
     return checked(returned, outputs.shape, outputs.dtype)
+
+
+def with_value(loss: Any) -> CustomLoss:
+    """Return a loss with `value_and_grad`, also for an object that has `residuals` only."""
+    if has_residuals(loss) and not hasattr(loss, "value_and_grad"):
+        return HalfSquaredResiduals(loss)
+    return loss  # type: ignore[no-any-return]
 
 
 def checked(returned: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[float, Array]:
@@ -78,11 +87,12 @@ def check_target(loss: Any, y: Any, n_samples: int, name: str) -> Array:
     Raises
     ------
     TypeError
-        If `loss` has no method `value_and_grad`, or the targets are a masked array.
+        If `loss` has neither `value_and_grad` nor `residuals`, or the targets are a masked array.
     ValueError
         If the targets do not have one row for each sample.
     """
-    if isinstance(loss, type) or not callable(getattr(loss, "value_and_grad", None)):
+    is_loss = not isinstance(loss, type) and callable(getattr(loss, "value_and_grad", None))
+    if not (is_loss or has_residuals(loss)):
         raise TypeError(
             f"loss is {loss!r}; a loss of fastnn such as SoftmaxCrossEntropy(), or an object with "
             f"value_and_grad(y_pred, y), is wanted"
@@ -101,7 +111,7 @@ def check_target(loss: Any, y: Any, n_samples: int, name: str) -> Array:
 def demand_weights(loss: Any) -> None:
     """Raise TypeError if `value_and_grad` takes no argument `sample_weight`."""
     try:
-        parameters = inspect.signature(loss.value_and_grad).parameters.values()
+        parameters = inspect.signature(with_value(loss).value_and_grad).parameters.values()
     except (TypeError, ValueError):  # compiled code may have no signature
         return
     if not any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters):

@@ -75,7 +75,9 @@ class Fitting(NetworkBase):
             The targets, as the loss takes them: class indices (n,), targets (n, out_features), or
             targets (n,) for one output. None if X is an iterable.
         loss : Loss, or an object with `value_and_grad(y_pred, y) -> (float, ndarray)`
-            Your own object trains one update at a time in Python, which is slower.
+            Python calls your own object in each update. An object with
+            `residuals(y_pred, y) -> (ndarray (n, k), ndarray (n, k, out_features))` is a loss too:
+            ½ Σ r² over the residuals r. The second array has their derivatives by `y_pred`.
         optimizer : an optimizer of fastnn, such as Adam, optional
             By default `AdamW(CosineDecay(0.02), weight_decay=0.1)`, which suits all losses of
             fastnn, or `AdamW(0.002, weight_decay=0.1)` if X is an iterable. The running means of
@@ -104,9 +106,10 @@ class Fitting(NetworkBase):
         seed : int, optional
             The seed of all random numbers, at least 0. By default they differ in each fit.
         sample_weight : array_like (n,), optional
-            Weights w of the samples, at least 0 and not all 0. By default all are 1. A mean loss is
-            Σ w l / Σ w, over a batch and over an epoch; a summed loss is Σ w l. Your own loss must
-            take an argument `sample_weight`. None if X is an iterable.
+            Weights w of the samples, at least 0 and not all 0, unless the loss has
+            `negative_weights`. By default all are 1. A mean loss is Σ w l / Σ w, over a batch and
+            over an epoch; a summed loss is Σ w l. Your own loss must take an argument
+            `sample_weight`. None if X is an iterable.
         class_weight : {class: weight} or "balanced", optional
             Further weights, by the class index of each sample; 1 for a class that is missing in the
             dict. The loss must take labels, or be `BinaryCrossEntropy` of one output. "balanced"

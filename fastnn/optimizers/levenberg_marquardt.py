@@ -40,6 +40,7 @@ import numpy as np
 from fastnn import _checks
 from fastnn._core.arrays import Array
 from fastnn.losses import HalfSquaredError, MeanSquaredError
+from fastnn.losses.residuals import HalfSquaredResiduals, has_residuals, residuals_of, weighted
 from fastnn.model import Model
 from fastnn.optimizers.full_batch import FullBatchOptimizer, FullBatchTrainer
 from fastnn.optimizers.state import OptimizerState
@@ -54,6 +55,10 @@ LEAST = 1e-200  # replaces a sum of squares that is 0
 @dataclass(frozen=True)
 class LevenbergMarquardt(FullBatchOptimizer):
     """Levenberg-Marquardt, for squared errors and networks of up to some thousand parameters.
+
+    The loss is HalfSquaredError, MeanSquaredError, or an object with
+    `residuals(y_pred, y) -> (r, dr)`: the residuals (n, k), whose squares are summed, and their
+    derivatives by the outputs (n, k, n_outputs).
 
     Each epoch is one step on all samples, which solves a system of n_params equations. The
     arguments `batch_size` and `shuffle` of `fit` are ignored. Training stops before `epochs` if it
@@ -113,11 +118,21 @@ class LevenbergMarquardt(FullBatchOptimizer):
         ------
         TypeError
             If the loss is not a squared error.
+        ValueError
+            If a weight is negative, or all are 0.
         """
+        if weights is not None and not (weights.min() >= 0 and weights.any()):
+            raise ValueError(
+                f"sample_weight has the least element {weights.min()}; LevenbergMarquardt "
+                f"minimises a sum of squares, so numbers of at least 0, not all 0, are wanted"
+            )
+        if has_residuals(loss):
+            return ResidualsTrainer(self, model, x, target, weights, loss, state, epochs)
         if type(loss) not in (HalfSquaredError, MeanSquaredError):
             raise TypeError(
                 f"loss is {loss!r}; LevenbergMarquardt minimises squared errors: "
-                f"HalfSquaredError() or MeanSquaredError() is wanted"
+                f"HalfSquaredError(), MeanSquaredError() or an object with residuals(y_pred, y) is "
+                f"wanted"
             )
         return LevenbergMarquardtTrainer(self, model, x, target, weights, loss, state, epochs)
 
@@ -132,21 +147,13 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         x: Array,
         target: Array,
         weights: Array | None,
-        loss: HalfSquaredError | MeanSquaredError,
+        loss: Any,
         state: OptimizerState,
         epochs: int,
     ) -> None:
         super().__init__(model, x, state, epochs)
         self.optimizer, self.target, self.weights = optimizer, target, weights
-        # ½ rᵀr
-        self.half_squares = HalfSquaredError(
-            "sum", ignore_nan=loss.ignore_nan, output_weight=loss.output_weight
-        )
-        self.n_residuals, self.log_precisions = self._count_residuals()
-        # the loss is this factor times rᵀr
-        widths = target.shape[1] if loss.output_weight is None else sum(loss.output_weight)
-        self.factor = 0.5 if type(loss) is HalfSquaredError else 1 / widths
-        self.factor /= loss.divisor(len(x), weights, target)
+        self._count_residuals(loss)
         self.gram = np.empty((model.params.size,) * 2, model.params.dtype)
         n = self.trained.size
         self.matrix = np.empty((n, n))  # JᵀJ, plus a number on the diagonal
@@ -213,17 +220,25 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.ended = True
         return None
 
-    def _count_residuals(self) -> tuple[float, float]:
-        """Return N, and the sum of the logarithms of the outputs' weights over the residuals."""
-        target, weights, loss = self.target, self.weights, self.half_squares
-        if not loss.ignore_nan and loss.output_weight is None:
-            return HalfSquaredError().divisor(len(target), weights) * float(target.shape[1]), 0.0
-        elements = loss.element_weights(target)
+    def _count_residuals(self, loss: Any) -> None:
+        """Set ½ rᵀr as a loss, N, the factor of rᵀr in the loss, and Σ log of outputs' weights."""
+        x, target, weights, by_output = self.x, self.target, self.weights, loss.output_weight
+        self.half_squares = HalfSquaredError(
+            "sum", ignore_nan=loss.ignore_nan, output_weight=by_output
+        )
+        widths = target.shape[1] if by_output is None else sum(by_output)
+        self.factor = 0.5 if type(loss) is HalfSquaredError else 1 / widths
+        self.factor /= loss.divisor(len(x), weights, target)
+        if not loss.ignore_nan and by_output is None:
+            self.n_residuals = HalfSquaredError().divisor(len(x), weights) * float(target.shape[1])
+            self.log_precisions = 0.0
+            return
+        elements = self.half_squares.element_weights(target)
         counted = (elements > 0).astype(float)
         if weights is not None:
             counted *= weights.astype(float)[:, np.newaxis]
-        logarithms = np.log(np.where(elements > 0, elements, 1.0))
-        return float(counted.sum()), float((counted * logarithms).sum())
+        self.n_residuals = float(counted.sum())
+        self.log_precisions = float((counted * np.log(np.where(elements > 0, elements, 1.0))).sum())
 
     def _squares(self, params: Array, n_threads: int) -> float:
         """Return rᵀr at some parameters, and write Jᵀr to the model's `grads`."""
@@ -235,11 +250,15 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
             )[0]
         )
 
+    def _sum_gram(self, n_threads: int) -> None:
+        """Write JᵀJ at the present parameters, where `_squares` was called before."""
+        target = self.target if self.half_squares.gram_takes_target else None
+        self.model.gram(self.x, target, self.weights, self.half_squares, n_threads, self.gram)
+
     def _linearise(self, squares: float, n_threads: int) -> None:
         """Compute JᵀJ at the present parameters, where `_squares` has computed Jᵀr already."""
         model = self.model
-        target = self.target if self.half_squares.gram_takes_target else None
-        model.gram(self.x, target, self.weights, self.half_squares, n_threads, self.gram)
+        self._sum_gram(n_threads)
         self.matrix[...] = self.gram[np.ix_(self.trained, self.trained)]
         self.gradient[...] = model.grads[self.trained]
         self.diagonal[...] = self.matrix.diagonal()
@@ -277,6 +296,42 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self.metrics = dict(zip(METRICS, (alpha, beta, gamma, evidence), strict=True))
         self.weight_precision = max(gamma, LEAST) / weights
         self.noise_precision = max(n_residuals - gamma, LEAST) / squares
+
+
+class ResidualsTrainer(LevenbergMarquardtTrainer):
+    """Minimises ½ rᵀr of residuals written in Python, whose Jacobian is ∂r/∂ŷ times J."""
+
+    slopes: Array | None = None  # ∂r/∂ŷ (n, k, n_outputs) at the last parameters of `_squares`
+
+    def _count_residuals(self, loss: Any) -> None:
+        self.loss, self.half_squares = loss, HalfSquaredError("sum")
+        # N depends on k, the number of a sample's residuals, which is known after the first call
+        self.n_residuals = self.log_precisions = 0.0
+        self.factor = 0.5 / HalfSquaredResiduals(loss).divisor(len(self.x), self.weights)
+
+    def _squares(self, params: Array, n_threads: int) -> float:
+        model = replace(self.model, params=params)
+        outputs = model.predict(self.x, n_threads)
+        self.slopes = None
+        if not _checks.all_finite(outputs):
+            return float("nan")
+        found, slopes = residuals_of(self.loss, outputs, self.target)
+        if self.weights is not None:
+            found, slopes = weighted(found, slopes, np.sqrt(self.weights))
+        self.slopes = slopes
+        repeats = HalfSquaredError().divisor(len(self.x), self.weights)
+        self.n_residuals = repeats * found.shape[1]
+        cotangent = np.einsum("nk,nko->no", found, slopes)
+        self.model.grads[...] = model.vjp(self.x, cotangent, True, n_threads)
+        return float(np.square(found, dtype=float).sum())
+
+    def _sum_gram(self, n_threads: int) -> None:
+        if self.slopes is None:
+            self.gram.fill(np.nan)
+            return
+        self.model.gram(
+            self.x, None, None, self.half_squares, n_threads, self.gram, self.slopes
+        )
 
 
 def damping_factor(gain_ratio: float) -> float:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fastnn import _core
 from fastnn.losses import allows_negative_weights, is_built_in
-from fastnn.losses.custom import checked, value_and_grad
+from fastnn.losses.custom import checked, value_and_grad, with_value
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState, Segments
 from fastnn.training.data import TrainingData
@@ -32,7 +32,7 @@ class StepwiseTrainer:
         loss, optimizer = settings.loss, settings.optimizer
         assert not is_built_in(loss)
         assert isinstance(optimizer, Optimizer)
-        self.loss, self.y, self.weights = loss, data.target, data.weights
+        self.loss, self.y, self.weights = with_value(loss), data.target, data.weights
         self.negative_weights = allows_negative_weights(loss)
         mean = getattr(loss, "reduction", "mean") == "mean"
         self.engine = _core.engine.Trainer(

@@ -66,37 +66,44 @@ cdef hvp_typed(
 def gram(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, targets, labels, weights,
     dict formula, double scale, cnp.ndarray out, bint accumulate, bint complete, int n_threads,
+    cnp.ndarray roots=None,
 ):
     """Overwrite `out` (n_params, n_params) with Σ scale w Jᵀ H_L J, or add it with `accumulate`.
 
     `targets` and `labels` may both be None if H_L does not depend on them. Only the diagonal and
     the elements right of it are written, unless `complete` asks for the copy to the left.
+
+    With `roots` Q (n, k, n_out), Σ (QJ)ᵀ QJ is written or added, and the loss does not count.
     """
     cdef Targets given = targets_of(targets, labels, weights)
     cdef Loss loss = loss_from(formula)
     if is_float(params):
         gram_typed(plan, <const float *>address(params), constants, x, given, loss, scale, out,
-                   accumulate, complete, n_threads)
+                   accumulate, complete, n_threads, roots)
     else:
         gram_typed(plan, <const double *>address(params), constants, x, given, loss, scale, out,
-                   accumulate, complete, n_threads)
+                   accumulate, complete, n_threads, roots)
 
 
 cdef gram_typed(
     Plan plan, const real *params, cnp.ndarray constants_array, cnp.ndarray x_array, Targets given,
     Loss loss, double scale, cnp.ndarray out_array, bint accumulate, bint complete, int n_threads,
+    cnp.ndarray roots,
 ):
+    cdef const real *given_roots = <const real *>address(roots)
     cdef const real *constants = <const real *>address(constants_array)
     cdef const real *x = <const real *>address(x_array)
     cdef real *out = <real *>address(out_array)
     cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
-    cdef Py_ssize_t r = loss_rank(&loss, plan.n_out)
+    cdef Py_ssize_t r = (
+        loss_rank(&loss, plan.n_out) if roots is None else cnp.PyArray_DIM(roots, 1))
     cdef Py_ssize_t chunk = min(chunk_samples(plan, r, n, sizeof(real)), gram_samples(plan, r))
     cdef Py_ssize_t per_thread = gram_scratch(plan, chunk, sizeof(real))
     cdef Py_ssize_t root_size = chunk * r * plan.n_out
     cdef Py_ssize_t rows_size = chunk * gram_rows(plan, r) * plan.n_params
     cdef Workspace workspace
     cdef Chunk parts
+    cdef Block block
     cdef Targets here
     cdef real *activations
     cdef real *root
@@ -122,10 +129,13 @@ cdef gram_typed(
             y = activations + plan.operations[plan.n_operations - 1].output * samples
             forward_pass(plan, params, constants, x + first * plan.n_in, activations, y,
                          samples, workspace.data, n_threads, no_batch(), True)
-            loss_root(&loss, y, here, scale, root, samples, plan.n_out)
+            if given_roots == NULL:
+                loss_root(&loss, y, here, scale, root, samples, plan.n_out)
+                block = block_of(root, 0 if root_is_shared(&loss, given) else r * plan.n_out)
+            else:
+                block = block_of(given_roots + first * r * plan.n_out, r * plan.n_out)
             pull_back(plan, params, constants, x + first * plan.n_in, activations, samples, r,
-                      plan.n_operations - 1, plan.first_trainable,
-                      block_of(root, 0 if root_is_shared(&loss, given) else r * plan.n_out),
+                      plan.n_operations - 1, plan.first_trainable, block,
                       <real *>parts.blocks, <real *>parts.slopes, <real *>NULL, parts.at_linear,
                       workspace.data, n_threads)
             add_gram(plan, x + first * plan.n_in, activations, samples, r, parts.at_linear, rows,

@@ -281,13 +281,14 @@ cdef class Trainer:
         cdef cnp.ndarray gradient
         cdef double value
         cdef Py_ssize_t rows = self.rows_of_batch
+        cdef int kind = cnp.PyArray_TYPE(<cnp.ndarray>self.arrays[0])
         if type(returned) is not tuple or len(returned) != 2:
             return False
         if type(returned[0]) not in REAL_NUMBERS or not cnp.PyArray_CheckExact(returned[1]):
             return False
         value = returned[0]
         gradient = returned[1]
-        if (cnp.PyArray_TYPE(gradient) != (cnp.NPY_FLOAT if self.is_float else cnp.NPY_DOUBLE)
+        if (cnp.PyArray_TYPE(gradient) != kind
                 or cnp.PyArray_NDIM(gradient) != 2 or cnp.PyArray_DIM(gradient, 0) != rows
                 or cnp.PyArray_DIM(gradient, 1) != self.plan.n_out
                 or not cnp.PyArray_ISCARRAY_RO(gradient)):
