@@ -45,9 +45,7 @@ NOT_STORED = {
 }
 
 
-class Network(
-    Derivatives, SecondDerivatives, Uncertainty, Fitting, Inspection, Display, Stepping
-):
+class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Inspection, Display, Stepping):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters

@@ -329,9 +329,7 @@ class ResidualsTrainer(LevenbergMarquardtTrainer):
         if self.slopes is None:
             self.gram.fill(np.nan)
             return
-        self.model.gram(
-            self.x, None, None, self.half_squares, n_threads, self.gram, self.slopes
-        )
+        self.model.gram(self.x, None, None, self.half_squares, n_threads, self.gram, self.slopes)
 
 
 def damping_factor(gain_ratio: float) -> float:
