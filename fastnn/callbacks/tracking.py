@@ -1,9 +1,12 @@
 """Trackers of experiments: the metrics of each epoch go to TensorBoard or to MLflow."""
 
 import os
+import time
 from typing import Any
 
 from fastnn.callbacks.callback import Callback, library
+
+FLUSH_SECONDS = 1
 
 
 class TensorBoard(Callback):
@@ -11,7 +14,8 @@ class TensorBoard(Callback):
 
     tensorboardX writes the files: `pip install tensorboardX`. To see the curves, also while the
     network trains, install TensorBoard and run `tensorboard --logdir runs`. The curves have the
-    names of the History, and epochs are counted from 0.
+    names of the History, and epochs are counted from 0. The file is about a second behind the fit,
+    and complete when `fit` returns or raises.
 
     A resumed fit continues the curves: TensorBoard hides the epochs after the checkpoint.
 
@@ -41,10 +45,15 @@ class TensorBoard(Callback):
         """Write the metrics of an epoch."""
         if self._writer is None:
             tensorboardx = library("tensorboardX", "TensorBoard")
-            self._writer = tensorboardx.SummaryWriter(self.log_dir, purge_step=epoch or None)
+            self._writer = tensorboardx.SummaryWriter(
+                self.log_dir,
+                purge_step=epoch or None,
+                flush_secs=FLUSH_SECONDS,
+                # the names of its files differ only from second to second
+                filename_suffix=f".{time.time_ns()}",
+            )
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, epoch)
-        self._writer.flush()
 
     def close(self) -> None:
         """Close the file."""

@@ -108,17 +108,13 @@ def _store(values: list[Array], target: Array, what: str) -> None:
         raise ValueError(f"{what} is out of the range of {target.dtype}")
 
 
-def rows_of(layers: Sequence[Layer], out_features: Sequence[int]) -> list[tuple[str, str, str]]:
-    """Return each layer's text, output width and number of parameters, as texts for a table."""
-    return [
+def summary(layers: Sequence[Layer], out_features: Sequence[int], title: str) -> str:
+    """Return a table of the layers with their output widths and numbers of parameters."""
+    rows = [("layer", "output", "parameters")]
+    rows += [
         (repr(layer) + ("" if layer.trainable else " (frozen)"), str(width), f"{layer.n_params:,}")
         for layer, width in zip(layers, out_features, strict=True)
     ]
-
-
-def summary(layers: Sequence[Layer], out_features: Sequence[int], title: str) -> str:
-    """Return a table of the layers with their output widths and numbers of parameters."""
-    rows = [("layer", "output", "parameters"), *rows_of(layers, out_features)]
     rows.append((title, "", f"{sum(layer.n_params for layer in layers):,}"))
     size = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{size[0]}}  {b:>{size[1]}}  {c:>{size[2]}}" for a, b, c in rows]

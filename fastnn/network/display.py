@@ -1,9 +1,6 @@
 """How a network appears in a notebook."""
 
-from typing import Any
-
 from fastnn import _html
-from fastnn.layers import composition
 from fastnn.network.base import NetworkBase
 
 MOST_ROWS = 20  # of the table; a longer network is shortened in the middle
@@ -12,12 +9,13 @@ MOST_ROWS = 20  # of the table; a longer network is shortened in the middle
 class Display(NetworkBase):
     """The method of `Network` that notebooks call to show it."""
 
-    _operations: list[Any]
-
     def _repr_html_(self) -> str:
         """Return a table of the layers with their output widths and numbers of parameters."""
-        widths = [operation[2] for operation in self._operations]
-        rows = [(str(i), *row) for i, row in enumerate(composition.rows_of(self._layers, widths))]
+        rows, width = [], self.in_features
+        for i, layer in enumerate(self._layers):
+            width = layer.out_features or width
+            name = repr(layer) + ("" if layer.trainable else " (frozen)")
+            rows.append((str(i), name, f"{width:,}", f"{layer.n_params:,}"))
         if len(rows) > MOST_ROWS:
             half = MOST_ROWS // 2
             rows[half:-half] = [("", f"… {len(rows) - 2 * half:,} more layers", "", "")]

@@ -122,8 +122,8 @@ class Fitting(NetworkBase):
             Further metrics of the held-out samples. A function takes the outputs (n, out_features)
             and y, and returns a number. The name in the History begins with "val_".
         callbacks : sequence of Callback, optional
-            For instance `EarlyStopping()`. They are called in this order, before and after each
-            epoch.
+            For instance `EarlyStopping()`, or others of `fastnn.callbacks`. They are called in this
+            order, before and after each epoch.
         progress : bool, optional
             Whether to show a progress bar on standard error. By default only in a
             terminal or a notebook.

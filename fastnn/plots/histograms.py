@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._core.arrays import Array
+from fastnn.layers import Layer
 from fastnn.layers.weighted import Weighted
 from fastnn.network import Network
 from fastnn.plots.figure import checked_network, grid_in, new_axes
@@ -17,7 +18,7 @@ SIDES = ("parameters", "gradients")
 
 
 class Values(NamedTuple):
-    """The values of one layer: its name, and arrays by the names "weight" and "bias"."""
+    """The values of one layer: its name, and flat arrays by their names, such as "weight"."""
 
     name: str
     parameters: dict[str, Array]
@@ -62,12 +63,13 @@ class HistogramDisplay:
         net = checked_network(net)
         self.bins = _checks.integer(bins, "bins", at_least=1)
         self.layers = []
+        first = 0
         for i, layer in enumerate(net.layers):
-            if isinstance(layer, Weighted):
-                parameters = {"weight": layer.weight, "bias": layer.bias}
-                gradients = {"weight": layer.weight_grad, "bias": layer.bias_grad}
-                name = f"{i}: {type(layer).__name__}"
-                self.layers.append(Values(name, _flat(parameters), _flat(gradients)))
+            part = slice(first, first + layer.n_params)
+            first = part.stop
+            if layer.n_params:
+                sides = (_by_name(layer, flat[part]) for flat in (net.params, net.grads))
+                self.layers.append(Values(f"{i}: {type(layer).__name__}", *sides))
         if not self.layers:
             raise ValueError("net has no parameters; a network with a Linear layer is wanted")
         for name, kind in (("params", net.params), ("grads", net.grads)):
@@ -156,7 +158,7 @@ class HistogramDisplay:
         edges = np.linspace(low, high, self.bins + 1)
         for name, array in arrays.items():
             shares = np.histogram(array, edges)[0] / len(array)
-            filled = name == "weight"
+            filled = name != "bias"
             panel.stairs(
                 shares,
                 edges,
@@ -175,10 +177,11 @@ class HistogramDisplay:
         panel.xaxis.get_offset_text().set_fontsize(8)
 
 
-def _flat(arrays: dict[str, Array | None]) -> dict[str, Array]:
-    """Return copies of the arrays that are there, flat and in float64."""
-    return {
-        name: array.astype(np.float64).ravel()
-        for name, array in arrays.items()
-        if array is not None
-    }
+def _by_name(layer: Layer, flat: Array) -> dict[str, Array]:
+    """Return copies of a layer's values in float64, by the names of its arrays."""
+    values = flat.astype(np.float64)
+    if not isinstance(layer, Weighted):
+        return {"all": values}
+    n_weights = layer.weight.size
+    arrays = {"weight": values[:n_weights], "bias": values[n_weights:]}
+    return {name: array for name, array in arrays.items() if array.size}

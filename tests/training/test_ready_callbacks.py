@@ -387,12 +387,27 @@ def test_tensorboard_after_an_exception(data, tmp_path):
     assert [step for step, _ in read_events(tmp_path)[0]["loss"]] == [0, 1, 2]
 
 
+def test_tensorboard_can_be_read_during_the_fit(data, tmp_path):
+    pytest.importorskip("tensorboardX")
+
+    class Watch(fn.Callback):
+        def epoch_end(self, net, epoch, metrics):
+            until = time.monotonic() + 30
+            while time.monotonic() < until:
+                content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+                if content.count(b"seconds") == epoch + 1:
+                    return
+                time.sleep(0.05)
+            pytest.fail(f"epoch {epoch} is not in the file")
+
+    train(network(), data, TensorBoard(tmp_path), Watch(), epochs=2)
+
+
 def test_tensorboard_of_a_resumed_fit(data, tmp_path):
     pytest.importorskip("tensorboardX")
     settings = {"checkpoint": tmp_path / "fit", "checkpoint_every": 3, "epochs": 6, "resume": True}
     with pytest.raises(RuntimeError):
         train(network(), data, TensorBoard(tmp_path / "run"), Fail(4), **settings)
-    time.sleep(1.1)  # the name of a file has the second in which it was created
     train(network(), data, TensorBoard(tmp_path / "run"), Fail(99), **settings)
     curves, purged = read_events(tmp_path / "run")
     assert purged[-1] == 3
