@@ -19,7 +19,7 @@ Networks = Network | Sequence[Network]
 
 
 def predict_many(
-    networks: Networks, X: Any, *, params: Any = None, n_threads: int | None = None
+    networks: "Networks", X: Any, *, params: Any = None, n_threads: int | None = None
 ) -> Array:
     """Return the outputs of many networks, (M, n, out_features).
 
@@ -55,7 +55,7 @@ def predict_many(
 
 
 def jacobian_many(
-    networks: Networks,
+    networks: "Networks",
     X: Any,
     wrt: str = "input",
     *,
@@ -87,7 +87,7 @@ def jacobian_many(
     )
 
 
-def stack_params(networks: Sequence[Network]) -> Array:
+def stack_params(networks: "Sequence[Network]") -> Array:
     """Return a copy of the parameters of M networks of the same layers, (M, n_params).
 
     `predict_many(networks[0], X, params=...)` takes such an array.
@@ -101,7 +101,7 @@ def stack_params(networks: Sequence[Network]) -> Array:
 
 
 def predict_ensemble(
-    networks: Networks, X: Any, *, params: Any = None, n_threads: int | None = None
+    networks: "Networks", X: Any, *, params: Any = None, n_threads: int | None = None
 ) -> tuple[Array, Array]:
     """Return the mean and the standard deviation of the networks' outputs.
 
