@@ -1,7 +1,7 @@
 """Functions that join layers to a network: widths, arrays, description, and the chain rule."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,83 @@ import numpy as np
 from fastnn import initializers
 from fastnn._core.arrays import Array
 from fastnn.jacobians import Block, Composed, Jacobian
-from fastnn.layers import LAYERS, Layer, Standardize
+from fastnn.layers.base import LAYERS, Layer, Operation
+from fastnn.layers.standardize import Standardize
 from fastnn.layers.weighted import Weighted
+
+
+def leaves(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """Yield the layers in the order of their parameters; blocks are replaced by their layers."""
+    for layer in layers:
+        branches = layer.inner_layers()
+        if not branches:
+            yield layer
+        for _, inner in branches:
+            yield from leaves(inner)
+
+
+def demand_free_layers(
+    layers: Sequence[Layer], name: str, seen: "set[int] | None" = None
+) -> "set[int]":
+    """Check that these are layers that belong to no network, each once; return their ids.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an item is not a layer, or already belongs to a network or is in `seen`.
+    """
+    seen = set() if seen is None else seen
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{name}[{i}] is {layer!r}; a layer such as ReLU() is wanted")
+        for own in (layer, *leaves([layer])):
+            if own.in_network or id(own) in seen:
+                raise ValueError(
+                    f"{name}[{i}]: this {own!r} already belongs to a network; make another one"
+                )
+        seen.update(id(own) for own in (layer, *leaves([layer])))
+    return seen
+
+
+def sequence_width(layers: Sequence[Layer]) -> int | None:
+    """Return the input width of layers one after the other; None if they take any width.
+
+    Raises
+    ------
+    ValueError
+        If no width fits.
+    """
+    factor = 1
+    for i, layer in enumerate(layers):
+        if layer.in_features is not None:
+            if layer.in_features % factor:
+                raise ValueError(
+                    f"layers[{i}] is {layer!r}, which takes {layer.in_features} features, but "
+                    f"{layers[i - 1]!r} before it returns a multiple of {factor}"
+                )
+            return layer.in_features // factor
+        factor = layer.width_after(factor)  # without a width, a layer multiplies that of its input
+    return None
+
+
+def widths_through(layers: Sequence[Layer], width: int) -> list[int]:
+    """Return the widths at the input of the first layer, and at the output of each layer.
+
+    Raises
+    ------
+    ValueError
+        If widths do not fit.
+    """
+    widths = [width]
+    for i, layer in enumerate(layers):
+        if layer.in_features not in (None, widths[i]):
+            before = f"{layers[i - 1]!r} before it returns" if i else "its input has"
+            raise ValueError(
+                f"layers[{i}] is {layer!r}, which takes {layer.in_features} features, but "
+                f"{before} {widths[i]}"
+            )
+        widths.append(layer.width_after(widths[i]))
+    return widths
 
 
 def input_widths(layers: Sequence[Layer]) -> list[int]:
@@ -21,31 +96,20 @@ def input_widths(layers: Sequence[Layer]) -> list[int]:
     ValueError, TypeError
         If widths do not fit, no layer has a width, or a layer already belongs to a network.
     """
-    seen: set[int] = set()
-    for i, layer in enumerate(layers):
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layers[{i}] is {layer!r}; a layer such as ReLU() is wanted")
-        if layer.in_network or id(layer) in seen:
-            raise ValueError(
-                f"layers[{i}]: this {layer!r} already belongs to a network; make another one"
-            )
-        seen.add(id(layer))
-    width = next((layer.in_features for layer in layers if layer.in_features is not None), None)
+    demand_free_layers(layers, "layers")
+    width = sequence_width(layers)
     if width is None:
         raise ValueError(
             f"layers is {list(layers)}; at least one layer that fixes its width, such as "
             f"Linear(2, 1), is wanted"
         )
-    widths = []
-    for i, layer in enumerate(layers):
-        if layer.in_features not in (None, width):
-            raise ValueError(
-                f"layers[{i}] is {layer!r}, which takes {layer.in_features} features, but "
-                f"{layers[i - 1]!r} before it returns {width}"
-            )
-        widths.append(width)
-        width = layer.out_features or width
-    return widths
+    return widths_through(layers, width)[:-1]
+
+
+def operations(layers: Sequence[Layer], in_features: int) -> list[Operation]:
+    """Return the engine's description of each layer."""
+    widths = widths_through(layers, in_features)[:-1]
+    return [layer.operation(width) for layer, width in zip(layers, widths, strict=True)]
 
 
 def bind(
@@ -65,8 +129,10 @@ def bind(
     # the plan of the engine made the arrays; its layout equals that of the loop below
     assert len(params) == sum(layer.n_params for layer in layers)
     assert len(constants) == sum(layer.n_constants for layer in layers)
+    top, layers = layers, list(leaves(layers))
     drawn, fixed = [], []
-    for layer, initializer in zip(layers, _suitable_initializers(layers), strict=True):
+    names, _ = _suitable_initializers(top, "xavier_uniform")
+    for layer, initializer in zip(layers, names, strict=True):
         if isinstance(layer, Weighted):
             drawn.append(layer.initial_values(rng, initializer))
         fixed.append(layer.initial_constants())
@@ -86,17 +152,33 @@ def bind(
             place = slice(n_constants, n_constants + layer.n_constants)
             layer.bind_constants(constants[place])
             n_constants = place.stop
+    for layer in top:
         layer.join_network()
 
 
-def _suitable_initializers(layers: Sequence[Layer]) -> list[initializers.Initializer]:
-    """Return the default initializer at each layer's place, as the layers after it choose it."""
+def _suitable_initializers(
+    layers: Sequence[Layer], name: str
+) -> tuple[list[initializers.Initializer], str]:
+    """Return the default initializer of each leaf, as the layers after it choose it.
+
+    `name` is the choice of what follows the layers. The choice for what precedes them is returned
+    too. A block leaves it to its first branch with layers.
+    """
     suitable: list[initializers.Initializer] = []
-    name = "xavier_uniform"
     for layer in reversed(layers):
-        suitable.append(getattr(initializers, name))
-        name = layer.weight_init or name
-    return suitable[::-1]
+        branches = [_suitable_initializers(inner, name) for _, inner in layer.inner_layers()]
+        if branches:
+            suitable = [own for found, _ in branches for own in found] + suitable
+            before = [
+                choice
+                for (_, choice), (_, inner) in zip(branches, layer.inner_layers(), strict=True)
+                if inner
+            ]
+            name = before[0] if before else name
+        else:
+            suitable.insert(0, getattr(initializers, name))
+            name = layer.weight_init or name
+    return suitable, name
 
 
 def _store(values: list[Array], target: Array, what: str) -> None:
@@ -108,18 +190,32 @@ def _store(values: list[Array], target: Array, what: str) -> None:
         raise ValueError(f"{what} is out of the range of {target.dtype}")
 
 
-def summary(layers: Sequence[Layer], out_features: Sequence[int], title: str) -> str:
+def summary(layers: Sequence[Layer], in_features: int, title: str) -> str:
     """Return a table of the layers with their output widths and numbers of parameters."""
-    rows = [("layer", "output", "parameters")]
-    rows += [
-        (repr(layer) + ("" if layer.trainable else " (frozen)"), str(width), f"{layer.n_params:,}")
-        for layer, width in zip(layers, out_features, strict=True)
-    ]
+    rows = [("layer", "output", "parameters"), *_summary_rows(layers, in_features, "")]
     rows.append((title, "", f"{sum(layer.n_params for layer in layers):,}"))
     size = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{size[0]}}  {b:>{size[1]}}  {c:>{size[2]}}" for a, b, c in rows]
     rule = "-" * len(lines[0])
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def _summary_rows(
+    layers: Sequence[Layer], in_features: int, indent: str
+) -> Iterator[tuple[str, str, str]]:
+    """Yield a row for each layer, and indented rows below it for the layers of a block."""
+    widths = widths_through(layers, in_features)
+    for layer, width, output in zip(layers, widths[:-1], widths[1:], strict=True):
+        branches = layer.inner_layers()
+        name = layer.summary_name() + ("" if layer.trainable else " (frozen)")
+        yield indent + name, str(output), f"{layer.n_params:,}"
+        for name, inner in branches:
+            deeper = indent + "  "
+            if len(branches) > 1:
+                own = sum(one.n_params for one in inner)
+                yield deeper + name, str(widths_through(inner, width)[-1]), f"{own:,}"
+                deeper += "  "
+            yield from _summary_rows(inner, width, deeper)
 
 
 def describe(layers: Sequence[Layer]) -> tuple[list[dict[str, Any]], dict[str, Array]]:
@@ -144,7 +240,9 @@ def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[L
     ValueError, TypeError, KeyError
         If the description is invalid, or an array is missing, unknown, or of another shape.
     """
-    layers = []
+    if not isinstance(description, list):
+        raise ValueError(f"the layers are {description!r}; a list is wanted")
+    layers: list[Layer] = []
     arrays_of: dict[str, dict[str, Array]] = {}
     for name, array in arrays.items():
         place, _, own_name = name.partition(".")
@@ -152,11 +250,12 @@ def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[L
     for i, config in enumerate(description):
         arguments = dict(config)
         kind = arguments.pop("kind")
-        trainable = arguments.pop("trainable", True)
+        trainable = arguments.pop("trainable", None)
         if kind not in LAYERS:
             raise ValueError(f"layers[{i}] has the kind {kind!r}, unknown to this version")
         layers.append(LAYERS[kind].from_config(arguments, arrays_of.pop(str(i), {})))
-        layers[i].trainable = trainable
+        if trainable is not None:  # otherwise the layers of a block have their own
+            layers[i].trainable = trainable
     if arrays_of:
         left = sorted(f"{place}.{name}" for place, own in arrays_of.items() for name in own)
         raise ValueError(f"the arrays {left} belong to no layer")

@@ -28,7 +28,6 @@ from fastnn.training.checkpoints import without_fit
 # The attributes that a copy or pickle does not store: `_from_description` makes them anew.
 NOT_STORED = {
     "_layers",
-    "_operations",
     "_model",
     "_optimizer_state",
     "_rng",
@@ -73,10 +72,8 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         dtype = _checks.floating_dtype(dtype)
         rng = np.random.default_rng(_checks.seed(seed))
         widths = composition.input_widths(self._layers)
-        self._operations = [
-            layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
-        ]
-        self._model = model = Model.compile(self._operations, dtype)
+        operations = composition.operations(self._layers, widths[0])
+        self._model = model = Model.compile(operations, dtype)
         composition.bind(self._layers, model.params, model.grads, model.constants, rng)
         self._optimizer_state = OptimizerState()
         self._rng = rng  # from now on for the masks of `forward(training=True)`
@@ -169,8 +166,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
 
     def summary(self) -> str:
         """Return a table of the layers with their output widths and numbers of parameters."""
-        out_features = [operation[2] for operation in self._operations]
-        return composition.summary(self.layers, out_features, f"total, {self.dtype}")
+        return composition.summary(self.layers, self.in_features, f"total, {self.dtype}")
 
     def __repr__(self) -> str:
         layers = "".join(f"    {layer!r},\n" for layer in self.layers)
