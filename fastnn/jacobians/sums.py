@@ -131,7 +131,9 @@ class BlockDiagonal(Jacobian):
 
     def _apart(self, x: Array, axis: int, product: str) -> Array:
         parts = _split(x, [block.shape[axis] for block in self.blocks])
-        results = [getattr(block, product)(part) for block, part in zip(self.blocks, parts)]
+        results = [
+            getattr(block, product)(part) for block, part in zip(self.blocks, parts, strict=True)
+        ]
         return np.concatenate(results, dtype=np.result_type(x, self.dtype))
 
     def __repr__(self) -> str:

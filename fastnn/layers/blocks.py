@@ -12,6 +12,7 @@ from fastnn.layers import composition
 from fastnn.layers.base import Layer, Operation
 
 DEEPEST = 20  # blocks inside each other; a model file can hold so many
+WIDEST = 2**31  # more than any memory holds, but safe for the engine's integers
 
 
 class Branched(Layer):
@@ -32,7 +33,10 @@ class Branched(Layer):
         self._depth = 1 + max((getattr(layer, "_depth", 0) for layer in inner), default=0)
         if self._depth > DEEPEST:
             raise ValueError(f"blocks are nested {self._depth} deep; at most {DEEPEST} is wanted")
-        widths = [composition.sequence_width(branch) for branch in self._branches]
+        widths = [
+            composition.sequence_width(branch, self._place(i))
+            for i, branch in enumerate(self._branches)
+        ]
         known = [(i, width) for i, width in enumerate(widths) if width is not None]
         for i, width in known:
             if width != known[0][1]:
@@ -42,25 +46,25 @@ class Branched(Layer):
                 )
         # without a width, layers multiply that of the input by a factor, which is nearly always 1
         width = known[0][1] if known else 1
-        outputs = [composition.widths_through(branch, width)[-1] for branch in self._branches]
+        outputs = [
+            composition.widths_through(branch, width, self._place(i))[-1]
+            for i, branch in enumerate(self._branches)
+        ]
         if combine == "sum":
-            self._demand_equal(width, outputs, "" if known else " times the width of the input")
+            self._demand_equal(width, outputs, bool(known))
+        self._widening = sum(outputs) if combine == "concat" else outputs[0]
         if known:
-            self.in_features = width
-            self.out_features = self._joined(outputs)
+            self.in_features, self.out_features = width, self._widening
         self.n_params = sum(layer.n_params for layer in inner)
         self.n_constants = sum(layer.n_constants for layer in inner)
 
-    def _demand_equal(self, width: int, outputs: list[int], unit: str) -> None:
-        """Check the widths of branches that are added."""
+    def _demand_equal(self, width: int, outputs: list[int], known: bool) -> None:
+        """Check the widths of branches that are added; they are factors if none is `known`."""
         raise NotImplementedError
 
     def _place(self, i: int) -> str:
         """Return the name of a branch in messages."""
         raise NotImplementedError
-
-    def _joined(self, outputs: Sequence[int]) -> int:
-        return sum(outputs) if self.combine == "concat" else outputs[0]
 
     @property
     def trainable(self) -> bool:
@@ -68,7 +72,8 @@ class Branched(Layer):
 
         Assigning sets `trainable` of all inner layers.
         """
-        return any(layer.trainable for branch in self._branches for layer in branch)
+        inner = [layer.trainable for branch in self._branches for layer in branch]
+        return any(inner) or not inner
 
     @trainable.setter
     def trainable(self, value: Any) -> None:
@@ -86,9 +91,10 @@ class Branched(Layer):
 
     def width_after(self, in_features: int) -> int:
         """Return the width of the output for inputs of that width."""
-        return self._joined(
-            [composition.widths_through(branch, in_features)[-1] for branch in self._branches]
-        )
+        width = self.out_features or in_features * self._widening
+        if width > WIDEST:
+            raise ValueError(f"{type(self).__name__} would return {width:,} features: too many")
+        return width
 
     def operation(self, in_features: int) -> Operation:
         """Return the engine's description of the block, with those of its layers."""
@@ -100,7 +106,7 @@ class Branched(Layer):
         return {
             f"{name}.{own_name}": array
             for name, layers in self.inner_layers()
-            for own_name, array in composition.describe(layers)[1].items()
+            for own_name, array in composition.arrays_of(layers).items()
         }
 
     def summary_name(self) -> str:
@@ -177,11 +183,14 @@ class Residual(Branched):
         self.layers = tuple(layers)
         self._set_branches([(), layers], "sum")
 
-    def _demand_equal(self, width: int, outputs: list[int], unit: str) -> None:
+    def _demand_equal(self, width: int, outputs: list[int], known: bool) -> None:
         if outputs[1] != width:
             raise ValueError(
-                f"layers takes {width} features and returns {outputs[1]}{unit}; Residual adds "
-                f"its input to the output, so both widths must be equal"
+                f"layers takes {width} features and returns {outputs[1]}; Residual adds its input "
+                f"to the output, so both widths must be equal"
+                if known
+                else f"layers returns {outputs[1]} times the width of its input; Residual adds its "
+                f"input to the output, so both widths must be equal"
             )
 
     def _place(self, i: int) -> str:
@@ -193,7 +202,7 @@ class Residual(Branched):
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as a model file stores them."""
-        return {"layers": composition.describe(self.layers)[0]}
+        return {"layers": composition.describe(self.layers)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> Self:
@@ -250,12 +259,13 @@ class Parallel(Branched):
         self.branches = tuple(tuple(branch) for branch in branches)
         self._set_branches(self.branches, combine)
 
-    def _demand_equal(self, width: int, outputs: list[int], unit: str) -> None:
+    def _demand_equal(self, width: int, outputs: list[int], known: bool) -> None:
+        unit = "features" if known else "times the width of its input"
         for i, output in enumerate(outputs):
             if output != outputs[0]:
                 raise ValueError(
-                    f"branches[0] returns {outputs[0]} features and branches[{i}] {output}{unit}; "
-                    f"with combine='sum' the same width is wanted"
+                    f"branches[0] returns {outputs[0]} {unit} and branches[{i}] {output}; with "
+                    f"combine='sum' the same width is wanted"
                 )
 
     def _place(self, i: int) -> str:
@@ -267,7 +277,7 @@ class Parallel(Branched):
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as a model file stores them."""
-        branches = [composition.describe(branch)[0] for branch in self.branches]
+        branches = [composition.describe(branch) for branch in self.branches]
         return {"branches": branches, "combine": self.combine}
 
     @classmethod

@@ -47,8 +47,10 @@ def demand_free_layers(
     return seen
 
 
-def sequence_width(layers: Sequence[Layer]) -> int | None:
+def sequence_width(layers: Sequence[Layer], name: str = "layers") -> int | None:
     """Return the input width of layers one after the other; None if they take any width.
+
+    Messages give the list this name.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def sequence_width(layers: Sequence[Layer]) -> int | None:
         if layer.in_features is not None:
             if layer.in_features % factor:
                 raise ValueError(
-                    f"layers[{i}] is {layer!r}, which takes {layer.in_features} features, but "
+                    f"{name}[{i}] is {layer!r}, which takes {layer.in_features} features, but "
                     f"{layers[i - 1]!r} before it returns a multiple of {factor}"
                 )
             return layer.in_features // factor
@@ -68,8 +70,10 @@ def sequence_width(layers: Sequence[Layer]) -> int | None:
     return None
 
 
-def widths_through(layers: Sequence[Layer], width: int) -> list[int]:
+def widths_through(layers: Sequence[Layer], width: int, name: str = "layers") -> list[int]:
     """Return the widths at the input of the first layer, and at the output of each layer.
+
+    Messages give the list this name.
 
     Raises
     ------
@@ -81,7 +85,7 @@ def widths_through(layers: Sequence[Layer], width: int) -> list[int]:
         if layer.in_features not in (None, widths[i]):
             before = f"{layers[i - 1]!r} before it returns" if i else "its input has"
             raise ValueError(
-                f"layers[{i}] is {layer!r}, which takes {layer.in_features} features, but "
+                f"{name}[{i}] is {layer!r}, which takes {layer.in_features} features, but "
                 f"{before} {widths[i]}"
             )
         widths.append(layer.width_after(widths[i]))
@@ -218,22 +222,25 @@ def _summary_rows(
             yield from _summary_rows(inner, width, deeper)
 
 
-def describe(layers: Sequence[Layer]) -> tuple[list[dict[str, Any]], dict[str, Array]]:
-    """Return the layers as plain dicts, and their arrays by name: "0.weight", "0.bias", …."""
-    description = [
+def describe(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+    """Return the layers as plain dicts."""
+    return [
         {"kind": layer.kind, **layer.config(), **({} if layer.trainable else {"trainable": False})}
         for layer in layers
     ]
-    arrays = {
+
+
+def arrays_of(layers: Sequence[Layer]) -> dict[str, Array]:
+    """Return the arrays of the layers by name: "0.weight", "0.bias", …."""
+    return {
         f"{i}.{name}": array
         for i, layer in enumerate(layers)
         for name, array in layer.arrays().items()
     }
-    return description, arrays
 
 
 def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[Layer]:
-    """Return new layers, made from the results of `describe`.
+    """Return new layers, made from the results of `describe` and `arrays_of`.
 
     Raises
     ------
@@ -243,21 +250,21 @@ def build(description: list[dict[str, Any]], arrays: dict[str, Array]) -> list[L
     if not isinstance(description, list):
         raise ValueError(f"the layers are {description!r}; a list is wanted")
     layers: list[Layer] = []
-    arrays_of: dict[str, dict[str, Array]] = {}
+    own_arrays: dict[str, dict[str, Array]] = {}
     for name, array in arrays.items():
         place, _, own_name = name.partition(".")
-        arrays_of.setdefault(place, {})[own_name] = array
+        own_arrays.setdefault(place, {})[own_name] = array
     for i, config in enumerate(description):
         arguments = dict(config)
         kind = arguments.pop("kind")
         trainable = arguments.pop("trainable", None)
         if kind not in LAYERS:
             raise ValueError(f"layers[{i}] has the kind {kind!r}, unknown to this version")
-        layers.append(LAYERS[kind].from_config(arguments, arrays_of.pop(str(i), {})))
+        layers.append(LAYERS[kind].from_config(arguments, own_arrays.pop(str(i), {})))
         if trainable is not None:  # otherwise the layers of a block have their own
             layers[i].trainable = trainable
-    if arrays_of:
-        left = sorted(f"{place}.{name}" for place, own in arrays_of.items() for name in own)
+    if own_arrays:
+        left = sorted(f"{place}.{name}" for place, own in own_arrays.items() for name in own)
         raise ValueError(f"the arrays {left} belong to no layer")
     return layers
 

@@ -320,15 +320,14 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         model_file.write(path, *self._describe())
 
     def _describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        layers, arrays = composition.describe(self.layers)
         description = {
             "dtype": str(self.dtype),
-            "layers": layers,
+            "layers": composition.describe(self.layers),
             "class_labels": self.class_labels,
             "feature_names": self.feature_names,
             "target_name": None if self.target_name is None else str(self.target_name),
         }
-        return description, arrays
+        return description, composition.arrays_of(self.layers)
 
     @classmethod
     def _from_description(cls, description: dict[str, Any], arrays: dict[str, Array]) -> Self:
