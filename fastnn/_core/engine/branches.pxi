@@ -39,12 +39,20 @@ cdef void join_forward(
 ) noexcept nogil:
     """Overwrite y (rows, n_out) with the sum of the branches, or with the branches side by side."""
     cdef const Operation *end = &plan.operations[join.fork]
-    cdef bint add = False
+    cdef const real *first = NULL
+    cdef const real *part
+    cdef Py_ssize_t i
     while end.next_end:
         end = &plan.operations[end.next_end]
-        put_rows(input_of(end, x, activations, rows), end.n_in, add, y + end.column, join.n_out,
-                 rows, end.n_in)
-        add = not join.concatenates
+        part = input_of(end, x, activations, rows)
+        if join.concatenates or (first == NULL and end.kind == JOIN):
+            put_rows(part, end.n_in, False, y + end.column, join.n_out, rows, end.n_in)
+        elif first == NULL:
+            first = part
+        else:
+            for i in range(rows * join.n_out):
+                y[i] = first[i] + part[i]
+            first = y
 
 
 cdef void border_backward(
