@@ -219,6 +219,23 @@ def test_a_wrong_gradient_inside_a_block_is_named():
     assert report.entry.startswith(("layers[0].branches[0][0].", "layers[0].branches[1][0]."))
 
 
+def test_steps_with_a_frozen_layer_inside_a_block(dtype):
+    X, y = data()
+    net = fn.Network(layers_of("residual"), dtype, seed=0)
+    net.layers[1].layers[0].trainable = False
+    fitted = fn.Network(layers_of("residual"), dtype, seed=0)
+    fitted.layers[1].layers[0].trainable = False
+    optimizer = fn.Adam(0.01)
+    for _ in range(3):
+        net.step(net.loss_and_grad(X, y, fn.SoftmaxCrossEntropy())[1], optimizer)
+    fitted.fit(X, y, optimizer=optimizer, epochs=3, batch_size=N, shuffle=False)
+    np.testing.assert_allclose(net.params, fitted.params, rtol=1e-5, atol=1e-6)
+    fresh = fn.Network(layers_of("residual"), dtype, seed=0)
+    assert (net.layers[1].layers[0].weight == fresh.layers[1].layers[0].weight).all()
+    assert (net.layers[1].layers[2].weight != fresh.layers[1].layers[2].weight).any()
+    assert "Residual" in net._repr_html_()
+
+
 @pytest.mark.filterwarnings("ignore:.*converged")
 def test_estimators_take_blocks():
     pytest.importorskip("sklearn")

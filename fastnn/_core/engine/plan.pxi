@@ -306,6 +306,11 @@ cdef inline const real *input_of(
     return activations + operation.input * rows if operation.input >= 0 else x
 
 
+cdef inline Py_ssize_t work_of(Plan plan, Py_ssize_t rows) noexcept:
+    """Return about how many multiply-adds a pass of so many rows takes."""
+    return rows * (plan.n_params + plan.row_width)
+
+
 cdef inline bint has_params(int kind) noexcept nogil:
     """Return whether an operation has a weight (and perhaps a bias)."""
     return kind == DENSE or kind == SCALE
