@@ -13,8 +13,8 @@ class Display(NetworkBase):
         """Return a table of the layers with their output widths and numbers of parameters."""
         rows, width = [], self.in_features
         for i, layer in enumerate(self._layers):
-            width = layer.out_features or width
-            name = repr(layer) + ("" if layer.trainable else " (frozen)")
+            width = layer.width_after(width)
+            name = layer.summary_name() + ("" if layer.trainable else " (frozen)")
             rows.append((str(i), name, f"{width:,}", f"{layer.n_params:,}"))
         if len(rows) > MOST_ROWS:
             half = MOST_ROWS // 2
