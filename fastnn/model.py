@@ -1,7 +1,8 @@
 """A network as the engine sees it: its plan and its arrays, and every computation on them.
 
 All arguments are trusted: arrays are finite, C-contiguous, of the network's dtype and of the right
-shape. `fastnn.batch` and the methods of `Network` check what a user passes.
+shape. `fastnn.batch` and the methods of `Network` check what a user passes. The methods `predict`,
+`loss_and_grad` and `gram` also take sparse rows.
 """
 
 import dataclasses
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from fastnn import _checks, _core
+from fastnn import _checks, _core, sparse_model
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.losses import CustomLoss, Loss, custom, is_built_in
 
@@ -88,8 +90,10 @@ class Model:
 
     # ------------------------------------------------------------------ outputs
 
-    def predict(self, x: Array, n_threads: int | None) -> Array:
+    def predict(self, x: "Array | SparseRows", n_threads: int | None) -> Array:
         """Return the outputs (n, n_out), computed one block of rows at a time."""
+        if isinstance(x, SparseRows):
+            return sparse_model.predict(self, x, _core.thread_count(n_threads))
         return self._outputs(x, n_threads)[0]
 
     def predict_by_blocks(self, x: Array, n_threads: int | None) -> Array:
@@ -180,7 +184,7 @@ class Model:
 
     def loss_and_grad(
         self,
-        x: Array,
+        x: "Array | SparseRows",
         target: Any,
         weights: Array | None,
         loss: Loss | CustomLoss,
@@ -193,6 +197,9 @@ class Model:
         """
         grads = np.empty_like(self.params) if grads is None else grads
         threads = _core.thread_count(n_threads)
+        if isinstance(x, SparseRows):
+            value = sparse_model.loss_and_grad(self, x, target, weights, loss, threads, grads)
+            return value, grads
         if not is_built_in(loss):
             activations, outputs = self.forward(x, threads)
             value, dy = custom.value_and_grad(loss, outputs, target, weights)
@@ -307,7 +314,7 @@ class Model:
 
     def gram(
         self,
-        x: Array,
+        x: "Array | SparseRows",
         target: Any,
         weights: Array | None,
         loss: Loss,
@@ -330,7 +337,7 @@ class Model:
                 plan,
                 self.params,
                 self.constants,
-                x[part],
+                x.dense(part) if isinstance(x, SparseRows) else x[part],
                 *_rows(part, targets, labels, weights),
                 formula,
                 scale,

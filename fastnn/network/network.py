@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import _checks, _core
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.batch import InputChecks
 from fastnn.files import model_file
@@ -272,7 +273,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
 
         Parameters
         ----------
-        X : array_like (n, in_features) or (in_features,)
+        X : array_like or sparse matrix (n, in_features) or (in_features,)
             A `numpy.memmap` may be larger than memory.
         n_threads : int, optional
             By default one thread for each processor. It does not change any bit of a result.
@@ -302,9 +303,15 @@ class Network(Derivatives, SecondDerivatives, Fitting):
             and X.shape[1:] == (self.in_features,)
         ):
             return self._model.predict_by_blocks(X, threads)
-        given, single = self._inputs.samples(X)
-        _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the outputs")
-        x = _checks.converted(given, "X", self.dtype, single)
+        x: Array | SparseRows
+        if _checks.is_sparse(X):
+            rows, single = _checks.one_or_more_sparse(X, "X", self.in_features)
+            x = rows.converted("X", self.dtype)
+        else:
+            given, single = self._inputs.samples(X)
+            size = len(given) * self.out_features * self.dtype.itemsize
+            _core.demand_memory(size, "the outputs")
+            x = _checks.converted(given, "X", self.dtype, single)
         outputs = self._model.predict(x, threads)
         return outputs[0] if single else outputs
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn._checks import SparseRows
 from fastnn.losses import is_built_in
 from fastnn.losses.custom import value_and_grad
 from fastnn.model import Model, Snapshot
@@ -111,11 +112,15 @@ class StepwiseTrainer:
             self.last_good = Snapshot(state["last_good"], state["last_good_constants"])
         self.order = state.get("order", self.order)
 
+    def publish(self) -> None:
+        """Do nothing: the arrays of the model are always up to date."""
+
     def close(self) -> None:
         """Do nothing: there is no thread to stop."""
 
     def _step(self, rows: NDArray[np.int64], n_threads: int) -> None:
-        model, x = self.model, self.x[rows]
+        model = self.model
+        x = self.x.dense(rows) if isinstance(self.x, SparseRows) else self.x[rows]
         training = (self.mask_key, self.epoch, self.position)
         self.position += len(x)
         activations, outputs = model.forward(x, n_threads, training)
