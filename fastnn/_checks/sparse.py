@@ -31,11 +31,7 @@ class SparseRows:
     """
 
     def __init__(
-        self,
-        data: Array,
-        indices: NDArray[np.int32],
-        indptr: NDArray[np.int64],
-        n_features: int,
+        self, data: Array, indices: NDArray[np.int32], indptr: NDArray[np.int64], n_features: int
     ) -> None:
         self.data, self.indices, self.indptr = data, indices, indptr
         self.shape = (len(indptr) - 1, n_features)
@@ -79,7 +75,7 @@ class SparseRows:
         else:
             order, n = np.ascontiguousarray(rows, np.int64), len(rows)
         out: Array = np.empty((n, self.shape[1]), self.dtype)
-        _core.engine.dense_of_sparse(self, start, start + n, order, out)
+        _core.engine.dense_of_sparse(self, start, start + n, order, out, 1)
         return out
 
     def converted(self, name: str, dtype: "np.dtype[Any]") -> "SparseRows":
@@ -149,7 +145,7 @@ def csr_rows(matrix: Any, name: str, n_features: int) -> SparseRows:
     """
     data, given = np.asarray(matrix.data), np.array(matrix.indices)
     indptr = np.array(matrix.indptr, np.int64)
-    n = tuple(matrix.shape)[0] if len(matrix.shape) == 2 else 1
+    n = matrix.shape[0] if len(matrix.shape) == 2 else 1
     if (
         indptr.shape != (n + 1,)
         or data.ndim != 1
@@ -185,9 +181,7 @@ def _summed(
     row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     order = np.lexsort((indices, row))
     row, indices = row[order], indices[order]
-    starts = np.flatnonzero(
-        np.concatenate([[True], (np.diff(row) != 0) | (np.diff(indices) != 0)])
-    )
+    starts = np.flatnonzero(np.concatenate([[True], (np.diff(row) != 0) | (np.diff(indices) != 0)]))
     counts = np.bincount(row[starts], minlength=len(indptr) - 1)
     summed = np.add.reduceat(data[order], starts)
     return summed, indices[starts], np.concatenate([[0], np.cumsum(counts)])

@@ -51,7 +51,9 @@ class FullBatchTrainer:
 
     rates_left = 1  # above 0, so that the fit loop supplies no learning rates
 
-    def __init__(self, model: Model, x: "Array | SparseRows", state: OptimizerState, epochs: int) -> None:
+    def __init__(
+        self, model: Model, x: "Array | SparseRows", state: OptimizerState, epochs: int
+    ) -> None:
         self.model, self.x = model, x
         runs = [np.arange(first, first + size) for first, size, _ in state.segments()]
         self.trained = np.concatenate(runs) if runs else np.empty(0, np.int64)

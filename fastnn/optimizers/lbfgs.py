@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks
-from fastnn._core import background
 from fastnn._checks import SparseRows
+from fastnn._core import background
 from fastnn._core.arrays import Array
 from fastnn.losses import CustomLoss, Loss
 from fastnn.model import Model

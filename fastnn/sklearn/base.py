@@ -303,7 +303,12 @@ class BaseMLP(Arguments, Inspection, ABC):
         return weight.astype(dtype), bias.astype(dtype)
 
     def _initialize(
-        self, x: "Array | SparseRows", n_out: int, hidden: list[int], objective: Objective, random_state: Any
+        self,
+        x: "Array | SparseRows",
+        n_out: int,
+        hidden: list[int],
+        objective: Objective,
+        random_state: Any,
     ) -> None:
         n_in = x.shape[1]
         before = self.__dict__.copy()

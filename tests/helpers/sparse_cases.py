@@ -18,11 +18,7 @@ def matrices():
     wide = scattered.copy()
     wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
     unsorted = sparse.csr_matrix(
-        (
-            rng.normal(size=4 * N),
-            np.concatenate([[9, 2, 9, 3]] * N),
-            np.arange(0, 4 * N + 1, 4),
-        ),
+        (rng.normal(size=4 * N), np.concatenate([[9, 2, 9, 3]] * N), np.arange(0, 4 * N + 1, 4)),
         (N, FEATURES),
     )
     return [

@@ -22,7 +22,8 @@ from fastnn._core.kernels.batch_normalization cimport (
 from fastnn._core.kernels.curvature cimport (
     add_activation_curvature, add_log_softmax_curvature, add_softmax_curvature, loss_curvature,
     loss_rank, loss_root, root_is_shared)
-from fastnn._core.kernels.dense cimport column_sums, dense_backward_input, dense_backward_params, dense_forward
+from fastnn._core.kernels.dense cimport (
+    column_sums, dense_backward_input, dense_backward_params, dense_forward)
 from fastnn._core.kernels.dots cimport dot
 from fastnn._core.kernels.dropout cimport dropout_forward, hashed
 from fastnn._core.kernels.dtypes cimport is_finite, real

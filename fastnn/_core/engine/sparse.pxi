@@ -1,14 +1,38 @@
 # Sparse rows: the products with their stored elements, or dense rows, and a minibatch's gradient.
 
 cdef enum:
-    DENSE_FROM = 8   # of a matrix, 1 / DENSE_FROM stored makes the dense products faster
+    DENSE_FROM = 5   # of a matrix, 1 / DENSE_FROM stored makes the dense products faster
+
+
+# The inlined code of a kernel exists once for each dtype, thanks to the first three functions.
+
+cdef void transposed(
+    const real *a, Py_ssize_t rows, Py_ssize_t columns, real *out, int n_threads,
+) noexcept nogil:
+    """out (columns, rows) = aᵀ for a (rows, columns)."""
+    transpose_matrix(a, rows, columns, out, n_threads)
+
+
+cdef void write_dense(
+    const SparseRows *x, real *out, Py_ssize_t rows, Py_ssize_t n_in, int n_threads,
+) noexcept nogil:
+    """Overwrite `out` (rows, n_in) with the rows, zeros included."""
+    dense_rows(x, out, rows, n_in, n_threads)
+
+
+cdef void first_forward(
+    const SparseRows *x, const real *weight, const real *bias, bint relu, real *z,
+    Py_ssize_t rows, Py_ssize_t n_out, int n_threads,
+) noexcept nogil:
+    """The output of the first layer, for its weight (n_in, n_out)."""
+    sparse_forward(x, weight, bias, relu, z, rows, n_out, n_threads)
 
 
 cdef SparseRows csr_rows(x):
     """Return the C form of the rows of a CSR matrix, which must outlive it.
 
     `x` has the arrays `data` of the network's dtype, `indices` of int32 and `indptr` (n + 1,) of
-    int64. Indices may repeat; elements with the same index add up.
+    int64. The indices in each row ascend.
     """
     cdef SparseRows rows
     rows.data = address(x.data)
@@ -47,14 +71,14 @@ cdef Py_ssize_t sparse_chunk_rows(Plan plan, Py_ssize_t itemsize) noexcept nogil
 
 
 cdef double sparse_chunk_gradient(
-    Plan plan, const real *params, const real *transposed, const real *constants,
+    Plan plan, const real *params, const real *weight, const real *constants,
     const SparseRows *x, Targets targets, Py_ssize_t rows, const Loss *loss, double scale,
     real *grads, real *transposed_grads, bint accumulate, const int8_t *frozen, real *workspace,
     real *dz, char *scratch, int n_threads, const Batch *batch,
 ) noexcept nogil:
     """As `chunk_gradient`, for sparse rows and a first operation that is a linear layer.
 
-    `transposed` (n_in, n_out) has the first weight, and its gradient is added to
+    `weight` (n_in, n_out) has the first weight, and its gradient is added to
     `transposed_grads`; `params` and `grads` have all others. `workspace` has
     rows * sparse_width(plan) elements, and `dz` rows times the outputs of the first operation.
     """
@@ -64,7 +88,7 @@ cdef double sparse_chunk_gradient(
     cdef real *cotangent = workspace + plan.row_width * rows
     cdef real *y_pred = cotangent - plan.n_out * rows  # the last of the activations
     cdef double total
-    sparse_forward(x, transposed, bias, first.relu, workspace, rows, first.n_out, n_threads)
+    first_forward(x, weight, bias, first.relu, workspace, rows, first.n_out, n_threads)
     forward_from(plan, 1, params, constants, workspace, workspace, y_pred, rows, scratch,
                  n_threads, batch, True)
     total = loss_of_outputs(loss, y_pred, targets, rows, plan.n_out, scale, cotangent)

@@ -4,7 +4,9 @@ cdef enum:
     DOTS_UP_TO = 4   # times fewer elements than features: a transposed weight does not pay
 
 
-def dense_of_sparse(x, Py_ssize_t first, Py_ssize_t end, cnp.ndarray order, cnp.ndarray out):
+def dense_of_sparse(
+    x, Py_ssize_t first, Py_ssize_t end, cnp.ndarray order, cnp.ndarray out, int n_threads,
+):
     """Overwrite `out` (rows, n_in) with the rows from `first` to `end`, or in `order`."""
     cdef SparseRows rows = csr_rows(x)
     cdef Py_ssize_t n = end - first if order is None else cnp.PyArray_SIZE(order)
@@ -13,9 +15,9 @@ def dense_of_sparse(x, Py_ssize_t first, Py_ssize_t end, cnp.ndarray order, cnp.
     rows.order = <const int64_t *>address(order)
     with nogil:
         if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT:
-            dense_rows(&rows, <float *>cnp.PyArray_DATA(out), n, n_in)
+            write_dense(&rows, <float *>cnp.PyArray_DATA(out), n, n_in, n_threads)
         else:
-            dense_rows(&rows, <double *>cnp.PyArray_DATA(out), n, n_in)
+            write_dense(&rows, <double *>cnp.PyArray_DATA(out), n, n_in, n_threads)
 
 
 def transposed_weight(Plan plan, cnp.ndarray params, Py_ssize_t n_elements, int n_threads):
@@ -28,34 +30,34 @@ def transposed_weight(Plan plan, cnp.ndarray params, Py_ssize_t n_elements, int 
     out = np.empty((first.n_in, first.n_out), params.dtype)
     with nogil:
         if single:
-            transpose_matrix(<const float *>cnp.PyArray_DATA(params), first.n_out, first.n_in,
-                             <float *>cnp.PyArray_DATA(out), n_threads)
+            transposed(<const float *>cnp.PyArray_DATA(params), first.n_out, first.n_in,
+                       <float *>cnp.PyArray_DATA(out), n_threads)
         else:
-            transpose_matrix(<const double *>cnp.PyArray_DATA(params), first.n_out, first.n_in,
-                             <double *>cnp.PyArray_DATA(out), n_threads)
+            transposed(<const double *>cnp.PyArray_DATA(params), first.n_out, first.n_in,
+                       <double *>cnp.PyArray_DATA(out), n_threads)
     return out
 
 
 def predict_sparse(
-    Plan plan, cnp.ndarray params, cnp.ndarray transposed, cnp.ndarray constants, x,
+    Plan plan, cnp.ndarray params, cnp.ndarray weight, cnp.ndarray constants, x,
     Py_ssize_t start, cnp.ndarray out, int n_threads,
 ):
     """Overwrite `out` (n, n_out) with the outputs of n rows from `start`.
 
-    The first operation is a linear layer, and `transposed` comes from `transposed_weight`.
+    The first operation is a linear layer, and `weight` comes from `transposed_weight`.
     """
     cdef SparseRows rows = csr_rows(x)
     rows.first = start
     if is_float(params):
-        predict_sparse_typed(plan, <const float *>address(params), address(transposed), constants,
+        predict_sparse_typed(plan, <const float *>address(params), address(weight), constants,
                              rows, out, n_threads)
     else:
-        predict_sparse_typed(plan, <const double *>address(params), address(transposed), constants,
+        predict_sparse_typed(plan, <const double *>address(params), address(weight), constants,
                              rows, out, n_threads)
 
 
 cdef predict_sparse_typed(
-    Plan plan, const real *params, const void *transposed, cnp.ndarray constants_array,
+    Plan plan, const real *params, const void *weight, cnp.ndarray constants_array,
     SparseRows x, cnp.ndarray out_array, int n_threads,
 ):
     cdef Operation *operation = &plan.operations[0]
@@ -74,12 +76,12 @@ cdef predict_sparse_typed(
         while first < n:
             rows = min(block, n - first)
             z = out + first * plan.n_out if plan.n_operations == 1 else activations
-            if transposed == NULL:
+            if weight == NULL:
                 sparse_forward_by_dots(&x, params, bias, operation.relu, z, rows, operation.n_in,
                                        operation.n_out)
             else:
-                sparse_forward(&x, <const real *>transposed, bias, operation.relu, z, rows,
-                               operation.n_out, n_threads)
+                first_forward(&x, <const real *>weight, bias, operation.relu, z, rows,
+                              operation.n_out, n_threads)
             forward_from(plan, 1, params, constants, activations, activations,
                          out + first * plan.n_out, rows, workspace.data, n_threads, no_batch(),
                          False)
@@ -116,8 +118,8 @@ cdef double loss_and_grad_sparse_typed(
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
     cdef Workspace workspace = take_workspace(
         scratch_bytes + chunk * (sparse_width(plan) + operation.n_out) * sizeof(real))
-    cdef Workspace transposed = Workspace(2 * size * sizeof(real))
-    cdef real *weight = <real *>transposed.data
+    cdef Workspace matrices = Workspace(2 * size * sizeof(real))
+    cdef real *weight = <real *>matrices.data
     cdef real *gradient = weight + size
     cdef real *activations = <real *>(workspace.data + scratch_bytes)
     cdef double scale = 1
@@ -127,7 +129,7 @@ cdef double loss_and_grad_sparse_typed(
         scale = 1 / (
             n if given.weights == NULL else sum_of_weights(<const real *>given.weights, NULL, n))
     with nogil:
-        transpose_matrix(params, operation.n_out, operation.n_in, weight, n_threads)
+        transposed(params, operation.n_out, operation.n_in, weight, n_threads)
         memset(gradient, 0, size * sizeof(real))
         while first < n:
             x.first = first
@@ -137,6 +139,6 @@ cdef double loss_and_grad_sparse_typed(
                 &loss, scale, grads, gradient, first > 0, <const int8_t *>NULL, activations,
                 activations + chunk * sparse_width(plan), workspace.data, n_threads, no_batch())
             first += chunk
-        transpose_matrix(<const real *>gradient, operation.n_in, operation.n_out, grads, n_threads)
+        transposed(<const real *>gradient, operation.n_in, operation.n_out, grads, n_threads)
     give_back(workspace)
     return scale * total

@@ -60,9 +60,9 @@ cdef void transpose_first(
     cdef Py_ssize_t rows = layer.n_in if back else layer.n_out
     cdef Py_ssize_t columns = layer.n_out if back else layer.n_in
     if layer.is_float:
-        transpose_matrix(<const float *>source, rows, columns, <float *>target, 1)
+        transposed(<const float *>source, rows, columns, <float *>target, 1)
     else:
-        transpose_matrix(<const double *>source, rows, columns, <double *>target, 1)
+        transposed(<const double *>source, rows, columns, <double *>target, 1)
 
 
 cdef void take(FirstLayer *layer, bint within_batch, int n_threads) noexcept nogil:
@@ -99,7 +99,7 @@ cdef void take_typed(
                 layer.touched[i] = Segment(i * layer.n_out, layer.n_out, 0)
         else:
             memset(grads, 0, size * sizeof(real))
-    transpose_matrix(given, layer.n_out, layer.n_in, params, n_threads)
+    transposed(given, layer.n_out, layer.n_in, params, n_threads)
     memcpy(params + size, given + size, (layer.n_params - size) * sizeof(real))
 
 
@@ -118,7 +118,7 @@ cdef void publish_typed(FirstLayer *layer, real *params, int n_threads) noexcept
     cdef real *state = <real *>layer.state
     cdef Py_ssize_t size = layer.n_in * layer.n_out
     cdef Py_ssize_t i
-    transpose_matrix(<const real *>params, layer.n_in, layer.n_out, given, n_threads)
+    transposed(<const real *>params, layer.n_in, layer.n_out, given, n_threads)
     memcpy(given + size, params + size, (layer.n_params - size) * sizeof(real))
     for i in range(layer.n_states):
         transpose_in_place(
@@ -133,7 +133,7 @@ cdef void transpose_in_place(
 ) noexcept nogil:
     """Transpose a matrix (rows, columns); `spare` is as large."""
     memcpy(spare, matrix, rows * columns * sizeof(real))
-    transpose_matrix(<const real *>spare, rows, columns, matrix, n_threads)
+    transposed(<const real *>spare, rows, columns, matrix, n_threads)
 
 
 cdef void touch(
@@ -180,8 +180,7 @@ cdef void update_touched(
     for i in range(1, n_segments):
         others[n_others] = segments[i]
         n_others += 1
-    clip = clipping(
-        optimizer, grads, <const Segment *>layer.touched, layer.n_touched + n_others)
+    clip = clipping_of(optimizer, grads, layer.touched, layer.n_touched + n_others)
     if moves_touched_alone(optimizer) and penalty == 0:
         update_clipped(optimizer, rate, clip, params, grads, state, layer.n_params,
                        layer.touched, layer.n_touched + n_others, step, n_threads)

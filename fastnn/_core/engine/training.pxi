@@ -61,7 +61,7 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
         sparse.order = order if t.ordered else NULL
         sparse.first = t.position
         if not by_elements:
-            dense_rows(&sparse, gathered_x, rows, plan.n_in)
+            write_dense(&sparse, gathered_x, rows, plan.n_in, t.n_threads)
             x = gathered_x
     if not t.ordered:
         if sparse.data == NULL:

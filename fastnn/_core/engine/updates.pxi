@@ -5,8 +5,15 @@ cdef void update_params(
     Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step, int n_threads,
 ) noexcept nogil:
     """One step on the segments, whose gradient is clipped by its norm."""
-    update_clipped(optimizer, rate, clipping(optimizer, grads, segments, n_segments), params, grads,
-                   state, n, segments, n_segments, step, n_threads)
+    update_clipped(optimizer, rate, clipping_of(optimizer, grads, segments, n_segments), params,
+                   grads, state, n, segments, n_segments, step, n_threads)
+
+
+cdef Clipping clipping_of(
+    const Optimizer *optimizer, const real *grads, const Segment *segments, Py_ssize_t n_segments,
+) noexcept nogil:
+    """Call `clipping`, whose inlined code exists once thanks to this function."""
+    return clipping(optimizer, grads, segments, n_segments)
 
 
 cdef void update_clipped(

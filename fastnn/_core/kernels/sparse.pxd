@@ -61,16 +61,35 @@ cdef inline Py_ssize_t n_stored(const SparseRows *x, Py_ssize_t rows) noexcept n
 
 
 cdef inline void dense_rows(
-    const SparseRows *x, real *out, Py_ssize_t rows, Py_ssize_t n_in,
+    const SparseRows *x, real *out, Py_ssize_t rows, Py_ssize_t n_in, int n_threads,
 ) noexcept nogil:
     """Overwrite `out` (rows, n_in) with the rows, zeros included."""
-    cdef const real *data = <const real *>x.data
-    cdef Py_ssize_t i, p, row
-    memset(out, 0, rows * n_in * sizeof(real))
-    for i in range(rows):
+    cdef Py_ssize_t parts = parts_of(rows * n_in, rows, n_threads)
+    cdef Py_ssize_t share = (rows + parts - 1) // parts
+    cdef Py_ssize_t part
+    if parts == 1:
+        write_rows(x, out, 0, rows, n_in)
+        return
+    for part in prange(parts, num_threads=startable(<int>parts), schedule="static"):
+        write_rows(x, out, part * share, min(rows, (part + 1) * share), n_in)
+
+
+cdef inline void write_rows(
+    const SparseRows *x, real *out, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t n_in,
+) noexcept nogil:
+    cdef const real *data
+    cdef const int32_t *indices
+    cdef real *target
+    cdef Py_ssize_t i, p, row, n
+    for i in range(begin, end):
         row = number_of_row(x, i)
-        for p in range(x.indptr[row], x.indptr[row + 1]):
-            out[i * n_in + x.indices[p]] += data[p]
+        target = out + i * n_in
+        data = <const real *>x.data + x.indptr[row]
+        indices = x.indices + x.indptr[row]
+        n = x.indptr[row + 1] - x.indptr[row]
+        memset(target, 0, n_in * sizeof(real))
+        for p in range(n):
+            target[indices[p]] = data[p]
 
 
 cdef inline void sparse_forward(
