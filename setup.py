@@ -136,7 +136,7 @@ def extension(name, flags, **options):
 setup(
     cmdclass={"build_ext": build},
     ext_modules=cythonize(
-        [extension("_cpuid", [])]
+        [extension("_cpuid", []), extension("_calls", [], include_dirs=[np.get_include()])]
         + [
             extension(
                 f"_engine_{isa}",

@@ -8,7 +8,14 @@ import numpy as np
 from fastnn import _checks
 from fastnn._checks import SparseRows, frames
 from fastnn._core.arrays import Array
-from fastnn.losses import CustomLoss, Loss, check_target, demand_weights, is_built_in
+from fastnn.losses import (
+    CustomLoss,
+    Loss,
+    allows_negative_weights,
+    check_target,
+    demand_weights,
+    is_built_in,
+)
 from fastnn.model import Model
 
 
@@ -49,6 +56,11 @@ class InputChecks:
         self.demand_names(X)
         return _checks.one_or_more_samples(X, "X", self.model.plan.n_in)
 
+    def sparse_samples(self, X: Any) -> tuple[SparseRows, bool]:
+        """Return a sparse X as rows for the engine, and whether X is a single sample."""
+        rows, single = _checks.one_or_more_sparse(X, "X", self.model.plan.n_in)
+        return rows.converted("X", self.model.dtype), single
+
     def sample_matrix(self, X: Any, name: str) -> Array:
         """Return a matrix of at least one sample that is not converted yet."""
         self.demand_names(X)
@@ -66,7 +78,8 @@ class InputChecks:
         if sample_weight is None:
             return None
         demand_weights(loss)
-        return _checks.sample_weight(sample_weight, name, self.model.dtype, n_samples)
+        negative = allows_negative_weights(loss)
+        return _checks.sample_weight(sample_weight, name, self.model.dtype, n_samples, negative)
 
     def demand_probabilities(self, loss: Loss | CustomLoss, x: "Array | SparseRows") -> None:
         """Check that the outputs of the first samples are probabilities, if the loss takes them."""

@@ -1,24 +1,36 @@
 """A network as the engine sees it: its plan and its arrays, and every computation on them.
 
 All arguments are trusted: arrays are finite, C-contiguous, of the network's dtype and of the right
-shape. `fastnn.batch` and the methods of `Network` check what a user passes. The methods `predict`,
+shape; other arrays can crash the interpreter. `fastnn.batch` and the methods of `Network` check
+what a user passes, and `Model.calls` checks it for few samples. The methods `predict`,
 `loss_and_grad` and `gram` also take sparse rows.
 """
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from fastnn import _checks, _core, sparse_model
 from fastnn._checks import SparseRows
+from fastnn._core._calls import Calls
 from fastnn._core.arrays import Array
 from fastnn.losses import CustomLoss, Loss, custom, is_built_in
 
 if TYPE_CHECKING:
     from fastnn._core import engine
+
+
+def model_of(network: Any) -> "Model":
+    """Return the model of a `Network`, for other modules of the package.
+
+    Its methods check nothing: other arrays than those described above can crash the interpreter.
+    """
+    found: Model = network._model
+    return found
 
 
 class Snapshot(NamedTuple):
@@ -59,6 +71,11 @@ class Model:
         plan = _core.engine.Plan(list(operations))
         params, grads = (_core.aligned_zeros((plan.n_params,), dtype) for _ in range(2))
         return cls(plan, params, grads, np.empty(plan.n_constants, dtype))
+
+    @cached_property
+    def calls(self) -> Calls:
+        """The computations on few samples, which take what a user passes and check it."""
+        return Calls(_core.engine, self.plan, self.params, self.constants)
 
     def with_operations(self, operations: Sequence[Any]) -> "Model":
         """Return a model of other operations on the same arrays."""
@@ -137,13 +154,6 @@ class Model:
                 self.plan, self.params, self.constants, x[part], out[part], threads
             )
         return out, finite
-
-    def predict_ready(self, X: Any) -> Array | None:
-        """Return the outputs if X is an array of few samples that the engine can read, else None.
-
-        X is checked in compiled code.
-        """
-        return _core.engine.predict_ready(self.plan, self.params, self.constants, X)
 
     def forward(
         self, x: Array, n_threads: int | None, training: tuple[int, int, int] | None = None
@@ -234,15 +244,6 @@ class Model:
                 plan, self.params, self.constants, x[part], dy[part], grads[part], threads
             )
         return grads
-
-    def jacobian_ready(self, X: Any, by_params: bool, out: Any) -> Array | None:
-        """Return the Jacobian if the engine can read X and write to `out` as they are, else None.
-
-        X and `out` are checked in compiled code.
-        """
-        return _core.engine.jacobian_ready(
-            self.plan, self.params, self.constants, X, by_params, out
-        )
 
     def jacobian(
         self,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 try:
     from fastnn._core import _cpuid
     from fastnn._core.memory import demand_memory as demand_memory
-    from fastnn._core.processors import useful_processors
+    from fastnn._core.processors import all_processors, useful_processors
 except ImportError as error:
     raise ImportError(
         "fastnn's compiled core is missing: this is a source folder that was not built. Run Python "
@@ -63,7 +63,7 @@ def thread_count(n_threads: int | None) -> int:
     wanted = default_threads if n_threads is None else n_threads
     if wanted is None:
         wanted = min(engine.max_threads(), useful_processors())
-    return 1 if _forked else min(wanted, max(8, os.cpu_count() or 1))
+    return 1 if _forked else min(wanted, max(8, all_processors()))
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -40,6 +40,7 @@ class Trainer:
     position: int
     diverged: bool
     rates_left: int
+    rows: NDArray[np.int64]
     mask_key: int
     reported: float
     by_batches: bool
@@ -75,6 +76,8 @@ class Trainer:
     def take_order(self, order: NDArray[np.int64]) -> None: ...
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool: ...
     def publish(self) -> None: ...
+    def begin_batch(self, n_threads: int) -> _Array | None: ...
+    def end_batch(self, returned: Any, weight: float) -> bool: ...
     def feed(
         self, x: _Array, targets: _Array | None, labels: NDArray[np.int64] | None, last: bool
     ) -> None: ...
@@ -82,10 +85,23 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None: ...
     def close(self) -> None: ...
 
+@final
+class Steps:
+    def __init__(self, rule: _UpdateRule, params: _Array, state: _Array) -> None: ...
+    def take(
+        self,
+        grads: Any,
+        rate: float,
+        segments: NDArray[np.int64],
+        counts: Any,
+        missed: list[int],
+        training: Any,
+        n_threads: int,
+    ) -> bool | None: ...
+
 def predict(
     plan: Plan, params: _Array, constants: _Array, x: _Array, out: _Array, n_threads: int
 ) -> bool: ...
-def predict_ready(plan: Plan, params: _Array, constants: _Array, x: Any) -> _Array | None: ...
 def forward(
     plan: Plan,
     params: _Array,
@@ -153,9 +169,6 @@ def jacobian(
     out: _Array,
     n_threads: int,
 ) -> None: ...
-def jacobian_ready(
-    plan: Plan, params: _Array, constants: _Array, x: Any, by_params: bool, given: Any
-) -> _Array | None: ...
 def sample_vjp(
     plan: Plan,
     params: _Array,

@@ -14,6 +14,12 @@ PROCESS = Path("/proc/self")
 
 
 @cache
+def all_processors() -> int:
+    """Return the number of processors of the machine; the system is asked once, as it is slow."""
+    return os.cpu_count() or 1
+
+
+@cache
 def useful_processors() -> int:
     """Return the number of physical cores for this process, or fewer if its group has less time."""
     return max(1, math.ceil(min(_physical_cores(), _group_limit())))
@@ -23,7 +29,7 @@ def _physical_cores() -> int:
     try:
         processors = os.sched_getaffinity(0)
     except AttributeError:  # not Linux
-        return os.cpu_count() or 1
+        return all_processors()
     cores = set()
     for number in processors:
         topology = SYSTEM / f"devices/system/cpu/cpu{number}/topology"

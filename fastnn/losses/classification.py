@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastnn._core import engine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BinaryCrossEntropy(Loss):
     """Mean over a sample's outputs of -y ln σ(z) - (1 - y) ln(1 - σ(z)), for logits z.
 
@@ -51,12 +51,16 @@ class BinaryCrossEntropy(Loss):
             )
         return target
 
+    def target_bounds(self, n_outputs: int) -> tuple[float, float]:
+        """Return the range of the targets."""
+        return 0.0, 1.0
+
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
         """Return the share of outputs whose probability is on the target's side of one half."""
         return metrics.binary_accuracy(outputs, target, weights)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NegativeLogLikelihood(Loss):
     """-ln p_c of each sample's class c, for a network that ends in Softmax.
 
@@ -97,7 +101,7 @@ class NegativeLogLikelihood(Loss):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SoftmaxCrossEntropy(Loss):
     """-ln S_c = ln Σ e^z - z_c for logits z and class c; the gradient is S - onehot_c.
 

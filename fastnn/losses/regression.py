@@ -1,5 +1,6 @@
 """Losses for regression: squared and absolute errors, quantiles and counts."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ from fastnn._core.arrays import Array
 from fastnn.losses.base import Formula, Loss, Reduction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HalfSquaredError(Loss):
     """½ Σ (ŷ - y)² over the outputs of a sample; its gradient is ŷ - y.
 
@@ -22,7 +23,7 @@ class HalfSquaredError(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MeanSquaredError(Loss):
     """Mean over a sample's outputs of (ŷ - y)²; its gradient is 2 (ŷ - y) / n_outputs.
 
@@ -34,7 +35,7 @@ class MeanSquaredError(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MeanAbsoluteError(Loss):
     """Mean over a sample's outputs of |ŷ - y|; its gradient is sign(ŷ - y) / n_outputs, 0 at 0.
 
@@ -48,7 +49,7 @@ class MeanAbsoluteError(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Huber(Loss):
     """Mean over a sample's outputs of ½ e² where |e| < delta, and delta (|e| - ½ delta) beyond.
 
@@ -82,7 +83,7 @@ class Huber(Loss):
         _checks.number(self.delta, "delta", above=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogCosh(Loss):
     """Mean over a sample's outputs of ln cosh(ŷ - y); its gradient is tanh(ŷ - y) / n_outputs.
 
@@ -97,7 +98,7 @@ class LogCosh(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pinball(Loss):
     """Quantile regression: mean over outputs of τ (y - ŷ) if ŷ < y, else (1 - τ) (ŷ - y).
 
@@ -164,12 +165,16 @@ class Pinball(Loss):
         target = _checks.real_targets(y, name, dtype, (n, 1))
         return np.repeat(target, n_outputs, axis=1)
 
+    def target_bounds(self, n_outputs: int) -> tuple[float, float] | None:
+        """Return the range of the targets, or None if there is a quantile for each output."""
+        return None if isinstance(self.quantiles, tuple) else super().target_bounds(n_outputs)
+
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
         """Return the mean over outputs of |share of targets at or below the output - τ|."""
         return metrics.coverage_error(outputs, target, self.quantiles, weights)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Poisson(Loss):
     """Σ over a sample's outputs of e^z - y z, for counts y and outputs z, the logs of the rates.
 
@@ -190,6 +195,10 @@ class Poisson(Loss):
         if target.size and target.min() < 0:
             raise ValueError(f"{name} holds {target.min():g}; Poisson takes targets of at least 0")
         return target
+
+    def target_bounds(self, n_outputs: int) -> tuple[float, float]:
+        """Return the range of the targets."""
+        return 0.0, math.inf
 
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
         """Return the root of the mean squared error of the rates."""

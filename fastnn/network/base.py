@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._core._calls import Calls
 from fastnn.batch import InputChecks
 from fastnn.layers import Layer
 from fastnn.model import Model
@@ -14,6 +15,7 @@ class NetworkBase:
 
     _layers: tuple[Layer, ...]
     _model: Model
+    _calls: Calls
     _inputs: InputChecks
 
     @property

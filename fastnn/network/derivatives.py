@@ -25,7 +25,7 @@ class Derivatives(NetworkBase):
     """
 
     def loss_and_grad(
-        self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any = None
+        self, X: Any, y: Any, loss: "Loss | CustomLoss", sample_weight: Any = None
     ) -> tuple[float, Array]:
         """Return a loss over all samples as one batch, and its gradient for the parameters.
 
@@ -45,6 +45,9 @@ class Derivatives(NetworkBase):
             what `scipy.optimize.minimize(jac=True)` expects. SciPy's SLSQP takes float64 only: pass
             it `gradient.astype(float)` if the network is float32.
         """
+        ready = self._calls.loss_and_grad(X, y, loss, sample_weight)
+        if ready is not None:
+            return ready
         x, target, weights = self._inputs.batch_or_sparse(X, y, loss, sample_weight)
         return self._model.loss_and_grad(x, target, weights, loss, None)
 
@@ -79,10 +82,9 @@ class Derivatives(NetworkBase):
         multiplications. For the parameters it goes backward. The Jacobian of Softmax is applied as
         diag(S) - S Sᵀ, without a matrix product.
         """
-        if n_threads is None and isinstance(wrt, str) and wrt in ("input", "params"):
-            ready = self._model.jacobian_ready(X, wrt == "params", out)
-            if ready is not None:
-                return ready
+        ready = self._calls.jacobian(X, wrt, out, n_threads, False)
+        if ready is not None:
+            return ready[1]
         return self._jacobian(X, wrt, out, n_threads, with_outputs=False)[1]
 
     def value_and_jacobian(
@@ -94,7 +96,8 @@ class Derivatives(NetworkBase):
         -------
         (ndarray of the outputs' shape, ndarray)
         """
-        return self._jacobian(X, wrt, out, n_threads, with_outputs=True)
+        ready = self._calls.jacobian(X, wrt, out, n_threads, True)
+        return ready or self._jacobian(X, wrt, out, n_threads, with_outputs=True)
 
     def jacobian_operator(self, x: Any, wrt: str = "input") -> Jacobian:
         """Return the Jacobian of the outputs at one sample, as a product of the layers' Jacobians.
@@ -151,6 +154,9 @@ class Derivatives(NetworkBase):
         ValueError, TypeError
             If an argument is invalid, or its shape does not fit.
         """
+        ready = self._calls.jvp(X, tangent, wrt, n_threads)
+        if ready is not None:
+            return ready
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
         given, single = self._inputs.samples(X)
         _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the product")
@@ -185,6 +191,9 @@ class Derivatives(NetworkBase):
         ValueError, TypeError
             If an argument is invalid, or its shape does not fit.
         """
+        ready = self._calls.vjp(X, cotangent, wrt, n_threads)
+        if ready is not None:
+            return ready
         by_params = _checks.choice(wrt, "wrt", ("input", "params")) == "params"
         given, single = self._inputs.samples(X)
         n_out = self._model.plan.n_out
@@ -195,7 +204,7 @@ class Derivatives(NetworkBase):
         return product[0] if single and not by_params else product
 
     def sample_grads(
-        self, X: Any, y: Any, loss: Loss | CustomLoss, *, n_threads: int | None = None
+        self, X: Any, y: Any, loss: "Loss | CustomLoss", *, n_threads: int | None = None
     ) -> Array:
         """Return the gradient of each sample's loss with respect to the parameters.
 
@@ -219,6 +228,9 @@ class Derivatives(NetworkBase):
         ValueError, TypeError
             If an argument is invalid, or its shape does not fit.
         """
+        ready = self._calls.sample_grads(X, y, loss, n_threads)
+        if ready is not None:
+            return ready
         given = self._inputs.sample_matrix(X, "X")
         n_bytes = len(given) * self._model.params.nbytes
         _core.demand_memory(n_bytes, "the gradients")

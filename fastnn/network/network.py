@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import _checks, _core
-from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.batch import InputChecks
 from fastnn.files import model_file
@@ -20,9 +19,11 @@ from fastnn.files.model_file import ModelFileError
 from fastnn.layers import Layer, Standardize, composition
 from fastnn.model import Model
 from fastnn.network.derivatives import Derivatives
+from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
 from fastnn.network.passes import Pass, Passes
 from fastnn.network.second_derivatives import SecondDerivatives
+from fastnn.network.stepping import Stepping
 from fastnn.optimizers import OptimizerState, StateView
 from fastnn.training.checkpoints import without_fit
 
@@ -31,17 +32,19 @@ NOT_STORED = {
     "_layers",
     "_operations",
     "_model",
+    "_calls",
     "_optimizer_state",
     "_rng",
     "_passes",
     "_training",
+    "_steps",
     "_class_labels",
     "_inputs",
     "target_name",
 }
 
 
-class Network(Derivatives, SecondDerivatives, Fitting):
+class Network(Derivatives, SecondDerivatives, Fitting, Display, Stepping):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters
@@ -65,7 +68,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
     def __init__(
         self,
         layers: "list[Layer] | tuple[Layer, ...]",
-        dtype: DTypeLike = "float32",
+        dtype: "DTypeLike" = "float32",
         seed: int | None = None,
     ) -> None:
         if not isinstance(layers, list | tuple):
@@ -78,6 +81,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
             layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
         ]
         self._model = model = Model.compile(self._operations, dtype)
+        self._calls = model.calls
         composition.bind(self._layers, model.params, model.grads, model.constants, rng)
         self._optimizer_state = OptimizerState()
         self._rng = rng  # from now on for the masks of `forward(training=True)`
@@ -96,16 +100,6 @@ class Network(Derivatives, SecondDerivatives, Fitting):
     def layers(self) -> tuple[Layer, ...]:
         """The layers, in order."""
         return self._layers
-
-    @property
-    def model(self) -> Model:
-        """The compiled network, for code that calls it often with arrays that are already checked.
-
-        The methods of a `fastnn.model.Model` check nothing: arrays must be finite, C-contiguous and
-        of the network's dtype; other arrays can crash the interpreter. The model shares `params`
-        with the network.
-        """
-        return self._model
 
     @property
     def params(self) -> Array:
@@ -141,7 +135,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
 
     @property
     def optimizer_state(self) -> StateView:
-        """The state of the last fit's optimizer; the next `fit` continues it."""
+        """The state of the last optimizer; the next `fit` or `step` continues it."""
         return self._optimizer_state.view()
 
     @property
@@ -204,24 +198,32 @@ class Network(Derivatives, SecondDerivatives, Fitting):
             If the activations do not fit into memory.
         """
         moment = self._passes.now()
-        given, single = self._inputs.samples(X)
         training = _checks.boolean(training, "training")
+        begin = self._begin_training if training else None
+        ready = self._calls.forward(X, begin)
+        if ready is not None:
+            x, activations, outputs = ready
+            self._passes.keep(Pass(x, activations, training, moment))
+            return outputs
+        given, single = self._inputs.samples(X)
         row_bytes = (self._model.plan.row_width + self.in_features) * self.dtype.itemsize
         _core.demand_memory(len(given) * row_bytes, "X with all activations")
         x = _checks.converted(given, "X", self.dtype, single)
         if np.may_share_memory(x, given):
             x = x.copy()  # the caller may change X before `backward`
-        place = None
-        if training:
-            self._refuse_while_training()
-            if self._model.plan.has_batch_norm and len(x) == 1:
-                raise ValueError("X is one sample; BatchNorm in training needs two or more")
-            place = (int(self._rng.integers(2**64, dtype=np.uint64)), 0, 0)
+        place = None if begin is None else begin(len(x))
         activations, outputs = self._model.forward(x, None, place)
-        self._passes.keep(Pass(x, activations, single, training, moment))
+        self._passes.keep(Pass(x[0] if single else x, activations, training, moment))
         return outputs[0].copy() if single else outputs.copy()
 
     __call__ = forward
+
+    def _begin_training(self, n_samples: int) -> tuple[int, int, int]:
+        """Return the `training` of `Model.forward` for the next samples."""
+        self._refuse_while_training()
+        if n_samples == 1 and self._model.plan.has_batch_norm:
+            raise ValueError("X is one sample; BatchNorm in training needs two or more")
+        return self._rng.bit_generator.random_raw(), 0, 0
 
     def backward(self, dY: Any) -> Array:
         """Return the derivative by the input, for a cotangent of the last `forward`'s outputs.
@@ -256,17 +258,17 @@ class Network(Derivatives, SecondDerivatives, Fitting):
         """
         self._refuse_while_training()
         done = self._passes.kept()
-        x, single = done.x, done.single
-        shape = (self.out_features,) if single else (len(x), self.out_features)
-        dy = _checks.shaped_array(dY, "dY", self.dtype, shape).reshape(-1, self.out_features)
+        dy = self._calls.cotangent(done.x, dY)
+        if dy is None:
+            shape = (*done.x.shape[:-1], self.out_features)
+            dy = _checks.shaped_array(dY, "dY", self.dtype, shape)
         self._passes.begin_backward(done)
         try:
-            dx = self._model.backward(
-                x, done.activations, dy, self._model.grads, None, done.training
+            return self._calls.backward(
+                done.x, done.activations, dy, self._model.grads, done.training
             )
         finally:
             self._passes.end_backward()
-        return dx[0] if single else dx
 
     def predict(self, X: Any, *, n_threads: int | None = None) -> Array:
         """Return the outputs for any number of samples; no activations are kept.
@@ -289,10 +291,9 @@ class Network(Derivatives, SecondDerivatives, Fitting):
             If X has another shape, or holds anything but finite real numbers; or if X is a data
             frame whose columns are not `feature_names`.
         """
-        if n_threads is None:
-            ready = self._model.predict_ready(X)
-            if ready is not None:
-                return ready
+        ready = self._calls.predict(X, n_threads)
+        if ready is not None:
+            return ready
         threads = _checks.thread_count(n_threads)
         ready = self._model.predict_as_is(X, threads)
         if ready is not None:
@@ -303,10 +304,9 @@ class Network(Derivatives, SecondDerivatives, Fitting):
             and X.shape[1:] == (self.in_features,)
         ):
             return self._model.predict_by_blocks(X, threads)
-        x: Array | SparseRows
+        x: Any
         if _checks.is_sparse(X):
-            rows, single = _checks.one_or_more_sparse(X, "X", self.in_features)
-            x = rows.converted("X", self.dtype)
+            x, single = self._inputs.sparse_samples(X)
         else:
             given, single = self._inputs.samples(X)
             size = len(given) * self.out_features * self.dtype.itemsize

@@ -24,11 +24,10 @@ class Moment(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """The results of a forward pass that `backward` needs."""
+    """The results of a forward pass that `backward` needs; x is in the shape that it came in."""
 
     x: Array
     activations: Array
-    single: bool
     training: bool
     moment: Moment
 

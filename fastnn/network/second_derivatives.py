@@ -79,6 +79,11 @@ class SecondDerivatives(NetworkBase):
             self._inputs.demand_probabilities(loss, x)
         else:
             x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
+        if weights is not None and weights.min() < 0:
+            raise ValueError(
+                f"sample_weight holds {weights.min()}; the Gauss-Newton matrix is a sum of squares, "
+                f"so numbers of at least 0 are wanted"
+            )
         threads = _checks.thread_count(n_threads)
         matrix = self._model.gram(x, target, weights, loss, threads)
         if y is None:
@@ -124,6 +129,9 @@ class SecondDerivatives(NetworkBase):
         over reverse (Pearlmutter 1994). It costs about as much as two gradients.
         """
         _demand_hessian(loss)
+        ready = self._calls.hvp(X, y, loss, v, sample_weight, n_threads)
+        if ready is not None:
+            return ready
         direction = _checks.shaped_array(v, "v", self.dtype, self._model.params.shape)
         x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
         threads = _checks.thread_count(n_threads)

@@ -1,5 +1,6 @@
 """The base class of the two estimators: parameters, fitting, and predictions."""
 
+import contextlib
 from abc import ABC
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from fastnn import _checks
 from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
+from fastnn.model import model_of
 from fastnn.network import Network
 from fastnn.sklearn import networks
 from fastnn.sklearn.arguments import Arguments
@@ -180,12 +182,15 @@ class BaseMLP(Arguments, Inspection, ABC):
         n_threads = self._n_threads()
         problem = Problem(network, objective, x, target, sample_weight, self.alpha, n_threads)
         if self.solver in STOCHASTIC:
-            fit_stochastic(self, problem, y, random_state, incremental, validation)
+            with contextlib.ExitStack() as closing:
+                for callback in self.callbacks or ():
+                    closing.callback(callback.close)
+                fit_stochastic(self, problem, y, random_state, incremental, validation)
         elif self.solver == "lbfgs":
             fit_lbfgs(self, problem)
         else:
             fit_levenberg_marquardt(self, problem)
-        if not network.model.is_finite():
+        if not model_of(network).is_finite():
             raise ValueError("training diverged: parameters are no longer finite")
         self._finish(problem)
         return self
@@ -326,7 +331,7 @@ class BaseMLP(Arguments, Inspection, ABC):
                 network = networks.perceptron(widths, self.activation, self.dropout, x.dtype, draw)
             else:
                 network = networks.custom(self.network, n_in, n_out, x.dtype, random_state)
-            self._demand_stochastic(Dropout=network.model.plan.has_dropout)
+            self._demand_stochastic(Dropout=model_of(network).plan.has_dropout)
             self.out_activation_ = objective.out_activation
             self._adopt(network)
         except BaseException:
@@ -373,9 +378,10 @@ class BaseMLP(Arguments, Inspection, ABC):
         if "feature_names_in_" in self.__dict__:
             array = plain_array(X, self.feature_names_in_, model.params.dtype)
         if type(array) is np.ndarray and array.ndim == 2:
-            ready = model.predict_ready(array)
-            if ready is not None:
-                return ready
+            if array.dtype == model.dtype:
+                ready = model.calls.predict(array)
+                if ready is not None:
+                    return ready
             ready = model.predict_as_is(array, self._n_threads())
             if ready is not None:
                 return ready

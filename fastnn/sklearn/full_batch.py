@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from fastnn._core.arrays import Array
 from fastnn.layers import Linear
+from fastnn.model import model_of
 from fastnn.network import Network
 from fastnn.optimizers.levenberg_marquardt import MAX_DAMPING, damping_factor
 from fastnn.sklearn.objectives import Problem
@@ -63,7 +64,7 @@ class PenalisedLoss:
 
     def value_and_grad(self, params: Array) -> tuple[float, Array]:
         """Return F and its gradient (n_params,), and leave the network with these parameters."""
-        problem, model = self.problem, self.problem.network.model
+        problem, model = self.problem, model_of(self.problem.network)
         loss, factor = problem.objective.loss, problem.objective.factor
         model.params[...] = params
         value, gradient = model.loss_and_grad(

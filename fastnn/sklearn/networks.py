@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import _checks
 from fastnn._core.arrays import Array
 from fastnn.layers import LAYERS, Activation, Dropout, Layer, Linear, Sigmoid, Softmax
-from fastnn.model import Model
+from fastnn.model import Model, model_of
 from fastnn.network import Network
 
 # The activations by name: those of fastnn, but the sigmoid is "logistic" as in scikit-learn.
@@ -41,7 +41,7 @@ class FittedNetwork:
         linear = [layer for layer in network.layers if isinstance(layer, Linear)]
         self.coefs: list[Array] = [layer.weight.T for layer in linear]
         self.intercepts: list[Array] = [b for layer in linear if (b := layer.bias) is not None]
-        self.raw = network.model
+        self.raw = model_of(network)
         ending: dict[str, Layer] = {"softmax": Softmax(), "logistic": Sigmoid()}
         operations = operations_of(network)
         if out_activation in ending:

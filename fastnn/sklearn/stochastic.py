@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from fastnn import _core
 from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
+from fastnn.model import model_of
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Adam, OptimizerState
 from fastnn.sklearn.full_batch import diverged, interruptible
@@ -189,7 +190,7 @@ class Epochs:
         rule |= {"weight_penalty": problem.alpha / objective.factor}
         if isinstance(optimizer.rule, Adam):
             rule |= {"eps": rule["eps"] / objective.factor, "eps_uncorrected": True}
-        mask_key, model = 0, problem.network.model
+        mask_key, model = 0, model_of(problem.network)
         if model.plan.has_dropout:  # without dropout no extra number is drawn, as in scikit-learn
             entropy = (int(self.random_state.randint(2**31)), optimizer.state.step)
             mask_key = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
@@ -251,7 +252,7 @@ def fit_stochastic(
         validation = scored.x, y[held_out], scored.sample_weight
     n_samples = len(problem.x)
     batch_size = _batch_size(estimator, n_samples)
-    refuse_batches_of_one(network.model, n_samples, batch_size, estimator.batch_size)
+    refuse_batches_of_one(model_of(network), n_samples, batch_size, estimator.batch_size)
     epochs = Epochs(problem, estimator._optimizer, batch_size, random_state)
     order = np.arange(n_samples) if estimator.shuffle else None
     callbacks = estimator.callbacks or ()

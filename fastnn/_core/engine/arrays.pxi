@@ -14,6 +14,11 @@ cdef inline bint is_float(cnp.ndarray array):
     return cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT
 
 
+cdef inline Py_ssize_t sample_count(cnp.ndarray x):
+    """Return the number of samples in (n, n_in), or 1 for a single sample (n_in,)."""
+    return 1 if cnp.PyArray_NDIM(x) == 1 else cnp.PyArray_DIM(x, 0)
+
+
 cdef Targets targets_of(cnp.ndarray values, cnp.ndarray labels, cnp.ndarray weights):
     """Return the C form of arrays, each None if it is not given; they must outlive it."""
     cdef Targets targets

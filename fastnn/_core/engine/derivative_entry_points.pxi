@@ -1,10 +1,6 @@
 # The first derivatives that Python calls, a chunk of samples at a time. Arguments are trusted, as
 # in entry_points.pxi.
 
-cdef enum:
-    READY_JACOBIAN_WORK = 8 * READY_WORK  # multiply-adds, half of them perhaps with zeros
-
-
 cdef Py_ssize_t block_rows(Plan plan, bint by_params) noexcept nogil:
     """Return the number of rows of a sample's block in `fill_jacobian`."""
     return plan.n_in if not by_params and forward_is_cheaper(plan) else plan.n_out
@@ -65,86 +61,16 @@ cdef jacobian_typed(
     cdef const real *x = <const real *>address(x_array)
     cdef real *outputs = <real *>address(outputs_array)
     cdef real *out = <real *>address(out_array)
-    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
+    cdef Py_ssize_t n = sample_count(x_array)
     cdef Py_ssize_t r = block_rows(plan, by_params)
     cdef Py_ssize_t chunk = chunk_samples(plan, r, max(n, 1), sizeof(real))
     cdef Workspace workspace = take_workspace(
         blocks_bytes(plan, chunk, r, sizeof(real), n_threads))
-    with nogil:
-        fill_jacobian(plan, params, constants, x, n, by_params, outputs, out, workspace.data,
-                      n_threads)
+    cdef PyThreadState *thread = release_gil(work_of(plan, n * r))
+    fill_jacobian(plan, params, constants, x, n, by_params, outputs, out, workspace.data,
+                  n_threads)
+    regain_gil(thread)
     give_back(workspace)
-
-
-def jacobian_ready(
-    Plan plan, cnp.ndarray params, cnp.ndarray constants, x, bint by_params, given,
-):
-    """Return the Jacobian if `x` is a small, finite, contiguous array; otherwise None.
-
-    It is written to `given`, or to a new array if that is None. See `predict_ready`.
-    """
-    cdef cnp.ndarray ready, out
-    cdef int kind = cnp.PyArray_TYPE(params)
-    cdef Py_ssize_t n = ready_samples(plan, x, kind)
-    cdef Py_ssize_t r = block_rows(plan, by_params)
-    cdef Py_ssize_t itemsize
-    cdef int ndim
-    cdef cnp.npy_intp[3] shape
-    cdef Workspace workspace
-    cdef bint finite
-    if n == 0 or n > READY_JACOBIAN_WORK // (r * (plan.n_params + plan.row_width)):
-        return None
-    ready = x
-    ndim = cnp.PyArray_NDIM(ready)
-    itemsize = cnp.PyArray_ITEMSIZE(ready)
-    shape[0] = n
-    shape[ndim - 1] = plan.n_out
-    shape[ndim] = plan.n_params if by_params else plan.n_in
-    if shape[ndim] == 0:
-        return None
-    if given is None:
-        out = cnp.PyArray_EMPTY(ndim + 1, shape, kind, 0)
-    else:
-        if not cnp.PyArray_CheckExact(given):
-            return None
-        out = given
-        if (cnp.PyArray_TYPE(out) != kind or not cnp.PyArray_ISCARRAY(out)
-                or cnp.PyArray_NDIM(out) != ndim + 1
-                or memcmp(cnp.PyArray_DIMS(out), shape, (ndim + 1) * sizeof(cnp.npy_intp))
-                or overlap(ready, out) or overlap(params, out)):
-            return None
-    workspace = take_workspace(
-        blocks_bytes(plan, chunk_samples(plan, r, n, itemsize), r, itemsize, 1))
-    if kind == cnp.NPY_FLOAT:
-        finite = jacobian_of_finite[float](
-            plan, <const float *>cnp.PyArray_DATA(params),
-            <const float *>cnp.PyArray_DATA(constants), <const float *>cnp.PyArray_DATA(ready), n,
-            by_params, <float *>cnp.PyArray_DATA(out), workspace.data)
-    else:
-        finite = jacobian_of_finite[double](
-            plan, <const double *>cnp.PyArray_DATA(params),
-            <const double *>cnp.PyArray_DATA(constants), <const double *>cnp.PyArray_DATA(ready),
-            n, by_params, <double *>cnp.PyArray_DATA(out), workspace.data)
-    give_back(workspace)
-    return out if finite else None
-
-
-cdef bint overlap(cnp.ndarray a, cnp.ndarray b):
-    """Return whether two contiguous arrays share memory."""
-    cdef char *first = <char *>cnp.PyArray_DATA(a)
-    cdef char *second = <char *>cnp.PyArray_DATA(b)
-    return first < second + cnp.PyArray_NBYTES(b) and second < first + cnp.PyArray_NBYTES(a)
-
-
-cdef bint jacobian_of_finite(
-    Plan plan, const real *params, const real *constants, const real *x, Py_ssize_t n,
-    bint by_params, real *out, char *workspace,
-) noexcept:
-    if not is_finite(x, n * plan.n_in):
-        return False
-    with nogil:
-        fill_jacobian(plan, params, constants, x, n, by_params, <real *>NULL, out, workspace, 1)
-    return True
 
 
 def sample_vjp(
@@ -168,33 +94,35 @@ cdef sample_vjp_typed(
     cdef const real *x = <const real *>address(x_array)
     cdef const real *cotangent = <const real *>address(cotangent_array)
     cdef real *out = <real *>address(out_array)
-    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
+    cdef Py_ssize_t n = sample_count(x_array)
     cdef Py_ssize_t chunk = chunk_samples(plan, 1, max(n, 1), sizeof(real))
     cdef Workspace workspace
     cdef Chunk parts
     cdef real *activations
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
+    cdef PyThreadState *thread
     if n == 0 or plan.n_params == 0:
         return
     workspace = take_workspace(blocks_bytes(plan, chunk, 1, sizeof(real), n_threads))
     parts = carved(plan, workspace.data, chunk, 1, sizeof(real), n_threads)
     activations = <real *>parts.activations
-    with nogil:
-        while first < n:
-            samples = min(chunk, n - first)
-            forward_pass(
-                plan, params, constants, x + first * plan.n_in, activations,
-                activations + plan.operations[plan.n_operations - 1].output * samples,
-                samples, workspace.data, n_threads, no_batch(), True)
-            pull_back(plan, params, constants, x + first * plan.n_in, activations, samples, 1,
-                      plan.n_operations - 1, plan.first_trainable,
-                      block_of(cotangent + first * plan.n_out, plan.n_out), <real *>parts.blocks,
-                      <real *>parts.slopes, <real *>NULL, parts.at_linear, workspace.data,
-                      n_threads)
-            params_rows(plan, x + first * plan.n_in, activations, samples, 1, parts.at_linear,
-                        out + first * plan.n_params)
-            first += samples
+    thread = release_gil(work_of(plan, n))
+    while first < n:
+        samples = min(chunk, n - first)
+        forward_pass(
+            plan, params, constants, x + first * plan.n_in, activations,
+            activations + plan.operations[plan.n_operations - 1].output * samples,
+            samples, workspace.data, n_threads, no_batch(), True)
+        pull_back(plan, params, constants, x + first * plan.n_in, activations, samples, 1,
+                  plan.n_operations - 1, plan.first_trainable,
+                  block_of(cotangent + first * plan.n_out, plan.n_out), <real *>parts.blocks,
+                  <real *>parts.slopes, <real *>NULL, parts.at_linear, workspace.data,
+                  n_threads)
+        params_rows(plan, x + first * plan.n_in, activations, samples, 1, parts.at_linear,
+                    out + first * plan.n_params)
+        first += samples
+    regain_gil(thread)
     give_back(workspace)
 
 
@@ -223,7 +151,7 @@ cdef jvp_typed(
     cdef const real *x_tangent = <const real *>address(x_tangent_array)
     cdef const real *direction = <const real *>address(direction_array)
     cdef real *out = <real *>address(out_array)
-    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
+    cdef Py_ssize_t n = sample_count(x_array)
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
     cdef Workspace workspace = take_workspace(
@@ -232,20 +160,21 @@ cdef jvp_typed(
     cdef real *tangents = activations + chunk * plan.row_width
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
-    with nogil:
-        while first < n:
-            samples = min(chunk, n - first)
-            forward_pass(
-                plan, params, constants, x + first * plan.n_in, activations,
-                activations + plan.operations[plan.n_operations - 1].output * samples,
-                samples, workspace.data, n_threads, no_batch(), True)
-            if not tangent_pass(
-                    plan, params, constants, direction, x + first * plan.n_in,
-                    x_tangent + first * plan.n_in if x_tangent != NULL else x_tangent,
-                    activations, tangents, out + first * plan.n_out, samples, workspace.data,
-                    n_threads):
-                memset(out + first * plan.n_out, 0, samples * plan.n_out * sizeof(real))
-            first += samples
+    cdef PyThreadState *thread = release_gil(work_of(plan, n))
+    while first < n:
+        samples = min(chunk, n - first)
+        forward_pass(
+            plan, params, constants, x + first * plan.n_in, activations,
+            activations + plan.operations[plan.n_operations - 1].output * samples,
+            samples, workspace.data, n_threads, no_batch(), True)
+        if not tangent_pass(
+                plan, params, constants, direction, x + first * plan.n_in,
+                x_tangent + first * plan.n_in if x_tangent != NULL else x_tangent,
+                activations, tangents, out + first * plan.n_out, samples, workspace.data,
+                n_threads):
+            memset(out + first * plan.n_out, 0, samples * plan.n_out * sizeof(real))
+        first += samples
+    regain_gil(thread)
     give_back(workspace)
 
 
@@ -271,7 +200,7 @@ cdef vjp_typed(
     cdef const real *cotangent = <const real *>address(cotangent_array)
     cdef real *grads = <real *>address(grads_array)
     cdef real *dx = <real *>address(dx_array)
-    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
+    cdef Py_ssize_t n = sample_count(x_array)
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
     cdef Workspace workspace = take_workspace(
@@ -280,18 +209,19 @@ cdef vjp_typed(
     cdef real *dy = activations + chunk * plan.row_width
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
-    with nogil:
-        while first < n:
-            samples = min(chunk, n - first)
-            forward_pass(
-                plan, params, constants, x + first * plan.n_in, activations,
-                activations + plan.operations[plan.n_operations - 1].output * samples,
-                samples, workspace.data, n_threads, no_batch(), True)
-            memcpy(dy, cotangent + first * plan.n_out, samples * plan.n_out * sizeof(real))
-            backward_pass(
-                plan, params, constants, x + first * plan.n_in, activations, samples,
-                dy, dy + chunk * plan.max_width,
-                grads, True, dx + first * plan.n_in if dx != NULL else dx, <const int8_t *>NULL,
-                workspace.data, n_threads, False)
-            first += samples
+    cdef PyThreadState *thread = release_gil(work_of(plan, n))
+    while first < n:
+        samples = min(chunk, n - first)
+        forward_pass(
+            plan, params, constants, x + first * plan.n_in, activations,
+            activations + plan.operations[plan.n_operations - 1].output * samples,
+            samples, workspace.data, n_threads, no_batch(), True)
+        memcpy(dy, cotangent + first * plan.n_out, samples * plan.n_out * sizeof(real))
+        backward_pass(
+            plan, params, constants, x + first * plan.n_in, activations, samples,
+            dy, dy + chunk * plan.max_width,
+            grads, True, dx + first * plan.n_in if dx != NULL else dx, <const int8_t *>NULL,
+            workspace.data, n_threads, False)
+        first += samples
+    regain_gil(thread)
     give_back(workspace)

@@ -10,7 +10,7 @@ from libc.float cimport FLT_MAX, FLT_MIN
 from libc.math cimport isfinite
 from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastnn._core.kernels.active cimport active_pays, product_of_active, times_active
@@ -54,6 +54,12 @@ from fastnn._core.kernels.sums cimport sum_of_squares
 from fastnn._core.kernels.threads cimport startable
 
 import numpy as np
+
+cdef extern from "Python.h":
+    ctypedef struct PyThreadState:
+        pass
+    PyThreadState *PyEval_SaveThread() nogil
+    void PyEval_RestoreThread(PyThreadState *thread) nogil
 
 cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t alignment, size_t size)
@@ -105,3 +111,4 @@ include "gram.pxi"
 include "derivative_entry_points.pxi"
 include "second_derivative_entry_points.pxi"
 include "entry_points.pxi"
+include "steps.pxi"

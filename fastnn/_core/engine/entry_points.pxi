@@ -34,15 +34,17 @@ cdef forward_typed(
     cdef const real *constants = <const real *>address(constants_array)
     cdef const real *x = <const real *>address(x_array)
     cdef real *activations = <real *>address(activations_array)
-    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
+    cdef Py_ssize_t n = sample_count(x_array)
     cdef real *out = activations + plan.operations[plan.n_operations - 1].output * n
     cdef Workspace workspace
+    cdef PyThreadState *thread
     if n == 0:
         return
     workspace = take_workspace(gemm_workspace(n_threads))
-    with nogil:
-        forward_pass(plan, params, constants, x, activations, out, n, workspace.data, n_threads,
-                     mode, True)
+    thread = release_gil(work_of(plan, n))
+    forward_pass(plan, params, constants, x, activations, out, n, workspace.data, n_threads,
+                 mode, True)
+    regain_gil(thread)
     give_back(workspace)
 
 
@@ -73,20 +75,22 @@ cdef backward_typed(
     cdef const void *output_cotangent = address(dy)
     cdef real *grads = <real *>address(grads_array)
     cdef real *dx = <real *>address(dx_array)
-    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
+    cdef Py_ssize_t n = sample_count(x_array)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
     cdef Workspace workspace
     cdef real *cotangent
+    cdef PyThreadState *thread
     if n == 0:
         memset(grads, 0, plan.n_params * sizeof(real))
         return
     workspace = take_workspace(scratch_bytes + 2 * n * plan.max_width * sizeof(real))
     cotangent = <real *>(workspace.data + scratch_bytes)
-    with nogil:
-        memcpy(cotangent, output_cotangent, n * plan.n_out * sizeof(real))
-        backward_pass(plan, params, constants, x, activations, n, cotangent,
-                      cotangent + n * plan.max_width, grads, False, dx, <const int8_t *>NULL,
-                      workspace.data, n_threads, training)
+    thread = release_gil(work_of(plan, n))
+    memcpy(cotangent, output_cotangent, n * plan.n_out * sizeof(real))
+    backward_pass(plan, params, constants, x, activations, n, cotangent,
+                  cotangent + n * plan.max_width, grads, False, dx, <const int8_t *>NULL,
+                  workspace.data, n_threads, training)
+    regain_gil(thread)
     give_back(workspace)
 
 
@@ -115,7 +119,7 @@ cdef double loss_and_grad_typed(
     cdef const real *constants = <const real *>address(constants_array)
     cdef const real *x = <const real *>address(x_array)
     cdef real *grads = <real *>address(grads_array)
-    cdef Py_ssize_t n = cnp.PyArray_DIM(x_array, 0)
+    cdef Py_ssize_t n = sample_count(x_array)
     cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
     cdef Workspace workspace = take_workspace(
@@ -123,17 +127,20 @@ cdef double loss_and_grad_typed(
     cdef double scale = 1
     cdef double total = 0
     cdef Py_ssize_t first = 0
+    cdef PyThreadState *thread
     if loss.mean:
         scale = 1 / (
-            n if given.weights == NULL else sum_of_weights(<const real *>given.weights, NULL, n))
-    with nogil:
-        while first < n:
-            total += chunk_gradient(
-                plan, params, constants, x + first * plan.n_in,
-                targets_from(given, first, plan.n_out, sizeof(real)), min(chunk, n - first),
-                &loss, scale, grads, first > 0, <const int8_t *>NULL,
-                <real *>(workspace.data + scratch_bytes), workspace.data, n_threads, no_batch())
-            first += chunk
+            n if given.weights == NULL or loss.negative_weights
+            else sum_of_weights(<const real *>given.weights, NULL, n))
+    thread = release_gil(work_of(plan, n))
+    while first < n:
+        total += chunk_gradient(
+            plan, params, constants, x + first * plan.n_in,
+            targets_from(given, first, plan.n_out, sizeof(real)), min(chunk, n - first),
+            &loss, scale, grads, first > 0, <const int8_t *>NULL,
+            <real *>(workspace.data + scratch_bytes), workspace.data, n_threads, no_batch())
+        first += chunk
+    regain_gil(thread)
     give_back(workspace)
     return scale * total
 
@@ -154,15 +161,17 @@ def loss(
     cdef void *cotangent = address(dy)
     cdef bint single = is_float(y_pred)
     cdef double value
+    cdef PyThreadState *thread
     if n == 0:
         return 0.0
-    with nogil:
-        if single:
-            value = loss_of_outputs(
-                &loss, <const float *>outputs, given, n, n_out, scale, <float *>cotangent)
-        else:
-            value = loss_of_outputs(
-                &loss, <const double *>outputs, given, n, n_out, scale, <double *>cotangent)
+    thread = release_gil(n * n_out)
+    if single:
+        value = loss_of_outputs(
+            &loss, <const float *>outputs, given, n, n_out, scale, <float *>cotangent)
+    else:
+        value = loss_of_outputs(
+            &loss, <const double *>outputs, given, n, n_out, scale, <double *>cotangent)
+    regain_gil(thread)
     return value
 
 

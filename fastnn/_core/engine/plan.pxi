@@ -181,6 +181,11 @@ cdef class Plan:
         return (n + blocks - 1) // blocks
 
 
+cdef inline Py_ssize_t work_of(Plan plan, Py_ssize_t rows) noexcept:
+    """Return about how many multiply-adds a pass of so many rows takes."""
+    return rows * (plan.n_params + plan.row_width)
+
+
 cdef inline bint has_params(int kind) noexcept nogil:
     """Return whether an operation has a weight (and perhaps a bias)."""
     return kind == DENSE or kind == SCALE

@@ -37,27 +37,29 @@ cdef hvp_typed(
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t samples
     cdef Py_ssize_t last
+    cdef PyThreadState *thread
     if plan.n_params == 0:
         return
-    with nogil:
-        while first < n:
-            samples = min(chunk, n - first)
-            last = plan.operations[plan.n_operations - 1].output * samples
-            rows = targets_from(given, first, plan.n_out, sizeof(real))
-            forward_pass(plan, params, constants, x + first * plan.n_in, activations,
-                         activations + last, samples, workspace.data, n_threads, no_batch(), True)
-            tangent_pass(plan, params, constants, direction, x + first * plan.n_in,
-                         <const real *>NULL, activations, tangents, tangents + last, samples,
-                         workspace.data, n_threads)
-            loss_of_outputs(
-                &loss, activations + last, rows, samples, plan.n_out, scale, dy)
-            loss_curvature(&loss, activations + last, rows, tangents + last, scale,
-                           dy + 2 * room, samples, plan.n_out)
-            backward_tangent_pass(
-                plan, params, constants, direction, x + first * plan.n_in, activations,
-                tangents, samples, dy, dy + room, dy + 2 * room, dy + 3 * room, out,
-                workspace.data, n_threads)
-            first += samples
+    thread = release_gil(work_of(plan, n))
+    while first < n:
+        samples = min(chunk, n - first)
+        last = plan.operations[plan.n_operations - 1].output * samples
+        rows = targets_from(given, first, plan.n_out, sizeof(real))
+        forward_pass(plan, params, constants, x + first * plan.n_in, activations,
+                     activations + last, samples, workspace.data, n_threads, no_batch(), True)
+        tangent_pass(plan, params, constants, direction, x + first * plan.n_in,
+                     <const real *>NULL, activations, tangents, tangents + last, samples,
+                     workspace.data, n_threads)
+        loss_of_outputs(
+            &loss, activations + last, rows, samples, plan.n_out, scale, dy)
+        loss_curvature(&loss, activations + last, rows, tangents + last, scale,
+                       dy + 2 * room, samples, plan.n_out)
+        backward_tangent_pass(
+            plan, params, constants, direction, x + first * plan.n_in, activations,
+            tangents, samples, dy, dy + room, dy + 2 * room, dy + 3 * room, out,
+            workspace.data, n_threads)
+        first += samples
+    regain_gil(thread)
     give_back(workspace)
 
 

@@ -127,7 +127,8 @@ cdef double loss_and_grad_sparse_typed(
     cdef Py_ssize_t first = 0
     if loss.mean:
         scale = 1 / (
-            n if given.weights == NULL else sum_of_weights(<const real *>given.weights, NULL, n))
+            n if given.weights == NULL or loss.negative_weights
+            else sum_of_weights(<const real *>given.weights, NULL, n))
     with nogil:
         transposed(params, operation.n_out, operation.n_in, weight, n_threads)
         memset(gradient, 0, size * sizeof(real))

@@ -2,7 +2,7 @@
 #
 # a) The Trainer changes a copy of the parameters in which the first weight is transposed. The
 #    weight's gradient and the optimizer's state are transposed in place. `publish` writes all of
-#    them back in the order of the arrays, and `take` reads them again.
+#    them back in the order of the arrays, and `collect` reads them again.
 # b) Between the steps, the gradient is 0 outside the rows of the features in the last batch.
 
 cdef struct FirstLayer:
@@ -65,20 +65,20 @@ cdef void transpose_first(
         transposed(<const double *>source, rows, columns, <double *>target, 1)
 
 
-cdef void take(FirstLayer *layer, bint within_batch, int n_threads) noexcept nogil:
+cdef void collect(FirstLayer *layer, bint within_batch, int n_threads) noexcept nogil:
     """Read the arrays, if they are up to date.
 
     `within_batch` means that the gradient belongs to an unfinished batch.
     """
     if layer.published:
         if layer.is_float:
-            take_typed(layer, <float *>layer.params, within_batch, n_threads)
+            collect_typed(layer, <float *>layer.params, within_batch, n_threads)
         else:
-            take_typed(layer, <double *>layer.params, within_batch, n_threads)
+            collect_typed(layer, <double *>layer.params, within_batch, n_threads)
         layer.published = False
 
 
-cdef void take_typed(
+cdef void collect_typed(
     FirstLayer *layer, real *params, bint within_batch, int n_threads,
 ) noexcept nogil:
     cdef const real *given = <const real *>layer.given

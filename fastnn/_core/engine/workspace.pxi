@@ -1,7 +1,9 @@
-# Memory for a call of the engine. It is allocated once per call, never inside an epoch.
+# Memory for a call of the engine, and Python's lock (the GIL). Memory is allocated once per call,
+# never inside an epoch.
 
 cdef enum:
     KEPT_BYTES = 8_000_000
+    GIL_WORK = 50_000         # multiply-adds; below, releasing the GIL is not worth its time
 
 cdef Workspace idle_workspace = None  # kept for the next call: new pages of the system are slow
 
@@ -43,3 +45,16 @@ cdef void give_back(Workspace workspace):
 cdef inline char *aligned(char *pointer) noexcept nogil:
     """Return the next multiple of 64, the size of a cache line."""
     return <char *>((<uintptr_t>pointer + 63) & ~<uintptr_t>63)
+
+
+cdef inline PyThreadState *release_gil(Py_ssize_t work) noexcept:
+    """Release the GIL if there is that much work, in multiply-adds; `regain_gil` takes the result.
+
+    After a release another thread may keep the GIL for milliseconds.
+    """
+    return PyEval_SaveThread() if work >= GIL_WORK else NULL
+
+
+cdef inline void regain_gil(PyThreadState *thread) noexcept:
+    if thread != NULL:
+        PyEval_RestoreThread(thread)

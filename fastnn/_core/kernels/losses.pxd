@@ -46,6 +46,7 @@ cdef struct Loss:
     const double *quantiles     # one per output, or one for all outputs
     Py_ssize_t quantile_stride  # 1, or 0 with one for all outputs
     bint through_softmax        # NEGATIVE_LOG_LIKELIHOOD, computed from the logits
+    bint negative_weights       # the mean is Σ w l / n, otherwise Σ w l / Σ w
 
 
 cdef struct Targets:        # what the outputs of some rows are compared with
@@ -67,6 +68,30 @@ cdef inline Targets targets_from(
     return targets
 
 
+cdef inline int loss_kind(str name) except -1:  # a dict would be made anew in each call
+    if name == "half_squared_error":
+        return HALF_SQUARED_ERROR
+    if name == "mean_squared_error":
+        return MEAN_SQUARED_ERROR
+    if name == "mean_absolute_error":
+        return MEAN_ABSOLUTE_ERROR
+    if name == "huber":
+        return HUBER
+    if name == "log_cosh":
+        return LOG_COSH
+    if name == "pinball":
+        return PINBALL
+    if name == "poisson":
+        return POISSON
+    if name == "binary_cross_entropy":
+        return BINARY_CROSS_ENTROPY
+    if name == "negative_log_likelihood":
+        return NEGATIVE_LOG_LIKELIHOOD
+    if name == "softmax_cross_entropy":
+        return SOFTMAX_CROSS_ENTROPY
+    raise KeyError(name)
+
+
 cdef inline Loss loss_from(dict formula) except *:
     """Return the C form of a loss's `formula()`, which must outlive it: it owns the quantiles.
 
@@ -74,18 +99,12 @@ cdef inline Loss loss_from(dict formula) except *:
     """
     cdef Loss loss
     cdef cnp.ndarray quantiles
-    loss.kind = {
-        "half_squared_error": HALF_SQUARED_ERROR, "mean_squared_error": MEAN_SQUARED_ERROR,
-        "mean_absolute_error": MEAN_ABSOLUTE_ERROR, "huber": HUBER, "log_cosh": LOG_COSH,
-        "pinball": PINBALL,
-        "poisson": POISSON, "binary_cross_entropy": BINARY_CROSS_ENTROPY,
-        "negative_log_likelihood": NEGATIVE_LOG_LIKELIHOOD,
-        "softmax_cross_entropy": SOFTMAX_CROSS_ENTROPY,
-    }[formula["kind"]]
+    loss.kind = loss_kind(formula["kind"])
     loss.mean = formula["reduction"] == "mean"
     loss.delta = formula.get("delta", 0)
     loss.label_smoothing = formula.get("label_smoothing", 0)
     loss.through_softmax = formula.get("through_softmax", False)
+    loss.negative_weights = formula.get("negative_weights", False)
     loss.quantiles = NULL
     loss.quantile_stride = 0
     if loss.kind == PINBALL:
@@ -127,7 +146,7 @@ cdef inline double loss_and_cotangent(
     while i < rows:
         if weights != NULL:
             weight = weights[i]
-        if weight > 0:
+        if weight != 0:
             total += weight * loss_of_rows(
                 loss, y_pred + i * n, targets, labels, step, n, scale * weight, dy + i * n)
         else:
@@ -354,7 +373,7 @@ cdef inline double softmax_cross_entropy(
     for i in range(rows):
         if weights != NULL:
             weight = weights[i]
-        if weight > 0:
+        if weight != 0:
             c = labels[i]
             top = row_maximum(logits, n)
             own = dy[c]

@@ -1,0 +1,39 @@
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, final
+
+from numpy.typing import NDArray
+
+from fastnn._core import _engine_baseline
+
+_Array = NDArray[Any]
+
+def loss_and_grad(
+    engine: ModuleType, loss: Any, y_pred: Any, y: Any, sample_weight: Any
+) -> tuple[float, _Array] | None: ...
+
+@final
+class Calls:
+    def __new__(
+        cls, engine: Any, plan: _engine_baseline.Plan, params: _Array, constants: _Array
+    ) -> Calls: ...
+    def predict(self, X: Any, n_threads: Any = None) -> _Array | None: ...
+    def forward(
+        self, X: Any, begin_training: Callable[[int], tuple[int, int, int]] | None = None
+    ) -> tuple[_Array, _Array, _Array] | None: ...
+    def cotangent(self, x: _Array, dY: Any) -> _Array | None: ...
+    def backward(
+        self, x: _Array, activations: _Array, dy: _Array, grads: _Array, training: bool
+    ) -> _Array: ...
+    def jacobian(
+        self, X: Any, wrt: Any, given: Any, n_threads: Any, with_outputs: bool
+    ) -> tuple[Any, _Array] | None: ...
+    def jvp(self, X: Any, tangent: Any, wrt: Any, n_threads: Any) -> _Array | None: ...
+    def vjp(self, X: Any, cotangent: Any, wrt: Any, n_threads: Any) -> _Array | None: ...
+    def loss_and_grad(
+        self, X: Any, y: Any, loss: Any, sample_weight: Any
+    ) -> tuple[float, _Array] | None: ...
+    def sample_grads(self, X: Any, y: Any, loss: Any, n_threads: Any) -> _Array | None: ...
+    def hvp(
+        self, X: Any, y: Any, loss: Any, v: Any, sample_weight: Any, n_threads: Any
+    ) -> _Array | None: ...
