@@ -72,11 +72,11 @@ def main(kind, n, features, density, solver, n_threads):
     else:
         model = MLPClassifier(**arguments, n_jobs=int(n_threads))
     before, seconds = resident("VmRSS"), []
-    for epochs in (1, 1 + EPOCHS):
+    for epochs in (1, 1, 1 + EPOCHS):  # the first fit loads and warms up
         start = time.perf_counter()
         model.set_params(max_iter=epochs).fit(X, y)
         seconds.append(time.perf_counter() - start)
-    once = max((seconds[1] - seconds[0]) / EPOCHS, 1e-6)
+    once = max((seconds[2] - seconds[1]) / EPOCHS, 1e-6)
     print(once, max(resident("VmHWM") - before, 0.0))
 
 
