@@ -26,6 +26,7 @@ BENCHES = [
     "features",
     "out_of_core",
     "sklearn_estimators",
+    "sparse",
     "coverage",
     "defaults",
 ]

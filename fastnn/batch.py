@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn._checks import frames
+from fastnn._checks import SparseRows, frames
 from fastnn._core.arrays import Array
 from fastnn.losses import (
     CustomLoss,
@@ -56,6 +56,11 @@ class InputChecks:
         self.demand_names(X)
         return _checks.one_or_more_samples(X, "X", self.model.plan.n_in)
 
+    def sparse_samples(self, X: Any) -> tuple[SparseRows, bool]:
+        """Return a sparse X as rows for the engine, and whether X is a single sample."""
+        rows, single = _checks.one_or_more_sparse(X, "X", self.model.plan.n_in)
+        return rows.converted("X", self.model.dtype), single
+
     def sample_matrix(self, X: Any, name: str) -> Array:
         """Return a matrix of at least one sample that is not converted yet."""
         self.demand_names(X)
@@ -76,10 +81,28 @@ class InputChecks:
         negative = allows_negative_weights(loss)
         return _checks.sample_weight(sample_weight, name, self.model.dtype, n_samples, negative)
 
-    def demand_probabilities(self, loss: Loss | CustomLoss, x: Array) -> None:
+    def demand_probabilities(self, loss: Loss | CustomLoss, x: "Array | SparseRows") -> None:
         """Check that the outputs of the first samples are probabilities, if the loss takes them."""
         if is_built_in(loss) and loss.takes_probabilities:
             loss.check_outputs(self.model.predict(x[:256], 1))
+
+    def batch_or_sparse(
+        self,
+        X: Any,
+        y: Any,
+        loss: Loss | CustomLoss,
+        sample_weight: Any = None,
+        names: tuple[str, str, str] = ("X", "y", "sample_weight"),
+    ) -> tuple["Array | SparseRows", Any, Array | None]:
+        """Return what `batch` does, for an X that may also be sparse."""
+        if not _checks.is_sparse(X):
+            return self.batch(X, y, loss, sample_weight, names)
+        given = _checks.sparse_matrix(X, names[0], self.model.plan.n_in)
+        target = self.target(loss, y, len(given), names[1])
+        weights = self.weights(loss, sample_weight, len(given), names[2])
+        x = given.converted(names[0], self.model.dtype)
+        self.demand_probabilities(loss, x)
+        return x, target, weights
 
     def batch(
         self,

@@ -2,7 +2,8 @@
 
 All arguments are trusted: arrays are finite, C-contiguous, of the network's dtype and of the right
 shape; other arrays can crash the interpreter. `fastnn.batch` and the methods of `Network` check
-what a user passes, and `Model.calls` checks it for few samples.
+what a user passes, and `Model.calls` checks it for few samples. The methods `predict`,
+`loss_and_grad` and `gram` also take sparse rows.
 """
 
 import dataclasses
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from fastnn import _checks, _core
+from fastnn import _checks, _core, sparse_model
+from fastnn._checks import SparseRows
 from fastnn._core._calls import Calls
 from fastnn._core.arrays import Array
 from fastnn.losses import CustomLoss, Loss, custom, is_built_in
@@ -110,8 +112,10 @@ class Model:
 
     # ------------------------------------------------------------------ outputs
 
-    def predict(self, x: Array, n_threads: int | None) -> Array:
+    def predict(self, x: "Array | SparseRows", n_threads: int | None) -> Array:
         """Return the outputs (n, n_out), computed one block of rows at a time."""
+        if isinstance(x, SparseRows):
+            return sparse_model.predict(self, x, _core.thread_count(n_threads))
         return self._outputs(x, n_threads)[0]
 
     def predict_by_blocks(self, x: Array, n_threads: int | None) -> Array:
@@ -195,7 +199,7 @@ class Model:
 
     def loss_and_grad(
         self,
-        x: Array,
+        x: "Array | SparseRows",
         target: Any,
         weights: Array | None,
         loss: Loss | CustomLoss,
@@ -208,6 +212,9 @@ class Model:
         """
         grads = np.empty_like(self.params) if grads is None else grads
         threads = _core.thread_count(n_threads)
+        if isinstance(x, SparseRows):
+            value = sparse_model.loss_and_grad(self, x, target, weights, loss, threads, grads)
+            return value, grads
         if not is_built_in(loss):
             activations, outputs = self.forward(x, threads)
             value, dy = custom.value_and_grad(loss, outputs, target, weights)
@@ -318,7 +325,7 @@ class Model:
 
     def gram(
         self,
-        x: Array,
+        x: "Array | SparseRows",
         target: Any,
         weights: Array | None,
         loss: Loss,
@@ -343,7 +350,7 @@ class Model:
                 plan,
                 self.params,
                 self.constants,
-                x[part],
+                x.dense(part) if isinstance(x, SparseRows) else x[part],
                 *_rows(part, targets, labels, weights),
                 formula,
                 scale,

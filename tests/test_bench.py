@@ -32,6 +32,7 @@ BENCHES = [
     "features",
     "out_of_core",
     "sklearn_estimators",
+    "sparse",
     "coverage",
     "defaults",
 ]

@@ -14,6 +14,11 @@ from fastnn._checks.arrays import sample_matrix as sample_matrix
 from fastnn._checks.arrays import sample_weight as sample_weight
 from fastnn._checks.arrays import samples as samples
 from fastnn._checks.arrays import shaped_array as shaped_array
+from fastnn._checks.sparse import SparseRows as SparseRows
+from fastnn._checks.sparse import csr_rows as csr_rows
+from fastnn._checks.sparse import is_sparse as is_sparse
+from fastnn._checks.sparse import one_or_more_sparse as one_or_more_sparse
+from fastnn._checks.sparse import sparse_matrix as sparse_matrix
 from fastnn._checks.values import boolean as boolean
 from fastnn._checks.values import choice as choice
 from fastnn._checks.values import demand_memory as demand_memory

@@ -55,7 +55,7 @@ class Trainer:
         params: _Array,
         grads: _Array,
         constants: _Array,
-        x: _Array,
+        x: Any,
         targets: _Array | None,
         labels: NDArray[np.int64] | None,
         weights: _Array | None,
@@ -76,6 +76,7 @@ class Trainer:
     def set_rates(self, rates: float | NDArray[np.float64]) -> None: ...
     def take_order(self, order: NDArray[np.int64]) -> None: ...
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool: ...
+    def publish(self) -> None: ...
     def begin_batch(self, n_threads: int) -> _Array | None: ...
     def end_batch(self, returned: Any, weight: float) -> bool: ...
     def feed(
@@ -247,3 +248,32 @@ def fill_many_networks(
     out: _Array,
     n_threads: int,
 ) -> None: ...
+def takes_elements(plan: Plan, n_elements: int, n_samples: int) -> bool: ...
+def dense_of_sparse(
+    x: Any, first: int, end: int, order: NDArray[np.int64] | None, out: _Array, n_threads: int
+) -> None: ...
+def transposed_weight(
+    plan: Plan, params: _Array, n_elements: int, n_threads: int
+) -> _Array | None: ...
+def predict_sparse(
+    plan: Plan,
+    params: _Array,
+    weight: _Array | None,
+    constants: _Array,
+    x: Any,
+    start: int,
+    out: _Array,
+    n_threads: int,
+) -> None: ...
+def loss_and_grad_sparse(
+    plan: Plan,
+    params: _Array,
+    constants: _Array,
+    x: Any,
+    targets: _Array | None,
+    labels: NDArray[np.int64] | None,
+    weights: _Array | None,
+    formula: _Formula,
+    grads: _Array,
+    n_threads: int,
+) -> float: ...

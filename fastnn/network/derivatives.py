@@ -31,7 +31,7 @@ class Derivatives(NetworkBase):
 
         Parameters
         ----------
-        X : array_like (n, in_features)
+        X : array_like or sparse matrix (n, in_features)
         y : array_like
             The targets, as the loss takes them: (n, out_features), or class indices (n,).
         loss : Loss, or an object with `value_and_grad(y_pred, y)`
@@ -48,7 +48,7 @@ class Derivatives(NetworkBase):
         ready = self._calls.loss_and_grad(X, y, loss, sample_weight)
         if ready is not None:
             return ready
-        x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
+        x, target, weights = self._inputs.batch_or_sparse(X, y, loss, sample_weight)
         return self._model.loss_and_grad(x, target, weights, loss, None)
 
     def jacobian(

@@ -64,7 +64,7 @@ class Fitting(NetworkBase):
 
         Parameters
         ----------
-        X : array_like (n, in_features), or iterable of pairs (X, y)
+        X : array_like or sparse matrix (n, in_features), or iterable of pairs (X, y)
             The features. The column names of a data frame become `feature_names`; if there are some
             already, the data frame must have the same names in the same order. A `numpy.memmap`
             may be larger than memory: the next rows are read and converted while the current rows
@@ -262,7 +262,7 @@ class Fitting(NetworkBase):
 
         Parameters
         ----------
-        X : array_like (n, in_features)
+        X : array_like or sparse matrix (n, in_features)
         y : array_like
             The targets, as the loss takes them.
         **settings

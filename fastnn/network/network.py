@@ -270,7 +270,7 @@ class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Inspection, 
 
         Parameters
         ----------
-        X : array_like (n, in_features) or (in_features,)
+        X : array_like or sparse matrix (n, in_features) or (in_features,)
             A `numpy.memmap` may be larger than memory.
         n_threads : int, optional
             By default one thread for each processor. It does not change any bit of a result.
@@ -299,9 +299,14 @@ class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Inspection, 
             and X.shape[1:] == (self.in_features,)
         ):
             return self._model.predict_by_blocks(X, threads)
-        given, single = self._inputs.samples(X)
-        _core.demand_memory(len(given) * self.out_features * self.dtype.itemsize, "the outputs")
-        x = _checks.converted(given, "X", self.dtype, single)
+        x: Any
+        if _checks.is_sparse(X):
+            x, single = self._inputs.sparse_samples(X)
+        else:
+            given, single = self._inputs.samples(X)
+            size = len(given) * self.out_features * self.dtype.itemsize
+            _core.demand_memory(size, "the outputs")
+            x = _checks.converted(given, "X", self.dtype, single)
         outputs = self._model.predict(x, threads)
         return outputs[0] if single else outputs
 

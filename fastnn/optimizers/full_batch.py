@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.model import Model
 from fastnn.optimizers.state import OptimizerState, Segments
@@ -21,7 +22,7 @@ class FullBatchOptimizer:
     def trainer(
         self,
         model: Model,
-        x: Array,
+        x: "Array | SparseRows",
         target: Any,
         weights: Array | None,
         loss: Any,
@@ -50,7 +51,9 @@ class FullBatchTrainer:
 
     rates_left = 1  # above 0, so that the fit loop supplies no learning rates
 
-    def __init__(self, model: Model, x: Array, state: OptimizerState, epochs: int) -> None:
+    def __init__(
+        self, model: Model, x: "Array | SparseRows", state: OptimizerState, epochs: int
+    ) -> None:
         self.model, self.x = model, x
         runs = [np.arange(first, first + size) for first, size, _ in state.segments()]
         self.trained = np.concatenate(runs) if runs else np.empty(0, np.int64)
@@ -111,6 +114,9 @@ class FullBatchTrainer:
         for key, value in state.items():
             if key.startswith("column."):
                 self.columns[key.removeprefix("column.")] = value.tolist()
+
+    def publish(self) -> None:
+        """Do nothing: the arrays of the model are always up to date."""
 
     def close(self) -> None:
         """Stop the threads that `iterate` has started."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks
+from fastnn._checks import SparseRows
 from fastnn._core import background
 from fastnn._core.arrays import Array
 from fastnn.losses import CustomLoss, Loss
@@ -72,7 +73,7 @@ class LBFGS(FullBatchOptimizer):
     def trainer(
         self,
         model: Model,
-        x: Array,
+        x: "Array | SparseRows",
         target: Any,
         weights: Array | None,
         loss: Loss | CustomLoss,
@@ -105,7 +106,7 @@ class Objective:
     def __init__(
         self,
         model: Model,
-        x: Array,
+        x: "Array | SparseRows",
         target: Any,
         weights: Array | None,
         loss: Loss | CustomLoss,
@@ -143,7 +144,7 @@ class LBFGSTrainer(FullBatchTrainer):
         optimizer: LBFGS,
         minimize: Callable[..., Any],
         model: Model,
-        x: Array,
+        x: "Array | SparseRows",
         target: Any,
         weights: Array | None,
         loss: Loss | CustomLoss,

@@ -38,6 +38,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn import _checks
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.losses import HalfSquaredError, MeanSquaredError
 from fastnn.losses.residuals import HalfSquaredResiduals, has_residuals, residuals_of, weighted
@@ -105,7 +106,7 @@ class LevenbergMarquardt(FullBatchOptimizer):
     def trainer(
         self,
         model: Model,
-        x: Array,
+        x: "Array | SparseRows",
         target: Any,
         weights: Array | None,
         loss: Any,
@@ -144,7 +145,7 @@ class LevenbergMarquardtTrainer(FullBatchTrainer):
         self,
         optimizer: LevenbergMarquardt,
         model: Model,
-        x: Array,
+        x: "Array | SparseRows",
         target: Array,
         weights: Array | None,
         loss: Any,

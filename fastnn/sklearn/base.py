@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn import _checks
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
 from fastnn.model import model_of
@@ -81,7 +82,8 @@ class BaseMLP(Arguments, Inspection, ABC):
         Parameters
         ----------
         X : array_like or sparse matrix (n_samples, n_features)
-            float32 is kept; other dtypes are converted to float64. A sparse matrix becomes dense.
+            float32 is kept; other dtypes are converted to float64. A sparse matrix stays sparse,
+            except for the solver "lm" and with `store_covariance`.
         y : array_like (n_samples,) or (n_samples, n_outputs)
         sample_weight : array_like (n_samples,), optional
         X_val, y_val, sample_weight_val : array_like, optional
@@ -146,7 +148,7 @@ class BaseMLP(Arguments, Inspection, ABC):
                 set_by_hand = self._network_of_coefs()
                 self.n_features_in_ = set_by_hand.in_features
         X, y = self._validate_data(X, y, incremental, first_pass)
-        x = self._dense(X)
+        x = self._dense(X) if self._needs_dense() else self._ready(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         sample_weight = self._balanced(sample_weight, y)
@@ -219,10 +221,10 @@ class BaseMLP(Arguments, Inspection, ABC):
         X: Any,
         y: Any,
         sample_weight: Any,
-    ) -> tuple[Array, Array, "Array | None"]:
+    ) -> tuple["Array | SparseRows", Array, "Array | None"]:
         """Return held-out samples, encoded targets and weights, checked."""
         X, y = self._checked_pair(X, y, dtype, reset=False)
-        X = self._dense(X)
+        X = self._ready(X)
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         y = self._encode_validation(objective, n_out, dtype, y)
         if sample_weight is not None:
@@ -274,9 +276,19 @@ class BaseMLP(Arguments, Inspection, ABC):
         """Return the sample weights, multiplied by the weights of the classes."""
         return sample_weight
 
+    def _needs_dense(self) -> bool:
+        """Return whether `fit` computes a matrix of all parameters, larger than a dense X."""
+        return self.solver == "lm"
+
     def _dense(self, X: Any) -> Array:
         X = X.toarray() if hasattr(X, "toarray") else X
         return np.require(X, X.dtype.newbyteorder("="), ["C", "A"])
+
+    def _ready(self, X: Any) -> "Array | SparseRows":
+        """Return validated samples, dense or sparse, as the engine reads them."""
+        if _checks.is_sparse(X):
+            return _checks.csr_rows(X.tocsr(), "X", X.shape[1]).converted("X", X.dtype)
+        return self._dense(X)
 
     def _n_threads(self) -> int | None:
         return None if self.n_jobs is None else int(joblib.effective_n_jobs(self.n_jobs))
@@ -296,7 +308,12 @@ class BaseMLP(Arguments, Inspection, ABC):
         return weight.astype(dtype), bias.astype(dtype)
 
     def _initialize(
-        self, x: Array, n_out: int, hidden: list[int], objective: Objective, random_state: Any
+        self,
+        x: "Array | SparseRows",
+        n_out: int,
+        hidden: list[int],
+        objective: Objective,
+        random_state: Any,
     ) -> None:
         n_in = x.shape[1]
         before = self.__dict__.copy()
@@ -368,5 +385,5 @@ class BaseMLP(Arguments, Inspection, ABC):
             ready = model.predict_as_is(array, self._n_threads())
             if ready is not None:
                 return ready
-        x = self._checked(X)
+        x = self._checked(X, sparse=True)
         return fitted.at(model, x.dtype).predict(x, self._n_threads())

@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.network import Network
 from fastnn.sklearn.parameters import FittedParameters
@@ -90,8 +91,10 @@ class Inspection(FittedParameters):
         self._forget_progress()
         return self
 
-    def _checked(self, X: Any) -> Array:
+    def _checked(self, X: Any, sparse: bool = False) -> Any:
         """Return samples after scikit-learn's checks, in the dtype of a prediction.
+
+        They are dense, unless X and `sparse` allow sparse rows.
 
         The dtype is the one of the product of X and coefs_, as in scikit-learn: float32 or float64.
         """
@@ -103,10 +106,11 @@ class Inspection(FittedParameters):
                 f"X has {x.shape[1]} features; the network takes {network.in_features}"
             )
         single = np.result_type(x.dtype, network.dtype) == np.float32
-        dense = self._dense(x.astype(np.float32 if single else np.float64, copy=False))
-        if x.dtype == np.longdouble:
-            assert_all_finite(dense)
-        return dense
+        converted = x.astype(np.float32 if single else np.float64, copy=False)
+        ready = self._ready(converted) if sparse else self._dense(converted)
+        if x.dtype == np.longdouble and isinstance(ready, np.ndarray):
+            assert_all_finite(ready)
+        return ready
 
     def _jacobian(self, x: Array) -> Array:
         model = self._fitted.at(self._fitted.activated, x.dtype)
@@ -115,7 +119,7 @@ class Inspection(FittedParameters):
             jacobian *= self._activated(x)[:, :, np.newaxis]
         return jacobian
 
-    def _activated(self, x: Array) -> Array:
+    def _activated(self, x: "Array | SparseRows") -> Array:
         """Return the outputs of checked samples, after out_activation_."""
         model = self._fitted.at(self._fitted.activated, x.dtype)
         outputs = model.predict(x, self._n_threads())

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import xlogy
 from sklearn.metrics import d2_pinball_score
 
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.losses import (
     BinaryCrossEntropy,
@@ -75,7 +76,7 @@ class Problem:
     ----------
     network : Network
     objective : Objective
-    x : ndarray (n_samples, n_features)
+    x : ndarray (n_samples, n_features), or SparseRows
     target : ndarray
         The targets in the form that `objective.loss` takes.
     sample_weight : ndarray (n_samples,) or None
@@ -86,7 +87,7 @@ class Problem:
 
     network: Network
     objective: Objective
-    x: Array
+    x: "Array | SparseRows"
     target: Array
     sample_weight: Array | None
     alpha: float

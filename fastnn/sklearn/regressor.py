@@ -262,6 +262,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         objective.loss.check_target(y, (len(y), n_out), dtype, "y_val")
         return y
 
+    def _needs_dense(self) -> bool:
+        return super()._needs_dense() or self.store_covariance
+
     def _objective(self, y: Array) -> Objective:
         objective = regression(self.loss, y)
         if self.store_covariance and isinstance(objective.loss, NOT_OF_MEANS):

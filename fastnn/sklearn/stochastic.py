@@ -12,6 +12,7 @@ differ in ways that change every result:
 `partial_fit` on a few samples also costs less without the fit loop around the trainer.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.layers import composition
 from fastnn.model import model_of
@@ -141,6 +143,7 @@ class Epochs:
             the last epoch whose loss and parameters were finite.
         """
         if self.trainer is None or self.trainer.epoch == TRAINER_EPOCHS:
+            self.publish()
             self.trainer = self._trainer()
         trainer, objective = self.trainer, self.problem.objective
         trainer.set_rates(self._rate())
@@ -154,6 +157,13 @@ class Epochs:
         finally:
             self.optimizer.state.advance(trainer.step)
         return float("nan")
+
+    def publish(self) -> None:
+        """Bring the network and the optimizer's state up to date, as callbacks and scores need."""
+        if self.trainer is not None:
+            self.trainer.publish()
+
+    close = publish
 
     def _offset(self, order: "NDArray[np.int64] | None") -> float:
         """Return the offset of an epoch: the mean over batches, weighted by their sizes."""
@@ -210,7 +220,7 @@ def fit_stochastic(
     y: Array,
     random_state: "np.random.RandomState",
     incremental: bool,
-    validation: "tuple[Array, Array, Array | None] | None",
+    validation: "tuple[Array | SparseRows, Array, Array | None] | None",
 ) -> None:
     """Train for `max_iter` epochs, or until a stopping rule holds.
 
@@ -251,13 +261,16 @@ def fit_stochastic(
     estimator.n_iter_ = 0
     for callback in callbacks:
         callback.fit_begin(network)
-    with interruptible():
+    with interruptible(), contextlib.closing(epochs):
         while estimator.n_iter_ < (1 if incremental else estimator.max_iter):
             for callback in callbacks:
                 callback.epoch_begin(network, estimator.n_iter_)
             if order is not None:
                 random_state.shuffle(order)  # the order of the last epoch
-            _end_epoch(estimator, epochs.run(order), n_samples, validation)
+            loss = epochs.run(order)
+            if callbacks or validation is not None:
+                epochs.publish()
+            _end_epoch(estimator, loss, n_samples, validation)
             if (
                 not np.isfinite(estimator.loss_)
                 or _stopped_by_callbacks(estimator)
@@ -335,7 +348,9 @@ def _end_epoch(estimator: Any, loss: float, n_samples: int, validation: Any) -> 
     estimator._optimizer.end_epoch(estimator.t_)
 
 
-def _score_validation(estimator: Any, x: Array, y: Array, sample_weight: Array | None) -> None:
+def _score_validation(
+    estimator: Any, x: "Array | SparseRows", y: Array, sample_weight: Array | None
+) -> None:
     score = float("nan")
     if np.isfinite(estimator.loss_):
         score = estimator._validation_score(estimator._activated(x), y, sample_weight)

@@ -1,7 +1,8 @@
 """The data for training and validation, made from `fit`'s arguments after checking them.
 
-X has one of three forms: an array, either in memory or a memmap of the network's dtype, which the
-engine reads directly; a memmap that is converted block by block; or an iterable of batches.
+X has one of four forms: an array, either in memory or a memmap of the network's dtype, which the
+engine reads directly; the rows of a sparse matrix; a memmap that is converted block by block; or an
+iterable of batches.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _checks
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.batch import InputChecks
 from fastnn.losses import CustomLoss, Loss, allows_negative_weights, class_weights, is_built_in
@@ -34,7 +36,7 @@ class TrainingData:
 
     Attributes
     ----------
-    x : ndarray (n, in_features), MappedRows or Batches
+    x : ndarray (n, in_features), SparseRows, MappedRows or Batches
     target : ndarray
         The targets in the form that the loss takes. With MappedRows, the targets of all rows in the
         file; with Batches, an empty array.
@@ -55,12 +57,13 @@ class TrainingData:
     @property
     def n_samples(self) -> int | None:
         """The number of samples, or None for an iterable."""
-        n: int | None = len(self.x) if isinstance(self.x, np.ndarray) else self.x.n_samples
+        in_memory = isinstance(self.x, np.ndarray | SparseRows)
+        n: int | None = len(self.x) if in_memory else self.x.n_samples
         return n
 
-    def features(self, rows: NDArray[np.int64]) -> Array:
+    def features(self, rows: NDArray[np.int64]) -> "Array | SparseRows":
         """Return some rows of X, in the dtype in which they are stored."""
-        found: Array = (self.x.x if isinstance(self.x, MappedRows) else self.x)[rows]
+        found: Array | SparseRows = (self.x.x if isinstance(self.x, MappedRows) else self.x)[rows]
         return found
 
     def part(self, rows: NDArray[np.int64]) -> "TrainingData":
@@ -92,7 +95,7 @@ def training_data(
     ValueError, TypeError
         If an argument does not fit the network, the loss, or the other arguments.
     """
-    streams = y is None and not isinstance(X, np.ndarray)
+    streams = y is None and not (isinstance(X, np.ndarray) or _checks.is_sparse(X))
     mapped = (
         isinstance(X, np.memmap)
         and is_built_in(loss)
@@ -112,7 +115,7 @@ def training_data(
         target = inputs.target(loss, y, len(X), "y")
         streaming.check_mapped(X, "X", inputs.model.dtype, inputs.model.plan.n_in)
         return TrainingData(MappedRows(X, target, inputs.model.dtype, None), target, from_file=True)
-    x, target, given = inputs.batch(X, y, loss, sample_weight)
+    x, target, given = inputs.batch_or_sparse(X, y, loss, sample_weight)
     weights = _times_class_weights(inputs.model, given, class_weight, loss, target)
     return TrainingData(x, target, given, weights, from_file=isinstance(X, np.memmap))
 
@@ -204,7 +207,7 @@ def hold_out(
         return data, None
     if isinstance(validation_data, tuple | list):
         X, y, sample_weight = _checks.held_out(validation_data, name)
-        x: Array
+        x: Array | SparseRows
         names = (f"{name}[0]", f"{name}[1]", f"{name}[2]")
         if isinstance(X, np.memmap) and X.dtype != dtype:
             streaming.check_mapped(X, names[0], dtype, inputs.model.plan.n_in)
@@ -213,7 +216,7 @@ def hold_out(
             target = inputs.target(loss, y, len(X), names[1])
             weights = inputs.weights(loss, sample_weight, len(X), names[2])
         else:
-            x, target, weights = inputs.batch(X, y, loss, sample_weight, names)
+            x, target, weights = inputs.batch_or_sparse(X, y, loss, sample_weight, names)
         _demand_observed(loss, data)
         if is_built_in(loss):
             loss.demand_observed(target, weights, names[1])
@@ -222,7 +225,9 @@ def hold_out(
     # a stream of its own, so that the epochs have the same orders as in a fit on `rows` alone
     rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(SPLIT,)))
     rows, rows_held_out = validation.split(share, data.target, loss, rng)
-    x = np.require(data.features(rows_held_out), dtype, ["C", "A"])
+    x = data.features(rows_held_out)
+    if isinstance(x, np.ndarray):
+        x = np.require(x, dtype, ["C", "A"])
     weights = _part(data.sample_weight, rows_held_out, "held out")
     part, held_out = data.part(rows), data.target[rows_held_out]
     _demand_observed(loss, part)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.training.data import TrainingData
 from fastnn.training.rates import depends_on_epochs
@@ -57,10 +58,15 @@ def _data_identity(data: TrainingData, in_features: int) -> dict[str, Any]:
     }
 
 
-def _digest(array: Array | None) -> str | None:
-    """Return a hash of the bits of an array, or None for an array of objects."""
+def _digest(array: "Array | SparseRows | None") -> Any:
+    """Return a hash of the bits of an array, or None for an array of objects.
+
+    Sparse rows have a hash for each of their arrays.
+    """
     import hashlib  # loads OpenSSL, which would be a tenth of the time of `import fastnn`
 
+    if isinstance(array, SparseRows):
+        return [_digest(part) for part in (array.data, array.indices, array.indptr)]
     if array is None or array.dtype.hasobject:
         return None
     return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()

@@ -238,6 +238,8 @@ class FitLoop:
     def _end_epoch(self) -> None:
         """Measure the validation data, and tell rates, progress bar and callbacks the metrics."""
         columns = self.state.columns
+        if self.validation is not None or self.settings.callbacks:
+            self.trainer.publish()
         if self.validation is not None:
             model = self.trainer_part.model
             metrics = self.validation.measure(model, self.settings.n_threads)

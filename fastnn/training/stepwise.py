@@ -141,5 +141,8 @@ class StepwiseTrainer:
         """Continue from a valid snapshot, after the parameters are restored."""
         self.engine.restore({**state, "batch_loss": 0.0, "batch_weight": 0.0})
 
+    def publish(self) -> None:
+        """Do nothing: the arrays of the model are always up to date."""
+
     def close(self) -> None:
         """Do nothing: there is no thread to stop."""

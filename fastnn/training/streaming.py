@@ -162,6 +162,7 @@ class StreamingTrainer:
     running_loss: float
     set_segments: Callable[[NDArray[np.int64]], None]
     set_rates: Callable[[float | NDArray[np.float64]], None]
+    publish: Callable[[], None]
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.losses import Loss, is_built_in
 from fastnn.model import Model, Snapshot
@@ -120,8 +121,15 @@ class Trainer(Protocol):
         """Continue from a valid snapshot, after the parameters are restored."""
         ...
 
+    def publish(self) -> None:
+        """Bring the model's parameters and gradient, and the optimizer's state, up to date.
+
+        During an epoch on sparse samples, the engine holds them in another order.
+        """
+        ...
+
     def close(self) -> None:
-        """Stop the threads that the trainer has started."""
+        """Call `publish`, and stop the threads that the trainer has started."""
         ...
 
 
@@ -219,7 +227,8 @@ def _engine_trainer(
     loss, optimizer, batch_size = settings.loss, settings.optimizer, settings.batch_size
     assert is_built_in(loss)
     assert isinstance(optimizer, Optimizer)
-    x, target, streamed = data.x, data.target, not isinstance(data.x, np.ndarray)
+    x, target = data.x, data.target
+    streamed = not isinstance(data.x, np.ndarray | SparseRows)
     if streamed:
         x = np.empty((0, model.plan.n_in), model.params.dtype)
         target = np.empty((0, model.plan.n_out), x.dtype)
@@ -244,7 +253,7 @@ def _engine_trainer(
 
 def engine_trainer(
     model: Model,
-    x: Array,
+    x: "Array | SparseRows",
     target: Array,
     weights: Array | None,
     loss: Loss,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import metrics
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.layers import Layer, Softmax
 from fastnn.losses import BinaryCrossEntropy, CustomLoss, Loss, allows_negative_weights, is_built_in
@@ -40,7 +41,7 @@ class Validation:
         The network's last layer, which the model lacks.
     """
 
-    x: Array
+    x: Array | SparseRows
     target: Any
     weights: Array | None
     loss: Loss | CustomLoss
@@ -102,7 +103,7 @@ class Validation:
         return measured
 
     def _outputs(self, model: Model, n_threads: int) -> Array:
-        if self.x.dtype == model.params.dtype:
+        if isinstance(self.x, SparseRows) or self.x.dtype == model.params.dtype:
             return model.predict(self.x, n_threads)
         return model.predict_by_blocks(self.x, n_threads)
 

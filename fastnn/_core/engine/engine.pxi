@@ -22,7 +22,8 @@ from fastnn._core.kernels.batch_normalization cimport (
 from fastnn._core.kernels.curvature cimport (
     add_activation_curvature, add_log_softmax_curvature, add_softmax_curvature, loss_curvature,
     loss_rank, loss_root, root_is_shared)
-from fastnn._core.kernels.dense cimport dense_backward_input, dense_backward_params, dense_forward
+from fastnn._core.kernels.dense cimport (
+    column_sums, dense_backward_input, dense_backward_params, dense_forward)
 from fastnn._core.kernels.dots cimport dot
 from fastnn._core.kernels.dropout cimport dropout_forward, hashed
 from fastnn._core.kernels.dtypes cimport is_finite, real
@@ -38,13 +39,17 @@ from fastnn._core.kernels.losses cimport loss_and_cotangent
 from fastnn._core.kernels.normalization cimport (
     add_normalize_curvature, add_products, add_rows, normalize_forward, normalize_times,
     scale_forward, scale_rows)
-from fastnn._core.kernels.optimizers cimport Optimizer, Segment, optimizer_from, update
+from fastnn._core.kernels.optimizers cimport (
+    SGD, Clipping, Optimizer, Segment, clipping, optimizer_from, update)
 from fastnn._core.kernels.outer cimport outer, weighted_sums
 from fastnn._core.kernels.packing cimport VECTOR_BYTES, transpose
 from fastnn._core.kernels.sampling cimport bitgen_t, gather_rows, permutation
 from fastnn._core.kernels.softmax cimport (
     log_softmax_backward, log_softmax_forward, log_softmax_tangent, softmax_backward,
     softmax_forward)
+from fastnn._core.kernels.sparse cimport (
+    SparseRows, dense_rows, n_stored, number_of_row, sparse_backward_params, sparse_forward,
+    sparse_forward_by_dots, transpose_matrix)
 from fastnn._core.kernels.standardize cimport standardize_backward, standardize_forward
 from fastnn._core.kernels.sums cimport sum_of_squares
 from fastnn._core.kernels.threads cimport startable
@@ -96,9 +101,12 @@ include "normalization.pxi"
 include "forward.pxi"
 include "backward.pxi"
 include "updates.pxi"
+include "sparse.pxi"
+include "sparse_training.pxi"
 include "trainer.pxi"
 include "training.pxi"
 include "inference.pxi"
+include "sparse_entry_points.pxi"
 include "jacobian.pxi"
 include "tangent.pxi"
 include "gram.pxi"

@@ -31,7 +31,17 @@ cdef void forward_pass(
     const real *network_x, real *activations, real *out, Py_ssize_t rows,
     char *scratch, int n_threads, const Batch *batch, bint differentiated,
 ) noexcept nogil:
-    """Run `rows` samples through the network.
+    """Call `forward_from` with the first operation."""
+    forward_from(plan, hidden(0), params, constants, x, activations, out, rows, scratch, n_threads,
+                 batch, differentiated)
+
+
+cdef void forward_from(
+    Plan plan, Py_ssize_t start, const real *params, const real *constants,
+    const real *x, real *activations, real *out, Py_ssize_t rows,
+    char *scratch, int n_threads, const Batch *batch, bint differentiated,
+) noexcept nogil:
+    """Run `rows` samples through the network from the operation `start`, whose input is `x`.
 
     The outputs of all operations but the last go to `activations`, (rows, width) one after the
     other; the last goes to `out`. If `differentiated`, the values that the derivatives need are
@@ -42,7 +52,7 @@ cdef void forward_pass(
     cdef real *y
     cdef real *kept
     cdef Py_ssize_t i
-    for i in range(plan.n_operations):
+    for i in range(start, plan.n_operations):
         operation = &plan.operations[i]
         if operation.kind == FORK or operation.kind == BRANCH:
             continue

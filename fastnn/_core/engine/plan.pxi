@@ -79,6 +79,7 @@ cdef class Plan:
     cdef readonly Py_ssize_t n_constants
     cdef readonly Py_ssize_t row_width   # all activations of one sample
     cdef readonly Py_ssize_t max_width   # the widest input or output
+    cdef Py_ssize_t widest_output
     cdef bint has_scales                 # whether there is a SCALE
     cdef readonly bint has_dropout
     cdef readonly bint has_batch_norm    # a batch then goes through the network in one chunk
@@ -223,6 +224,7 @@ cdef class Plan:
         self.params_below_tip |= has_params(kind)
         self.row_width += n_out
         self.max_width = max(self.max_width, n_in, n_out)
+        self.widest_output = max(self.widest_output, n_out)
         self.n_operations += 1
 
     cdef bint after_linear(self):

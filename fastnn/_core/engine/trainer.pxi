@@ -23,7 +23,7 @@ cdef class Trainer:
     params, grads : ndarray (n_params,)
         Overwritten. All arrays are contiguous and, unless noted, of the network's dtype.
     constants : ndarray (n_constants,)
-    x : ndarray (n, n_in)
+    x : ndarray (n, n_in), or rows of a CSR matrix (n, n_in) as `csr_rows` takes them
         No rows if `feed` provides them, in their own order.
     targets : ndarray (n, n_out), or None if the loss takes labels
     labels : ndarray (n,) of int64, or None if the loss takes targets
@@ -57,7 +57,8 @@ cdef class Trainer:
 
     Notes
     -----
-    `set_rates` must be called before `run`.
+    `set_rates` must be called before `run`. With a sparse `x`, the arrays `params`, `grads` and
+    `state` are up to date only after `publish`, `snapshot` or `close`, or if training diverged.
     """
 
     columns = {}
@@ -72,7 +73,11 @@ cdef class Trainer:
     cdef void *constants
     cdef Py_ssize_t running_bytes       # bytes of constants that training changes
     cdef public uint64_t mask_key       # of the dropout masks
-    cdef const void *x
+    cdef const void *x                  # NULL if the rows are sparse
+    cdef SparseRows sparse              # sparse rows; data is NULL otherwise
+    cdef FirstLayer first_layer         # `used` for sparse rows with few elements
+    cdef Workspace copy                 # of the parameters, for the first layer
+    cdef Workspace lists
     cdef Targets targets
     cdef void *state
     cdef object segments_array          # keeps the memory of the next pointer alive
@@ -127,6 +132,8 @@ cdef class Trainer:
         cdef Py_ssize_t itemsize = params.itemsize
         cdef Py_ssize_t params_bytes = plan.n_params * itemsize
         cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
+        cdef Py_ssize_t input_width = plan.n_in
+        cdef Py_ssize_t width = plan.gradient_width()
         frozen = plan.frozen_operations(segments)
         self.plan = plan
         self.losses = np.empty(n_epochs)
@@ -137,7 +144,10 @@ cdef class Trainer:
         self.params = cnp.PyArray_DATA(params)
         self.grads = cnp.PyArray_DATA(grads)
         self.constants = cnp.PyArray_DATA(constants)
-        self.x = cnp.PyArray_DATA(x)
+        if isinstance(x, np.ndarray):
+            self.x = cnp.PyArray_DATA(x)
+        else:
+            self.sparse = csr_rows(x)
         self.targets = targets_of(targets, labels, weights)
         self.state = cnp.PyArray_DATA(state)
         self.set_segments(segments)
@@ -162,6 +172,15 @@ cdef class Trainer:
             self.running_bytes = plan.n_constants * itemsize
         elif not is_python:
             self.chunk = min(plan.chunk_rows(itemsize), batch_size)
+        if (self.sparse.data != NULL and not is_python
+                and takes_elements(plan, x.nnz, self.n_samples)):
+            if not plan.has_batch_norm:
+                self.chunk = min(sparse_chunk_rows(plan, itemsize), batch_size)
+            self.copy, self.lists = Workspace(params_bytes), Workspace(lists_bytes(plan))
+            self.first_layer = first_layer_of(
+                plan, params, grads, state, frozen, self.copy, self.lists)
+            input_width, width = plan.operations[0].n_out, sparse_width(plan)
+            self.params = self.first_layer.params
         self.random = NULL
         if bit_generator is not None:
             self.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
@@ -171,18 +190,24 @@ cdef class Trainer:
             scratch_bytes + params_bytes + self.running_bytes + 4 * 64
             + self.n_samples * sizeof(int64_t)
             + self.chunk * (sizeof(int64_t) + itemsize * (
-                plan.n_in + plan.n_out + 1 + plan.gradient_width())))
+                input_width + plan.n_out + 1 + width)))
         self.scratch = self.memory.data
         self.last_good = aligned(self.scratch + scratch_bytes)
         self.last_good_running = <char *>self.last_good + params_bytes
         self.order = <int64_t *>aligned(self.last_good_running + self.running_bytes)
         self.workspace = aligned(<char *>(self.order + self.n_samples))
-        memcpy(self.last_good, self.params, params_bytes)
+        self.keep_good(params)
         memcpy(self.last_good_running, self.constants, self.running_bytes)
         if is_python:
             self.rows = np.arange(self.n_samples)
             self.order = <int64_t *>cnp.PyArray_DATA(self.rows)
             self.ordered = True
+
+    cdef void keep_good(self, cnp.ndarray params):
+        """Copy parameters into `last_good`."""
+        memcpy(self.last_good, address(params), self.arrays[0].nbytes)
+        if self.first_layer.used:
+            transpose_first(&self.first_layer, address(params), self.last_good, False)
 
     @property
     def running_loss(self):
@@ -230,11 +255,21 @@ cdef class Trainer:
         """
         self.n_threads = n_threads
         with nogil:
+            if self.first_layer.used:
+                collect(&self.first_layer, self.position % self.batch_size > 0, n_threads)
             if self.is_float:
                 run_slice(self, self.plan, <float *>self.params, until_epoch, seconds)
             else:
                 run_slice(self, self.plan, <double *>self.params, until_epoch, seconds)
+        if self.diverged:
+            self.publish()
         return self.epoch >= until_epoch
+
+    def publish(self):
+        """Write the parameters, the gradient and the optimizer's state to the arrays."""
+        if self.first_layer.used:
+            with nogil:
+                publish(&self.first_layer, self.n_threads)
 
     def begin_batch(self, int n_threads):
         """Start the next update: return the outputs (rows, n_out) of its samples, a new array.
@@ -312,6 +347,7 @@ cdef class Trainer:
 
     def snapshot(self):
         """Return the numbers and arrays from which `restore` continues with the same bits."""
+        self.publish()
         state = {
             "step": self.step, "epoch": self.epoch, "position": self.position,
             "batch_loss": self.batch_loss, "batch_weight": self.batch_weight,
@@ -322,6 +358,9 @@ cdef class Trainer:
             state["elapsed"] = now() - self.epoch_start
             state["last_good"] = np.empty_like(self.arrays[0])
             memcpy(cnp.PyArray_DATA(state["last_good"]), self.last_good, self.arrays[0].nbytes)
+            if self.first_layer.used:
+                transpose_first(
+                    &self.first_layer, self.last_good, address(state["last_good"]), True)
             state["last_good_constants"] = self.arrays[2].copy()
             memcpy(cnp.PyArray_DATA(state["last_good_constants"]), self.last_good_running,
                    self.running_bytes)
@@ -338,12 +377,12 @@ cdef class Trainer:
         self.epoch_start = now() - state["elapsed"]
         self.losses[:self.epoch] = state["losses"]
         self.seconds[:self.epoch] = state["seconds"]
-        good = state.get("last_good", self.arrays[0])
-        memcpy(self.last_good, cnp.PyArray_DATA(good), self.arrays[0].nbytes)
+        self.keep_good(state.get("last_good", self.arrays[0]))
         good = state.get("last_good_constants", self.arrays[2])
         memcpy(self.last_good_running, cnp.PyArray_DATA(good), self.running_bytes)
         if "order" in state:
             memcpy(self.order, cnp.PyArray_DATA(state["order"]), self.n_samples * sizeof(int64_t))
 
     def close(self):
-        """Do nothing: there is no thread or file to release."""
+        """Call `publish`; there is no thread or file to release."""
+        self.publish()

@@ -28,17 +28,22 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     cdef Py_ssize_t within = t.position % t.batch_size
     cdef Py_ssize_t batch_rows = min(t.batch_size, t.n_samples - (t.position - within))
     cdef Py_ssize_t rows = min(t.chunk, batch_rows - within)
+    cdef bint by_elements = t.first_layer.used
+    cdef Py_ssize_t width = sparse_width(plan) if by_elements else plan.gradient_width()
+    cdef Py_ssize_t input_width = plan.operations[0].n_out if by_elements else plan.n_in
     cdef real *activations = <real *>t.workspace
-    cdef real *gathered_x = activations + plan.gradient_width() * t.chunk
-    cdef real *gathered_values = gathered_x + plan.n_in * t.chunk
+    cdef real *gathered_x = activations + width * t.chunk
+    cdef real *gathered_values = gathered_x + input_width * t.chunk
     cdef real *gathered_weights = gathered_values + plan.n_out * t.chunk
     cdef int64_t *gathered_labels = <int64_t *>aligned(<char *>(gathered_weights + t.chunk))
     cdef const real *x = <const real *>t.x
+    cdef SparseRows sparse = t.sparse
     cdef Targets targets = t.targets
     cdef Targets rows_of_batch
     cdef const int64_t *order = t.order + t.position
     cdef double scale = 1
     cdef double share = 1
+    cdef double penalty = 0
     cdef Batch batch
     cdef const Batch *mode = no_batch()
     cdef Py_ssize_t i
@@ -56,12 +61,20 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     if t.loss.mean and t.batch_weight > 0:
         scale = 1 / t.batch_weight
 
+    if sparse.data != NULL:
+        sparse.order = order if t.ordered else NULL
+        sparse.first = t.position
+        if not by_elements:
+            write_dense(&sparse, gathered_x, rows, plan.n_in, t.n_threads)
+            x = gathered_x
     if not t.ordered:
-        x += (t.position - t.first) * plan.n_in
+        if sparse.data == NULL:
+            x += (t.position - t.first) * plan.n_in
         targets = targets_from(targets, t.position - t.first, plan.n_out, sizeof(real))
     else:
-        gather_rows(x, order, gathered_x, rows, plan.n_in)
-        x = gathered_x
+        if sparse.data == NULL:
+            gather_rows(x, order, gathered_x, rows, plan.n_in)
+            x = gathered_x
         if targets.labels != NULL:
             for i in range(rows):
                 gathered_labels[i] = targets.labels[order[i]]
@@ -78,21 +91,30 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
         batch.key = batch_key(t.mask_key, t.epoch, t.position - within)
         batch.first = within
         batch.running = t.constants
-    t.batch_loss += chunk_gradient(
-        plan, params, <const real *>t.constants, x, targets, rows, &t.loss, scale,
-        <real *>t.grads, within > 0, t.frozen, activations, t.scratch, t.n_threads, mode)
+    if by_elements:
+        if t.first_layer.learns:
+            touch(&t.first_layer, &sparse, rows, <real *>t.grads, within == 0)
+        t.batch_loss += sparse_chunk_gradient(
+            plan, params, params, <const real *>t.constants, &sparse, targets, rows, &t.loss, scale,
+            <real *>t.grads, <real *>t.grads, within > 0, t.frozen, activations, gathered_x,
+            t.scratch, t.n_threads, mode)
+    else:
+        t.batch_loss += chunk_gradient(
+            plan, params, <const real *>t.constants, x, targets, rows, &t.loss, scale,
+            <real *>t.grads, within > 0, t.frozen, activations, t.scratch, t.n_threads, mode)
     t.position += rows
     if within + rows == batch_rows:
         t.batch_loss *= t.reported
         if t.weight_penalty > 0 and t.batch_weight > 0:
+            penalty = scale * t.weight_penalty
             t.batch_loss += penalize_weights(
-                plan, scale * t.weight_penalty, params, <real *>t.grads) / scale
+                plan, penalty, params, <real *>t.grads, 1 if by_elements else 0) / scale
         if isfinite(t.batch_loss):
             if t.by_batches and t.batch_weight > 0:
                 share = batch_rows / t.batch_weight
             t.epoch_loss += share * t.batch_loss
             t.epoch_weight += share * t.batch_weight
-            take_step(t, plan, params)
+            take_step(t, plan, penalty, params)
         else:
             diverge(t, plan.n_params, params)
     return rows
@@ -117,7 +139,11 @@ cdef bint forward_batch(
         batch.key = batch_key(t.mask_key, t.epoch, t.position)
         batch.first = 0
         batch.running = t.constants
-    gather_rows(<const real *>t.x, t.order + t.position, x, rows, plan.n_in)
+    if t.sparse.data != NULL:
+        t.sparse.order = t.order + t.position
+        write_dense(&t.sparse, x, rows, plan.n_in, t.n_threads)
+    else:
+        gather_rows(<const real *>t.x, t.order + t.position, x, rows, plan.n_in)
     t.position += rows
     t.rows_of_batch = rows
     forward_pass(plan, params, <const real *>t.constants, x, activations, outputs, rows,
@@ -140,19 +166,24 @@ cdef void backward_batch(
     backward_pass(plan, params, <const real *>t.constants, x, activations, rows,
                   cotangent, cotangent + plan.max_width * rows, <real *>t.grads, False,
                   <real *>NULL, <const int8_t *>NULL, t.scratch, t.n_threads, True)
-    take_step(t, plan, params)
+    take_step(t, plan, 0, params)
     t.epoch_loss += value * weight if t.loss.mean else value
     t.epoch_weight += weight
     if t.position == t.n_samples:
         end_epoch(t, plan.n_params, params)
 
 
-cdef void take_step(Trainer t, Plan plan, real *params) noexcept nogil:
-    """Update the parameters with the next learning rate."""
+cdef void take_step(Trainer t, Plan plan, double penalty, real *params) noexcept nogil:
+    """Update the parameters with the next learning rate; `penalty` is of `update_touched`."""
     t.step += 1
-    update_params(
-        &t.optimizer, t.next_rate[0], params, <const real *>t.grads, <real *>t.state,
-        plan.n_params, t.segments, t.n_segments, t.step, t.n_threads)
+    if t.first_layer.used and t.first_layer.learns:
+        update_touched(
+            &t.first_layer, &t.optimizer, t.next_rate[0], penalty, params, <const real *>t.grads,
+            <real *>t.state, t.segments, t.n_segments, t.step, t.n_threads)
+    else:
+        update_params(
+            &t.optimizer, t.next_rate[0], params, <const real *>t.grads, <real *>t.state,
+            plan.n_params, t.segments, t.n_segments, t.step, t.n_threads)
     if not t.rate_holds:
         t.next_rate += 1
         t.rates_left -= 1

@@ -4,14 +4,34 @@ cdef void update_params(
     const Optimizer *optimizer, double rate, real *params, const real *grads, real *state,
     Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step, int n_threads,
 ) noexcept nogil:
+    """One step on the segments, whose gradient is clipped by its norm."""
+    update_clipped(optimizer, rate, clipping_of(optimizer, grads, segments, n_segments), params,
+                   grads, state, n, segments, n_segments, step, n_threads)
+
+
+cdef Clipping clipping_of(
+    const Optimizer *optimizer, const real *grads, const Segment *segments, Py_ssize_t n_segments,
+) noexcept nogil:
+    """Call `clipping`, whose inlined code exists once thanks to this function."""
+    return clipping(optimizer, grads, segments, n_segments)
+
+
+cdef void update_clipped(
+    const Optimizer *optimizer, double rate, Clipping clip, real *params, const real *grads,
+    real *state, Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step,
+    int n_threads,
+) noexcept nogil:
     """Call `update`, whose inlined code exists once thanks to this function."""
-    update(optimizer, rate, params, grads, state, n, segments, n_segments, step, n_threads)
+    update(optimizer, rate, clip, params, grads, state, n, segments, n_segments, step, n_threads)
 
 
 cdef double penalize_weights(
-    Plan plan, double strength, const real *params, real *grads,
+    Plan plan, double strength, const real *params, real *grads, Py_ssize_t start,
 ) noexcept nogil:
-    """Return strength/2 Σ w² over all weights, without biases; add its gradient to `grads`."""
+    """Return strength/2 Σ w² over all weights, without biases; add its gradient to `grads`.
+
+    The gradient of the operations before `start` is not added.
+    """
     cdef double total = 0
     cdef real zero = 0
     cdef real squares
@@ -31,6 +51,6 @@ cdef double penalize_weights(
                 total += squares
             else:  # too large or small for float32
                 total += sum_of_squares(weight, n)
-            for i in range(n):
+            for i in range(n if k >= start else 0):
                 gradient[i] += factor * weight[i]
     return 0.5 * strength * total

@@ -14,6 +14,7 @@
 #include "row.h"
 #include "shallow.h"
 #include "outer.h"
+#include "sparse.h"
 
 #undef vector
 #undef unaligned

@@ -81,18 +81,16 @@ cdef inline Optimizer optimizer_from(dict rule) except *:
 
 
 cdef inline void update(
-    const Optimizer *optimizer, double rate, real *params, const real *grads, real *state,
-    Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step, int n_threads,
+    const Optimizer *optimizer, double rate, Clipping clip, real *params, const real *grads,
+    real *state, Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step,
+    int n_threads,
 ) noexcept nogil:
     """One step in place on the segments. `state` is (n_states, n); `step` counts from 1.
 
     Threads share the parameters if there are at least THREAD_PARAMS for each thread.
     """
-    cdef Clipping clip = Clipping(1, 1)
     cdef Py_ssize_t parts, share, first, part, i
     cdef Segment segment
-    if not optimizer.plain and optimizer.clip_norm < math.INFINITY:
-        clip = clipping(optimizer.clip_norm, grads, segments, n_segments)
     for i in range(n_segments):
         segment = segments[i]
         parts = max(<Py_ssize_t>1, min(<Py_ssize_t>n_threads, segment.size // THREAD_PARAMS))
@@ -109,17 +107,20 @@ cdef inline void update(
 
 
 cdef inline Clipping clipping(
-    double most, const real *grads, const Segment *segments, Py_ssize_t n_segments,
+    const Optimizer *optimizer, const real *grads, const Segment *segments, Py_ssize_t n_segments,
 ) noexcept nogil:
-    """Return the factors that limit the gradient's norm to `most`, as PyTorch's clip_grad_norm_.
+    """Return the factors that limit the gradient's norm, as PyTorch's clip_grad_norm_.
 
     There are two factors, since their product can be too small for the dtype. If the squares
     overflow, those of the gradient times a power of two are summed instead.
     """
+    cdef double most = optimizer.clip_norm
     cdef double factor = 1
     cdef double total = 0
     cdef double inverse
     cdef Py_ssize_t i
+    if optimizer.plain or most == math.INFINITY:
+        return Clipping(1, 1)
     for i in range(n_segments):
         total += sum_of_squares(grads + segments[i].first, segments[i].size)
     if total > DBL_MAX:
