@@ -254,7 +254,7 @@ def build(
     arrays: dict[str, Array],
     classes: Mapping[str, type[CustomLayer]],
 ) -> list[Layer]:
-    """Return new layers, made from the results of `describe` and `arrays_of`, and the classes of custom layers.
+    """Return new layers, made from what `describe` and `arrays_of` returned.
 
     Raises
     ------

@@ -7,23 +7,23 @@ cdef void backward_pass(
     const int8_t *frozen, char *scratch, int n_threads, bint training,
 ) noexcept nogil:
     """Call `backward_to` with the first operation."""
-    backward_to(plan, hidden(0), params, constants, x, activations, rows, cotangent, spare, grads,
-                accumulate, dx, frozen, scratch, n_threads, training)
+    backward_to(plan, hidden(0), params, constants, x, activations, rows, cotangent, spare,
+                spare + plan.max_width * rows, grads, accumulate, dx, frozen, scratch, n_threads,
+                training)
 
 
 cdef void backward_to(
     Plan plan, Py_ssize_t start, const real *params, const real *constants,
     const real *x, const real *activations, Py_ssize_t rows,
-    real *cotangent, real *spare, real *grads, bint accumulate, real *dx,
+    real *cotangent, real *spare, real *slots, real *grads, bint accumulate, real *dx,
     const int8_t *frozen, char *scratch, int n_threads, bint training,
 ) noexcept nogil:
     """Compute the gradient by the parameters and by the input from the output's cotangent.
 
     `activations` come from `forward_pass` and include the last output. `cotangent` contains the
-    cotangent of the output on entry; `cotangent` and `spare` (rows * max_width each) and the slots
-    after `spare` (rows * slots_width) are overwritten. `grads` may be NULL; otherwise it is
-    overwritten, or with `accumulate` added to, except for the operations that are `frozen` (NULL:
-    none). `dx` (rows, n_in), the cotangent of the input of the operation `start`, is overwritten;
+    cotangent of the output on entry; `cotangent`, `spare` (rows * max_width each) and `slots`
+    (rows * slots_width) are overwritten. `grads` may be NULL; otherwise it is overwritten, or with
+    `accumulate` added to, except for the operations that are `frozen` (NULL: none). `dx` (rows, n_in), the cotangent of the input of the operation `start`, is overwritten;
     if it is NULL, the pass ends at the lowest operation that is trained. `training` is True if
     `forward_pass` had a batch.
     """
@@ -34,7 +34,6 @@ cdef void backward_to(
     cdef bint gated = False  # the last product already applied the derivative of this ReLU
     cdef Py_ssize_t lowest = max(start, plan.lowest_trained(frozen)) if dx == NULL else start
     cdef bint learns, wanted
-    cdef real *slots = spare + plan.max_width * rows
     cdef Py_ssize_t i
     for i in range(plan.n_operations - 1, lowest - 1, -1):
         operation = &plan.operations[i]

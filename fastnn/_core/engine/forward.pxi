@@ -28,7 +28,7 @@ cdef inline uint64_t batch_key(uint64_t key, Py_ssize_t epoch, Py_ssize_t positi
 
 cdef void forward_pass(
     Plan plan, const real *params, const real *constants,
-    const real *network_x, real *activations, real *out, Py_ssize_t rows,
+    const real *x, real *activations, real *out, Py_ssize_t rows,
     char *scratch, int n_threads, const Batch *batch, bint differentiated,
 ) noexcept nogil:
     """Call `forward_from` with the first operation."""
@@ -38,12 +38,12 @@ cdef void forward_pass(
 
 cdef void forward_from(
     Plan plan, Py_ssize_t start, const real *params, const real *constants,
-    const real *x, real *activations, real *out, Py_ssize_t rows,
+    const real *network_x, real *activations, real *out, Py_ssize_t rows,
     char *scratch, int n_threads, const Batch *batch, bint differentiated,
 ) noexcept nogil:
-    """Run `rows` samples through the network from the operation `start`, whose input is `x`.
+    """Run `rows` samples through the network from the operation `start`.
 
-    The outputs of all operations but the last go to `activations`, (rows, width) one after the
+    `network_x` is the input of the network; only the first operations read it. The outputs of all operations but the last go to `activations`, (rows, width) one after the
     other; the last goes to `out`. If `differentiated`, the values that the derivatives need are
     written too. `batch` is NULL in evaluation mode.
     """

@@ -183,6 +183,7 @@ cdef class Plan:
         operation.fork = fork
         operation.held = held
         self.max_width = max(self.max_width, n_in, n_out)
+        self.widest_output = max(self.widest_output, n_out)
         self.n_operations += 1
         return operation
 

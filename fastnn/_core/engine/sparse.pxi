@@ -54,7 +54,7 @@ def takes_elements(Plan plan, Py_ssize_t n_elements, Py_ssize_t n_samples):
 
 cdef Py_ssize_t sparse_width(Plan plan) noexcept nogil:
     """Return the elements per row in the workspace of `sparse_chunk_gradient`."""
-    return plan.row_width + 2 * plan.widest_output
+    return plan.row_width + 2 * plan.widest_output + plan.slots_width
 
 
 cdef Py_ssize_t sparse_chunk_rows(Plan plan, Py_ssize_t itemsize) noexcept nogil:
@@ -96,7 +96,8 @@ cdef double sparse_chunk_gradient(
         dz = cotangent
     else:
         backward_to(plan, 1, params, constants, <const real *>NULL, workspace, rows, cotangent,
-                    cotangent + plan.widest_output * rows, grads, accumulate,
+                    cotangent + plan.widest_output * rows,
+                    cotangent + 2 * plan.widest_output * rows, grads, accumulate,
                     dz if learns else <real *>NULL, frozen, scratch, n_threads, batch != NULL)
     if learns:
         if first.relu:

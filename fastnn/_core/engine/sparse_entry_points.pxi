@@ -126,9 +126,9 @@ cdef double loss_and_grad_sparse_typed(
     cdef double total = 0
     cdef Py_ssize_t first = 0
     if loss.mean:
-        scale = 1 / (
-            n if given.weights == NULL or loss.negative_weights
-            else sum_of_weights(<const real *>given.weights, NULL, n))
+        scale = total_weight(&loss, <const real *>given.values, given.labels,
+                             <const real *>given.weights, NULL, n, plan.n_out)
+        scale = 1 / scale if scale > 0 else 1
     with nogil:
         transposed(params, operation.n_out, operation.n_in, weight, n_threads)
         memset(gradient, 0, size * sizeof(real))

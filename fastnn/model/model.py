@@ -7,7 +7,7 @@ what a user passes, and `Model.calls` checks it for few samples. The methods `pr
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -19,6 +19,7 @@ from fastnn._checks import SparseRows
 from fastnn._core._calls import Calls
 from fastnn._core.arrays import Array
 from fastnn.losses import CustomLoss, Loss, custom, is_built_in
+from fastnn.model.second_derivatives import SecondDerivatives
 
 if TYPE_CHECKING:
     from fastnn._core import engine
@@ -41,7 +42,7 @@ class Snapshot(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(SecondDerivatives):
     """A plan, and the flat arrays that belong to it.
 
     `n_threads` of a method is None for the default. The default is looked up in each call, because
@@ -320,96 +321,3 @@ class Model:
                 threads,
             )
         return grads if by_params else dx
-
-    # ------------------------------------------------------------------ second derivatives
-
-    def gram(
-        self,
-        x: "Array | SparseRows",
-        target: Any,
-        weights: Array | None,
-        loss: Loss,
-        n_threads: int | None,
-        out: Array | None = None,
-        roots: Array | None = None,
-    ) -> Array:
-        """Return the Gauss-Newton matrix of a loss, (n_params, n_params).
-
-        With `roots` Q (n, k, n_out), it is Σ (QJ)ᵀ QJ, and the loss does not count. The matrix is
-        written to `out`, by default a new array. `target` may be None unless
-        `loss.gram_takes_target`.
-        """
-        matrix = np.empty((self.params.size,) * 2, x.dtype) if out is None else out
-        threads = _core.thread_count(n_threads)
-        plan, formula = loss.under(self.plan)
-        targets, labels = loss.engine_target(target)
-        scale = 1 / loss.divisor(len(x), weights, target)
-        parts = list(self.parts(len(x), self.params.size, 32))
-        for part in parts:
-            _core.engine.gram(
-                plan,
-                self.params,
-                self.constants,
-                x.dense(part) if isinstance(x, SparseRows) else x[part],
-                *_rows(part, targets, labels, weights),
-                formula,
-                scale,
-                matrix,
-                part is not parts[0],
-                part is parts[-1],
-                threads,
-                None if roots is None else roots[part],
-            )
-        return matrix
-
-    def hvp(
-        self,
-        x: Array,
-        target: Any,
-        weights: Array | None,
-        loss: Loss,
-        direction: Array,
-        n_threads: int | None,
-    ) -> Array:
-        """Return the product (n_params,) of a loss's Hessian and a direction."""
-        return self.hessian_map(x, target, weights, loss, n_threads)(direction)
-
-    def hessian_map(
-        self, x: Array, target: Any, weights: Array | None, loss: Loss, n_threads: int | None
-    ) -> Callable[[Array], Array]:
-        """Return the function that multiplies a loss's Hessian by a direction (n_params,)."""
-        threads = _core.thread_count(n_threads)
-        plan, formula = loss.under(self.plan)
-        targets, labels = loss.engine_target(target)
-        scale = 1 / loss.divisor(len(x), weights, target)
-        parts = [
-            (x[part], *_rows(part, targets, labels, weights)) for part in self.parts(len(x), 12)
-        ]
-
-        def product(direction: Array) -> Array:
-            total = np.zeros_like(direction)
-            for rows in parts:
-                _core.engine.hvp(
-                    plan,
-                    self.params,
-                    self.constants,
-                    *rows,
-                    formula,
-                    scale,
-                    direction,
-                    total,
-                    threads,
-                )
-            return total
-
-        return product
-
-
-def _rows(
-    part: slice, targets: Array | None, labels: Array | None, weights: Array | None
-) -> tuple[Array | None, Array | None, Array | None]:
-    return (
-        None if targets is None else targets[part],
-        None if labels is None else labels[part],
-        None if weights is None else weights[part],
-    )
