@@ -8,10 +8,11 @@
 """
 
 import importlib
+import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
-from fastnn import initializers, jacobians, optimizers
+from fastnn import callbacks, initializers, jacobians, metrics, optimizers
 from fastnn._version import __version__
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.files.model_file import ModelFileError
@@ -56,7 +57,7 @@ from fastnn.runtime import build_info, get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
 if TYPE_CHECKING:
-    from fastnn import schedules
+    from fastnn import datasets, plots, schedules, sklearn  # noqa: F401
     from fastnn.gradient_check import check_gradient
     from fastnn.numerical import numerical_hessian, numerical_jacobian
     from fastnn.parallel import fit_many
@@ -108,14 +109,18 @@ __all__ = [
     "Tanh",
     "__version__",
     "build_info",
+    "callbacks",
     "check_gradient",
+    "datasets",
     "fit_many",
     "get_num_threads",
     "initializers",
     "jacobians",
     "load",
+    "metrics",
     "numerical_hessian",
     "numerical_jacobian",
+    "plots",
     "schedules",
     "set_num_threads",
 ]
@@ -130,11 +135,18 @@ _LATER = {
     "numerical_hessian": "fastnn.numerical",
     "numerical_jacobian": "fastnn.numerical",
 }
+_LATER_MODULES = ("datasets", "plots", "schedules", "sklearn")
 
 
 def __getattr__(name: str) -> Any:
-    if name == "schedules":
-        return importlib.import_module("fastnn.schedules")
+    if name in _LATER_MODULES:
+        return importlib.import_module(f"fastnn.{name}")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # `sklearn` is not in `__all__`: a star import would replace scikit-learn, or fail without it
+    has_sklearn = importlib.util.find_spec("sklearn") is not None
+    return sorted([*__all__, "sklearn"] if has_sklearn else __all__)

@@ -8,7 +8,14 @@ import numpy as np
 from fastnn import _checks
 from fastnn._checks import frames
 from fastnn._core.arrays import Array
-from fastnn.losses import CustomLoss, Loss, check_target, demand_weights, is_built_in
+from fastnn.losses import (
+    CustomLoss,
+    Loss,
+    allows_negative_weights,
+    check_target,
+    demand_weights,
+    is_built_in,
+)
 from fastnn.model import Model
 
 
@@ -66,7 +73,8 @@ class InputChecks:
         if sample_weight is None:
             return None
         demand_weights(loss)
-        return _checks.sample_weight(sample_weight, name, self.model.dtype, n_samples)
+        negative = allows_negative_weights(loss)
+        return _checks.sample_weight(sample_weight, name, self.model.dtype, n_samples, negative)
 
     def demand_probabilities(self, loss: Loss | CustomLoss, x: Array) -> None:
         """Check that the outputs of the first samples are probabilities, if the loss takes them."""

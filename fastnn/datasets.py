@@ -6,11 +6,12 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn._core.arrays import Array, FloatArray, IntArray
 from fastnn.files import csv_file, npz_file
 from fastnn.files.csv_file import column_names
 
@@ -42,14 +43,14 @@ class Table:
         whole floats, they are int64.
     """
 
-    X: NDArray[np.float64]
-    y: NDArray[Any] | None
+    X: FloatArray
+    y: Array | None
     feature_names: list[str] | None
     target_name: str | None
-    labels: NDArray[Any] | None = None
+    labels: Array | None = None
 
 
-def load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def load_digits() -> tuple[FloatArray, IntArray]:
     """Return 1,797 handwritten digits of 8 x 8 pixels. `data/README.md` names their source.
 
     Returns
@@ -104,7 +105,7 @@ def read_table(
     raise ValueError(f"{path}: expected a .csv or .npz file")
 
 
-def infer_task(y: ArrayLike) -> Task:
+def infer_task(y: "ArrayLike") -> Task:
     """Return the task that a target is for: "classification" or "regression".
 
     Text and booleans are classes. Numbers are classes if all are whole and there are few
@@ -129,8 +130,8 @@ def infer_task(y: ArrayLike) -> Task:
 
 
 def stratified_split(
-    y: ArrayLike, fraction: float, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    y: "ArrayLike", fraction: float, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
     """Return a random split into training and validation samples, in proportion for each class.
 
     In a class with m samples, `fraction * m` (rounded) become validation samples: at least one, but
@@ -206,7 +207,7 @@ def _read_csv(path: FilePath, target: str | None, features: Sequence[str] | None
 
 def _csv_target(
     cells: list[str], path: FilePath, lines: list[int], column: str
-) -> NDArray[np.float64] | NDArray[np.object_]:
+) -> FloatArray | NDArray[np.object_]:
     """Return the numbers in `cells`, or `cells` themselves if they are class names."""
     rows = list(zip(cells, lines, strict=True))
     # An empty cell and "nan" raise an error among class names, too.
@@ -219,7 +220,7 @@ def _csv_target(
     return np.array([csv_file.number(cell, path, line, column) for cell, line in rows])
 
 
-def _csv_labels(cells: list[str]) -> NDArray[Any]:
+def _csv_labels(cells: list[str]) -> Array:
     """Return class labels: integers if Python would print them like all the cells, else texts."""
     if all(map(csv_file.is_canonical_integer, cells)):
         return np.array(list(map(int, cells)), np.int64)
@@ -251,17 +252,17 @@ def _read_npz(path: FilePath, target: str | None) -> Table:
     return Table(X, y, None, target, _whole_as_integers(y) if y.dtype.kind == "f" else y)
 
 
-def _whole_as_integers(y: NDArray[Any]) -> NDArray[Any]:
+def _whole_as_integers(y: Array) -> Array:
     """Return the numbers as int64 if all are whole and in its range, else as they are."""
     whole = np.all((y == np.round(y)) & (np.abs(y) < 2.0**63))
     return y.astype(np.int64) if whole else y
 
 
-def _kind(a: NDArray[Any]) -> str:
+def _kind(a: Array) -> str:
     return f"{a.dtype} of shape {a.shape}"
 
 
-def _finite(a: NDArray[Any], name: str, path: FilePath) -> NDArray[np.float64]:
+def _finite(a: Array, name: str, path: FilePath) -> FloatArray:
     """Return an array as float64, or raise ValueError if a number is not finite in float64."""
     with np.errstate(over="ignore"):
         converted = a.astype(np.float64)

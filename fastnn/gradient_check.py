@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _checks
+from fastnn import _checks, _html
 from fastnn._core.arrays import Array
 from fastnn.jacobians import Jacobian
 from fastnn.layers import Layer, Softmax
@@ -29,6 +29,7 @@ from fastnn.network import Network
 from fastnn.numerical import numerical_jacobian
 
 STEP = 2.0**-17  # about the cube root of float64's eps, where curvature and rounding err alike
+KINKS_SHOWN = 5  # in the text of a report
 
 
 @dataclass(frozen=True)
@@ -107,19 +108,36 @@ class GradientReport:
                 f"worst {self.entry}: analytic {self.analytic:.9g}, numeric {self.numeric:.9g}, "
                 f"absolute error {self.absolute_error:.2g}, relative {self.relative_error:.2g}"
             )
-        lines += [f"kink at {kink}" for kink in self.kinks[:5]]
-        if len(self.kinks) > 5:
-            lines.append(f"and {len(self.kinks) - 5} more kinks")
+        lines += [f"kink at {kink}" for kink in self.kinks[:KINKS_SHOWN]]
+        if len(self.kinks) > KINKS_SHOWN:
+            lines.append(f"and {len(self.kinks) - KINKS_SHOWN} more kinks")
         return "\n".join(lines)
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        """Return the comparison as a table, for a notebook."""
+        rows = [("entries", f"{self.n_entries:,}"), ("tolerance", f"{self.tolerance:g}")]
+        if self.entry:
+            rows += [
+                ("entry with the largest error", self.entry),
+                ("analytic", f"{self.analytic:.9g}"),
+                ("numeric", f"{self.numeric:.9g}"),
+                ("absolute error", f"{self.absolute_error:.2g}"),
+                ("relative error", f"{self.relative_error:.2g}"),
+            ]
+        rows += [("kink", str(kink)) for kink in self.kinks[:KINKS_SHOWN]]
+        if len(self.kinks) > KINKS_SHOWN:
+            rows.append(("", f"and {len(self.kinks) - KINKS_SHOWN} more kinks"))
+        verdict = "right" if self.ok else "WRONG"
+        return _html.table(f"gradient {verdict}", ("", "value"), rows, n_texts=2)
+
 
 def check_gradient(
-    f: Network | Callable[[Any], Any],
+    f: "Network | Callable[[Any], Any]",
     x: Any,
     y: Any = None,
-    loss: Loss | CustomLoss | None = None,
+    loss: "Loss | CustomLoss | None" = None,
     *,
     derivative: Any = None,
     wrt: str | None = None,

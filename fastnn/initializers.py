@@ -5,26 +5,26 @@ Any function `(rng, shape) -> array` can be passed as `Linear(..., weight_init=.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Initializer = Callable[["np.random.Generator", tuple[int, ...]], NDArray[Any]]
+from fastnn._core.arrays import Array, FloatArray
+
+Initializer = Callable[["np.random.Generator", tuple[int, ...]], Array]
 
 
-def he_uniform(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
+def he_uniform(rng: "np.random.Generator", shape: tuple[int, ...]) -> FloatArray:
     """Return uniform weights, variance 2 / in_features, for the ReLU family (He et al. 2015)."""
     limit = np.sqrt(6 / shape[1])
     return rng.uniform(-limit, limit, shape)
 
 
-def he_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
+def he_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> FloatArray:
     """Return normal weights, variance 2 / in_features, for the ReLU family (He et al. 2015)."""
     return rng.normal(0, np.sqrt(2 / shape[1]), shape)
 
 
-def xavier_uniform(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
+def xavier_uniform(rng: "np.random.Generator", shape: tuple[int, ...]) -> FloatArray:
     """Return uniform weights with variance 2 / (in_features + out_features).
 
     For tanh, sigmoid, and outputs without an activation (Glorot and Bengio 2010).
@@ -33,7 +33,7 @@ def xavier_uniform(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArra
     return rng.uniform(-limit, limit, shape)
 
 
-def xavier_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
+def xavier_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> FloatArray:
     """Return normal weights with variance 2 / (in_features + out_features).
 
     For tanh, sigmoid, and outputs without an activation (Glorot and Bengio 2010).
@@ -41,11 +41,11 @@ def xavier_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray
     return rng.normal(0, np.sqrt(2 / (shape[0] + shape[1])), shape)
 
 
-def lecun_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
+def lecun_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> FloatArray:
     """Return normal weights with variance 1 / in_features, for SELU (Klambauer et al. 2017)."""
     return rng.normal(0, np.sqrt(1 / shape[1]), shape)
 
 
-def zeros(rng: "np.random.Generator", shape: tuple[int, ...]) -> NDArray[np.float64]:
+def zeros(rng: "np.random.Generator", shape: tuple[int, ...]) -> FloatArray:
     """Return zeros, the default for biases."""
     return np.zeros(shape)

@@ -13,7 +13,7 @@ COMPLEX_STEP = 1e-20  # can be this small: nothing cancels, and its square is ne
 
 
 def numerical_jacobian(
-    f: Callable[[Any], Any], x: Any, method: str = "central", layout: str = "numerator"
+    f: "Callable[[Any], Any]", x: Any, method: str = "central", layout: str = "numerator"
 ) -> Array:
     """Return the derivative of a function y = f(x) of scalars, vectors, matrices or more axes.
 
@@ -65,7 +65,7 @@ def numerical_jacobian(
     return entries.transpose(*y_axes, *reversed(x_axes)).copy()
 
 
-def numerical_hessian(f: Callable[[Any], Any], x: Any, method: str = "central") -> Array:
+def numerical_hessian(f: "Callable[[Any], Any]", x: Any, method: str = "central") -> Array:
     """Return the second derivatives of a function y = f(x).
 
     Parameters
@@ -116,7 +116,7 @@ def _point(x: Any) -> Array:
 
 
 def _derivative(
-    f: Callable[[Any], Any], x: Array, method: str, noise: float | None = None
+    f: "Callable[[Any], Any]", x: Array, method: str, noise: float | None = None
 ) -> Array:
     """Return every ∂y_i/∂x_j, in the shape y.shape + x.shape."""
     y = _evaluated(f, x)
@@ -141,7 +141,7 @@ def _noise(y: Array) -> float:
 
 
 def _central_difference(
-    f: Callable[[Any], Any], x: Array, j: tuple[int, ...], step: float, shape: tuple[int, ...]
+    f: "Callable[[Any], Any]", x: Array, j: tuple[int, ...], step: float, shape: tuple[int, ...]
 ) -> Array:
     above, below = x.copy(), x.copy()
     above[j] += step
@@ -152,7 +152,7 @@ def _central_difference(
 
 
 def _complex_step(
-    f: Callable[[Any], Any], x: Array, j: tuple[int, ...], shape: tuple[int, ...]
+    f: "Callable[[Any], Any]", x: Array, j: tuple[int, ...], shape: tuple[int, ...]
 ) -> Array:
     z = x.astype(complex)
     z[j] += 1j * COMPLEX_STEP
@@ -174,7 +174,7 @@ def _complex_step(
 
 
 def _evaluated(
-    f: Callable[[Any], Any],
+    f: "Callable[[Any], Any]",
     x: Array,
     j: tuple[int, ...] | None = None,
     shape: tuple[int, ...] | None = None,

@@ -21,14 +21,14 @@ BY_ROW = {"sample_weight"}  # arguments of `fit` with one entry per row of X
 
 
 def fit_many(
-    networks: Sequence[Network],
+    networks: "Sequence[Network]",
     X: Any,
     y: Any,
     *,
     optimizer: Any = None,
     seed: Any = None,
-    rows: Sequence[Any] | None = None,
-    callbacks: Sequence[Any] = (),
+    rows: "Sequence[Any] | None" = None,
+    callbacks: "Sequence[Any]" = (),
     checkpoint: Any = None,
     n_threads: int | None = None,
     **arguments: Any,

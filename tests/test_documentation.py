@@ -87,6 +87,31 @@ def test_training(example, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == first
 
 
+@shows("docs/training.md", "Callbacks")
+def test_the_ready_callbacks(example, tmp_path, monkeypatch, capsys):
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    monkeypatch.chdir(tmp_path)
+    run(example)
+    assert "'width': " in capsys.readouterr().out
+    logs = [(tmp_path / f"trial{i}.csv").read_text().splitlines() for i in range(20)]
+    assert len(logs[0]) == 51
+    assert min(map(len, logs)) < 51  # a trial was pruned
+
+
+@shows("docs/plots.md", "Plots")
+def test_the_pictures_of_a_network(example, tmp_path, monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    try:
+        run(example)
+    finally:
+        pyplot.close("all")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["boundary.png", "curve.png", "histograms.png", "network.png"]
+
+
 @shows("docs/training.md", "MNIST")
 def test_the_recipe_for_mnist(example, shared_data, monkeypatch, capsys):
     """One epoch of the forty; `python -m bench mnist` trains them all."""

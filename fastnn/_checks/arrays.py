@@ -215,8 +215,13 @@ def class_labels(value: Any, name: str, n_samples: int, n_classes: int) -> NDArr
     return labels.astype(np.int64, order="C", copy=False)
 
 
-def sample_weight(value: Any, name: str, dtype: np.dtype[Any], n_samples: int) -> Array | None:
-    """Return the checked weights (n_samples,), at least 0 and not all 0; None for None."""
+def sample_weight(
+    value: Any, name: str, dtype: np.dtype[Any], n_samples: int, negative: bool = False
+) -> Array | None:
+    """Return the checked weights (n_samples,), at least 0 and not all 0; None for None.
+
+    With `negative`, any finite numbers are allowed.
+    """
     if value is None:
         return None
     given = numeric_array(value, name)
@@ -225,9 +230,14 @@ def sample_weight(value: Any, name: str, dtype: np.dtype[Any], n_samples: int) -
             f"{name} has shape {given.shape}; ({n_samples},) is wanted, a weight for each sample"
         )
     weights = converted(given, name, dtype)
+    if negative:
+        return weights
     if n_samples and weights.min() < 0:
         place = int(np.argmin(weights))
-        raise ValueError(f"{name}[{place}] is {weights[place]}; at least 0 is wanted")
+        raise ValueError(
+            f"{name}[{place}] is {weights[place]}; at least 0 is wanted, or a loss with "
+            f"negative_weights=True"
+        )
     if n_samples and not weights.any():
         raise ValueError(f"{name} is 0 for every sample; at least one above 0 is wanted")
     return weights

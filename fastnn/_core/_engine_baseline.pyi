@@ -40,6 +40,7 @@ class Trainer:
     position: int
     diverged: bool
     rates_left: int
+    rows: NDArray[np.int64]
     mask_key: int
     reported: float
     by_batches: bool
@@ -74,12 +75,28 @@ class Trainer:
     def set_rates(self, rates: float | NDArray[np.float64]) -> None: ...
     def take_order(self, order: NDArray[np.int64]) -> None: ...
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool: ...
+    def begin_batch(self, n_threads: int) -> _Array | None: ...
+    def end_batch(self, returned: Any, weight: float) -> bool: ...
     def feed(
         self, x: _Array, targets: _Array | None, labels: NDArray[np.int64] | None, last: bool
     ) -> None: ...
     def snapshot(self) -> dict[str, Any]: ...
     def restore(self, state: dict[str, Any]) -> None: ...
     def close(self) -> None: ...
+
+@final
+class Steps:
+    def __init__(self, rule: _UpdateRule, params: _Array, state: _Array) -> None: ...
+    def take(
+        self,
+        grads: Any,
+        rate: float,
+        segments: NDArray[np.int64],
+        counts: Any,
+        missed: list[int],
+        training: Any,
+        n_threads: int,
+    ) -> bool | None: ...
 
 def predict(
     plan: Plan, params: _Array, constants: _Array, x: _Array, out: _Array, n_threads: int

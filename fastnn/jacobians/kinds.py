@@ -36,7 +36,7 @@ class Identity(Jacobian):
         If n is not an integer of at least 0, or dtype is neither float64 nor float32.
     """
 
-    def __init__(self, n: int, dtype: DTypeLike = "float64") -> None:
+    def __init__(self, n: int, dtype: "DTypeLike" = "float64") -> None:
         n = _checks.integer(n, "n", at_least=0)
         self.shape, self.dtype = (n, n), _checks.floating_dtype(dtype)
 

@@ -49,8 +49,8 @@ class Linear(Weighted):
         out_features: int,
         bias: bool = True,
         *,
-        weight_init: Initializer | None = None,
-        bias_init: Initializer | None = None,
+        weight_init: "Initializer | None" = None,
+        bias_init: "Initializer | None" = None,
     ) -> None:
         self.in_features = _checks.integer(in_features, "in_features", at_least=1)
         self.out_features = _checks.integer(out_features, "out_features", at_least=1)
@@ -73,7 +73,7 @@ class Linear(Weighted):
         }
         return config if self._has_bias else {**config, "bias": False}
 
-    def initial_values(self, rng: "np.random.Generator", default: Initializer) -> Array:
+    def initial_values(self, rng: "np.random.Generator", default: "Initializer") -> Array:
         """Return the values that are set, or else new ones: weight, then bias, as a flat array."""
         if self._params is not None:
             return self._params

@@ -35,7 +35,7 @@ class Normalization(Weighted):
         """Return the constructor's arguments, as a model file stores them."""
         return {"features": self.in_features, "eps": self.eps}
 
-    def initial_values(self, rng: "np.random.Generator", default: Initializer) -> Array:
+    def initial_values(self, rng: "np.random.Generator", default: "Initializer") -> Array:
         """Return the values that are set, or else ones and zeros: weight, then bias."""
         if self._params is None:
             return np.repeat([1.0, 0.0], self.in_features)

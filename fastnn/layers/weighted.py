@@ -88,7 +88,7 @@ class Weighted(Layer):
         layer._params = np.concatenate(values)
         return layer
 
-    def initial_values(self, rng: "np.random.Generator", default: Initializer) -> Array:
+    def initial_values(self, rng: "np.random.Generator", default: "Initializer") -> Array:
         """Return the values that are set, or else new ones: weight, then bias, as a flat array."""
         raise NotImplementedError
 

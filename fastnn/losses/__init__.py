@@ -41,6 +41,7 @@ __all__ = [
     "Pinball",
     "Poisson",
     "SoftmaxCrossEntropy",
+    "allows_negative_weights",
     "check_target",
     "demand_weights",
     "is_built_in",
@@ -53,6 +54,11 @@ BUILT_IN = tuple(Loss.__subclasses__())
 def is_built_in(loss: Any) -> TypeGuard[Loss]:
     """Return whether the engine computes this loss; a user's subclass runs in Python."""
     return type(loss) in BUILT_IN
+
+
+def allows_negative_weights(loss: Any) -> bool:
+    """Return whether sample weights of this loss may be negative; an own loss may say so too."""
+    return getattr(loss, "negative_weights", False) is True
 
 
 def check_target(

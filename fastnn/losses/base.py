@@ -1,7 +1,7 @@
 """The base class of the losses that the engine computes: reduction, weights, the engine's call."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ Reduction = Literal["mean", "sum"]
 Formula = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Loss:
     """The base class of the built-in losses; use one of its subclasses.
 
@@ -31,6 +31,15 @@ class Loss:
     reduction : {"mean", "sum"}
         Whether the loss of a batch is the mean of the samples' losses l, or their sum. By default
         the mean. With sample weights w it is Σ w l / Σ w or Σ w l.
+    negative_weights : bool
+        Whether sample weights may be negative, such as the advantages of policy gradients. By
+        default False. Then the weights may also be all 0, and the mean is Σ w l / n for n samples,
+        since Σ w may be 0. Metrics of held-out samples ignore such weights.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is invalid.
     """
 
     kind: ClassVar[str]
@@ -44,6 +53,7 @@ class Loss:
     in_engine: ClassVar[bool] = False
 
     reduction: Reduction = "mean"
+    negative_weights: bool = field(default=False, kw_only=True)
 
     def __init_subclass__(cls) -> None:
         cls.in_engine = cls.__module__.startswith("fastnn.losses.")
@@ -51,6 +61,15 @@ class Loss:
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum"):
             raise ValueError(f"reduction is {self.reduction!r}; 'mean' or 'sum' is wanted")
+        _checks.boolean(self.negative_weights, "negative_weights")
+
+    def __repr__(self) -> str:
+        """Return the constructor's call; checkpoints compare it, so new defaults are left out."""
+        shown = {f.name: getattr(self, f.name) for f in fields(self)}
+        if not self.negative_weights:
+            del shown["negative_weights"]
+        arguments = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+        return f"{type(self).__qualname__}({arguments})"
 
     def formula(self) -> Formula:
         """Return the engine's description of the loss."""
@@ -70,7 +89,8 @@ class Loss:
         y : array_like
             Targets (n, n_outputs), or class indices (n,) where the loss takes labels.
         sample_weight : array_like (n,), optional
-            Weights of the samples, at least 0 and not all 0. By default all are 1.
+            Weights of the samples, at least 0 and not all 0 unless the loss has
+            `negative_weights`. By default all are 1.
 
         Returns
         -------
@@ -89,7 +109,9 @@ class Loss:
         if given.ndim != 2 or given.shape[1] == 0:
             raise ValueError(f"y_pred has shape {given.shape}; (n, n_outputs) is wanted")
         target = self.check_target(y, given.shape, dtype)
-        weights = _checks.sample_weight(sample_weight, "sample_weight", dtype, len(given))
+        weights = _checks.sample_weight(
+            sample_weight, "sample_weight", dtype, len(given), self.negative_weights
+        )
         outputs = _checks.converted(given, "y_pred", dtype)
         self.check_outputs(outputs)
         return self.evaluate(outputs, target, weights)
@@ -118,7 +140,9 @@ class Loss:
         """Return the divisor of the summed loss of a batch; 1 for a batch without samples."""
         if self.reduction == "sum":
             return 1.0
-        return float(n_samples if weights is None else weights.sum(dtype=np.float64)) or 1.0
+        if weights is None or self.negative_weights:
+            return float(n_samples) or 1.0
+        return float(weights.sum(dtype=np.float64)) or 1.0
 
     def target_bounds(self, n_outputs: int) -> tuple[float, float] | None:
         """Return the least and the largest target, which `check_target` accepts without conversion.

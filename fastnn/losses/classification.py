@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastnn._core import engine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BinaryCrossEntropy(Loss):
     """Mean over a sample's outputs of -y ln σ(z) - (1 - y) ln(1 - σ(z)), for logits z.
 
@@ -60,7 +60,7 @@ class BinaryCrossEntropy(Loss):
         return metrics.binary_accuracy(outputs, target, weights)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NegativeLogLikelihood(Loss):
     """-ln p_c of each sample's class c, for a network that ends in Softmax.
 
@@ -101,7 +101,7 @@ class NegativeLogLikelihood(Loss):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SoftmaxCrossEntropy(Loss):
     """-ln S_c = ln Σ e^z - z_c for logits z and class c; the gradient is S - onehot_c.
 

@@ -14,7 +14,8 @@ class CustomLoss(Protocol):
     The reported loss of an epoch is the mean of the values of its minibatches, weighted by their
     numbers of samples. If the loss has an attribute `reduction` other than "mean", the reported
     loss is the sum of these values. A loss that accepts sample weights has an argument
-    `sample_weight` (n,) in `value_and_grad`.
+    `sample_weight` (n,) in `value_and_grad`. If it has an attribute `negative_weights` that is
+    True, the weights may be negative, and minibatches are weighted by their numbers of samples.
     """
 
     def value_and_grad(self, y_pred: Array, y: Array) -> tuple[float, Array]:
@@ -39,6 +40,17 @@ def value_and_grad(
         return 0.0, np.zeros_like(outputs)
     weighted = {} if weights is None else {"sample_weight": weights.copy()}
     returned = loss.value_and_grad(outputs.copy(), y, **weighted)
+    return checked(returned, outputs.shape, outputs.dtype)
+
+
+def checked(returned: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[float, Array]:
+    """Return what `value_and_grad` has returned as a float and an array of this dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not a number and a real gradient of this shape.
+    """
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         raise TypeError(
             f"loss.value_and_grad returned {type(returned).__name__}; a pair (value, gradient) is "
@@ -51,13 +63,13 @@ def value_and_grad(
                 f"loss.value_and_grad returned a {name} of dtype {array.dtype}; real numbers are "
                 f"wanted"
             )
-    if value.ndim or gradient.shape != outputs.shape:
+    if value.ndim or gradient.shape != shape:
         raise ValueError(
             f"loss.value_and_grad returned a value of shape {value.shape} and a gradient of shape "
-            f"{gradient.shape}; () and {outputs.shape} are wanted"
+            f"{gradient.shape}; () and {shape} are wanted"
         )
     with np.errstate(over="ignore"):
-        return float(value), np.require(gradient, outputs.dtype, ["C", "A"])
+        return float(value), np.require(gradient, dtype, ["C", "A"])
 
 
 def check_target(loss: Any, y: Any, n_samples: int, name: str) -> Array:

@@ -11,7 +11,7 @@ from fastnn._core.arrays import Array
 from fastnn.losses.base import Formula, Loss, Reduction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HalfSquaredError(Loss):
     """½ Σ (ŷ - y)² over the outputs of a sample; its gradient is ŷ - y.
 
@@ -23,7 +23,7 @@ class HalfSquaredError(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MeanSquaredError(Loss):
     """Mean over a sample's outputs of (ŷ - y)²; its gradient is 2 (ŷ - y) / n_outputs.
 
@@ -35,7 +35,7 @@ class MeanSquaredError(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MeanAbsoluteError(Loss):
     """Mean over a sample's outputs of |ŷ - y|; its gradient is sign(ŷ - y) / n_outputs, 0 at 0.
 
@@ -49,7 +49,7 @@ class MeanAbsoluteError(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Huber(Loss):
     """Mean over a sample's outputs of ½ e² where |e| < delta, and delta (|e| - ½ delta) beyond.
 
@@ -83,7 +83,7 @@ class Huber(Loss):
         _checks.number(self.delta, "delta", above=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogCosh(Loss):
     """Mean over a sample's outputs of ln cosh(ŷ - y); its gradient is tanh(ŷ - y) / n_outputs.
 
@@ -98,7 +98,7 @@ class LogCosh(Loss):
     metric_name: ClassVar[str] = "rmse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pinball(Loss):
     """Quantile regression: mean over outputs of τ (y - ŷ) if ŷ < y, else (1 - τ) (ŷ - y).
 
@@ -174,7 +174,7 @@ class Pinball(Loss):
         return metrics.coverage_error(outputs, target, self.quantiles, weights)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Poisson(Loss):
     """Σ over a sample's outputs of e^z - y z, for counts y and outputs z, the logs of the rates.
 

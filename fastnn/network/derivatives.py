@@ -25,7 +25,7 @@ class Derivatives(NetworkBase):
     """
 
     def loss_and_grad(
-        self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any = None
+        self, X: Any, y: Any, loss: "Loss | CustomLoss", sample_weight: Any = None
     ) -> tuple[float, Array]:
         """Return a loss over all samples as one batch, and its gradient for the parameters.
 
@@ -204,7 +204,7 @@ class Derivatives(NetworkBase):
         return product[0] if single and not by_params else product
 
     def sample_grads(
-        self, X: Any, y: Any, loss: Loss | CustomLoss, *, n_threads: int | None = None
+        self, X: Any, y: Any, loss: "Loss | CustomLoss", *, n_threads: int | None = None
     ) -> Array:
         """Return the gradient of each sample's loss with respect to the parameters.
 

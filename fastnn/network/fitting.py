@@ -21,9 +21,9 @@ from fastnn.training import DivergenceError, History, defaults, loop, validation
 from fastnn.training.checkpoints import CheckpointFile, Checkpoints
 from fastnn.training.data import hold_out, refuse_batches_of_one, training_data
 from fastnn.training.identity import identity_of
-from fastnn.training.progress import in_terminal
+from fastnn.training.progress import is_watched
 from fastnn.training.settings import FitSettings
-from fastnn.training.validation import Metric
+from fastnn.training.validation import Metric, ValidationData
 
 
 class Fitting(NetworkBase):
@@ -39,17 +39,17 @@ class Fitting(NetworkBase):
         X: Any,
         y: Any = None,
         *,
-        loss: Loss | CustomLoss = SoftmaxCrossEntropy(),  # noqa: B008
-        optimizer: Optimizer | FullBatchOptimizer | None = None,
+        loss: "Loss | CustomLoss" = SoftmaxCrossEntropy(),  # noqa: B008
+        optimizer: "Optimizer | FullBatchOptimizer | None" = None,
         epochs: int | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
         seed: int | None = None,
         sample_weight: Any = None,
         class_weight: "Mapping[int, float] | str | None" = None,
-        validation_data: tuple[Any, Any] | tuple[Any, Any, Any] | float | None = None,
-        metrics: Sequence[str | Metric] = (),
-        callbacks: Sequence[Callback] = (),
+        validation_data: "ValidationData | None" = None,
+        metrics: "Sequence[str | Metric]" = (),
+        callbacks: "Sequence[Callback]" = (),
         progress: bool | None = None,
         n_threads: int | None = None,
         checkpoint: "str | os.PathLike[str] | None" = None,
@@ -112,10 +112,11 @@ class Fitting(NetworkBase):
             Further metrics of the held-out samples. A function takes the outputs (n, out_features)
             and y, and returns a number. The name in the History begins with "val_".
         callbacks : sequence of Callback, optional
-            For instance `EarlyStopping()`. They are called in this order, before and after each
-            epoch.
+            For instance `EarlyStopping()`, or others of `fastnn.callbacks`. They are called in this
+            order, before and after each epoch.
         progress : bool, optional
-            Whether to show a progress bar on standard error. By default only in a terminal.
+            Whether to show a progress bar on standard error. By default only in a
+            terminal or a notebook.
         n_threads : int, optional
             The number of threads, by default one for each processor. The results are the same for
             any number, bit for bit.
@@ -192,7 +193,7 @@ class Fitting(NetworkBase):
         if epochs is None:
             epochs = defaults.epochs(data.n_samples, batch_size, optimizer)
         callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
-        progress = _checks.boolean(in_terminal() if progress is None else progress, "progress")
+        progress = _checks.boolean(is_watched() if progress is None else progress, "progress")
         threads = _checks.thread_count(n_threads)
         settings = FitSettings(
             loss, optimizer, epochs, batch_size, shuffle, entropy, callbacks, progress, threads

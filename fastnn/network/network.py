@@ -19,9 +19,11 @@ from fastnn.files.model_file import ModelFileError
 from fastnn.layers import Layer, Standardize, composition
 from fastnn.model import Model
 from fastnn.network.derivatives import Derivatives
+from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
 from fastnn.network.passes import Passes
 from fastnn.network.second_derivatives import SecondDerivatives
+from fastnn.network.stepping import Stepping
 from fastnn.optimizers import OptimizerState, StateView
 from fastnn.training.checkpoints import without_fit
 
@@ -35,13 +37,14 @@ NOT_STORED = {
     "_rng",
     "_passes",
     "_training",
+    "_steps",
     "_class_labels",
     "_inputs",
     "target_name",
 }
 
 
-class Network(Derivatives, SecondDerivatives, Fitting):
+class Network(Derivatives, SecondDerivatives, Fitting, Display, Stepping):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters
@@ -65,7 +68,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
     def __init__(
         self,
         layers: "list[Layer] | tuple[Layer, ...]",
-        dtype: DTypeLike = "float32",
+        dtype: "DTypeLike" = "float32",
         seed: int | None = None,
     ) -> None:
         if not isinstance(layers, list | tuple):
@@ -132,7 +135,7 @@ class Network(Derivatives, SecondDerivatives, Fitting):
 
     @property
     def optimizer_state(self) -> StateView:
-        """The state of the last fit's optimizer; the next `fit` continues it."""
+        """The state of the last optimizer; the next `fit` or `step` continues it."""
         return self._optimizer_state.view()
 
     @property

@@ -79,6 +79,11 @@ class SecondDerivatives(NetworkBase):
             self._inputs.demand_probabilities(loss, x)
         else:
             x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
+        if weights is not None and weights.min() < 0:
+            raise ValueError(
+                f"sample_weight holds {weights.min()}; the Gauss-Newton matrix is a sum of squares, "
+                f"so numbers of at least 0 are wanted"
+            )
         threads = _checks.thread_count(n_threads)
         matrix = self._model.gram(x, target, weights, loss, threads)
         if y is None:

@@ -8,10 +8,11 @@ epoch by a factor.
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Rates = NDArray[np.float64]
-Updates = NDArray[np.int64]
+from fastnn._core.arrays import FloatArray, IntArray
+
+Rates = FloatArray
+Updates = IntArray
 
 
 class Memory(Protocol):

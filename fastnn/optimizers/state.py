@@ -50,6 +50,10 @@ class OptimizerState:
         For each layer with parameters, their number and whether they are trained.
     missed : list of int
         For each of these layers, the number of updates in which it was frozen.
+    schedule : str
+        The schedule of the last single step; "" after a fit.
+    schedule_step : int
+        The number of single steps since that schedule began.
     """
 
     kind: str = ""
@@ -58,6 +62,8 @@ class OptimizerState:
     step: int = 0
     parts: list[tuple[int, bool]] = field(default_factory=list)
     missed: list[int] = field(default_factory=list)
+    schedule: str = ""
+    schedule_step: int = 0
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -95,12 +101,14 @@ class OptimizerState:
             for count, (_, trained) in zip(self.missed, self.parts, strict=True)
         ]
         self.missed, self.step = missed, step  # one statement: Ctrl-C cannot separate them
+        self.schedule, self.schedule_step = "", 0
 
     def forget(self) -> None:
         """Reset the state to its values before the first update."""
         self.arrays[...] = 0
         self.step = 0
         self.missed = [0] * len(self.parts)
+        self.schedule, self.schedule_step = "", 0
 
     def view(self) -> StateView:
         """Return the state for reading."""

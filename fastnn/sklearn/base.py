@@ -1,5 +1,6 @@
 """The base class of the two estimators: parameters, fitting, and predictions."""
 
+import contextlib
 from abc import ABC
 from typing import Any, ClassVar
 
@@ -179,7 +180,10 @@ class BaseMLP(Arguments, Inspection, ABC):
         n_threads = self._n_threads()
         problem = Problem(network, objective, x, target, sample_weight, self.alpha, n_threads)
         if self.solver in STOCHASTIC:
-            fit_stochastic(self, problem, y, random_state, incremental, validation)
+            with contextlib.ExitStack() as closing:
+                for callback in self.callbacks or ():
+                    closing.callback(callback.close)
+                fit_stochastic(self, problem, y, random_state, incremental, validation)
         elif self.solver == "lbfgs":
             fit_lbfgs(self, problem)
         else:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastnn import _checks
 from fastnn._core.arrays import Array
 from fastnn.batch import InputChecks
-from fastnn.losses import CustomLoss, Loss, class_weights, is_built_in
+from fastnn.losses import CustomLoss, Loss, allows_negative_weights, class_weights, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.full_batch import FullBatchOptimizer
@@ -171,7 +171,8 @@ def _times_class_weights(
     by_class = class_weights.sample_weights(class_weight, loss, target, model.plan.n_out)
     product = by_class if weights is None else weights * by_class
     name = "sample_weight times class_weight"
-    return _checks.sample_weight(product, name, model.dtype, len(target))
+    negative = allows_negative_weights(loss)
+    return _checks.sample_weight(product, name, model.dtype, len(target), negative)
 
 
 def hold_out(

@@ -2,21 +2,29 @@
 
 from typing import Any
 
+from fastnn import _html
+
+EPOCHS_SHOWN = 5  # in the table of a notebook
+
 
 class DivergenceError(ArithmeticError):
-    """Raised by `fit` if the loss or a parameter becomes NaN or infinite.
+    """Raised by `fit` and `step` if the loss or a parameter becomes NaN or infinite.
 
     The network then has the parameters from the end of its last finite epoch, or the parameters
-    that a callback wrote after it. The state of its optimizer is reset.
+    that a callback wrote after it. After `step`, it has the parameters before the step. The state
+    of its optimizer is reset.
 
     Attributes
     ----------
     epoch, step : int
         The epoch, and the update in this epoch, where it was detected. Both are counted from 0.
+        For `step`, the epoch is 0, and the step is the number of updates before it.
     history : History
-        The metrics of the earlier epochs.
+        The metrics of the earlier epochs; empty for `step`.
     advice : str
         What to try, depending on the data and the optimizer.
+    single : bool
+        Whether it was raised by `step`.
     """
 
     def __init__(
@@ -25,15 +33,23 @@ class DivergenceError(ArithmeticError):
         step: int,
         history: "History",
         advice: str = "A smaller learning rate or standardised data usually help",
+        single: bool = False,
     ) -> None:
-        super().__init__(
+        what = (
             f"the loss became NaN or infinite in epoch {epoch}, step {step} (both from 0); the "
-            f"parameters of the last finite epoch remain. {advice}"
+            f"parameters of the last finite epoch remain"
         )
+        if single:
+            what = (
+                f"step {step} (from 0) would make a parameter NaN or infinite; the parameters "
+                f"before it remain"
+            )
+        super().__init__(f"{what}. {advice}")
         self.epoch, self.step, self.history, self.advice = epoch, step, history, advice
+        self.single = single
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.epoch, self.step, self.history, self.advice)
+        return type(self), (self.epoch, self.step, self.history, self.advice, self.single)
 
 
 class History(dict[str, list[float]]):
@@ -50,6 +66,24 @@ class History(dict[str, list[float]]):
     """
 
     def __repr__(self) -> str:
-        epochs = len(self["seconds"])
         last = ", ".join(f"{name}={c[-1]:.6g}" for name, c in self.items() if c)
-        return f"History({epochs} epochs; last: {last})"
+        return f"History({self._n_epochs} epochs{'; last: ' if last else ''}{last})"
+
+    def _repr_html_(self) -> str:
+        """Return the curve of the losses, and a table of the last epochs, for a notebook."""
+        n = self._n_epochs
+        first = max(n - EPOCHS_SHOWN, 0)
+        losses = {name: self[name] for name in ("loss", "val_loss") if self.get(name)}
+        rows = [
+            (str(epoch + 1), *(f"{c[epoch]:.6g}" if epoch < len(c) else "" for c in self.values()))
+            for epoch in range(first, n)
+        ]
+        caption = f"{type(self).__name__}: {n:,} epochs" + (
+            f", of which the last {n - first} are in the table" if first else ""
+        )
+        table = _html.table(caption, ("epoch", *self), rows, n_texts=0)
+        return f"<div>{_html.curves(losses, 'epoch')}{table}</div>"
+
+    @property
+    def _n_epochs(self) -> int:
+        return max(map(len, self.values()), default=0)

@@ -4,6 +4,7 @@ The trainer also returns within an epoch, after a slice of time. Then the loop h
 progress bar, and checkpoints that are due by time.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -122,6 +123,7 @@ class FitLoop:
         self.stops_each_epoch = bool(
             validation is not None or settings.callbacks or self.rates.by_epoch
         )
+        self.paused = False  # by a callback; a resumed fit goes on
         self.resumed = self._resume()
         self.show: Callable[[Any, dict[str, list[float]]], None] | None = None
 
@@ -134,7 +136,9 @@ class FitLoop:
             for callback in settings.callbacks:
                 callback.fit_begin(net)
         saved_at = trainer.epoch if self.resumed and not trainer.position else None
-        while trainer.epoch < settings.epochs and not (self.state.stopped or trainer.converged):
+        while trainer.epoch < settings.epochs and not (
+            self.state.stopped or self.paused or trainer.converged
+        ):
             background.stop_if_interrupted()
             if settings.callbacks and not trainer.position:
                 for callback in settings.callbacks:
@@ -154,13 +158,16 @@ class FitLoop:
             callback.fit_end(net)
 
     def end(self) -> None:
-        """Stop the trainer's threads, close the progress bar, and update the optimizer's state."""
+        """Stop the trainer's threads, update the optimizer's state, close bar and callbacks."""
         self.trainer.close()
         if self.show:
             self.show(None, self.state.columns)
         self.optimizer_state.advance(self.trainer.step)
         if self.trainer.diverged:
             self.optimizer_state.forget()
+        with contextlib.ExitStack() as closing:  # closes all, even if one raises
+            for callback in self.settings.callbacks:
+                closing.callback(callback.close)
 
     def history(self) -> History:
         """Return the metrics of the complete epochs."""
@@ -237,8 +244,9 @@ class FitLoop:
             self.show(self.trainer, columns)
         for callback in self.settings.callbacks:
             metrics = self._last_metrics()
-            stop = callback.epoch_end(self.net, self.trainer.epoch - 1, metrics)
-            self.state.stopped |= bool(stop)
+            if callback.epoch_end(self.net, self.trainer.epoch - 1, metrics):
+                self.paused |= callback.pauses
+                self.state.stopped |= not callback.pauses
 
     def _last_metrics(self) -> dict[str, float]:
         """Return the metrics of the last complete epoch, by their names in the History."""

@@ -1,8 +1,14 @@
 """The progress bar of a fit."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
+
+
+def is_watched() -> bool:
+    """Whether a person can watch a progress bar: in a terminal or in a notebook."""
+    return in_terminal() or in_notebook()
 
 
 def in_terminal() -> bool:
@@ -13,11 +19,23 @@ def in_terminal() -> bool:
         return False
 
 
+def in_notebook() -> bool:
+    """Whether this is the kernel of a Jupyter notebook. `tqdm.auto` has the same rule."""
+    try:
+        shell = sys.modules["IPython"].get_ipython()
+        return "IPKernelApp" in shell.config
+    except (KeyError, AttributeError, TypeError):  # no IPython, or no running shell
+        return False
+
+
 def progress_bar(
     epochs: int, n_samples: int | None, trainer: Any
 ) -> Callable[[Any, dict[str, list[float]]], None]:
     """Return a function that shows a trainer's progress, and closes the bar if called with None."""
-    from tqdm import tqdm
+    with warnings.catch_warnings():
+        # Without ipywidgets, tqdm warns and draws the bar as text.
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
 
     n = n_samples or 0  # 0 if unknown: the bar then estimates no remaining time
     done = trainer.epoch * n + trainer.position

@@ -7,6 +7,7 @@ import numpy as np
 from fastnn.optimizers.schedule import Rates, Schedule, Updates
 
 UPDATES_AHEAD = 100_000  # the number of rates that a trainer gets at once
+FAR = 1 << 20  # a number of steps that stands for an unknown one
 
 
 def depends_on_epochs(learning_rate: float | Schedule, updates_per_epoch: int, epochs: int) -> bool:
@@ -21,6 +22,66 @@ def depends_on_epochs(learning_rate: float | Schedule, updates_per_epoch: int, e
             for total_updates in (total, total + updates_per_epoch)
         )
     return not np.array_equal(now, longer)
+
+
+def checked_rates(
+    schedule: Schedule, updates: Updates, updates_per_epoch: int, total_updates: int
+) -> Rates:
+    """Return the rates of a schedule for some updates.
+
+    Raises
+    ------
+    ValueError
+        If the schedule does not return one finite number of at least 0 for each update.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        found = schedule.rates(updates, updates_per_epoch, total_updates)
+    rates: Rates = np.require(found, np.float64, ["C", "A"])
+    if rates.shape != updates.shape or not (np.isfinite(rates) & (rates >= 0)).all():
+        raise ValueError(
+            f"learning_rate: {schedule!r} gave {rates} for {len(updates)} updates; "
+            f"a finite number of at least 0 for each is wanted"
+        )
+    return rates
+
+
+def rates_of_steps(
+    schedule: Schedule, steps: Updates, steps_per_epoch: int | None, total_steps: int | None
+) -> Rates:
+    """Return the rates of some single steps, which need not belong to epochs or have an end.
+
+    Raises
+    ------
+    ValueError
+        If a number of steps is None, and the rates depend on it. If the rates are invalid, or
+        depend on metrics.
+    """
+    if schedule.memory(steps_per_epoch or 1) is not None:
+        raise ValueError(
+            f"optimizer has the schedule {schedule!r}, which follows a metric of the epochs; "
+            f"single steps have none, so another schedule or a number is wanted"
+        )
+    total = total_steps or FAR + len(steps)
+    per_epoch = steps_per_epoch or 1
+    # a schedule may begin to depend on a number only later, for instance after a warmup
+    probes = steps
+    if total_steps is None:
+        probes = np.unique(np.append(steps, 2 ** np.arange(FAR.bit_length() - 1)))
+        total += int(steps[-1])
+    expected = checked_rates(schedule, probes.copy(), per_epoch, total)
+    others = {
+        "total_steps": (total_steps, per_epoch, 3 * total),
+        "steps_per_epoch": (steps_per_epoch, 1000 * per_epoch, total),
+    }
+    for name, (given, *numbers) in others.items():
+        if given is None and not np.array_equal(
+            checked_rates(schedule, probes.copy(), *numbers), expected
+        ):
+            raise ValueError(
+                f"{name} is None, and the schedule {schedule!r} depends on it; the number of steps "
+                f"{'in all' if name == 'total_steps' else 'that count as an epoch'} is wanted"
+            )
+    return expected if probes is steps else checked_rates(schedule, steps, per_epoch, total)
 
 
 class RateFeed:
@@ -76,16 +137,11 @@ class RateFeed:
         """Return the learning rates of updates up to the end of the current epoch."""
         if not isinstance(self.learning_rate, Schedule):
             return np.full(len(updates), float(self.learning_rate))
-        with np.errstate(over="ignore", under="ignore"):
-            found = self.learning_rate.rates(updates, self.updates_per_epoch, self.total_updates)
-        rates: Rates = np.require(found, np.float64, ["C", "A"])
-        if self.memory is not None and rates.shape == updates.shape:
+        rates = checked_rates(
+            self.learning_rate, updates, self.updates_per_epoch, self.total_updates
+        )
+        if self.memory is not None:
             rates = rates * np.array(self.memory.factors)[updates // self.updates_per_epoch]
-        if rates.shape != updates.shape or not (np.isfinite(rates) & (rates >= 0)).all():
-            raise ValueError(
-                f"learning_rate: {self.learning_rate!r} gave {rates} for {len(updates)} updates; "
-                f"a finite number of at least 0 for each is wanted"
-            )
         return rates
 
     def of_epochs(self, epochs: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""Training step by step in Python, for a loss written in Python."""
+"""Training with a loss written in Python, which is called once for each update."""
 
 import time
 from typing import Any
@@ -7,18 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
-from fastnn.losses import is_built_in
-from fastnn.losses.custom import value_and_grad
-from fastnn.model import Model, Snapshot
+from fastnn.losses import allows_negative_weights, is_built_in
+from fastnn.losses.custom import checked, value_and_grad
+from fastnn.model import Model
 from fastnn.optimizers import Optimizer, OptimizerState, Segments
 from fastnn.training.data import TrainingData
 from fastnn.training.settings import FitSettings
 
 
 class StepwiseTrainer:
-    """Takes the same steps as the engine's trainer, one at a time."""
+    """Calls the loss between the two halves of each update, which the engine's trainer computes."""
 
     converged = False
+    columns: dict[str, list[float]] = {}  # noqa: RUF012
 
     def __init__(
         self,
@@ -31,129 +32,114 @@ class StepwiseTrainer:
         loss, optimizer = settings.loss, settings.optimizer
         assert not is_built_in(loss)
         assert isinstance(optimizer, Optimizer)
-        self.model, self.loss, self.rule = model, loss, optimizer.update_rule()
-        self.x, self.y, self.weights = data.x, data.target, data.weights
-        self.optimizer_state, self.segments = optimizer_state, optimizer_state.segments()
-        self.batch_size = settings.batch_size
-        self.rates: float | NDArray[np.float64] = np.empty(0)
-        self.rates_left = 0
-        self.generator = order
-        self.mean = getattr(loss, "reduction", "mean") == "mean"
-        self.step, self.epoch, self.position = optimizer_state.step, 0, 0
-        self.losses, self.seconds = np.empty(settings.epochs), np.empty(settings.epochs)
-        self.columns: dict[str, list[float]] = {}
-        self.order = np.arange(len(self.x))
-        self.epoch_loss = self.epoch_weight = 0.0
-        self.diverged = False
-        self.mask_key = settings.mask_key() if model.plan.has_dropout else 0
-        self.last_good = model.snapshot()
+        self.loss, self.y, self.weights = loss, data.target, data.weights
+        self.negative_weights = allows_negative_weights(loss)
+        mean = getattr(loss, "reduction", "mean") == "mean"
+        self.engine = _core.engine.Trainer(
+            model.plan,
+            model.params,
+            model.grads,
+            model.constants,
+            data.x,
+            None,
+            None,
+            None,
+            # only the reduction counts
+            {"kind": "half_squared_error", "reduction": "mean" if mean else "sum"},
+            optimizer.update_rule(),
+            optimizer_state.arrays,
+            optimizer_state.segments(),
+            optimizer_state.step,
+            settings.batch_size,
+            settings.epochs,
+            None if order is None else order.bit_generator,
+            settings.n_threads,
+            settings.mask_key() if model.plan.has_dropout else 0,
+        )
+
+    @property
+    def step(self) -> int:
+        """Updates so far, including earlier fits if the optimizer continues their state."""
+        return self.engine.step
+
+    @property
+    def epoch(self) -> int:
+        """Complete epochs of this fit."""
+        return self.engine.epoch
+
+    @property
+    def position(self) -> int:
+        """Samples seen in the current epoch."""
+        return self.engine.position
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the outputs, the loss or the parameters became NaN or infinite."""
+        return self.engine.diverged
+
+    @property
+    def rates_left(self) -> int:
+        """The number of next updates whose learning rate is set."""
+        return self.engine.rates_left
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """The loss of each epoch."""
+        return self.engine.losses
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """The duration of each epoch in seconds."""
+        return self.engine.seconds
 
     @property
     def running_loss(self) -> float:
         """The mean loss over the complete batches of this epoch, or the loss of the last epoch."""
-        if self.position == 0 or self.epoch_weight == 0:
-            return float(self.losses[self.epoch - 1]) if self.epoch else float("nan")
-        return self.epoch_loss / self.epoch_weight if self.mean else self.epoch_loss
+        return self.engine.running_loss
 
     def set_segments(self, segments: Segments) -> None:
         """Replace the segments; only their counts of missed updates may differ."""
-        self.segments = segments
+        self.engine.set_segments(segments)
 
     def set_rates(self, rates: float | NDArray[np.float64]) -> None:
         """Set the learning rates of the next updates: a number for all, or an array (n,)."""
-        self.rates = rates
-        self.rates_left = 1 if isinstance(rates, float) else len(rates)
+        self.engine.set_rates(rates)
 
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:
         """Train until this many epochs are complete, or for about this many seconds."""
+        engine, loss, y, weights = self.engine, self.loss, self.y, self.weights
         deadline = time.monotonic() + seconds
-        while self.epoch < until_epoch and self.rates_left and not self.diverged:
-            if self.position == 0:
-                self.epoch_start = time.monotonic()
-                self.epoch_loss = self.epoch_weight = 0.0
-                if self.generator is not None:
-                    self.order = self.generator.permutation(len(self.x))
-            rows = self.order[self.position : self.position + self.batch_size]
-            self._step(rows, n_threads)
-            if self.position == len(self.x) and not self.diverged:
-                self._end_epoch()
+        while engine.epoch < until_epoch and engine.rates_left and not engine.diverged:
+            outputs = engine.begin_batch(n_threads)
+            if outputs is None:
+                break
+            end = engine.position
+            rows = engine.rows[end - len(outputs) : end]
+            if weights is None:
+                shape = outputs.shape
+                returned = loss.value_and_grad(outputs, y[rows])
+                if not engine.end_batch(returned, len(rows)):  # it takes the usual types only
+                    engine.end_batch(checked(returned, shape, outputs.dtype), len(rows))
+            else:
+                part = weights[rows]
+                pair = value_and_grad(loss, outputs, y[rows], part)
+                weight = len(rows) if self.negative_weights else part.sum(dtype=np.float64)
+                engine.end_batch(pair, weight)
             if time.monotonic() > deadline:
                 break
-        return self.epoch >= until_epoch
+        return engine.epoch >= until_epoch
 
     def snapshot(self) -> dict[str, Any]:
         """Return the numbers and arrays from which `restore` continues bit for bit."""
-        state: dict[str, Any] = {
-            "step": self.step,
-            "epoch": self.epoch,
-            "position": self.position,
-            "epoch_loss": self.epoch_loss,
-            "epoch_weight": self.epoch_weight,
-            "elapsed": 0.0,
-            "losses": self.losses[: self.epoch].copy(),
-            "seconds": self.seconds[: self.epoch].copy(),
-        }
+        state = self.engine.snapshot()
+        del state["batch_loss"], state["batch_weight"]  # a batch is never interrupted
         if self.position:
-            state["elapsed"] = time.monotonic() - self.epoch_start
-            params, constants = self.last_good
-            state |= {"last_good": params, "last_good_constants": constants}
-            state["order"] = self.order.copy()
+            state["order"] = self.engine.rows.copy()
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a valid snapshot, after the parameters are restored."""
-        self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
-        self.epoch_loss, self.epoch_weight = state["epoch_loss"], state["epoch_weight"]
-        self.epoch_start = time.monotonic() - state["elapsed"]
-        self.losses[: self.epoch], self.seconds[: self.epoch] = state["losses"], state["seconds"]
-        self.last_good = self.model.snapshot()
-        if "last_good" in state:
-            self.last_good = Snapshot(state["last_good"], state["last_good_constants"])
-        self.order = state.get("order", self.order)
+        self.engine.restore({**state, "batch_loss": 0.0, "batch_weight": 0.0})
 
     def close(self) -> None:
         """Do nothing: there is no thread to stop."""
-
-    def _step(self, rows: NDArray[np.int64], n_threads: int) -> None:
-        model, x = self.model, self.x[rows]
-        training = (self.mask_key, self.epoch, self.position)
-        self.position += len(x)
-        activations, outputs = model.forward(x, n_threads, training)
-        if not np.isfinite(outputs).all():
-            return self._diverge()
-        weights = None if self.weights is None else self.weights[rows]
-        value, gradient = value_and_grad(self.loss, outputs, self.y[rows], weights)
-        if not np.isfinite(value):
-            return self._diverge()
-        model.backward(x, activations, gradient, model.grads, n_threads, training=True)
-        self.step += 1
-        rate = self.rates
-        if not isinstance(rate, float):
-            rate = float(rate[len(rate) - self.rates_left])
-            self.rates_left -= 1
-        _core.engine.optimizer_step(
-            self.rule,
-            rate,
-            model.params,
-            model.grads,
-            self.optimizer_state.arrays,
-            self.segments,
-            self.step,
-        )
-        weight = len(x) if weights is None else float(weights.sum(dtype=np.float64))
-        self.epoch_loss += value * weight if self.mean else value
-        self.epoch_weight += weight
-
-    def _end_epoch(self) -> None:
-        if not (np.isfinite(self.epoch_loss) and self.model.is_finite()):
-            return self._diverge()
-        self.last_good = self.model.snapshot()
-        divisor = self.epoch_weight if self.mean else 1
-        self.losses[self.epoch] = self.epoch_loss / divisor
-        self.seconds[self.epoch] = time.monotonic() - self.epoch_start
-        self.epoch += 1
-        self.position = 0
-
-    def _diverge(self) -> None:
-        self.diverged = True
-        self.model.restore(self.last_good)

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from fastnn import metrics
 from fastnn._core.arrays import Array
 from fastnn.layers import Softmax
-from fastnn.losses import BinaryCrossEntropy, CustomLoss, Loss, is_built_in
+from fastnn.losses import BinaryCrossEntropy, CustomLoss, Loss, allows_negative_weights, is_built_in
 from fastnn.losses.custom import value_and_grad
 from fastnn.model import Model
 
 Metric = Callable[..., float]  # of the outputs and y
+
+# What `fit` takes as held-out samples: (X, y), (X, y, sample_weight), or a share.
+ValidationData = tuple[Any, Any] | tuple[Any, Any, Any] | float
 
 NAMED = {"accuracy": metrics.accuracy, "rmse": metrics.rmse, "r2": metrics.r2}
 OF_WEIGHTS = (*NAMED.values(), metrics.binary_accuracy)
@@ -57,6 +60,8 @@ class Validation:
 
     def measure(self, model: Model, n_threads: int) -> dict[str, float]:
         """Return the loss, the metric of a built-in loss and the user's metrics, by their names."""
+        # an average with negative weights would mean nothing
+        weights = None if allows_negative_weights(self.loss) else self.weights
         if is_built_in(self.loss):
             plan, formula = self.loss.under(model.plan)
             outputs = self._outputs(replace(model, plan=plan), n_threads)
@@ -65,9 +70,7 @@ class Validation:
                 outputs = Softmax()(outputs)
             measured = {
                 "val_loss": value,
-                f"val_{self.loss.metric_name}": self.loss.metric(
-                    outputs, self.target, self.weights
-                ),
+                f"val_{self.loss.metric_name}": self.loss.metric(outputs, self.target, weights),
             }
         else:
             outputs = self._outputs(model, n_threads)
@@ -76,7 +79,7 @@ class Validation:
         for name, metric in self.metrics.items():
             if metric in OF_WEIGHTS:
                 target = _compared(metric, name, self.target, outputs.shape)
-                found = metric(outputs, target, sample_weight=self.weights)
+                found = metric(outputs, target, sample_weight=weights)
             else:  # a user's function may write to its arguments
                 found = metric(outputs.copy(), copy.deepcopy(self.target))
             measured[f"val_{name}"] = _number(found, name)

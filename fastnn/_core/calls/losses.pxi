@@ -18,6 +18,7 @@ cdef class LossPlan:
     cdef bint readable         # whether targets can be checked here
     cdef bint takes_labels
     cdef bint mean
+    cdef bint negative_weights
     cdef bint takes_probabilities
     cdef bint has_hessian
     cdef double low
@@ -29,6 +30,7 @@ cdef class LossPlan:
         self.plan, self.formula = (None, loss.formula()) if plan is None else loss.under(plan)
         self.takes_labels = loss.takes_labels
         self.mean = loss.reduction == "mean"
+        self.negative_weights = loss.negative_weights
         self.has_hessian = loss.has_hessian
         self.takes_probabilities = loss.takes_probabilities
         self.readable = bounds is not None
@@ -86,7 +88,7 @@ cdef double divisor(LossPlan loss, Batch batch, Py_ssize_t n) except? -1:
     """Return the divisor of the summed loss, as `Loss.divisor`."""
     if not loss.mean:
         return 1
-    if batch.weights is None:
+    if batch.weights is None or loss.negative_weights:
         return n
     return batch.weights.sum(dtype=FLOAT64)
 

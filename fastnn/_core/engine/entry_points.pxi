@@ -130,7 +130,8 @@ cdef double loss_and_grad_typed(
     cdef PyThreadState *thread
     if loss.mean:
         scale = 1 / (
-            n if given.weights == NULL else sum_of_weights(<const real *>given.weights, NULL, n))
+            n if given.weights == NULL or loss.negative_weights
+            else sum_of_weights(<const real *>given.weights, NULL, n))
     thread = release_gil(work_of(plan, n))
     while first < n:
         total += chunk_gradient(

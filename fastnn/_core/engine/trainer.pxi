@@ -10,6 +10,9 @@
 # d) At the end of an epoch the parameters are checked and copied. If the loss or the parameters are
 #    no longer finite, the copy of the last good epoch is restored, with its running statistics.
 
+REAL_NUMBERS = (float, np.float64, np.float32)  # types that a double takes exactly
+
+
 @cython.final
 cdef class Trainer:
     """The state of one `fit`: arrays, position in the epoch, and running loss.
@@ -24,6 +27,7 @@ cdef class Trainer:
         No rows if `feed` provides them, in their own order.
     targets : ndarray (n, n_out), or None if the loss takes labels
     labels : ndarray (n,) of int64, or None if the loss takes targets
+        With neither, the loss is written in Python: `begin_batch` and `end_batch` replace `run`.
     weights : ndarray (n,), not all 0; None means weight 1
     formula : dict
         As a loss's `formula()` returns it.
@@ -99,6 +103,7 @@ cdef class Trainer:
     cdef char *last_good_running
     cdef char *workspace
     cdef char *scratch
+    cdef Py_ssize_t rows_of_batch       # of the batch that `begin_batch` has started
     cdef double batch_loss
     cdef double batch_weight            # sum of the samples' weights; without weights, their number
     cdef double epoch_loss
@@ -108,6 +113,7 @@ cdef class Trainer:
     cdef readonly Py_ssize_t step
     cdef readonly Py_ssize_t epoch      # complete epochs
     cdef readonly Py_ssize_t position   # samples of the current epoch that were used
+    cdef readonly object rows           # (n,) int64: the order, for a loss in Python; else None
     cdef readonly object losses         # (n_epochs,) float64, set for the complete epochs
     cdef readonly object seconds        # likewise
     cdef double *loss_of_epoch
@@ -151,9 +157,10 @@ cdef class Trainer:
         self.first, self.end = 0, self.n_samples
         self.batch_size = batch_size
         self.chunk = batch_size
+        is_python = targets is None and labels is None
         if plan.has_batch_norm:
             self.running_bytes = plan.n_constants * itemsize
-        else:
+        elif not is_python:
             self.chunk = min(plan.chunk_rows(itemsize), batch_size)
         self.random = NULL
         if bit_generator is not None:
@@ -172,6 +179,10 @@ cdef class Trainer:
         self.workspace = aligned(<char *>(self.order + self.n_samples))
         memcpy(self.last_good, self.params, params_bytes)
         memcpy(self.last_good_running, self.constants, self.running_bytes)
+        if is_python:
+            self.rows = np.arange(self.n_samples)
+            self.order = <int64_t *>cnp.PyArray_DATA(self.rows)
+            self.ordered = True
 
     @property
     def running_loss(self):
@@ -224,6 +235,71 @@ cdef class Trainer:
             else:
                 run_slice(self, self.plan, <double *>self.params, until_epoch, seconds)
         return self.epoch >= until_epoch
+
+    def begin_batch(self, int n_threads):
+        """Start the next update: return the outputs (rows, n_out) of its samples, a new array.
+
+        The samples are `rows[position - len(outputs):position]`. If an output is not finite,
+        training has diverged, and the result is None. Then or after `end_batch` this may be called
+        again.
+        """
+        cdef cnp.npy_intp[2] shape
+        cdef cnp.ndarray outputs
+        cdef bint finite
+        self.n_threads = n_threads
+        shape[0] = min(self.batch_size, self.n_samples - self.position)
+        shape[1] = self.plan.n_out
+        with nogil:
+            if self.is_float:
+                finite = forward_batch(self, self.plan, <const float *>self.params, shape[0])
+            else:
+                finite = forward_batch(self, self.plan, <const double *>self.params, shape[0])
+        if not finite:
+            if self.is_float:
+                diverge(self, self.plan.n_params, <float *>self.params)
+            else:
+                diverge(self, self.plan.n_params, <double *>self.params)
+            return None
+        outputs = cnp.PyArray_EMPTY(2, shape, cnp.NPY_FLOAT if self.is_float else cnp.NPY_DOUBLE, 0)
+        memcpy(cnp.PyArray_DATA(outputs),
+               self.workspace + shape[0] * (self.plan.row_width - self.plan.n_out)
+               * cnp.PyArray_ITEMSIZE(outputs),
+               cnp.PyArray_NBYTES(outputs))
+        return outputs
+
+    def end_batch(self, returned, double weight):
+        """Update the parameters by what a loss has returned: a pair (value, gradient).
+
+        `weight` is the sum of the samples' weights; without weights, their number.
+
+        Returns
+        -------
+        bool
+            Whether the pair was used. False if it is not a tuple of a float and a contiguous array
+            of the outputs' shape and dtype; nothing is done then.
+        """
+        cdef cnp.ndarray gradient
+        cdef double value
+        cdef Py_ssize_t rows = self.rows_of_batch
+        if type(returned) is not tuple or len(returned) != 2:
+            return False
+        if type(returned[0]) not in REAL_NUMBERS or not cnp.PyArray_CheckExact(returned[1]):
+            return False
+        value = returned[0]
+        gradient = returned[1]
+        if (cnp.PyArray_TYPE(gradient) != (cnp.NPY_FLOAT if self.is_float else cnp.NPY_DOUBLE)
+                or cnp.PyArray_NDIM(gradient) != 2 or cnp.PyArray_DIM(gradient, 0) != rows
+                or cnp.PyArray_DIM(gradient, 1) != self.plan.n_out
+                or not cnp.PyArray_ISCARRAY_RO(gradient)):
+            return False
+        with nogil:
+            if self.is_float:
+                backward_batch(self, self.plan, <float *>self.params,
+                               <const float *>cnp.PyArray_DATA(gradient), value, weight)
+            else:
+                backward_batch(self, self.plan, <double *>self.params,
+                               <const double *>cnp.PyArray_DATA(gradient), value, weight)
+        return True
 
     def feed(self, x, targets, labels, bint last):
         """Set the next samples of the epoch: whole minibatches, or with `last` the rest of it."""

@@ -45,7 +45,7 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
     if within == 0:
         t.batch_loss = 0
         t.batch_weight = batch_rows
-        if targets.weights != NULL:
+        if targets.weights != NULL and not t.loss.negative_weights:
             t.batch_weight = sum_of_weights(
                 <const real *>targets.weights + (0 if t.ordered else t.position - t.first),
                 order if t.ordered else NULL, batch_rows)
@@ -88,16 +88,70 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
                 share = batch_rows / t.batch_weight
             t.epoch_loss += share * t.batch_loss
             t.epoch_weight += share * t.batch_weight
-            t.step += 1
-            update_params(
-                &t.optimizer, t.next_rate[0], params, <const real *>t.grads, <real *>t.state,
-                plan.n_params, t.segments, t.n_segments, t.step, t.n_threads)
-            if not t.rate_holds:
-                t.next_rate += 1
-                t.rates_left -= 1
+            take_step(t, plan, params)
         else:
             diverge(t, plan.n_params, params)
     return rows
+
+
+cdef bint forward_batch(
+    Trainer t, Plan plan, const real *params, Py_ssize_t rows,
+) noexcept nogil:
+    """Gather the next rows and run them forward; return whether the outputs are finite."""
+    cdef real *activations = <real *>t.workspace
+    cdef real *x = activations + plan.gradient_width() * t.chunk
+    cdef real *outputs = activations + (plan.row_width - plan.n_out) * rows
+    cdef Batch batch
+    cdef const Batch *mode = no_batch()
+    if t.position == 0:
+        t.epoch_loss = t.epoch_weight = 0
+        t.epoch_start = now()
+        if t.random != NULL:
+            permutation(t.random, t.order, t.n_samples)
+    if plan.has_dropout or plan.has_batch_norm:
+        mode = &batch
+        batch.key = batch_key(t.mask_key, t.epoch, t.position)
+        batch.first = 0
+        batch.running = t.constants
+    gather_rows(<const real *>t.x, t.order + t.position, x, rows, plan.n_in)
+    t.position += rows
+    t.rows_of_batch = rows
+    forward_pass(plan, params, <const real *>t.constants, x, activations, outputs, rows,
+                 t.scratch, t.n_threads, mode, True)
+    return is_finite(outputs, rows * plan.n_out)
+
+
+cdef void backward_batch(
+    Trainer t, Plan plan, real *params, const real *gradient, double value, double weight,
+) noexcept nogil:
+    """Go backward from a loss's value and gradient, and update the parameters."""
+    cdef Py_ssize_t rows = t.rows_of_batch
+    cdef real *activations = <real *>t.workspace
+    cdef real *x = activations + plan.gradient_width() * t.chunk
+    cdef real *cotangent = activations + plan.row_width * rows
+    if not isfinite(value):
+        diverge(t, plan.n_params, params)
+        return
+    memcpy(cotangent, gradient, rows * plan.n_out * sizeof(real))
+    backward_pass(plan, params, <const real *>t.constants, x, activations, rows,
+                  cotangent, cotangent + plan.max_width * rows, <real *>t.grads, False,
+                  <real *>NULL, <const int8_t *>NULL, t.scratch, t.n_threads, True)
+    take_step(t, plan, params)
+    t.epoch_loss += value * weight if t.loss.mean else value
+    t.epoch_weight += weight
+    if t.position == t.n_samples:
+        end_epoch(t, plan.n_params, params)
+
+
+cdef void take_step(Trainer t, Plan plan, real *params) noexcept nogil:
+    """Update the parameters with the next learning rate."""
+    t.step += 1
+    update_params(
+        &t.optimizer, t.next_rate[0], params, <const real *>t.grads, <real *>t.state,
+        plan.n_params, t.segments, t.n_segments, t.step, t.n_threads)
+    if not t.rate_holds:
+        t.next_rate += 1
+        t.rates_left -= 1
 
 
 cdef void end_epoch(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:

@@ -46,6 +46,7 @@ cdef struct Loss:
     const double *quantiles     # one per output, or one for all outputs
     Py_ssize_t quantile_stride  # 1, or 0 with one for all outputs
     bint through_softmax        # NEGATIVE_LOG_LIKELIHOOD, computed from the logits
+    bint negative_weights       # the mean is Σ w l / n, otherwise Σ w l / Σ w
 
 
 cdef struct Targets:        # what the outputs of some rows are compared with
@@ -103,6 +104,7 @@ cdef inline Loss loss_from(dict formula) except *:
     loss.delta = formula.get("delta", 0)
     loss.label_smoothing = formula.get("label_smoothing", 0)
     loss.through_softmax = formula.get("through_softmax", False)
+    loss.negative_weights = formula.get("negative_weights", False)
     loss.quantiles = NULL
     loss.quantile_stride = 0
     if loss.kind == PINBALL:
@@ -144,7 +146,7 @@ cdef inline double loss_and_cotangent(
     while i < rows:
         if weights != NULL:
             weight = weights[i]
-        if weight > 0:
+        if weight != 0:
             total += weight * loss_of_rows(
                 loss, y_pred + i * n, targets, labels, step, n, scale * weight, dy + i * n)
         else:
@@ -371,7 +373,7 @@ cdef inline double softmax_cross_entropy(
     for i in range(rows):
         if weights != NULL:
             weight = weights[i]
-        if weight > 0:
+        if weight != 0:
             c = labels[i]
             top = row_maximum(logits, n)
             own = dy[c]

@@ -10,16 +10,6 @@ import fastnn as fn
 from fastnn.plots import JacobianDisplay
 
 
-@pytest.fixture
-def pyplot(monkeypatch):
-    """Return matplotlib.pyplot. Showing a figure fails, and all figures are closed afterwards."""
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    monkeypatch.setattr(pyplot, "show", lambda: pytest.fail("shown"))
-    yield pyplot
-    pyplot.close("all")
-
-
 def test_display(monkeypatch):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     from fastnn.plots import LearningCurveDisplay

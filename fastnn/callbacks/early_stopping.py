@@ -1,4 +1,4 @@
-"""Callbacks, whose methods `fit` calls between epochs, and early stopping."""
+"""Early stopping: training ends when a metric no longer improves."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,53 +7,9 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._core.arrays import Array
+from fastnn.callbacks.callback import Callback, checked_monitor, metric_named
 
 LARGER_IS_BETTER = ("accuracy", "r2", "d2", "log_evidence")
-
-
-class Callback:
-    """The base class of callbacks. Derive a class that overrides the methods it needs.
-
-    Each method may use the network and write to its parameters, but not train it. An exception
-    stops training and reaches the caller of `fit` unchanged; the parameters keep their values.
-    """
-
-    def fit_begin(self, net: Any) -> None:
-        """Run before the first epoch, but not when a checkpoint is resumed."""
-
-    def epoch_begin(self, net: Any, epoch: int) -> None:
-        """Run before an epoch; `epoch` counts from 0.
-
-        If LBFGS or LevenbergMarquardt then finds nothing to improve, `epoch_end` is not called.
-        """
-
-    def epoch_end(self, net: Any, epoch: int, metrics: dict[str, float]) -> bool | None:
-        """Run after an epoch.
-
-        Parameters
-        ----------
-        net : Network
-        epoch : int
-            The number of the epoch, counted from 0.
-        metrics : dict of str to float
-            The metrics of the epoch, by their names in the History.
-
-        Returns
-        -------
-        bool or None
-            True to stop training.
-        """
-        return None
-
-    def fit_end(self, net: Any) -> None:
-        """Run after the last epoch, also if a callback has stopped training."""
-
-    def state(self) -> dict[str, Any]:
-        """Return a dict for the checkpoint: arrays, and values that JSON can hold, by names."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restore what `state` returned when the checkpoint was written."""
 
 
 class EarlyStopping(Callback):
@@ -98,9 +54,7 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best: bool = True,
     ) -> None:
-        if not isinstance(monitor, str):
-            raise TypeError(f"monitor is {monitor!r}; the name of a metric is wanted")
-        self.monitor = monitor
+        self.monitor = checked_monitor(monitor)
         self.patience = _checks.integer(patience, "patience", at_least=1)
         self.min_delta = _checks.number(min_delta, "min_delta", at_least=0)
         self.mode = _checks.choice(mode, "mode", ("auto", "min", "max"))
@@ -117,12 +71,7 @@ class EarlyStopping(Callback):
 
     def epoch_end(self, net: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Copy the parameters if the metric is the best; return whether the patience has ended."""
-        if self.monitor not in metrics:
-            raise ValueError(
-                f"monitor is {self.monitor!r}; one of {', '.join(metrics)} is wanted"
-                + (" (there is no validation_data)" if self.monitor.startswith("val_") else "")
-            )
-        value = metrics[self.monitor]
+        value = metric_named(self.monitor, metrics)
         larger = self.mode == "max" or (
             self.mode == "auto" and self.monitor.endswith(LARGER_IS_BETTER)
         )

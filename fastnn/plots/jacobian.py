@@ -1,115 +1,19 @@
-"""Figures of learning curves and Jacobians. matplotlib is imported when a figure is drawn."""
+"""The Jacobian of a network, as a matrix or as images."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _checks
+from fastnn._core.arrays import Array
 from fastnn.network import Network
+from fastnn.plots.figure import checked_network, grid_in, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANELS_A_ROW = 5
-
-
-class LearningCurveDisplay:
-    """Learning curve of a fit: the loss and a validation metric of each epoch.
-
-    As in scikit-learn's displays, `from_history` draws, and `plot` draws again on other axes.
-
-    Parameters
-    ----------
-    history : mapping of str to sequence of float
-        What `Network.fit` returns: one value per epoch for "loss" and, with validation data, for
-        "val_loss" and a metric such as "val_accuracy".
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        The axes with the losses.
-    metric_ax_ : matplotlib Axes or None
-        The axes with the validation metric. They share the epochs with `ax_`.
-    figure_ : matplotlib Figure
-        The figure that contains both.
-
-    Examples
-    --------
-    >>> history = net.fit(X, y, loss=fn.SoftmaxCrossEntropy(), optimizer=fn.Adam(), epochs=20,
-    ...                   batch_size=32, validation_data=(Xv, yv))  # doctest: +SKIP
-    >>> LearningCurveDisplay.from_history(history)  # doctest: +SKIP
-    """
-
-    def __init__(self, history: Mapping[str, Sequence[float]]) -> None:
-        self.history = history
-
-    @classmethod
-    def from_history(
-        cls, history: Mapping[str, Sequence[float]], *, ax: "Axes | None" = None
-    ) -> Self:
-        """Return a display with the learning curve of `history` drawn.
-
-        Parameters
-        ----------
-        history : mapping of str to sequence of float
-            What `Network.fit` returns.
-        ax : matplotlib Axes, optional
-            The axes to draw on; by default those of a new figure.
-
-        Returns
-        -------
-        LearningCurveDisplay
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        """
-        return cls(history).plot(ax)
-
-    def plot(self, ax: "Axes | None" = None) -> Self:
-        """Draw the learning curve and return this display.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            The axes to draw on; by default those of a new figure.
-
-        Returns
-        -------
-        LearningCurveDisplay
-            This display, with `ax_`, `metric_ax_` and `figure_` set.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        """
-        ax = new_axes() if ax is None else ax
-        from matplotlib.ticker import MaxNLocator
-
-        epochs = range(1, len(self.history["loss"]) + 1)
-        lines = ax.plot(epochs, self.history["loss"], label="training loss")
-        if "val_loss" in self.history:
-            lines += ax.plot(epochs, self.history["val_loss"], label="validation loss")
-        ax.set(xlabel="epoch", ylabel="loss")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-        metrics = [key for key in self.history if key.startswith("val_") and key != "val_loss"]
-        self.metric_ax_ = ax.twinx() if metrics else None
-        if self.metric_ax_ is not None:
-            name = metrics[0].removeprefix("val_")
-            lines += self.metric_ax_.plot(
-                epochs, self.history[metrics[0]], "C2--", label=f"validation {name}"
-            )
-            self.metric_ax_.set_ylabel(name)
-        # The axes drawn last have one legend for both. Converged curves are rarely at its place.
-        (self.metric_ax_ or ax).legend(handles=lines, loc="center right")
-        self.ax_ = ax
-        self.figure_: Any = ax.figure
-        return self
 
 
 class JacobianDisplay:
@@ -205,8 +109,7 @@ class JacobianDisplay:
         ValueError, TypeError
             If an argument does not fit the network.
         """
-        if not isinstance(net, Network):
-            raise TypeError(f"net is {net!r}; a Network is wanted")
+        net = checked_network(net)
         x, _ = net._inputs.samples(X)
         if len(x) != 1:
             raise ValueError(f"X has shape {x.shape}; a single sample is wanted, such as X[0]")
@@ -242,7 +145,7 @@ class JacobianDisplay:
         ValueError
             If `image_shape` is given and `ax` was not made by `subplots`.
         """
-        self.axes_: NDArray[Any]
+        self.axes_: Array
         limit = np.abs(self.jacobian).max() or 1.0  # a scale from 0 to 0 has no white
         colours = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
         if self.image_shape is None:
@@ -276,42 +179,12 @@ class JacobianDisplay:
         n_rows = -(-n // n_columns)
         if ax is None:
             ax = new_axes(figsize=(1.2 * n_columns + 1, 1.4 * n_rows + 0.2))
-        place = ax.get_subplotspec()
-        if place is None:
-            raise ValueError("ax has no place in a grid; axes made by subplots are wanted")
-        ax.set_axis_off()
-        grid, figure = place.subgridspec(n_rows, n_columns), ax.figure
-        self.axes_ = np.array(
-            [figure.add_subplot(grid[divmod(i, n_columns)], xticks=[], yticks=[]) for i in range(n)]
-        )
+        self.axes_ = grid_in(ax, n_rows, n_columns).ravel()[:n]
         titles = range(n) if self.class_labels is None else self.class_labels
         for panel, row, title in zip(self.axes_, self.jacobian, titles, strict=True):
+            panel.set(xticks=[], yticks=[])
             panel.imshow(row.reshape(shape), interpolation="nearest", **colours)
             panel.set_title(str(title), parse_math=False)
-
-
-def new_axes(figsize: tuple[float, float] | None = None) -> "Axes":
-    """Return the axes of a new figure.
-
-    Parameters
-    ----------
-    figsize : (float, float), optional
-        Width and height in inches; by default matplotlib's.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install matplotlib") from error
-    return pyplot.subplots(layout="constrained", figsize=figsize)[1]
 
 
 def _checked_image_shape(value: Any, n_features: int) -> tuple[int, int] | None:
