@@ -264,6 +264,22 @@ def test_a_batch_without_targets_has_the_loss_0(isa, problem, case, dtype, reduc
         assert not net.gram(X, y, loss)[0].any()
 
 
+@all_losses
+def test_negative_weights_divide_by_what_is_observed(isa, problem, case, dtype, rng):
+    net, X, y, _, _, _ = problem(case, 12, weighted=False)
+    w = rng.standard_normal(12).astype(dtype)
+    arguments = {**case.args, "ignore_nan": True, "negative_weights": True}
+    value, gradient = net.loss_and_grad(X, y, getattr(fn, case.cls)(**arguments), w)
+    losses, _, shares = reference_training.observed_losses_and_grads(
+        case.description, net(X).astype(float), as_labels(y)
+    )
+    rtol = tolerance(dtype, 1000)
+    assert value == pytest.approx((w * losses).sum() / shares.sum(), rel=rtol, abs=rtol)
+    rows = net.sample_grads(X, y, made(case)).astype(float)
+    expected = w @ rows / shares.sum()
+    np.testing.assert_allclose(gradient, expected, rtol=rtol, atol=rtol * np.abs(rows).max())
+
+
 # Second derivatives ----------------------------------------------------------------------------
 
 
