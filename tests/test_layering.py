@@ -81,6 +81,7 @@ NAMES_ENGINE = {
     "layers/base.py",
     "segments/plan.py",
     "training/custom_layers.py",
+    "training/steps.py",
     "training/stepwise.py",
     "training/trainers.py",
     "runtime.py",
