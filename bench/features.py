@@ -32,6 +32,14 @@ def layers(widths, between=()):
     return made[: -1 - len(between)]
 
 
+def with_skips(widths):
+    """Return such layers; those as wide as their input are in residual blocks."""
+    return [
+        fn.Residual([layer]) if layer.in_features == layer.out_features is not None else layer
+        for layer in layers(widths)
+    ]
+
+
 def fit(X, y, net, **arguments):
     """Train a network, by default with plain SGD."""
     settings = {"optimizer": fn.SGD(RATE), "epochs": EPOCHS, "shuffle": False, "n_threads": 1}
@@ -73,6 +81,8 @@ def features(widths, batch_size, X, y, folder):
         "LayerNorm": fn.Network(layers(widths, [fn.LayerNorm]), seed=0),
         "BatchNorm": fn.Network(layers(widths, [fn.BatchNorm]), seed=0),
     }
+    if any(n_in == n_out for n_in, n_out in itertools.pairwise(widths)):
+        nets["Residual"] = fn.Network(with_skips(widths), seed=0)
     for name, net in nets.items():
         calls[name] = partial(fit, X, y, net, batch_size=batch_size, seed=0)
     return calls

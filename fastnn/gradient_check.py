@@ -6,7 +6,7 @@ within a step. It reports such an entry as a kink, not as an error.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,8 @@ class Kink:
     entry : str
         The entry that was changed, such as "layers[0].weight[3, 1]".
     layer, unit, sample : int
-        The input of the activation `layers[layer]` crosses a kink at this unit and sample.
+        The input of the activation `layers[layer]`, or of one inside that block, crosses a kink at
+        this unit and sample.
     interval : (float, float)
         The slopes of the loss on the left and on the right of the entry. If no other unit
         crosses a kink, every number between them is a subderivative.
@@ -267,9 +268,10 @@ class _NetworkCheck:
             self.entries[k] = at
             numeric[k] = (value_above - value_below) / (above - below)
             slopes = ((value - value_below) / (at - below), (value_above - value) / (above - at))
-            for i, inputs in inputs_above.items():
-                places = np.reshape(self.exact.layers[i].kinks, (-1, 1, 1))
-                crossed = np.sign(inputs - places) != np.sign(inputs_below[i] - places)
+            for (i, places, inputs), (_, _, below_inputs) in zip(
+                inputs_above, inputs_below, strict=True
+            ):
+                crossed = np.sign(inputs - places) != np.sign(below_inputs - places)
                 crossed = crossed.any(axis=0)
                 for sample, unit in np.argwhere(crossed).tolist():
                     kinks.append((k, Kink(self._name(k), i, unit, sample, slopes)))
@@ -279,12 +281,11 @@ class _NetworkCheck:
             self._name, self.analytic.astype(float), numeric, abs(value), kinks, tolerance
         )
 
-    def _pass(self) -> tuple[float, dict[int, Array]]:
-        """Return the loss, and the input of each activation that has a kink."""
-        a, inputs = self.x, {}
+    def _pass(self) -> tuple[float, list[tuple[int, Array, Array]]]:
+        """Return the loss, and for each activation that has kinks: layer, kinks and input."""
+        a, inputs = self.x, []
         for i, layer in enumerate(self.exact.layers):
-            if layer.kinks:
-                inputs[i] = a
+            inputs += [(i, *found) for found in _inputs_with_kinks(layer, a)]
             a = layer(a)
         return self._value_and_grad(a)[0], inputs
 
@@ -296,16 +297,39 @@ class _NetworkCheck:
     def _name(self, k: int) -> str:
         if self.wrt == "input":
             return f"x[{', '.join(map(str, divmod(k, self.net.in_features)))}]"
-        for i, layer in enumerate(self.net.layers):
+        for layer_name, layer in _named_leaves(self.net.layers, "layers"):
             if k >= layer.n_params:
                 k -= layer.n_params
                 continue
             for name, array in layer.arrays().items():
                 if k < array.size:
                     place = tuple(int(j) for j in np.unravel_index(k, array.shape))
-                    return _indexed(f"layers[{i}].{name}", place)
+                    return _indexed(f"{layer_name}.{name}", place)
                 k -= array.size
         raise IndexError(k)
+
+
+def _inputs_with_kinks(layer: Layer, x: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield the kinks and the input of a layer, or of the layers of a block, if it has kinks."""
+    if layer.kinks:
+        yield np.reshape(layer.kinks, (-1, 1, 1)), x
+    for _, inner_layers in layer.inner_layers():
+        a = x
+        for inner in inner_layers:
+            yield from _inputs_with_kinks(inner, a)
+            a = inner(a)
+
+
+def _named_leaves(layers: Sequence[Layer], name: str) -> Iterator[tuple[str, Layer]]:
+    """Yield the layers in the order of their parameters, such as "layers[1].branches[0][2]"."""
+    for i, layer in enumerate(layers):
+        branches = layer.inner_layers()
+        if not branches:
+            yield f"{name}[{i}]", layer
+        for branch, inner in branches:
+            attribute, _, number = branch.partition(".")
+            place = f"[{number}]" if number else ""
+            yield from _named_leaves(inner, f"{name}[{i}].{attribute}{place}")
 
 
 def _copy_of(layers: Sequence[Layer], dtype: np.dtype[Any]) -> Network:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cases
 import numpy as np
 import pytest
 import reference
@@ -35,13 +36,10 @@ def make_network():
     """
 
     def make(case, dtype="float64", params=None):
-        constructors = getattr(case, "constructors", None)
-        if constructors is None:
-            constructors = [(case.cls, case.args)]
-            if case.cls not in ("Linear", "Standardize"):
-                unchanged = {"mean": np.zeros(case.features), "scale": np.ones(case.features)}
-                constructors.insert(0, ("Standardize", unchanged))
-        net = fn.Network([getattr(fn, cls)(**args) for cls, args in constructors], dtype, seed=0)
+        layers = [cases.made(description, fn) for description in case.layers]
+        if isinstance(case, cases.LayerCase) and case.cls not in ("Linear", "Standardize"):
+            layers.insert(0, fn.Standardize(np.zeros(case.features), np.ones(case.features)))
+        net = fn.Network(layers, dtype, seed=0)
         if params is not None:
             net.params[...] = params
         for layer, described in zip(net.layers[-len(case.layers) :], case.layers, strict=True):

@@ -27,7 +27,8 @@ class Plan:
     max_width: int
     has_dropout: bool
     has_batch_norm: bool
-    def __new__(cls, operations: list[tuple[str, int, int, bool, float, float]]) -> Self: ...
+    has_blocks: bool
+    def __new__(cls, operations: list[tuple[Any, ...]]) -> Self: ...
 
 @final
 class Workspace:

@@ -10,9 +10,11 @@ LinearOperator, and `scipy.sparse.linalg.aslinearoperator` accepts every Jacobia
 
 from fastnn.jacobians.base import Composed, Jacobian
 from fastnn.jacobians.kinds import Block, Dense, Diagonal, DiagonalMinusOuter, Identity, Kronecker
+from fastnn.jacobians.sums import BlockDiagonal, Stack, Sum
 
 __all__ = [
     "Block",
+    "BlockDiagonal",
     "Composed",
     "Dense",
     "Diagonal",
@@ -20,4 +22,6 @@ __all__ = [
     "Identity",
     "Jacobian",
     "Kronecker",
+    "Stack",
+    "Sum",
 ]

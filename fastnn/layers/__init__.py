@@ -16,6 +16,7 @@ from fastnn.layers.activations import (
     Tanh,
 )
 from fastnn.layers.base import LAYERS, Layer
+from fastnn.layers.blocks import Parallel, Residual
 from fastnn.layers.custom import CustomLayer
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.linear import Linear
@@ -40,7 +41,9 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
+    "Parallel",
     "ReLU",
+    "Residual",
     "SiLU",
     "Sigmoid",
     "Softmax",

@@ -10,7 +10,8 @@ from fastnn.jacobians import Jacobian
 
 # The engine's description of a layer:
 # (kind, in_features, out_features, bias, hyper-parameter, momentum)
-Operation = tuple[str, int, int, bool, float, float]
+# or of a block: ("sum" or "concat", in_features, out_features, a list of them for each branch)
+Operation = tuple[str, int, int, bool, float, float] | tuple[str, int, int, list[Any]]
 
 # The class of each layer, by its `kind`, which is its name in a model file.
 LAYERS: dict[str, "type[Layer]"] = {}
@@ -25,7 +26,7 @@ class Layer:
     """
 
     kind: ClassVar[str]  # the layer's name in a model file
-    in_features: int | None = None  # None if the layer takes any width; outputs then have it too
+    in_features: int | None = None  # None if the layer takes any width; see `width_after`
     out_features: int | None = None
     n_params: int = 0
     n_constants: int = 0  # how many numbers the layer holds that are not trained
@@ -183,11 +184,19 @@ class Layer:
 
     def _by_params(self, x: Array) -> Jacobian:
         """Return the Jacobian with respect to the parameters; most layers have no parameters."""
-        return jacobians.Dense(np.empty((self.out_features or x.size, 0), x.dtype))
+        return jacobians.Dense(np.empty((self.width_after(x.size), 0), x.dtype))
 
     def operation(self, in_features: int) -> Operation:
         """Return the engine's description of the layer, for inputs of that width."""
         return (self.kind, in_features, self.out_features or in_features, False, 0.0, 0.0)
+
+    def width_after(self, in_features: int) -> int:
+        """Return the width of the output for inputs of that width."""
+        return self.out_features or in_features
+
+    def inner_layers(self) -> "list[tuple[str, tuple[Layer, ...]]]":
+        """Return the layers of each branch of a block with a name; other layers have none."""
+        return []
 
     def initial_constants(self) -> Array:
         """Return the layer's constants, (n_constants,), for a network to copy."""
@@ -215,6 +224,10 @@ class Layer:
         if arrays:
             raise ValueError(f"{cls.__name__} has no arrays; the description has {sorted(arrays)}")
         return cls(**config)
+
+    def summary_name(self) -> str:
+        """Return the layer's name in the summary of a network."""
+        return repr(self)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.config().items())

@@ -13,7 +13,7 @@ class Display(NetworkBase):
         """Return a table of the layers with their output widths and numbers of parameters."""
         rows, width = [], self.in_features
         for i, layer in enumerate(self._layers):
-            width = layer.out_features or width
+            width = layer.width_after(width)
             name = repr(layer) + ("" if layer.trainable else " (frozen)")
             rows.append((str(i), name, f"{width:,}", f"{layer.n_params:,}"))
         if len(rows) > MOST_ROWS:

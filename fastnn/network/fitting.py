@@ -213,7 +213,8 @@ class Fitting(NetworkBase):
             self._demand_finite_params()
             self._passes.begin_fit()
             before = self._optimizer_state
-            parts = [(layer.n_params, layer.trainable) for layer in self._layers if layer.n_params]
+            leaves = list(composition.leaves(self._layers))
+            parts = [(layer.n_params, layer.trainable) for layer in leaves if layer.n_params]
             self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
             try:
                 self._inputs.keep_names(X)
@@ -274,7 +275,7 @@ class Fitting(NetworkBase):
             raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
         if not isinstance(optimizer, FullBatchOptimizer):
             return
-        for layer in self._layers:
+        for layer in composition.leaves(self._layers):
             if isinstance(layer, Dropout | BatchNorm):
                 raise ValueError(
                     f"optimizer is {optimizer!r}, which needs the same loss in each pass, but the "

@@ -30,7 +30,6 @@ from fastnn.segments import compiled
 # The attributes that a copy or pickle does not store: `_from_description` makes them anew.
 NOT_STORED = {
     "_layers",
-    "_operations",
     "_model",
     "_calls",
     "_optimizer_state",
@@ -77,10 +76,8 @@ class Network(Derivatives, SecondDerivatives, Fitting, Inspection, Display, Step
         dtype = _checks.floating_dtype(dtype)
         rng = np.random.default_rng(_checks.seed(seed))
         widths = composition.input_widths(self._layers)
-        self._operations = [
-            layer.operation(width) for layer, width in zip(self._layers, widths, strict=True)
-        ]
-        self._model = model = compiled(self._operations, dtype)
+        operations = composition.operations(self._layers, widths[0])
+        self._model = model = compiled(operations, dtype)
         self._calls = model.calls
         composition.bind(self._layers, model.params, model.grads, model.constants, rng)
         self._optimizer_state = OptimizerState()
@@ -164,8 +161,7 @@ class Network(Derivatives, SecondDerivatives, Fitting, Inspection, Display, Step
 
     def summary(self) -> str:
         """Return a table of the layers with their output widths and numbers of parameters."""
-        out_features = [operation[2] for operation in self._operations]
-        return composition.summary(self.layers, out_features, f"total, {self.dtype}")
+        return composition.summary(self.layers, self.in_features, f"total, {self.dtype}")
 
     def __repr__(self) -> str:
         layers = "".join(f"    {layer!r},\n" for layer in self.layers)
@@ -327,15 +323,14 @@ class Network(Derivatives, SecondDerivatives, Fitting, Inspection, Display, Step
         model_file.write(path, *self._describe())
 
     def _describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        layers, arrays = composition.describe(self.layers)
         description = {
             "dtype": str(self.dtype),
-            "layers": layers,
+            "layers": composition.describe(self.layers),
             "class_labels": self.class_labels,
             "feature_names": self.feature_names,
             "target_name": None if self.target_name is None else str(self.target_name),
         }
-        return description, arrays
+        return description, composition.arrays_of(self.layers)
 
     @classmethod
     def _from_description(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn import _checks
+from fastnn.layers import composition
 from fastnn.network.base import NetworkBase
 from fastnn.optimizers import OPTIMIZERS, Optimizer, OptimizerState
 from fastnn.training import DivergenceError, History
@@ -105,12 +106,11 @@ class Stepping(NetworkBase):
         before = self._optimizer_state
         try:
             if steps is None:
-                parts = [(part.n_params, part.trainable) for part in self._layers if part.n_params]
+                leaves = list(composition.leaves(self._layers))
+                parts = [(part.n_params, part.trainable) for part in leaves if part.n_params]
                 self._optimizer_state = before.continued_for(optimizer, parts, self.dtype)
                 lengths = (total_steps, steps_per_epoch)
-                steps = SingleSteps(
-                    self._model, self._layers, optimizer, self._optimizer_state, lengths
-                )
+                steps = SingleSteps(self._model, leaves, optimizer, self._optimizer_state, lengths)
             # the running fits are those of other processes, from which this one was forked
             done = steps.take(gradient, None)
         except BaseException:

@@ -248,7 +248,7 @@ def _columns(net: Network) -> list[Column]:
     """
     columns = [Column(net.in_features, ["input"], None)]
     for layer in net.layers:
-        width = layer.out_features or columns[-1].width
+        width = layer.width_after(columns[-1].width)
         if isinstance(layer, Linear):
             columns.append(Column(width, ["Linear"], layer))
         elif width != columns[-1].width:

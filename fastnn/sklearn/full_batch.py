@@ -26,7 +26,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from fastnn._core.arrays import Array
-from fastnn.layers import Linear
+from fastnn.layers import Linear, composition
 from fastnn.model import model_of
 from fastnn.network import Network
 from fastnn.optimizers.levenberg_marquardt import MAX_DAMPING, damping_factor
@@ -58,7 +58,7 @@ class PenalisedLoss:
         divisor = problem.objective.loss.divisor(len(problem.x), problem.sample_weight)
         self.decay = problem.alpha * weight_mask(problem.network) / divisor
         self.offset = problem.objective.offset(problem.sample_weight)
-        layers = problem.network.layers
+        layers = composition.leaves(problem.network.layers)
         frozen = [np.full(layer.n_params, not layer.trainable) for layer in layers]
         self.frozen = np.concatenate(frozen)
 
@@ -94,7 +94,7 @@ class PenalisedLoss:
 def weight_mask(network: Network) -> NDArray[np.bool_]:
     """Return which parameters are weights, (n_params,); only weights are penalised."""
     parts = [np.zeros(0, bool)]
-    for layer in network.layers:
+    for layer in composition.leaves(network.layers):
         n_weights = 0
         if isinstance(layer, Linear):
             n_weights = layer.out_features * layer.in_features

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._core.arrays import Array
-from fastnn.layers import LAYERS, Activation, Dropout, Layer, Linear, Sigmoid, Softmax
+from fastnn.layers import LAYERS, Activation, Dropout, Layer, Linear, Sigmoid, Softmax, composition
 from fastnn.model import Model, model_of
 from fastnn.network import Network
 from fastnn.segments import custom_layers
@@ -144,11 +144,7 @@ class FittedNetwork:
 
 def operations_of(network: Network) -> list[Any]:
     """Return the engine's operations for the layers of a network."""
-    operations, width = [], network.in_features
-    for layer in network.layers:
-        operations.append(layer.operation(width))
-        width = layer.out_features or width
-    return operations
+    return composition.operations(network.layers, network.in_features)
 
 
 def parameter_arrays(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fastnn import _core
 from fastnn._core.arrays import Array
+from fastnn.layers import composition
 from fastnn.model import model_of
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Adam, OptimizerState
@@ -115,7 +116,8 @@ class StochasticOptimizer:
 
 
 def _fresh_state(rule: SGD | Adam, network: Network) -> OptimizerState:
-    parts = [(layer.n_params, layer.trainable) for layer in network.layers if layer.n_params]
+    leaves = list(composition.leaves(network.layers))
+    parts = [(layer.n_params, layer.trainable) for layer in leaves if layer.n_params]
     return OptimizerState().continued_for(rule, parts, network.dtype)
 
 

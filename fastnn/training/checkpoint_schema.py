@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn._core.arrays import Array
 from fastnn.callbacks import EarlyStopping
-from fastnn.layers import BatchNorm, Layer, Standardize
+from fastnn.layers import BatchNorm, Layer, Standardize, composition
 from fastnn.model import Model
 from fastnn.optimizers import LevenbergMarquardt, OptimizerState
 from fastnn.optimizers.levenberg_marquardt import METRICS
@@ -257,7 +257,7 @@ def _constants_field(facts: Facts, saved: Saved) -> Field:
 
     def are_allowed(constants: Array) -> bool:
         first = 0
-        for layer in facts.layers:
+        for layer in composition.leaves(facts.layers):
             part = slice(first, first + layer.n_constants)
             first = part.stop
             if isinstance(layer, Standardize):

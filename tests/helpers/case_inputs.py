@@ -41,6 +41,20 @@ def sample_params(case, rng, dtype):
     return params.astype(dtype)
 
 
+def leaf_inputs(layers, params, X):
+    """Yield each layer that is no block with its inputs (n, features)."""
+    activations = reference.forward_all(layers, params, X)
+    pieces = reference.split([[layer] for layer in layers], params)
+    for layer, own, x in zip(layers, pieces, activations[:-1], strict=True):
+        branches = reference.branches_of(layer)
+        if not branches:
+            yield layer, x
+            continue
+        for branch, part in zip(branches, reference.split(branches, own), strict=True):
+            if branch:
+                yield from leaf_inputs(branch, part, x)
+
+
 def smooth_inputs(case, params, rng, dtype, n=7):
     """Return inputs that keep every layer of a network at least KINK_MARGIN / 10 off its kinks.
 
@@ -48,8 +62,7 @@ def smooth_inputs(case, params, rng, dtype, n=7):
     """
     candidates = sample_inputs(case, rng, dtype, 20 * n)
     smooth = np.full(len(candidates), True)
-    activations = reference.forward_all(case.layers, params, candidates)
-    for layer, x in zip(case.layers, activations[:-1], strict=True):
+    for layer, x in leaf_inputs(case.layers, params, candidates):
         for kink in KINKS_OF_KIND[layer["kind"]]:
             smooth &= np.all(abs(x - kink) > KINK_MARGIN / 10, axis=1)
     assert smooth.sum() >= n, f"{case.name}: too few samples off the kinks"

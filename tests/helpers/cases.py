@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import reference
+from block_cases import BLOCK_NETWORKS
+from descriptions import batch_norm, kind, layer_norm, linear
 
 # Layers ----------------------------------------------------------------------------------------
 
@@ -43,16 +45,6 @@ class LayerCase:
     def layers(self):
         """The network that is only this layer, for the oracle."""
         return [self.description]
-
-
-def linear(in_features, out_features, bias=True):
-    """Return the description of a linear layer."""
-    return {
-        "kind": "linear",
-        "in_features": in_features,
-        "out_features": out_features,
-        "bias": bias,
-    }
 
 
 def linear_case(in_features, out_features, bias=True):
@@ -112,22 +104,12 @@ ROW_CASES = [  # the outputs of a row depend on the whole row, or on the column
 ]
 
 
-def layer_norm(features, eps=1e-5):
-    """Return the description of a layer normalisation."""
-    return {"kind": "layer_norm", "features": features, "eps": eps}
-
-
 NORMALIZATION_CASES = [
     LayerCase("layer_norm", "LayerNorm", layer_norm(6), features=6),
     LayerCase("layer_norm_two_features", "LayerNorm", layer_norm(2, 0.1), features=2),
     LayerCase("layer_norm_one_feature", "LayerNorm", layer_norm(1), features=1),
     LayerCase("layer_norm_wide", "LayerNorm", layer_norm(37, 1e-3), features=37),
 ]
-
-
-def batch_norm(features, eps=1e-5):
-    """Return the description of a batch normalisation; the oracle knows running statistics."""
-    return {"kind": "batch_norm", "features": features, "eps": eps}
 
 
 NORMALIZATION_CASES += [
@@ -141,6 +123,7 @@ LAYER_CASES = LINEAR_CASES + ACTIVATION_CASES + ROW_CASES + NORMALIZATION_CASES
 
 # The name in fastnn, and the kinks, of every kind of layer.
 CLASS_OF_KIND = {case.description["kind"]: case.cls for case in LAYER_CASES}
+CLASS_OF_KIND |= {"residual": "Residual", "parallel": "Parallel"}
 KINKS_OF_KIND = {case.description["kind"]: case.kinks for case in LAYER_CASES}
 
 
@@ -155,22 +138,20 @@ class NetworkCase:
     layers: list
 
     @property
-    def constructors(self):
-        """One pair (name in fastnn, keyword arguments) a layer."""
-        return [
-            (CLASS_OF_KIND[layer["kind"]], reference.hyperparameters(layer))
-            for layer in self.layers
-        ]
-
-    @property
     def features(self):
-        """Width of the inputs; a network of the table starts with a linear layer."""
-        return self.layers[0]["in_features"]
+        """Width of the inputs; a network of the table starts with a layer that fixes it."""
+        first = reference.leaves(self.layers)[0]
+        return first.get("in_features") or first["features"]
 
 
-def kind(name, **hyper):
-    """Return the description of a layer without parameters."""
-    return {"kind": name, **hyper}
+def made(description, fn):
+    """Return the layer of `fastnn` that a description stands for."""
+    args = reference.hyperparameters(description)
+    if "layers" in args:
+        args["layers"] = [made(layer, fn) for layer in args["layers"]]
+    if "branches" in args:
+        args["branches"] = [[made(layer, fn) for layer in branch] for branch in args["branches"]]
+    return getattr(fn, CLASS_OF_KIND[description["kind"]])(**args)
 
 
 NETWORK_CASES = [
@@ -240,6 +221,7 @@ NETWORK_CASES = [
             kind("dropout", p=0.1),
         ],
     ),
+    *(NetworkCase(name, layers) for name, layers in BLOCK_NETWORKS.items()),
     NetworkCase("wide_64_32_10", [linear(64, 32), kind("relu"), linear(32, 10)]),
 ]
 

@@ -29,15 +29,33 @@ def activation(kind, x, **hyper):
 def forward(layers, params, x):
     """Return the outputs for one sample."""
     for layer in layers:
-        if layer["kind"] == "linear":
+        own, params = jnp.split(params, [reference.n_params([layer])])
+        branches = reference.branches_of(layer)
+        if branches:
+            parts = []
+            for branch in branches:
+                branch_params, own = jnp.split(own, [reference.n_params(branch)])
+                parts.append(forward(branch, branch_params, x))
+            x = jnp.concatenate(parts) if reference.concatenates(layer) else sum(parts)
+        elif layer["kind"] == "linear":
             rows, columns = layer["out_features"], layer["in_features"]
-            weight, params = params[: rows * columns], params[rows * columns :]
-            x = weight.reshape(rows, columns) @ x
+            x = own[: rows * columns].reshape(rows, columns) @ x
             if layer["bias"]:
-                x, params = x + params[:rows], params[rows:]
-        else:
+                x = x + own[rows * columns :]
+        elif layer["kind"] in reference.NORMALIZATIONS:
+            weight, bias = jnp.split(own, 2)
+            x = weight * normalized(layer, x) + bias
+        elif layer["kind"] != "dropout":
             x = activation(layer["kind"], x, **reference.hyperparameters(layer))
     return x
+
+
+def normalized(layer, x):
+    """Return what a normalisation gives before its weight and bias, outside of training."""
+    mean, variance = jnp.mean(x), jnp.var(x)
+    if layer["kind"] == "batch_norm":
+        mean, variance = reference.running_statistics(layer)
+    return (x - mean) / jnp.sqrt(variance + layer["eps"])
 
 
 def sample_loss(loss, y_pred, y):

@@ -10,8 +10,11 @@ A network is a list of layer descriptions, for example ::
     [{"kind": "linear", "in_features": 2, "out_features": 3, "bias": True}, {"kind": "relu"}]
 
 Its parameters are one flat array: layer by layer, the weight of shape (out_features, in_features)
-row by row, then the bias if there is one.
+row by row, then the bias if there is one. A block is {"kind": "residual", "layers": [...]} or
+{"kind": "parallel", "branches": [[...], ...], "combine": "sum" or "concat"}.
 """
+
+from itertools import chain, pairwise
 
 import numpy as np
 from scipy.special import erfc
@@ -145,36 +148,63 @@ def hyperparameters(layer):
     return {name: value for name, value in layer.items() if name != "kind"}
 
 
+def branches_of(layer):
+    """Return the lists of layers in a block, of which [] is the identity; [] for other layers."""
+    match layer["kind"]:
+        case "residual":
+            return [[], layer["layers"]]
+        case "parallel":
+            return layer["branches"]
+    return []
+
+
+def leaves(layers):
+    """Return the layers in the order of their parameters, with a block replaced by its layers."""
+    found = []
+    for layer in layers:
+        branches = branches_of(layer)
+        found += leaves(chain(*branches)) if branches else [layer]
+    return found
+
+
 def n_params(layers):
     """Return the number of parameters of a network."""
     return sum(
         layer["out_features"] * (layer["in_features"] + layer["bias"])
         if layer["kind"] == "linear"
         else 2 * layer.get("features", 0)  # of a normalisation, a weight and a bias for each
-        for layer in layers
+        for layer in leaves(layers)
     )
 
 
+def split(layer_lists, flat):
+    """Return the flat parameters of each list of layers, as views into `flat`."""
+    sizes = [n_params(layers) for layers in layer_lists]
+    if flat.shape != (sum(sizes),):
+        raise ValueError(f"expected {sum(sizes)} flat parameters, got shape {flat.shape}")
+    ends = np.cumsum([0, *sizes])
+    return [flat[first:end] for first, end in pairwise(ends)]
+
+
 def unpack(layers, flat):
-    """Return one (weight, bias) pair a layer, as views into `flat`; None for what is not there."""
-    if flat.shape != (n_params(layers),):
-        raise ValueError(f"expected {n_params(layers)} flat parameters, got shape {flat.shape}")
-    pairs, start = [], 0
-    for layer in layers:
-        weight = bias = None
-        if layer["kind"] == "linear":
-            rows, columns = layer["out_features"], layer["in_features"]
-            weight = flat[start : start + rows * columns].reshape(rows, columns)
-            start += rows * columns
-            if layer["bias"]:
-                bias = flat[start : start + rows]
-                start += rows
-        elif layer["kind"] in NORMALIZATIONS:
-            n = layer["features"]
-            weight, bias = flat[start : start + n], flat[start + n : start + 2 * n]
-            start += 2 * n
-        pairs.append((weight, bias))
-    return pairs
+    """Return a (weight, bias) pair for each of the `leaves`, as views into `flat`, or None."""
+    layers = leaves(layers)
+    return [
+        weight_and_bias(layer, own)
+        for layer, own in zip(layers, split([[layer] for layer in layers], flat), strict=True)
+    ]
+
+
+def weight_and_bias(layer, flat):
+    """Return weight and bias of one layer that is no block; None for what is not there."""
+    if layer["kind"] == "linear":
+        rows, columns = layer["out_features"], layer["in_features"]
+        weight = flat[: rows * columns].reshape(rows, columns)
+        return weight, flat[rows * columns :] if layer["bias"] else None
+    if layer["kind"] in NORMALIZATIONS:
+        n = layer["features"]
+        return flat[:n], flat[n:]
+    return None, None
 
 
 def running_statistics(layer):
@@ -187,6 +217,9 @@ def set_running_statistics(layer, description):
     """Give a layer of fastnn, if it is a BatchNorm, the constants that the oracle knows."""
     if description["kind"] == "batch_norm":
         layer.running_mean, layer.running_var = running_statistics(description)
+    inner = [own for _, branch in layer.inner_layers() for own in branch]
+    for own, described in zip(inner, chain(*branches_of(description)), strict=True):
+        set_running_statistics(own, described)
 
 
 def normalized(layer, x):
@@ -247,13 +280,37 @@ def layer_jacobian(layer, weight, x):
 # Networks --------------------------------------------------------------------------------------
 
 
+def output_of(layers, params, x):
+    """Return the output of layers one after the other for one sample, the vector `x`."""
+    return outputs_of(layers, params, x)[-1]
+
+
+def outputs_of(layers, params, x):
+    """Return [x, output of layer 1, ...] for one sample."""
+    outputs = [x]
+    for layer, own in zip(layers, split([[layer] for layer in layers], params), strict=True):
+        branches = branches_of(layer)
+        if branches:
+            parts = [
+                output_of(branch, part, outputs[-1])
+                for branch, part in zip(branches, split(branches, own), strict=True)
+            ]
+            y = np.concatenate(parts) if concatenates(layer) else sum(parts[1:], parts[0])
+        else:
+            y = layer_forward(layer, *weight_and_bias(layer, own), outputs[-1])
+        outputs.append(y)
+    return outputs
+
+
+def concatenates(layer):
+    """Return whether the branches of a block stand side by side; otherwise they are added."""
+    return layer.get("combine") == "concat"
+
+
 def forward_all(layers, params, X):
     """Return the activations [X, output of layer 1, ..., Y], each (n_samples, features)."""
-    activations = [as_inexact(X)]
-    for layer, (weight, bias) in zip(layers, unpack(layers, params), strict=True):
-        rows = [layer_forward(layer, weight, bias, x) for x in activations[-1]]
-        activations.append(np.stack(rows))
-    return activations
+    samples = [outputs_of(layers, params, x) for x in as_inexact(X)]
+    return [np.stack(rows) for rows in zip(*samples, strict=True)]
 
 
 def forward(layers, params, X):
@@ -273,22 +330,37 @@ def backward(layers, params, X, dY):
     dX : ndarray
         Cotangent of the inputs, a row a sample.
     """
-    activations, dY = forward_all(layers, params, X), np.asarray(dY)
-    grads = np.zeros(params.shape, dtype=np.result_type(params, activations[0], dY))
-    weights, cotangents = unpack(layers, params), unpack(layers, grads)
-    dX = []
-    for sample, dy in enumerate(dY):
-        for k in reversed(range(len(layers))):
-            x, (dw, db) = activations[k][sample], cotangents[k]
-            if layers[k]["kind"] in NORMALIZATIONS:
-                dw += dy * normalized(layers[k], x)
-            elif dw is not None:
-                dw += np.outer(dy, x)  # y_i = Σ_j w_ij x_j: the cotangent of w_ij is dy_i x_j
-            if db is not None:
-                db += dy
-            dy = dy @ layer_jacobian(layers[k], weights[k][0], x)
-        dX.append(dy)
+    X, dY = as_inexact(X), np.asarray(dY)
+    grads = np.zeros(params.shape, dtype=np.result_type(params, X, dY))
+    dX = [pull(layers, params, grads, x, dy) for x, dy in zip(X, dY, strict=True)]
     return grads, np.stack(dX)
+
+
+def pull(layers, params, grads, x, dy):
+    """Add the cotangent of the parameters to `grads`; return that of the input of one sample."""
+    outputs, each = outputs_of(layers, params, x), [[layer] for layer in layers]
+    pieces = list(zip(layers, split(each, params), split(each, grads), outputs[:-1], strict=True))
+    for layer, own, own_grads, x in reversed(pieces):
+        branches = branches_of(layer)
+        if branches:
+            parts = split(branches, own), split(branches, own_grads)
+            dx, start = 0, 0
+            for branch, branch_params, branch_grads in zip(branches, *parts, strict=True):
+                width = len(output_of(branch, branch_params, x))
+                part = dy[start : start + width] if concatenates(layer) else dy
+                dx = dx + pull(branch, branch_params, branch_grads, x, part)
+                start += width
+            dy = dx
+            continue
+        (weight, _), (dw, db) = weight_and_bias(layer, own), weight_and_bias(layer, own_grads)
+        if layer["kind"] in NORMALIZATIONS:
+            dw += dy * normalized(layer, x)
+        elif dw is not None:
+            dw += np.outer(dy, x)  # y_i = Σ_j w_ij x_j: the cotangent of w_ij is dy_i x_j
+        if db is not None:
+            db += dy
+        dy = dy @ layer_jacobian(layer, weight, x)
+    return dy
 
 
 def jacobian(layers, params, X, wrt="input"):

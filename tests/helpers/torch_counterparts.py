@@ -33,27 +33,37 @@ def torch_function(kind, x, **hyper):
 
 def torch_network(layers, params, x):
     """Apply a network; `params` is the flat parameter tensor."""
-    for layer in layers:
-        if layer["kind"] == "linear":
-            rows, columns = layer["out_features"], layer["in_features"]
-            sizes = [rows * columns, rows * layer["bias"]]
-            weight, bias, params = params.split([*sizes, len(params) - sum(sizes)])
-            weight = weight.reshape(rows, columns)
-            x = torch.nn.functional.linear(x, weight, bias if layer["bias"] else None)
-        elif layer["kind"] == "layer_norm":
-            n = layer["features"]
-            weight, bias, params = params.split([n, n, len(params) - 2 * n])
-            x = torch.nn.functional.layer_norm(x, (n,), weight, bias, layer["eps"])
-        elif layer["kind"] == "batch_norm":
-            n = layer["features"]
-            weight, bias, params = params.split([n, n, len(params) - 2 * n])
-            running = (torch.tensor(a) for a in ref.running_statistics(layer))
-            x = torch.nn.functional.batch_norm(x, *running, weight, bias, eps=layer["eps"])
-        elif layer["kind"] == "dropout":
-            continue
-        else:
-            x = torch_function(layer["kind"], x, **ref.hyperparameters(layer))
+    sizes = [ref.n_params([layer]) for layer in layers]
+    for layer, own in zip(layers, params.split(sizes), strict=True):
+        x = torch_layer(layer, own, x)
     return x
+
+
+def torch_layer(layer, params, x):
+    """Apply a layer; `params` is the flat tensor of its parameters."""
+    branches = ref.branches_of(layer)
+    if branches:
+        pieces = params.split([ref.n_params(branch) for branch in branches])
+        parts = [torch_network(b, own, x) for b, own in zip(branches, pieces, strict=True)]
+        return torch.cat(parts, 1) if ref.concatenates(layer) else sum(parts[1:], parts[0])
+    match layer["kind"]:
+        case "linear":
+            rows, columns = layer["out_features"], layer["in_features"]
+            weight, bias = params.split([rows * columns, rows * layer["bias"]])
+            weight = weight.reshape(rows, columns)
+            return torch.nn.functional.linear(x, weight, bias if layer["bias"] else None)
+        case "layer_norm":
+            n = layer["features"]
+            return torch.nn.functional.layer_norm(x, (n,), *params.split([n, n]), layer["eps"])
+        case "batch_norm":
+            n = layer["features"]
+            running = (torch.tensor(a) for a in ref.running_statistics(layer))
+            return torch.nn.functional.batch_norm(
+                x, *running, *params.split([n, n]), eps=layer["eps"]
+            )
+        case "dropout":
+            return x
+    return torch_function(layer["kind"], x, **ref.hyperparameters(layer))
 
 
 def torch_loss(loss, y_pred, y, reduction, weights=None):

@@ -9,8 +9,8 @@ cdef void backward_pass(
     """Compute the gradient by the parameters and by the input from the output's cotangent.
 
     `activations` come from `forward_pass` and include the last output. `cotangent` contains the
-    cotangent of the output on entry; `cotangent` and `spare` (rows * max_width each) are
-    overwritten. `grads` may be NULL; otherwise it is overwritten, or with `accumulate` added to,
+    cotangent of the output on entry; `cotangent` and `spare` (rows * max_width each) and the slots
+    after `spare` (rows * slots_width) are overwritten. `grads` may be NULL; otherwise it is overwritten, or with `accumulate` added to,
     except for the operations that are `frozen` (NULL: none). `dx` (rows, n_in) is overwritten; if
     it is NULL, the pass ends at the lowest operation that is trained. `training` is True if
     `forward_pass` had a batch.
@@ -21,12 +21,18 @@ cdef void backward_pass(
     cdef const real *kept
     cdef bint gated = False  # the last product already applied the derivative of this ReLU
     cdef Py_ssize_t lowest = plan.lowest_trained(frozen) if dx == NULL else 0
-    cdef bint learns
+    cdef bint learns, wanted
+    cdef real *slots = spare + plan.max_width * rows
     cdef Py_ssize_t i
     for i in range(plan.n_operations - 1, lowest - 1, -1):
         operation = &plan.operations[i]
+        if is_border(operation.kind):
+            border_backward(plan, operation, cotangent, slots, rows)
+            gated = False
+            continue
         learns = grads != NULL and not (frozen != NULL and frozen[i])
-        op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
+        wanted = dx != NULL or (i > lowest and operation.params_below)
+        op_x = input_of(operation, x, activations, rows)
         op_y = activations + operation.output * rows
         kept = activations + operation.kept * rows
         if operation.kind == DENSE:
@@ -38,7 +44,7 @@ cdef void backward_pass(
                     op_x, cotangent, grads + operation.weight,
                     grads + operation.bias if operation.bias >= 0 else <real *>NULL,
                     accumulate, rows, operation.n_in, operation.n_out, scratch, n_threads)
-            if i > lowest or dx != NULL:
+            if wanted:
                 gated = i > 0 and plan.operations[i - 1].relu
                 dense_backward_input(
                     cotangent, params + operation.weight, op_x if gated else <const real *>NULL,
@@ -56,7 +62,7 @@ cdef void backward_pass(
                 scale_backward_params(operation, op_x, cotangent, grads, accumulate, rows)
             if training and differs_in_training(operation.kind):
                 training_backward(operation, activations, rows, cotangent)
-            elif i > lowest or dx != NULL:
+            elif wanted:
                 times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
                                 block_of(cotangent, operation.n_out), cotangent)
         else:

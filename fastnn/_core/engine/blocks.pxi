@@ -37,7 +37,7 @@ cdef Py_ssize_t blocks_bytes(
     Plan plan, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t itemsize, int n_threads,
 ) noexcept nogil:
     """Return the bytes of workspace that `carved` divides."""
-    return (gemm_workspace(n_threads) + plan.n_operations * sizeof(Block) + 64
+    return (gemm_workspace(n_threads) + 2 * plan.n_operations * sizeof(Block) + 64
             + (samples * chunk_width(plan, r) + plan.max_width) * itemsize)
 
 
@@ -47,6 +47,7 @@ cdef struct Chunk:      # the parts of a workspace for some samples, with blocks
     void *blocks        # (r * samples * row_width,)
     void *slopes        # (samples * max_width,), and one row of max_width more
     Block *at_linear    # (n_operations,)
+    Block *at_borders   # (n_operations,)
     char *end
 
 
@@ -62,5 +63,6 @@ cdef Chunk carved(
     chunk.slopes = <char *>chunk.blocks + r * samples * plan.row_width * itemsize
     chunk.at_linear = <Block *>aligned(
         <char *>chunk.slopes + (samples + 1) * plan.max_width * itemsize)
-    chunk.end = <char *>(chunk.at_linear + plan.n_operations)
+    chunk.at_borders = chunk.at_linear + plan.n_operations
+    chunk.end = <char *>(chunk.at_borders + plan.n_operations)
     return chunk

@@ -30,11 +30,12 @@ cdef void fill_jacobian(
             memcpy(outputs + first * plan.n_out, y, samples * plan.n_out * sizeof(real))
         if by_params:
             cotangents_at_linear(plan, params, constants, x, activations, samples,
-                                 blocks, slopes, parts.at_linear, workspace, n_threads)
+                                 blocks, slopes, parts.at_linear, parts.at_borders, workspace,
+                                 n_threads)
             params_rows(plan, x, activations, samples, r, parts.at_linear, out)
         else:
             input_jacobian(plan, params, constants, x, activations, samples, out,
-                           blocks, slopes, workspace, n_threads)
+                           blocks, slopes, parts.at_borders, workspace, n_threads)
         x += samples * plan.n_in
         out += samples * plan.n_out * columns
         first += samples
@@ -117,8 +118,8 @@ cdef sample_vjp_typed(
         pull_back(plan, params, constants, x + first * plan.n_in, activations, samples, 1,
                   plan.n_operations - 1, plan.first_trainable,
                   block_of(cotangent + first * plan.n_out, plan.n_out), <real *>parts.blocks,
-                  <real *>parts.slopes, <real *>NULL, parts.at_linear, workspace.data,
-                  n_threads)
+                  <real *>parts.slopes, <real *>NULL, parts.at_linear, parts.at_borders,
+                  workspace.data, n_threads)
         params_rows(plan, x + first * plan.n_in, activations, samples, 1, parts.at_linear,
                     out + first * plan.n_params)
         first += samples

@@ -83,7 +83,7 @@ cdef backward_typed(
     if n == 0:
         memset(grads, 0, plan.n_params * sizeof(real))
         return
-    workspace = take_workspace(scratch_bytes + 2 * n * plan.max_width * sizeof(real))
+    workspace = take_workspace(scratch_bytes + n * plan.spare_width() * sizeof(real))
     cotangent = <real *>(workspace.data + scratch_bytes)
     thread = release_gil(work_of(plan, n))
     memcpy(cotangent, output_cotangent, n * plan.n_out * sizeof(real))

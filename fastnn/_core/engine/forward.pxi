@@ -1,4 +1,4 @@
-# The forward pass: each operation reads the output of the operation before it.
+# The forward pass: each operation reads the output of an operation before it.
 
 cdef struct Batch:            # rows that go forward in training mode
     uint64_t key              # of the dropout masks
@@ -28,7 +28,7 @@ cdef inline uint64_t batch_key(uint64_t key, Py_ssize_t epoch, Py_ssize_t positi
 
 cdef void forward_pass(
     Plan plan, const real *params, const real *constants,
-    const real *x, real *activations, real *out, Py_ssize_t rows,
+    const real *network_x, real *activations, real *out, Py_ssize_t rows,
     char *scratch, int n_threads, const Batch *batch, bint differentiated,
 ) noexcept nogil:
     """Run `rows` samples through the network.
@@ -38,11 +38,15 @@ cdef void forward_pass(
     written too. `batch` is NULL in evaluation mode.
     """
     cdef Operation *operation
+    cdef const real *x
     cdef real *y
     cdef real *kept
     cdef Py_ssize_t i
     for i in range(plan.n_operations):
         operation = &plan.operations[i]
+        if operation.kind == FORK or operation.kind == BRANCH:
+            continue
+        x = input_of(operation, network_x, activations, rows)
         y = out if i == plan.n_operations - 1 else activations + operation.output * rows
         kept = activations + operation.kept * rows if differentiated else NULL
         if operation.kind == DENSE:
@@ -58,6 +62,8 @@ cdef void forward_pass(
             softmax_forward(x, y, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
             log_softmax_forward(x, y, kept, rows, operation.n_in)
+        elif operation.kind == JOIN:
+            join_forward(plan, operation, network_x, activations, y, rows)
         elif operation.kind == SCALE:
             scale_forward(x, params + operation.weight, params + operation.bias, y,
                           rows, operation.n_in)
@@ -67,4 +73,3 @@ cdef void forward_pass(
         else:
             activation_forward(
                 operation.kind, <real>operation.alpha, x, y, kept, rows * operation.n_in)
-        x = y

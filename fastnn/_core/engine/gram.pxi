@@ -81,7 +81,7 @@ cdef void add_gram_of_unit(
 ) noexcept nogil:
     """Write or add the group of a unit, whose number counts the units of all linear layers."""
     cdef Unit unit
-    cdef const real *a = x
+    cdef const real *a
     cdef const real *y
     cdef Py_ssize_t s
     unit.number = plan.first_trainable
@@ -100,8 +100,7 @@ cdef void add_gram_of_unit(
         unit.samples[unit.active] = s
         unit.active += not unit.layer.relu or not y[s * unit.layer.n_out] <= 0
     room = aligned(<char *>(unit.samples + samples))
-    if unit.number > 0:
-        a = activations + plan.operations[unit.number - 1].output * samples
+    a = input_of(unit.layer, x, activations, samples)
     if r == 1:
         add_gram_of_rows(plan, &unit, a, at_linear, rows, matrix, accumulate, <real *>room)
     else:
@@ -160,7 +159,7 @@ cdef void add_gram_of_sums(
         other = &plan.operations[m]
         if other.kind != DENSE:
             continue
-        other_a = activations + plan.operations[m - 1].output * samples if m > 0 else x
+        other_a = input_of(other, x, activations, samples)
         weighted_sums(
             unit.active, unit.samples, r, other.n_out,
             <const real *>block.rows + unit.i, block.stride, layer.n_out,

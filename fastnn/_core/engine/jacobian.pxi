@@ -10,7 +10,7 @@
 #    the input of that layer. Its own Jacobian (n_out, n_out) is formed only in the Jacobian by the
 #    parameters, where it is a part of the result.
 #
-# The sizes of `blocks`, `slopes` and `at_linear` are those of `Chunk`.
+# The sizes of `blocks`, `slopes`, `at_linear` and `at_borders` are those of `Chunk`.
 
 cdef enum:
     ROWS_BYTES = 64 * 1024
@@ -31,13 +31,14 @@ cdef void slopes_of(
 cdef Block pull_back(
     Plan plan, const real *params, const real *constants, const real *x, const real *activations,
     Py_ssize_t samples, Py_ssize_t r, Py_ssize_t top, Py_ssize_t lowest, Block block,
-    real *blocks, real *slopes, real *dx, Block *at_linear, char *scratch, int n_threads,
+    real *blocks, real *slopes, real *dx, Block *at_linear, Block *at_borders, char *scratch,
+    int n_threads,
 ) noexcept nogil:
     """Return the cotangents of the network's input, given those of the output of operation `top`.
 
     A product by the first operation is written to `dx` (samples, r, n_in), which the result then
     refers to. If `at_linear` is not NULL, it receives the cotangents of z = W a + b of each layer
-    with parameters, and the pass ends at the operation `lowest`.
+    with parameters, and the pass ends at the operation `lowest`. `at_borders` is overwritten.
     """
     cdef const Operation *operation
     cdef const real *op_x
@@ -46,15 +47,23 @@ cdef Block pull_back(
     cdef real *here
     cdef real *below
     cdef Py_ssize_t i, n_out, shared_samples
-    cdef bint sparse, logarithm
+    cdef bint sparse, logarithm, wanted
     for i in range(top, -1, -1):
         operation = &plan.operations[i]
         n_out = operation.n_out
-        op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
+        wanted = at_linear == NULL or operation.params_below
+        if is_border(operation.kind):
+            if block.rows == NULL:
+                identity_block(blocks + operation.output * samples * r, n_out)
+                block = block_of(blocks + operation.output * samples * r, 0)
+            wanted = at_linear == NULL or plan.operations[operation.fork].params_below
+            block = border_pull(plan, operation, block, at_borders, blocks, dx, samples, r, wanted)
+            continue
+        op_x = input_of(operation, x, activations, samples)
         op_y = activations + operation.output * samples
         kept = activations + operation.kept * samples
         here = blocks + operation.output * samples * r
-        below = blocks + plan.operations[i - 1].output * samples * r if i > 0 else dx
+        below = blocks + operation.input * samples * r if operation.input >= 0 else dx
         if block.rows == NULL:
             if operation.kind == DENSE and not operation.relu and at_linear == NULL:
                 block = block_of(params + operation.weight, 0)
@@ -71,6 +80,8 @@ cdef Block pull_back(
             at_linear[i] = block
             if i == lowest:
                 break
+            if not wanted:
+                continue
         shared_samples = 1 if block.stride == 0 else samples
         if sparse:
             times_active(<const real *>block.rows, block.stride, op_y, params + operation.weight,
@@ -102,7 +113,7 @@ cdef Py_ssize_t last_linear(Plan plan) noexcept nogil:
     """Return the last linear layer if all later operations can act from the left; else -1."""
     cdef Py_ssize_t i = plan.n_operations - 1
     while i >= 0 and plan.operations[i].kind != DENSE:
-        if plan.operations[i].kind == NORMALIZE:
+        if plan.operations[i].kind == NORMALIZE or is_border(plan.operations[i].kind):
             return -1
         i -= 1
     return i
@@ -122,7 +133,7 @@ cdef Block below_last_linear(
     cdef const real *weight = params + operation.weight
     cdef Py_ssize_t r = operation.n_out
     cdef Py_ssize_t width = operation.n_in
-    cdef real *block = blocks + plan.operations[last - 1].output * samples * r if last > 0 else dx
+    cdef real *block = blocks + operation.input * samples * r if operation.input >= 0 else dx
     cdef real *row = slopes + samples * plan.max_width
     cdef const real *op_x
     cdef const real *op_y
@@ -132,7 +143,7 @@ cdef Block below_last_linear(
     copy_blocks(weight, 0, block, samples, r * width)
     for i in range(last if operation.relu else last + 1, plan.n_operations):
         operation = &plan.operations[i]
-        op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
+        op_x = input_of(operation, x, activations, samples)
         op_y = activations + operation.output * samples
         if operation.kind == SOFTMAX:
             softmax_times(op_y, block, row, samples, r, width)
@@ -157,7 +168,8 @@ cdef Block below_last_linear(
 
 cdef Block push_forward(
     Plan plan, const real *params, const real *constants, const real *x, const real *activations,
-    Py_ssize_t samples, real *blocks, real *slopes, char *scratch, int n_threads,
+    Py_ssize_t samples, real *blocks, real *slopes, Block *at_borders, char *scratch,
+    int n_threads,
 ) noexcept nogil:
     """Return the transposed Jacobian by the input: a block of n_in tangents (n_out,)."""
     cdef const Operation *operation
@@ -170,7 +182,10 @@ cdef Block push_forward(
     for i in range(plan.n_operations):
         operation = &plan.operations[i]
         n_out = operation.n_out
-        op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
+        if is_border(operation.kind):
+            block = border_push(plan, i, block, at_borders, blocks, samples, r)
+            continue
+        op_x = input_of(operation, x, activations, samples)
         op_y = activations + operation.output * samples
         here = blocks + operation.output * samples * r
         if block.rows == NULL:
@@ -227,7 +242,8 @@ cdef bint forward_is_cheaper(Plan plan) noexcept nogil:
 
 cdef void input_jacobian(
     Plan plan, const real *params, const real *constants, const real *x, const real *activations,
-    Py_ssize_t samples, real *jacobian, real *blocks, real *slopes, char *scratch, int n_threads,
+    Py_ssize_t samples, real *jacobian, real *blocks, real *slopes, Block *at_borders,
+    char *scratch, int n_threads,
 ) noexcept nogil:
     """Overwrite `jacobian` (samples, n_out, n_in)."""
     cdef Py_ssize_t size = plan.n_out * plan.n_in
@@ -235,7 +251,7 @@ cdef void input_jacobian(
     cdef Block block = identity()
     if forward_is_cheaper(plan):
         block = push_forward(plan, params, constants, x, activations, samples, blocks, slopes,
-                             scratch, n_threads)
+                             at_borders, scratch, n_threads)
         transpose_blocks(<const real *>block.rows, block.stride, jacobian,
                          samples, plan.n_in, plan.n_out)
         return
@@ -245,14 +261,15 @@ cdef void input_jacobian(
     else:
         last = plan.n_operations
     block = pull_back(plan, params, constants, x, activations, samples, plan.n_out, last - 1, 0,
-                      block, blocks, slopes, jacobian, NULL, scratch, n_threads)
+                      block, blocks, slopes, jacobian, NULL, at_borders, scratch, n_threads)
     if block.stride == 0 or block.rows != jacobian:
         copy_blocks(<const real *>block.rows, block.stride, jacobian, samples, size)
 
 
 cdef void cotangents_at_linear(
     Plan plan, const real *params, const real *constants, const real *x, const real *activations,
-    Py_ssize_t samples, real *blocks, real *slopes, Block *at_linear, char *scratch, int n_threads,
+    Py_ssize_t samples, real *blocks, real *slopes, Block *at_linear, Block *at_borders,
+    char *scratch, int n_threads,
 ) noexcept nogil:
     """Set `at_linear` to the Jacobian by z = W a + b of each layer with parameters."""
     cdef Py_ssize_t r = plan.n_out
@@ -261,12 +278,12 @@ cdef void cotangents_at_linear(
     if plan.n_params == 0:
         return
     pull_back(plan, params, constants, x, activations, samples, r, plan.n_operations - 1, last,
-              identity(), blocks, slopes, <real *>NULL, at_linear, scratch, n_threads)
+              identity(), blocks, slopes, <real *>NULL, at_linear, at_borders, scratch, n_threads)
     if last > plan.first_trainable:
         block = below_last_linear(plan, last, params, constants, x, activations, samples,
                                   blocks, slopes, <real *>NULL)
         pull_back(plan, params, constants, x, activations, samples, r, last - 1,
-                  plan.first_trainable, block, blocks, slopes, <real *>NULL, at_linear,
+                  plan.first_trainable, block, blocks, slopes, <real *>NULL, at_linear, at_borders,
                   scratch, n_threads)
 
 
@@ -291,7 +308,7 @@ cdef void params_rows(
             operation = &plan.operations[i]
             if not has_params(operation.kind):
                 continue
-            op_x = activations + plan.operations[i - 1].output * samples if i > 0 else x
+            op_x = input_of(operation, x, activations, samples)
             block = <const real *>at_linear[i].rows + first * at_linear[i].stride
             if operation.kind == SCALE:
                 scale_params_rows(

@@ -8,6 +8,10 @@
 # d) `Plan.add` defines the layout of the flat arrays. For each operation `params` has the weight,
 #    then the bias; `constants` has the means, then the scales or variances. Layers use the same
 #    layout: `fastnn.layers.composition.bind` asserts it.
+# e) A block of branches is a part of the same list: FORK, then for each branch its operations and a
+#    BRANCH, with a JOIN in place of the last BRANCH. Each operation has the offset of its input, so
+#    a forward pass needs no copies: the first operation of every branch reads the block's input.
+#    branches.pxi explains the other passes.
 
 cdef enum OperationKind:  # the kinds below 100 are activations
     DENSE = 100
@@ -18,12 +22,17 @@ cdef enum OperationKind:  # the kinds below 100 are activations
     NORMALIZE        # each row, by its own mean and deviation
     BATCH_NORMALIZE  # each column, by the statistics of the batch or by running statistics
     DROPOUT
+    FORK             # the input of a block; the kinds below compute nothing but JOIN's output
+    BRANCH           # the end of a branch that is not the last
+    JOIN             # the end of the last branch: the sum, or the branches side by side
 
 
 cdef struct Operation:
     int kind
     Py_ssize_t n_in
     Py_ssize_t n_out
+    Py_ssize_t input     # offset of the input in the activations of one row; -1: the network's
+    bint params_below    # the input depends on parameters
     Py_ssize_t weight    # offset in params
     Py_ssize_t bias      # offset in params; -1 without a bias
     Py_ssize_t mean      # offset in constants: of STANDARDIZE, or the running mean
@@ -36,6 +45,15 @@ cdef struct Operation:
     double p             # probability that Dropout zeroes an element
     Py_ssize_t output    # offset of the output in the activations of one row
     Py_ssize_t kept      # offset of the values kept for derivatives, which precede the output
+    # of FORK, BRANCH and JOIN:
+    Py_ssize_t fork      # the number of the FORK
+    Py_ssize_t join      # the number of the JOIN
+    Py_ssize_t next_end  # the number of the next BRANCH or JOIN
+    Py_ssize_t column    # the first column of the branch in the joined output
+    Py_ssize_t held      # offset of the joined cotangent in the slots of one row
+    bint concatenates    # the branches stand side by side; otherwise they are added
+    bint is_empty        # the branch is the identity
+    bint has_total       # the total has the cotangents of later branches
 
 
 @cython.final
@@ -46,7 +64,9 @@ cdef class Plan:
     ----------
     operations : list of (kind, in_features, out_features, bias, number, momentum)
         What `Layer.operation` returns for each layer. `number` is the negative slope of LeakyReLU,
-        alpha of ELU, eps of a normalization or the probability of Dropout. The widths are trusted.
+        alpha of ELU, eps of a normalization or the probability of Dropout. A block is
+        (kind, in_features, out_features, branches), where a branch is such a list. The widths are
+        trusted.
     """
 
     cdef Operation *operations
@@ -61,31 +81,108 @@ cdef class Plan:
     cdef bint has_scales                 # whether there is a SCALE
     cdef readonly bint has_dropout
     cdef readonly bint has_batch_norm    # a batch then goes through the network in one chunk
+    cdef readonly bint has_blocks        # whether there is a FORK
     cdef Py_ssize_t first_trainable      # the lowest operation that has parameters
+    cdef Py_ssize_t slots_width          # elements per row that a backward pass holds in blocks
+    cdef Py_ssize_t tip                  # `input` of the next operation
+    cdef bint params_below_tip           # `params_below` of the next operation
 
     def __cinit__(self, list operations):
-        cdef int code
-        self.operations = <Operation *>calloc(2 * len(operations), sizeof(Operation))
+        cdef Py_ssize_t most = most_operations(operations)
+        self.operations = <Operation *>calloc(most, sizeof(Operation))
         if self.operations == NULL:
             raise MemoryError
-        self.first_trainable = 2 * len(operations)
-        for kind, n_in, n_out, bias, alpha, momentum in operations:
-            code = operation_kind(kind)
-            if code == RELU and self.n_operations and self.after_linear():
-                self.operations[self.n_operations - 1].relu = True
-                continue
-            self.add(code, n_in, n_out, bias, alpha, momentum)
-            if code == NORMALIZE or code == BATCH_NORMALIZE:
-                self.add(SCALE, n_out, n_out, True, 0, 0)
+        self.first_trainable = most
+        self.tip = -1
+        self.add_all(operations, 0)
         self.n_in = self.operations[0].n_in
         self.n_out = self.operations[self.n_operations - 1].n_out
-        if kind == "softmax":  # the last
+        if operations[len(operations) - 1][0] == "softmax":
             self.logits = Plan(
                 operations[:len(operations) - 1]
                 or [("identity", self.n_in, self.n_in, False, 0.0, 0.0)])
 
     def __dealloc__(self):
         free(self.operations)
+
+    cdef object add_all(self, list operations, Py_ssize_t held):
+        """Add the operations of some layers; the slots up to `held` are in use around them."""
+        cdef int code
+        for operation in operations:
+            if len(operation) == 4:
+                kind, n_in, n_out, branches = operation
+                self.add_block(kind, n_in, n_out, branches, held)
+                continue
+            kind, n_in, n_out, bias, number, momentum = operation
+            code = operation_kind(kind)
+            if code == RELU and self.n_operations and self.after_linear():
+                self.operations[self.n_operations - 1].relu = True
+                continue
+            self.add(code, n_in, n_out, bias, number, momentum)
+            if code == NORMALIZE or code == BATCH_NORMALIZE:
+                self.add(SCALE, n_out, n_out, True, 0, 0)
+
+    cdef object add_block(
+        self, str kind, Py_ssize_t n_in, Py_ssize_t n_out, list branches, Py_ssize_t held,
+    ):
+        """Add the operations of a block of branches."""
+        cdef Py_ssize_t fork = self.n_operations
+        cdef Py_ssize_t start = self.tip
+        cdef bint params_below = self.params_below_tip
+        cdef bint params_in_block = params_below
+        cdef bint concatenates = kind == "concat"
+        cdef bint has_total = False
+        cdef Py_ssize_t column = 0
+        cdef Py_ssize_t previous = fork
+        cdef Operation *end = self.add_end(FORK, n_in, n_in, fork, held)
+        cdef Py_ssize_t e, first, join
+        self.has_blocks = True
+        self.slots_width = max(self.slots_width, held + n_in + n_out)
+        for i, branch in enumerate(branches):
+            self.tip = start
+            self.params_below_tip = params_below
+            first = self.n_operations
+            self.add_all(branch, held + n_in + n_out)
+            width = n_in if self.n_operations == first else (
+                self.operations[self.n_operations - 1].n_out)
+            params_in_block |= self.params_below_tip
+            end = self.add_end(
+                JOIN if i == len(branches) - 1 else BRANCH, width, n_out, fork, held)
+            end.is_empty = self.n_operations == first + 1
+            end.concatenates = concatenates
+            end.column = column
+            column += end.n_in if concatenates else 0
+            self.operations[previous].next_end = self.n_operations - 1
+            previous = self.n_operations - 1
+        join = self.n_operations - 1
+        for e in range(join, fork - 1, -1):
+            end = &self.operations[e]
+            if is_border(end.kind) and end.fork == fork:
+                end.join = join
+                end.has_total = has_total
+                has_total |= end.kind == BRANCH and not end.is_empty
+        if has_total:
+            self.operations[fork].kept = self.row_width  # of a Jacobian's total
+            self.row_width += n_in
+        self.operations[join].output = self.tip = self.row_width
+        self.row_width += n_out
+        self.params_below_tip = params_in_block
+
+    cdef Operation *add_end(
+        self, int kind, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t fork, Py_ssize_t held,
+    ):
+        """Add a FORK, BRANCH or JOIN, whose output is not set yet."""
+        cdef Operation *operation = &self.operations[self.n_operations]
+        operation.kind = kind
+        operation.n_in = n_in
+        operation.n_out = n_out
+        operation.input = operation.output = self.tip
+        operation.params_below = self.params_below_tip
+        operation.fork = fork
+        operation.held = held
+        self.max_width = max(self.max_width, n_in, n_out)
+        self.n_operations += 1
+        return operation
 
     cdef void add(
         self, int kind, Py_ssize_t n_in, Py_ssize_t n_out, bint bias, double number,
@@ -95,6 +192,8 @@ cdef class Plan:
         operation.kind = kind
         operation.n_in = n_in
         operation.n_out = n_out
+        operation.input = self.tip
+        operation.params_below = self.params_below_tip
         operation.kept = self.row_width
         operation.bias = -1
         if has_params(kind):
@@ -119,7 +218,8 @@ cdef class Plan:
         self.has_batch_norm |= kind == BATCH_NORMALIZE
         self.has_dropout |= kind == DROPOUT
         self.row_width += kept_width(kind, n_out)
-        operation.output = self.row_width
+        operation.output = self.tip = self.row_width
+        self.params_below_tip |= has_params(kind)
         self.row_width += n_out
         self.max_width = max(self.max_width, n_in, n_out)
         self.n_operations += 1
@@ -151,8 +251,12 @@ cdef class Plan:
         return i
 
     cdef Py_ssize_t gradient_width(self) noexcept nogil:
-        """Return the elements per row in a gradient's workspace: activations, two cotangents."""
-        return self.row_width + 2 * self.max_width
+        """Return the elements per row in a gradient's workspace: activations and `spare_width`."""
+        return self.row_width + self.spare_width()
+
+    cdef Py_ssize_t spare_width(self) noexcept nogil:
+        """Return the elements per row that a backward pass overwrites: two cotangents, slots."""
+        return 2 * self.max_width + self.slots_width
 
     cdef Py_ssize_t chunk_rows(self, Py_ssize_t itemsize) noexcept nogil:
         """Return how many rows of a batch go through the network at a time.
@@ -177,6 +281,29 @@ cdef class Plan:
         cdef Py_ssize_t most = max(500_000 // row_bytes, 256)
         cdef Py_ssize_t blocks = max(1, (n + most - 1) // most)
         return (n + blocks - 1) // blocks
+
+
+cdef Py_ssize_t most_operations(list operations) except -1:
+    """Return an upper bound of the number of operations of some layers."""
+    cdef Py_ssize_t count = 0
+    for operation in operations:
+        count += 2
+        if len(operation) == 4:
+            for branch in operation[3]:
+                count += 1 + most_operations(branch)
+    return count
+
+
+cdef inline bint is_border(int kind) noexcept nogil:
+    """Return whether an operation is a border of a branch and has no arithmetic of its own."""
+    return kind >= FORK
+
+
+cdef inline const real *input_of(
+    const Operation *operation, const real *x, const real *activations, Py_ssize_t rows,
+) noexcept nogil:
+    """Return the input of an operation; `x` is that of the network."""
+    return activations + operation.input * rows if operation.input >= 0 else x
 
 
 cdef inline Py_ssize_t work_of(Plan plan, Py_ssize_t rows) noexcept:

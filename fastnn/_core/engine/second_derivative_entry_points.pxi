@@ -127,7 +127,7 @@ cdef gram_typed(
                       plan.n_operations - 1, plan.first_trainable,
                       block_of(root, 0 if root_is_shared(&loss, given) else r * plan.n_out),
                       <real *>parts.blocks, <real *>parts.slopes, <real *>NULL, parts.at_linear,
-                      workspace.data, n_threads)
+                      parts.at_borders, workspace.data, n_threads)
             add_gram(plan, x + first * plan.n_in, activations, samples, r, parts.at_linear, rows,
                      out, accumulate or first > 0, workspace.data, factors, per_thread, n_threads)
             first += samples

@@ -109,12 +109,17 @@ cdef bint tangent_pass(
     cdef const Operation *operation
     cdef const real *op_x
     cdef const real *op_y
-    cdef const real *tangent = x_tangent
+    cdef const real *tangent
     cdef real *y
     cdef Py_ssize_t i
     for i in range(plan.n_operations):
         operation = &plan.operations[i]
-        op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
+        if operation.kind == FORK or operation.kind == BRANCH:
+            continue
+        op_x = input_of(operation, x, activations, rows)
+        tangent = x_tangent
+        if x_tangent != NULL or operation.params_below:
+            tangent = input_of(operation, x_tangent, tangents, rows)
         op_y = activations + operation.output * rows
         y = out if i == plan.n_operations - 1 else tangents + operation.output * rows
         if has_params(operation.kind):
@@ -122,6 +127,8 @@ cdef bint tangent_pass(
                            n_threads)
             if operation.relu:
                 times_slope(operation, op_x, activations, y, y, rows)
+        elif operation.kind == JOIN:
+            join_tangent(plan, operation, x_tangent, tangents, y, rows)
         elif tangent == NULL:
             continue
         elif has_symmetric_jacobian(operation.kind):
@@ -136,8 +143,7 @@ cdef bint tangent_pass(
                 activations + operation.kept * rows, tangent, y, rows, operation.n_in)
         else:
             times_slope(operation, op_x, activations, tangent, y, rows)
-        tangent = y
-    return tangent != NULL
+    return x_tangent != NULL or plan.params_below_tip
 
 
 cdef void backward_tangent_pass(
@@ -149,7 +155,7 @@ cdef void backward_tangent_pass(
     """Add the Hessian times `direction` to `out` (n_params,).
 
     The arguments are those of `backward_pass`, each with its tangent. All four buffers, of
-    rows * max_width each, are overwritten.
+    rows * max_width each, and twice the slots after the last, are overwritten.
     """
     cdef const Operation *operation
     cdef const real *op_x
@@ -159,11 +165,21 @@ cdef void backward_tangent_pass(
     cdef const real *kept
     cdef Block block
     cdef Py_ssize_t i, j, row
+    cdef real *slots = spare_tangent + plan.max_width * rows
     for i in range(plan.n_operations - 1, plan.first_trainable - 1, -1):
         operation = &plan.operations[i]
-        op_x = activations + plan.operations[i - 1].output * rows if i > 0 else x
+        if is_border(operation.kind):
+            border_backward(plan, operation, cotangent, slots, rows)
+            border_backward(plan, operation, cotangent_tangent, slots + plan.slots_width * rows,
+                            rows)
+            continue
+        if not operation.params_below and not has_params(operation.kind):
+            continue
+        op_x = input_of(operation, x, activations, rows)
         op_y = activations + operation.output * rows
-        x_tangent = tangents + plan.operations[i - 1].output * rows if i > 0 else NULL
+        x_tangent = NULL
+        if operation.params_below:
+            x_tangent = input_of(operation, x, tangents, rows)
         y_tangent = tangents + operation.output * rows
         kept = activations + operation.kept * rows
         if has_params(operation.kind):
@@ -173,8 +189,8 @@ cdef void backward_tangent_pass(
                             rows)
             add_params_gradient(operation, op_x, cotangent_tangent, True, out, rows, scratch,
                                 n_threads)
-            if i == plan.first_trainable:
-                return
+            if not operation.params_below:
+                continue
             add_params_gradient(operation, x_tangent, cotangent, False, out, rows, scratch,
                                 n_threads)
             linear_pull(operation, params, cotangent_tangent, False, spare_tangent, rows, scratch,
