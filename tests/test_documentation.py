@@ -293,8 +293,9 @@ def test_the_table_of_layers():
     calls = re.findall(r"^\| `((\w+)\(.*?\))`", section("docs/layers.md", "Layers"), re.M)
     assert {getattr(fn, name) for _, name in calls} == set(LAYERS.values())
     sizes = {"in_features": 3, "out_features": 2, "features": 3, "mean": [0.0], "scale": [1.0]}
+    sizes |= {"layers": [fn.Tanh()], "branches": [[]]}
     for call, name in calls:
-        plain = re.sub(r"(\w+)=[\w.]+", "", call).replace(", )", ")").replace("(, ", "(")
+        plain = re.sub(r'(\w+)=[\w."]+', "", call).replace(", )", ")").replace("(, ", "(")
         given = vars(fn) | sizes
         assert eval(call, given).config() == eval(plain, given).config(), name  # the defaults
 

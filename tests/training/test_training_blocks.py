@@ -245,7 +245,8 @@ def test_estimators_take_blocks():
     layers = layers_of("residual")
     layers[1].layers[0].trainable = False
     for solver in ("adam", "lbfgs"):
-        model = MLPClassifier(network=layers, solver=solver, max_iter=100, random_state=0)
+        settings = {"solver": solver, "max_iter": 100, "learning_rate_init": 0.01}
+        model = MLPClassifier(network=layers, random_state=0, **settings)
         model.fit(X, y)
         assert model.score(X, y) > 0.5
         block = model.to_network().layers[1]

@@ -10,10 +10,10 @@ cdef void backward_pass(
 
     `activations` come from `forward_pass` and include the last output. `cotangent` contains the
     cotangent of the output on entry; `cotangent` and `spare` (rows * max_width each) and the slots
-    after `spare` (rows * slots_width) are overwritten. `grads` may be NULL; otherwise it is overwritten, or with `accumulate` added to,
-    except for the operations that are `frozen` (NULL: none). `dx` (rows, n_in) is overwritten; if
-    it is NULL, the pass ends at the lowest operation that is trained. `training` is True if
-    `forward_pass` had a batch.
+    after `spare` (rows * slots_width) are overwritten. `grads` may be NULL; otherwise it is
+    overwritten, or with `accumulate` added to, except for the operations that are `frozen` (NULL:
+    none). `dx` (rows, n_in) is overwritten; if it is NULL, the pass ends at the lowest operation
+    that is trained. `training` is True if `forward_pass` had a batch.
     """
     cdef Operation *operation
     cdef const real *op_x
