@@ -75,6 +75,14 @@ def test_a_network(example, capsys):
     assert capsys.readouterr().out == printed(example)
 
 
+@shows("docs/layers.md", "Skip connections and branches")
+def test_skip_connections(example, capsys):
+    run(example)
+    found = capsys.readouterr().out.splitlines()
+    assert [found[0], found[1], found[-1]] == printed(example).splitlines()
+    assert "Parallel, sum" in "".join(found)
+
+
 @shows("docs/layers.md", "A layer of your own")
 def test_a_layer_of_your_own(example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -34,8 +34,8 @@ class Branched(Layer):
         for layer in inner:
             if isinstance(layer, CustomLayer):
                 raise TypeError(
-                    f"{layer!r} is written in Python and cannot be in a {type(self).__name__}, "
-                    f"which is compiled; it can be in the list of a Network"
+                    f"{type(self).__name__} has the custom layer {layer!r}; blocks are compiled, "
+                    f"so fastnn's own layers are wanted"
                 )
         self._depth = 1 + max((getattr(layer, "_depth", 0) for layer in inner), default=0)
         if self._depth > DEEPEST:

@@ -254,7 +254,9 @@ def build(
     arrays: dict[str, Array],
     classes: Mapping[str, type[CustomLayer]],
 ) -> list[Layer]:
-    """Return new layers, made from what `describe` and `arrays_of` returned.
+    """Return new layers, made from the results of `describe` and `arrays_of`.
+
+    `classes` are those of the custom layers, by their names.
 
     Raises
     ------

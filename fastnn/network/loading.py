@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load(
-    path: "str | os.PathLike[str]", *, custom_layers: Mapping[str, type[CustomLayer]] | None = None
+    path: "str | os.PathLike[str]", *, custom_layers: "CustomClasses | None" = None
 ) -> Network:
     """Return the network in a file of `Network.save` or a checkpoint of `Network.fit`.
 

@@ -218,3 +218,24 @@ def test_widths_cannot_change_and_own_attributes_can():
     layer.count = 1
     layer.count += 1
     assert layer.count == 2
+
+
+def test_blocks_refuse_custom_layers():
+    for make in (fn.Residual, lambda layers: fn.Parallel([[], layers])):
+        with pytest.raises(TypeError, match=r"has the custom layer Scaling\(features=3\); blocks"):
+            make([fn.Linear(3, 3), Scaling(3)])
+
+
+def test_blocks_beside_custom_layers():
+    blocks = [fn.Residual([fn.Linear(3, 3), fn.Tanh()]), fn.Parallel([[], []], "concat")]
+    net = fn.Network([blocks[0], Scaling(3), blocks[1], fn.Linear(6, 2)], "float64", seed=0)
+    assert fn.check_gradient(net, X, np.ones((5, 2)), fn.MeanSquaredError())
+    found = net.activations(X)
+    inner = ["0.layers.0.Linear", "0.layers.1.Tanh"]
+    assert list(found) == ["0.Residual", *inner, "1.Scaling", "2.Parallel", "3.Linear"]
+    first = blocks[0].layers[0]
+    np.testing.assert_allclose(found[inner[0]], X @ first.weight.T + first.bias)
+    np.testing.assert_allclose(found["0.Residual"], X + found[inner[1]])
+    np.testing.assert_allclose(found["3.Linear"], net.predict(X))
+    np.testing.assert_allclose(net.trace(X[0]).jacobian, net.jacobian(X[0]))
+    net.fit(X, np.ones((5, 2)), loss=fn.MeanSquaredError(), epochs=2)
