@@ -23,7 +23,8 @@ cdef void backward_to(
     `activations` come from `forward_pass` and include the last output. `cotangent` contains the
     cotangent of the output on entry; `cotangent`, `spare` (rows * max_width each) and `slots`
     (rows * slots_width) are overwritten. `grads` may be NULL; otherwise it is overwritten, or with
-    `accumulate` added to, except for the operations that are `frozen` (NULL: none). `dx` (rows, n_in), the cotangent of the input of the operation `start`, is overwritten;
+    `accumulate` added to, except for the operations that are `frozen` (NULL: none). `dx`
+    (rows, n_in), the cotangent of the input of the operation `start`, is overwritten;
     if it is NULL, the pass ends at the lowest operation that is trained. `training` is True if
     `forward_pass` had a batch.
     """

@@ -43,9 +43,10 @@ cdef void forward_from(
 ) noexcept nogil:
     """Run `rows` samples through the network from the operation `start`.
 
-    `network_x` is the input of the network; only the first operations read it. The outputs of all operations but the last go to `activations`, (rows, width) one after the
-    other; the last goes to `out`. If `differentiated`, the values that the derivatives need are
-    written too. `batch` is NULL in evaluation mode.
+    `network_x` is the input of the network, which only the first operations read. The outputs of
+    all operations but the last go to `activations`, (rows, width) one after the other; the last
+    goes to `out`. If `differentiated`, the values that the derivatives need are written too.
+    `batch` is NULL in evaluation mode.
     """
     cdef Operation *operation
     cdef const real *x
