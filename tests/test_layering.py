@@ -79,6 +79,7 @@ NAMES_ENGINE = {
     "model.py",
     "losses/base.py",
     "layers/base.py",
+    "training/steps.py",
     "training/stepwise.py",
     "training/trainers.py",
     "runtime.py",

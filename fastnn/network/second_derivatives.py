@@ -81,8 +81,8 @@ class SecondDerivatives(NetworkBase):
             x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
         if weights is not None and weights.min() < 0:
             raise ValueError(
-                f"sample_weight holds {weights.min()}; the Gauss-Newton matrix is a sum of squares, "
-                f"so numbers of at least 0 are wanted"
+                f"sample_weight holds {weights.min()}; the Gauss-Newton matrix is a sum of "
+                f"squares, so numbers of at least 0 are wanted"
             )
         threads = _checks.thread_count(n_threads)
         matrix = self._model.gram(x, target, weights, loss, threads)

@@ -92,8 +92,8 @@ class Stepping(NetworkBase):
         self._refuse_while_training()
         if type(optimizer) not in OPTIMIZERS or not isinstance(optimizer, Optimizer):
             raise TypeError(
-                f"optimizer is {optimizer!r}; one that steps by a gradient is wanted: SGD(…), Adam(…), "
-                f"AdamW(…), RMSprop(…) or Lion(…)"
+                f"optimizer is {optimizer!r}; one that steps by a gradient is wanted: SGD(…), "
+                f"Adam(…), AdamW(…), RMSprop(…) or Lion(…)"
             )
         params = self._model.params
         gradient = _checks.shaped_array(grads, "grads", self.dtype, params.shape)
