@@ -8,7 +8,6 @@
 """
 
 import importlib
-import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +164,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    import importlib.util
+
     # `sklearn` is not in `__all__`: a star import would replace scikit-learn, or fail without it
     has_sklearn = importlib.util.find_spec("sklearn") is not None
     return sorted([*__all__, "sklearn"] if has_sklearn else __all__)

@@ -1,7 +1,5 @@
 """A log of the metrics in a CSV file, written row by row."""
 
-import csv
-import io
 import os
 from typing import Any
 
@@ -53,6 +51,8 @@ class CSVLog(Callback):
 
     def epoch_end(self, net: Any, epoch: int, metrics: dict[str, float]) -> None:
         """Write the row of an epoch."""
+        import csv  # here, so that `import fastnn` stays fast
+
         row = {"epoch": epoch, **metrics}
         with open(self.path, "a+b", buffering=0) as file:
             if self._is_resumed and self._size is not None:
@@ -85,6 +85,9 @@ class CSVLog(Callback):
 
 def _line(cells: Any) -> bytes:
     """Return a line of CSV. Numbers are written such that reading them gives the same bits."""
+    import csv
+    import io
+
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue().encode()

@@ -10,7 +10,7 @@ from fastnn.callbacks.callback import Callback
 class TimeLimit(Callback):
     """Stop training after the epoch in which a time limit passes.
 
-    The time is that of a clock on the wall. It begins with the first epoch of each call of `fit`,
+    It is wall-clock time. It begins with the first epoch of each call of `fit`,
     and contains validation, checkpoints and other callbacks. It is compared after each epoch, so
     `fit` can last longer than the limit by one epoch with its validation. `EarlyStopping` and other
     callbacks end as after the last epoch.

@@ -1,6 +1,5 @@
 """How a network appears in a notebook."""
 
-from fastnn import _html
 from fastnn.network.base import NetworkBase
 
 MOST_ROWS = 20  # of the table; a longer network is shortened in the middle
@@ -11,6 +10,8 @@ class Display(NetworkBase):
 
     def _repr_html_(self) -> str:
         """Return a table of the layers with their output widths and numbers of parameters."""
+        from fastnn import _html  # here, so that `import fastnn` stays fast
+
         rows, width = [], self.in_features
         for i, layer in enumerate(self._layers):
             width = layer.width_after(width)

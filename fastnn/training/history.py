@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from fastnn import _html
-
 EPOCHS_SHOWN = 5  # in the table of a notebook
 
 
@@ -71,6 +69,8 @@ class History(dict[str, list[float]]):
 
     def _repr_html_(self) -> str:
         """Return the curve of the losses, and a table of the last epochs, for a notebook."""
+        from fastnn import _html  # here, so that `import fastnn` stays fast
+
         n = self._n_epochs
         first = max(n - EPOCHS_SHOWN, 0)
         losses = {name: self[name] for name in ("loss", "val_loss") if self.get(name)}
