@@ -8,6 +8,7 @@ import itertools
 
 import numpy as np
 import pytest
+from test_names import name_of
 
 import fastnn as fn
 from fastnn import numerical_hessian, numerical_jacobian
@@ -138,7 +139,7 @@ def test_partial_derivative(rng):
 @pytest.mark.parametrize(
     ("layer", "function", "interval"),
     [(fn.Abs(), abs, (-1, 1)), (fn.ReLU(), lambda x: max(0, x), (0, 1))],
-    ids=repr,
+    ids=name_of,
 )
 def test_subderivative(layer, function, interval, dtype):
     """At 0, |x| has the subderivatives [-1, 1], max(0, x) has [0, 1]; fastnn documents 0."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from case_inputs import sample_inputs, sample_params, smooth_inputs
 from cases import LOSS_CASES, NETWORK_CASES
+from test_names import name_of
 
 import fastnn as fn
 from fastnn import check_gradient, numerical_jacobian
@@ -225,7 +226,7 @@ def test_functions(rng):
             "f(x)[1] by x[1, 1]",
         ),
     ],
-    ids=str,
+    ids=name_of,
 )
 def test_wrong_derivatives_of_functions(f, x, derivative, entry):
     report = check_gradient(f, x, derivative=derivative)

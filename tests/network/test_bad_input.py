@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from bad_input import BAD_ARRAYS, BAD_LABELS, BAD_TARGETS, REAL_Y, X, Y, network, refused, with_nan
+from test_names import name_of
 
 import fastnn as fn
 
@@ -194,7 +195,7 @@ def test_bad_python_losses():
         ({"callbacks": [fn.EarlyStopping]}, TypeError, "callbacks[0] is <class"),
         ({"shuffle": "yes"}, TypeError, "shuffle is 'yes'"),
     ],
-    ids=str,
+    ids=name_of,
 )
 def test_bad_settings_of_fit(settings, error, message):
     net = network()

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from test_names import name_of
 
 import fastnn as fn
 from fastnn.schedules import (
@@ -117,7 +118,7 @@ SHORT = [
 
 @pytest.mark.parametrize("warmup", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("total", [0, 1, 2, 3, 4, 5])
-@pytest.mark.parametrize(("schedule", "name", "arguments"), SHORT, ids=str)
+@pytest.mark.parametrize(("schedule", "name", "arguments"), SHORT, ids=name_of)
 def test_few_updates_agree_with_pytorch(torch_schedulers, schedule, name, arguments, total, warmup):
     optimizer = torch_optimizer(0.1)
     scheduler = getattr(torch_schedulers, name)(optimizer, **arguments(max(total - warmup, 1)))

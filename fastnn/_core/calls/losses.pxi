@@ -24,7 +24,7 @@ cdef class LossPlan:
     cdef double low
     cdef double high
 
-    def __cinit__(self, loss, plan, Py_ssize_t n_outputs):
+    def __cinit__(self, loss, plan, Py_ssize_t n_outputs, /):
         bounds = None
         if not loss.ignore_nan and loss.output_weight is None:
             bounds = loss.target_bounds(n_outputs)
@@ -98,7 +98,7 @@ cdef double divisor(LossPlan loss, Batch batch, Py_ssize_t n) except? -1:
 cdef LossPlan last_loss = None  # of `loss_and_grad`
 
 
-def loss_and_grad(engine, loss, y_pred, y, sample_weight):
+def loss_and_grad(engine, loss, y_pred, y, sample_weight, /):
     """Return `Loss.value_and_grad` of a built-in loss, or None."""
     global last_loss
     cdef Shape shape = shape_of(y_pred)

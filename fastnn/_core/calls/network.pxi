@@ -36,7 +36,7 @@ cdef class Calls:
     cdef Py_ssize_t rows           # the most samples of another call
     cdef LossPlan loss             # of the last call
 
-    def __cinit__(self, engine, plan, cnp.ndarray params, cnp.ndarray constants):
+    def __cinit__(self, engine, plan, cnp.ndarray params, cnp.ndarray constants, /):
         self.engine, self.plan, self.params, self.constants = engine, plan, params, constants
         self.engine_predict = engine.predict
         self.kind, self.itemsize = cnp.PyArray_TYPE(params), cnp.PyArray_ITEMSIZE(params)
@@ -94,7 +94,7 @@ cdef class Calls:
             plan = self.loss = LossPlan(loss, self.plan, self.n_out)
         return plan if plan.readable else None
 
-    def sample(self, x):
+    def sample(self, x, /):
         """Return one sample (n_in,), or None."""
         return self.samples(x, 1, False) if shape_of(x).ndim == 1 else None
 
@@ -102,7 +102,7 @@ cdef class Calls:
         """Return a new array for a gradient (n_params,)."""
         return self.new_vector(self.n_params)
 
-    def predict(self, X, n_threads=None):
+    def predict(self, X, n_threads=None, /):
         """Return the outputs, or None."""
         cdef Shape shape = shape_of(X)
         cdef cnp.ndarray x
@@ -120,7 +120,7 @@ cdef class Calls:
         return out if self.engine_predict(
             self.plan, self.params, self.constants, x, out, 1) else None
 
-    def forward(self, X, begin_training=None):
+    def forward(self, X, begin_training=None, /):
         """Return a copy of X, all activations and the outputs, or None. See `Model.forward`.
 
         In training mode, `begin_training(n_samples)` returns the argument `training`.
@@ -143,11 +143,11 @@ cdef class Calls:
             cnp.PyArray_BYTES(activations) + cnp.PyArray_NBYTES(activations) - size, size)
         return x, activations, out
 
-    def cotangent(self, cnp.ndarray x, dY):
+    def cotangent(self, cnp.ndarray x, dY, /):
         """Return a cotangent of the outputs at x, or None."""
         return self.like_outputs(dY, x) if 0 < sample_count(x) <= self.rows else None
 
-    def backward(self, x, activations, dy, grads, bint training):
+    def backward(self, x, activations, dy, grads, bint training, /):
         """Overwrite `grads`, and return the cotangent of the input x; dy is checked."""
         cdef cnp.ndarray dx = cnp.PyArray_EMPTY(
             cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), self.kind, 0)
@@ -156,7 +156,7 @@ cdef class Calls:
             self.threads(sample_count(x) * self.n_params, None), training)
         return dx
 
-    def jacobian(self, X, wrt, given, n_threads, bint with_outputs):
+    def jacobian(self, X, wrt, given, n_threads, bint with_outputs, /):
         """Return (outputs or None, Jacobian), or None. The Jacobian is written to `given`."""
         cdef bint by_params
         cdef cnp.ndarray x, jacobian, outputs
@@ -195,7 +195,7 @@ cdef class Calls:
             self.plan, self.params, self.constants, x, by_params, outputs, jacobian, threads)
         return outputs, jacobian
 
-    def jvp(self, X, tangent, wrt, n_threads):
+    def jvp(self, X, tangent, wrt, n_threads, /):
         """Return J h, or None."""
         cdef cnp.ndarray x = self.samples(X, self.rows, False)
         cdef cnp.ndarray h, out
@@ -222,7 +222,7 @@ cdef class Calls:
             h if by_params else None, out, threads)
         return out
 
-    def vjp(self, X, cotangent, wrt, n_threads):
+    def vjp(self, X, cotangent, wrt, n_threads, /):
         """Return Jᵀ c, or None."""
         cdef cnp.ndarray x = self.samples(X, self.rows, False)
         cdef cnp.ndarray c, out
@@ -244,7 +244,7 @@ cdef class Calls:
             None if by_params else out, threads)
         return out
 
-    def loss_and_grad(self, X, y, loss, sample_weight):
+    def loss_and_grad(self, X, y, loss, sample_weight, /):
         """Return a built-in loss and its gradient, or None."""
         cdef LossPlan plan = self.loss_plan(loss)
         cdef cnp.ndarray x = None if plan is None else self.matrix(X)
@@ -263,7 +263,7 @@ cdef class Calls:
             plan.formula, grads, self.threads(n * self.n_params, None))
         return value, grads
 
-    def sample_grads(self, X, y, loss, n_threads):
+    def sample_grads(self, X, y, loss, n_threads, /):
         """Return the gradient of each sample's built-in loss, (n, n_params), or None."""
         cdef LossPlan plan = self.loss_plan(loss)
         cdef cnp.ndarray x = None if plan is None else self.matrix(X)
@@ -286,7 +286,7 @@ cdef class Calls:
         self.engine.sample_vjp(plan.plan, self.params, self.constants, x, dy, grads, threads)
         return grads
 
-    def hvp(self, X, y, loss, v, sample_weight, n_threads):
+    def hvp(self, X, y, loss, v, sample_weight, n_threads, /):
         """Return the Hessian of a built-in loss times v, or None."""
         cdef LossPlan plan = self.loss_plan(loss)
         cdef cnp.ndarray x = None
@@ -311,7 +311,7 @@ cdef class Calls:
             plan.formula, 1 / divisor(plan, batch, n), direction, product, threads)
         return product
 
-    def batch(self, X, y, loss, sample_weight):
+    def batch(self, X, y, loss, sample_weight, /):
         """Return X, the targets and the weights or None as `Model` takes them; or None."""
         cdef LossPlan plan = self.loss_plan(loss)
         cdef cnp.ndarray x = None if plan is None else self.matrix(X)

@@ -76,7 +76,7 @@ cdef inline bint is_native_float32(object value):
             and not cnp.PyArray_ISBYTESWAPPED(value))
 
 
-def form_of(value):
+def form_of(value, /):
     """Return the number of columns, 0 if `value` cannot be read, and `is_native_float32`."""
     return shape_of(value).columns, is_native_float32(value)
 

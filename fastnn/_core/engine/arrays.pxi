@@ -26,3 +26,15 @@ cdef Targets targets_of(cnp.ndarray values, cnp.ndarray labels, cnp.ndarray weig
     targets.labels = <const int64_t *>address(labels)
     targets.weights = address(weights)
     return targets
+
+
+# The inlined code of these two exists once, thanks to functions that are called.
+
+cdef Loss loss_of(dict formula) except *:
+    """Return the C form of a loss's `formula()`, which must outlive it."""
+    return loss_from(formula)
+
+
+cdef Optimizer optimizer_of(dict rule) except *:
+    """Return the C form of an optimizer's `update_rule()`, which must outlive it."""
+    return optimizer_from(rule)

@@ -1,5 +1,22 @@
 # The backward pass: the chain rule from the last operation to the first, one cotangent per row.
 
+cdef void times_slope(
+    const Operation *operation, const real *x, const real *activations, const real *dy, real *dx,
+    Py_ssize_t rows,
+) noexcept nogil:
+    """dx = σ'(x) dy for an activation, or the ReLU after a linear layer; dx may be dy.
+
+    This is a function that is called, since the inlined code would be large.
+    """
+    cdef const real *kept = activations + operation.kept * rows
+    cdef const real *y = activations + operation.output * rows
+    cdef Py_ssize_t n = rows * operation.n_out
+    if operation.kind == DENSE:
+        activation_backward(RELU, 0, y, kept, dy, dx, n)
+    else:
+        activation_backward(operation.kind, <real>operation.alpha, x, kept, dy, dx, n)
+
+
 cdef void backward_pass(
     Plan plan, const real *params, const real *constants,
     const real *x, const real *activations, Py_ssize_t rows,
@@ -77,9 +94,7 @@ cdef void backward_to(
                 times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
                                 block_of(cotangent, operation.n_out), cotangent)
         else:
-            activation_backward(
-                operation.kind, <real>operation.alpha, op_x, kept, cotangent, cotangent,
-                rows * operation.n_in)
+            times_slope(operation, op_x, activations, cotangent, cotangent, rows)
         if operation.kind != DENSE:
             gated = False
     if dx != NULL:

@@ -43,7 +43,7 @@ cdef void fill_jacobian(
 
 def jacobian(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, bint by_params,
-    cnp.ndarray outputs, cnp.ndarray out, int n_threads,
+    cnp.ndarray outputs, cnp.ndarray out, int n_threads, /,
 ):
     """Overwrite `out` (n, n_out, n_in or n_params), and `outputs` (n, n_out) unless it is None."""
     if is_float(params):
@@ -76,7 +76,7 @@ cdef jacobian_typed(
 
 def sample_vjp(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, cnp.ndarray cotangent,
-    cnp.ndarray out, int n_threads,
+    cnp.ndarray out, int n_threads, /,
 ):
     """Overwrite `out` (n, n_params) with each sample's cotangent (n_out,) times its Jacobian."""
     if is_float(params):
@@ -115,7 +115,7 @@ cdef sample_vjp_typed(
             plan, params, constants, x + first * plan.n_in, activations,
             activations + plan.operations[plan.n_operations - 1].output * samples,
             samples, workspace.data, n_threads, no_batch(), True)
-        pull_back(plan, params, constants, x + first * plan.n_in, activations, samples, 1,
+        pull_back(plan, params, constants, x + first * plan.n_in, activations, samples, hidden(1),
                   plan.n_operations - 1, plan.first_trainable,
                   block_of(cotangent + first * plan.n_out, plan.n_out), <real *>parts.blocks,
                   <real *>parts.slopes, <real *>NULL, parts.at_linear, parts.at_borders,
@@ -129,7 +129,7 @@ cdef sample_vjp_typed(
 
 def jvp(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, cnp.ndarray x_tangent,
-    cnp.ndarray direction, cnp.ndarray out, int n_threads,
+    cnp.ndarray direction, cnp.ndarray out, int n_threads, /,
 ):
     """Overwrite `out` (n, n_out) with the outputs' derivative along a direction.
 
@@ -181,7 +181,7 @@ cdef jvp_typed(
 
 def vjp(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, cnp.ndarray cotangent,
-    cnp.ndarray grads, cnp.ndarray dx, int n_threads,
+    cnp.ndarray grads, cnp.ndarray dx, int n_threads, /,
 ):
     """Overwrite `dx` (n, n_in), or add to `grads` (n_params,); the other is None."""
     if is_float(params):

@@ -4,7 +4,7 @@
 
 def forward(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, cnp.ndarray activations,
-    int n_threads, tuple training=None,
+    int n_threads, tuple training=None, /,
 ):
     """Overwrite `activations` (n * row_width,) with the output of each operation, (n, width).
 
@@ -50,7 +50,7 @@ cdef forward_typed(
 
 def backward(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, cnp.ndarray activations,
-    cnp.ndarray dy, cnp.ndarray grads, cnp.ndarray dx, int n_threads, bint training=False,
+    cnp.ndarray dy, cnp.ndarray grads, cnp.ndarray dx, int n_threads, bint training=False, /,
 ):
     """Overwrite `grads` (n_params,) and `dx` (n, n_in) from the cotangent `dy` (n, n_out).
 
@@ -96,7 +96,7 @@ cdef backward_typed(
 
 def loss_and_grad(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, targets, labels, weights,
-    dict formula, cnp.ndarray grads, int n_threads,
+    dict formula, cnp.ndarray grads, int n_threads, /,
 ):
     """Return the loss of all samples as one batch; overwrite `grads` (n_params,) by its gradient.
 
@@ -104,7 +104,7 @@ def loss_and_grad(
     is None. `weights` (n,) of the network's dtype are not all 0; None means weight 1.
     """
     cdef Targets given = targets_of(targets, labels, weights)
-    cdef Loss loss = loss_from(formula)
+    cdef Loss loss = loss_of(formula)
     if is_float(params):
         return loss_and_grad_typed(
             plan, <const float *>address(params), constants, x, given, loss, grads, n_threads)
@@ -146,7 +146,7 @@ cdef double loss_and_grad_typed(
 
 
 def loss(
-    dict formula, cnp.ndarray y_pred, targets, labels, weights, double scale, cnp.ndarray dy,
+    dict formula, cnp.ndarray y_pred, targets, labels, weights, double scale, cnp.ndarray dy, /,
 ):
     """Return the loss summed over the samples; overwrite `dy` with `scale` times its gradient.
 
@@ -154,7 +154,7 @@ def loss(
     other is None. `weights` (n,) of that dtype may be None, which means weight 1.
     """
     cdef Targets given = targets_of(targets, labels, weights)
-    cdef Loss loss = loss_from(formula)
+    cdef Loss loss = loss_of(formula)
     cdef Py_ssize_t n = cnp.PyArray_DIM(y_pred, 0)
     cdef Py_ssize_t n_out = cnp.PyArray_DIM(y_pred, 1)
     cdef const void *outputs = address(y_pred)
@@ -177,13 +177,13 @@ def loss(
 
 def optimizer_step(
     dict rule, double rate, cnp.ndarray params, cnp.ndarray grads, cnp.ndarray state,
-    cnp.ndarray segments, Py_ssize_t step,
+    cnp.ndarray segments, Py_ssize_t step, /,
 ):
     """Update `params` and `state` (n_states, n_params) in place with the learning rate `rate`.
 
     `segments` are as for the Trainer; `step` counts from 1.
     """
-    cdef Optimizer optimizer = optimizer_from(rule)
+    cdef Optimizer optimizer = optimizer_of(rule)
     cdef const Segment *runs = <const Segment *>address(segments)
     cdef Py_ssize_t n_runs = cnp.PyArray_DIM(segments, 0)
     cdef Py_ssize_t n = cnp.PyArray_DIM(params, 0)
@@ -197,7 +197,7 @@ def optimizer_step(
 
 def matmul(
     cnp.ndarray a, cnp.ndarray b, cnp.ndarray start, cnp.ndarray out, int n_threads,
-    Py_ssize_t repeats=1,
+    Py_ssize_t repeats=1, /,
 ):
     """out = a @ b + start, for any strides of `a` and `b` that are multiples of the item size.
 
@@ -236,7 +236,7 @@ cdef matmul_typed(
     give_back(workspace)
 
 
-def elementary(str name, cnp.ndarray x, cnp.ndarray out):
+def elementary(str name, cnp.ndarray x, cnp.ndarray out, /):
     """Overwrite `out` with a function of x: exp, log, tanh, sigmoid, erf, expm1, log1p, normal_cdf.
 
     expm1 is defined for x ≤ 0 and log1p for x in [0, 1], which is all that the engine needs.
@@ -278,14 +278,14 @@ cdef int evaluate(str name, const real *x, real *out, Py_ssize_t n) except -1:
         raise ValueError(name)
 
 
-def all_finite(cnp.ndarray values):
+def all_finite(cnp.ndarray values, /):
     """Return whether no element of a contiguous array is NaN or infinite."""
     if is_float(values):
         return is_finite(<const float *>address(values), cnp.PyArray_SIZE(values))
     return is_finite(<const double *>address(values), cnp.PyArray_SIZE(values))
 
 
-def draw_permutation(bit_generator, cnp.ndarray order):
+def draw_permutation(bit_generator, cnp.ndarray order, /):
     """Overwrite `order` (n,) as `numpy.random.Generator(bit_generator).permutation(n)` would."""
     cdef bitgen_t *random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
     permutation(random, <int64_t *>address(order), cnp.PyArray_SIZE(order))

@@ -2,7 +2,7 @@
 
 def predict(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, cnp.ndarray out,
-    int n_threads,
+    int n_threads, /,
 ):
     """Overwrite `out` (n, n_out) with the network's outputs; return whether `x` is finite."""
     cdef bint finite

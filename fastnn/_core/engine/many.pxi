@@ -15,7 +15,7 @@ cdef class Handle:
     cdef cnp.ndarray params
     cdef cnp.ndarray constants
 
-    def __cinit__(self, Plan plan, cnp.ndarray params, cnp.ndarray constants):
+    def __cinit__(self, Plan plan, cnp.ndarray params, cnp.ndarray constants, /):
         self.plan, self.params, self.constants = plan, params, constants
 
 
@@ -159,7 +159,7 @@ cdef bint fill_many(
 
 def fill_many_networks(
     Plan plan, list networks, cnp.ndarray params, cnp.ndarray x, bint shared, bint jacobian,
-    bint by_params, cnp.ndarray out, int n_threads,
+    bint by_params, cnp.ndarray out, int n_threads, /,
 ):
     """Overwrite `out` with the outputs or Jacobians of each network, (many, n, …).
 
@@ -170,7 +170,7 @@ def fill_many_networks(
     fill_many(plan, networks, params, x, shared, jacobian, by_params, True, out, n_threads, False)
 
 
-def many_networks_ready(list networks, params, x, bint jacobian, bint by_params):
+def many_networks_ready(list networks, params, x, bint jacobian, bint by_params, /):
     """Return the outputs or Jacobians if the work is small and all arrays are ready; else None.
 
     They are ready if they are finite, contiguous and of the networks' dtype. `x` is (n_in,),

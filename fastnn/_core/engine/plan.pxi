@@ -89,7 +89,7 @@ cdef class Plan:
     cdef Py_ssize_t tip                  # `input` of the next operation
     cdef bint params_below_tip           # `params_below` of the next operation
 
-    def __cinit__(self, list operations):
+    def __cinit__(self, list operations, /):
         cdef Py_ssize_t most = most_operations(operations)
         self.operations = <Operation *>calloc(most, sizeof(Operation))
         if self.operations == NULL:

@@ -3,11 +3,11 @@
 
 def hvp(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, targets, labels, weights,
-    dict formula, double scale, cnp.ndarray direction, cnp.ndarray out, int n_threads,
+    dict formula, double scale, cnp.ndarray direction, cnp.ndarray out, int n_threads, /,
 ):
     """Add the Hessian of `scale` times the summed loss, times `direction`, to `out` (n_params,)."""
     cdef Targets given = targets_of(targets, labels, weights)
-    cdef Loss loss = loss_from(formula)
+    cdef Loss loss = loss_of(formula)
     if is_float(params):
         hvp_typed(plan, <const float *>address(params), constants, x, given, loss, scale,
                   direction, out, n_threads)
@@ -66,7 +66,7 @@ cdef hvp_typed(
 def gram(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, targets, labels, weights,
     dict formula, double scale, cnp.ndarray out, bint accumulate, bint complete, int n_threads,
-    cnp.ndarray roots=None,
+    cnp.ndarray roots=None, /,
 ):
     """Overwrite `out` (n_params, n_params) with Σ scale w Jᵀ H_L J, or add it with `accumulate`.
 
@@ -76,7 +76,7 @@ def gram(
     With `roots` Q (n, k, n_out), Σ (QJ)ᵀ QJ is written or added, and the loss does not count.
     """
     cdef Targets given = targets_of(targets, labels, weights)
-    cdef Loss loss = loss_from(formula)
+    cdef Loss loss = loss_of(formula)
     if is_float(params):
         gram_typed(plan, <const float *>address(params), constants, x, given, loss, scale, out,
                    accumulate, complete, n_threads, roots)

@@ -43,7 +43,7 @@ cdef SparseRows csr_rows(x):
     return rows
 
 
-def takes_elements(Plan plan, Py_ssize_t n_elements, Py_ssize_t n_samples):
+def takes_elements(Plan plan, Py_ssize_t n_elements, Py_ssize_t n_samples, /):
     """Return whether the products go through the stored elements instead of dense rows.
 
     The first operation must be a linear layer, and the matrix of few elements.

@@ -5,7 +5,7 @@ cdef enum:
 
 
 def dense_of_sparse(
-    x, Py_ssize_t first, Py_ssize_t end, cnp.ndarray order, cnp.ndarray out, int n_threads,
+    x, Py_ssize_t first, Py_ssize_t end, cnp.ndarray order, cnp.ndarray out, int n_threads, /,
 ):
     """Overwrite `out` (rows, n_in) with the rows from `first` to `end`, or in `order`."""
     cdef SparseRows rows = csr_rows(x)
@@ -20,7 +20,7 @@ def dense_of_sparse(
             write_dense(&rows, <double *>cnp.PyArray_DATA(out), n, n_in, n_threads)
 
 
-def transposed_weight(Plan plan, cnp.ndarray params, Py_ssize_t n_elements, int n_threads):
+def transposed_weight(Plan plan, cnp.ndarray params, Py_ssize_t n_elements, int n_threads, /):
     """Return the first weight as (n_in, n_out) for a prediction, or None if it does not pay."""
     cdef Operation *first = &plan.operations[0]
     cdef cnp.ndarray out
@@ -40,7 +40,7 @@ def transposed_weight(Plan plan, cnp.ndarray params, Py_ssize_t n_elements, int 
 
 def predict_sparse(
     Plan plan, cnp.ndarray params, cnp.ndarray weight, cnp.ndarray constants, x,
-    Py_ssize_t start, cnp.ndarray out, int n_threads,
+    Py_ssize_t start, cnp.ndarray out, int n_threads, /,
 ):
     """Overwrite `out` (n, n_out) with the outputs of n rows from `start`.
 
@@ -92,13 +92,13 @@ cdef predict_sparse_typed(
 
 def loss_and_grad_sparse(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, x, targets, labels, weights,
-    dict formula, cnp.ndarray grads, int n_threads,
+    dict formula, cnp.ndarray grads, int n_threads, /,
 ):
     """As `loss_and_grad`, for sparse rows and a first operation that is a linear layer."""
     cdef Targets given = targets_of(targets, labels, weights)
     cdef SparseRows rows = csr_rows(x)
     cdef Py_ssize_t n = x.shape[0]
-    cdef Loss loss = loss_from(formula)
+    cdef Loss loss = loss_of(formula)
     if is_float(params):
         return loss_and_grad_sparse_typed(
             plan, <const float *>address(params), constants, rows, n, given, loss, grads, n_threads)

@@ -22,13 +22,13 @@ cdef class Steps:
     cdef cnp.ndarray state
     cdef Workspace before
 
-    def __init__(self, dict rule, cnp.ndarray params, cnp.ndarray state):
-        self.optimizer = optimizer_from(rule)
+    def __init__(self, dict rule, cnp.ndarray params, cnp.ndarray state, /):
+        self.optimizer = optimizer_of(rule)
         self.params, self.state = params, state
         self.before = Workspace(cnp.PyArray_NBYTES(params))
 
     def take(self, grads, double rate, cnp.ndarray segments, counts, list missed, training,
-             int n_threads):
+             int n_threads, /):
         """Update the parameters by a gradient, and count the update in `counts`.
 
         `segments` are as for the Trainer. `counts` is an OptimizerState, whose `step` and

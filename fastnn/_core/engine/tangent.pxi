@@ -5,9 +5,9 @@
 # computes the Hessian times the direction (Pearlmutter 1994): for each layer the tangent of the
 # cotangent, which is the step of `backward_pass` plus a term for the layer's own curvature.
 #
-# `product` and `times_slope` are functions that are called, not inline as in the training passes:
-# inlined, their many uses were a sixth of the engine's code. `hidden` keeps the compiler from
-# copying `product` for each set of constants.
+# `product` is a function that is called, not inline as in the training passes: inlined, its many uses
+# were a tenth of the engine's code. `hidden` keeps the compiler from copying it for each set of
+# constants.
 
 cdef void product(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
@@ -17,20 +17,6 @@ cdef void product(
     """c = a b + start; see gemm."""
     gemm(m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row, False,
          <const real *>NULL, scratch, n_threads)
-
-
-cdef void times_slope(
-    const Operation *operation, const real *x, const real *activations, const real *dy, real *dx,
-    Py_ssize_t rows,
-) noexcept nogil:
-    """dx = σ'(x) dy for an activation, or the ReLU after a linear layer; dx may be dy."""
-    cdef const real *kept = activations + operation.kept * rows
-    cdef const real *y = activations + operation.output * rows
-    cdef Py_ssize_t n = rows * operation.n_out
-    if operation.kind == DENSE:
-        activation_backward(RELU, 0, y, kept, dy, dx, n)
-    else:
-        activation_backward(operation.kind, <real>operation.alpha, x, kept, dy, dx, n)
 
 
 cdef void linear_tangent(

@@ -127,7 +127,7 @@ cdef class Trainer:
     def __init__(
         self, Plan plan, params, grads, constants, x, targets, labels, weights, dict formula,
         dict optimizer, state, segments, Py_ssize_t step, Py_ssize_t batch_size,
-        Py_ssize_t n_epochs, bit_generator, int n_threads, uint64_t mask_key=0,
+        Py_ssize_t n_epochs, bit_generator, int n_threads, uint64_t mask_key=0, /,
     ):
         cdef Py_ssize_t itemsize = params.itemsize
         cdef Py_ssize_t params_bytes = plan.n_params * itemsize
@@ -155,8 +155,8 @@ cdef class Trainer:
             self.frozen = <const int8_t *>cnp.PyArray_DATA(frozen)
         self.loss_of_epoch = <double *>cnp.PyArray_DATA(self.losses)
         self.seconds_of_epoch = <double *>cnp.PyArray_DATA(self.seconds)
-        self.loss = loss_from(formula)
-        self.optimizer = optimizer_from(optimizer)
+        self.loss = loss_of(formula)
+        self.optimizer = optimizer_of(optimizer)
         self.weight_penalty = optimizer.get("weight_penalty", 0)
         self.mask_key = mask_key
         self.reported = 1
@@ -216,13 +216,13 @@ cdef class Trainer:
             return self.losses[self.epoch - 1] if self.epoch else float("nan")
         return self.epoch_loss / self.epoch_weight if self.loss.mean else self.epoch_loss
 
-    def set_segments(self, segments):
+    def set_segments(self, segments, /):
         """Replace the segments; only their counts of missed updates may differ."""
         self.segments_array = segments
         self.segments = <const Segment *>cnp.PyArray_DATA(segments)
         self.n_segments = segments.shape[0]
 
-    def set_rates(self, rates):
+    def set_rates(self, rates, /):
         """Set the learning rates of the next updates: one float, or an array (n,) of float64.
 
         The last `rates_left` numbers of an array are not used yet; it must not be changed.
@@ -237,12 +237,12 @@ cdef class Trainer:
             self.next_rate = <const double *>cnp.PyArray_DATA(rates)
             self.rates_left = rates.shape[0]
 
-    def take_order(self, cnp.ndarray order):
+    def take_order(self, cnp.ndarray order, /):
         """Copy the order (n,) of the rows in the next epochs, if there is no bit generator."""
         memcpy(self.order, address(order), self.n_samples * sizeof(int64_t))
         self.ordered = True
 
-    def run(self, Py_ssize_t until_epoch, double seconds, int n_threads):
+    def run(self, Py_ssize_t until_epoch, double seconds, int n_threads, /):
         """Train until `until_epoch` epochs are complete, or about `seconds` have passed.
 
         `n_threads` is at most the constructor's; it is smaller after a fork, which loses threads.
@@ -271,7 +271,7 @@ cdef class Trainer:
             with nogil:
                 publish(&self.first_layer, self.n_threads)
 
-    def begin_batch(self, int n_threads):
+    def begin_batch(self, int n_threads, /):
         """Start the next update: return the outputs (rows, n_out) of its samples, a new array.
 
         The samples are `rows[position - len(outputs):position]`. If an output is not finite,
@@ -302,7 +302,7 @@ cdef class Trainer:
                cnp.PyArray_NBYTES(outputs))
         return outputs
 
-    def end_batch(self, returned, double weight):
+    def end_batch(self, returned, double weight, /):
         """Update the parameters by what a loss has returned: a pair (value, gradient).
 
         `weight` is the sum of the samples' weights; without weights, their number.
@@ -337,7 +337,7 @@ cdef class Trainer:
                                <const double *>cnp.PyArray_DATA(gradient), value, weight)
         return True
 
-    def feed(self, x, targets, labels, bint last):
+    def feed(self, x, targets, labels, bint last, /):
         """Set the next samples of the epoch: whole minibatches, or with `last` the rest of it."""
         self.arrays = (*self.arrays[:3], x, targets, labels, *self.arrays[6:])
         self.x = cnp.PyArray_DATA(x)
@@ -369,7 +369,7 @@ cdef class Trainer:
                 memcpy(cnp.PyArray_DATA(state["order"]), self.order, state["order"].nbytes)
         return state
 
-    def restore(self, state):
+    def restore(self, state, /):
         """Continue from a trusted snapshot; the caller restores the parameters."""
         self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
         self.batch_loss, self.batch_weight = state["batch_loss"], state["batch_weight"]

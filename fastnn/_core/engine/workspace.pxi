@@ -15,7 +15,7 @@ cdef class Workspace:
     cdef char *data
     cdef Py_ssize_t n_bytes
 
-    def __cinit__(self, Py_ssize_t n_bytes):
+    def __cinit__(self, Py_ssize_t n_bytes, /):
         self.n_bytes = (n_bytes + 63) // 64 * 64 + 64
         self.data = <char *>aligned_alloc(64, self.n_bytes)
         if self.data == NULL:
