@@ -17,6 +17,7 @@ from fastnn.losses import (
     is_built_in,
 )
 from fastnn.model import Model
+from fastnn.segments import custom_layers
 
 
 @dataclass
@@ -58,8 +59,17 @@ class InputChecks:
 
     def sparse_samples(self, X: Any) -> tuple[SparseRows, bool]:
         """Return a sparse X as rows for the engine, and whether X is a single sample."""
+        self._demand_compiled("X")
         rows, single = _checks.one_or_more_sparse(X, "X", self.model.plan.n_in)
         return rows.converted("X", self.model.dtype), single
+
+    def _demand_compiled(self, name: str) -> None:
+        """Raise TypeError for a sparse matrix if a layer is written in Python."""
+        for layer in custom_layers(self.model):
+            raise TypeError(
+                f"{name} is sparse, and the network has the layer {layer!r}, which takes arrays; "
+                f"pass {name}.toarray()"
+            )
 
     def sample_matrix(self, X: Any, name: str) -> Array:
         """Return a matrix of at least one sample that is not converted yet."""
@@ -97,6 +107,7 @@ class InputChecks:
         """Return what `batch` does, for an X that may also be sparse."""
         if not _checks.is_sparse(X):
             return self.batch(X, y, loss, sample_weight, names)
+        self._demand_compiled(names[0])
         given = _checks.sparse_matrix(X, names[0], self.model.plan.n_in)
         target = self.target(loss, y, len(given), names[1])
         weights = self.weights(loss, sample_weight, len(given), names[2])

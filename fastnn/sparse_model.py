@@ -60,7 +60,13 @@ def loss_and_grad(
             )
         outputs = model.predict(x, n_threads)
         value, dy = loss.evaluate(outputs, target, weights, formula)
-    grads[...] = 0
-    for block in x.blocks():
-        grads += model.vjp(x.dense(block), dy[block], True, n_threads)
+    grads[...] = params_vjp(model, x, dy, n_threads)
     return value
+
+
+def params_vjp(model: Any, x: SparseRows, cotangent: Array, n_threads: int) -> Array:
+    """Return Jᵀ c by the parameters, (n_params,), summed over the samples."""
+    total: Array = np.zeros_like(model.params)
+    for block in x.blocks():
+        total += model.vjp(x.dense(block), cotangent[block], True, n_threads)
+    return total

@@ -304,8 +304,15 @@ class Model(SecondDerivatives):
             )
         return outputs
 
-    def vjp(self, x: Array, cotangent: Array, by_params: bool, n_threads: int | None) -> Array:
-        """Return Jᵀ c for a cotangent (n, n_out): (n, n_in), or (n_params,) summed over samples."""
+    def vjp(
+        self, x: "Array | SparseRows", cotangent: Array, by_params: bool, n_threads: int | None
+    ) -> Array:
+        """Return Jᵀ c for a cotangent (n, n_out): (n, n_in), or (n_params,) summed over samples.
+
+        With respect to the parameters, x may be sparse.
+        """
+        if isinstance(x, SparseRows):
+            return sparse_model.params_vjp(self, x, cotangent, _core.thread_count(n_threads))
         grads = np.zeros_like(self.params)
         dx = np.empty_like(x)
         threads = _core.thread_count(n_threads)

@@ -82,6 +82,14 @@ class SegmentedModel(Model):
         """The calls on few samples."""
         return SegmentedCalls(self)
 
+    @property
+    def handle(self) -> Any:
+        """Raise TypeError: the engine cannot compute many of these networks at once."""
+        raise TypeError(
+            f"the network has {self._named()}, which is written in Python; networks of fastnn's own "
+            f"layers are wanted"
+        )
+
     @classmethod
     def compile(cls, operations: Sequence[Any], dtype: np.dtype[Any]) -> Self:
         """Return a model of these operations: parameters and gradients are 0, constants unset."""
@@ -144,7 +152,7 @@ class SegmentedModel(Model):
     def _backwards(self, kept: Any) -> Iterator[Any]:
         return zip(reversed(self.parts_in_order), reversed(kept), strict=True)
 
-    def loss_and_grad(
+    def loss_and_grad(  # type: ignore[override]  # the checks refuse sparse rows
         self,
         x: Array,
         target: Any,
@@ -166,7 +174,9 @@ class SegmentedModel(Model):
             grads[...] = model.vjp(x, dy, True, threads)
         return value, grads
 
-    def vjp(self, x: Array, cotangent: Array, by_params: bool, n_threads: int | None) -> Array:
+    def vjp(  # type: ignore[override]  # the checks refuse sparse rows
+        self, x: Array, cotangent: Array, by_params: bool, n_threads: int | None
+    ) -> Array:
         """Return Jᵀ c for a cotangent (n, n_out): (n, n_in), or (n_params,) summed over samples."""
         grads, own = np.zeros_like(self.params), np.empty_like(self.params)
         dx = np.empty_like(x)
@@ -247,7 +257,7 @@ class SegmentedModel(Model):
 
     # ------------------------------------------------------------------ second derivatives
 
-    def gram(
+    def gram(  # type: ignore[override]  # the checks refuse sparse rows
         self,
         x: Array,
         target: Any,
@@ -255,8 +265,11 @@ class SegmentedModel(Model):
         loss: Loss,
         n_threads: int | None,
         out: Array | None = None,
+        roots: Array | None = None,
     ) -> Array:
         """Return the Gauss-Newton matrix of a squared error, (n_params, n_params).
+
+        With `roots` Q (n, k, n_out), it is Σ (QJ)ᵀ QJ.
 
         Raises
         ------
@@ -269,13 +282,22 @@ class SegmentedModel(Model):
                 f"HalfSquaredError or MeanSquaredError only"
             )
         factor = 1.0 if type(loss) is HalfSquaredError else 2 / self.plan.n_out
-        factor /= loss.divisor(len(x), weights)
+        factor /= loss.divisor(len(x), weights, target)
+        counts: Array | None = None  # the factor of each element
+        if loss.ignore_nan:
+            counts = loss.element_weights(target)
+        elif loss.output_weight is not None:
+            counts = np.broadcast_to(loss.factors_of_outputs(), (len(x), self.plan.n_out))
         matrix = np.empty((self.params.size,) * 2, x.dtype) if out is None else out
         matrix[...] = 0
         for part in self.parts(len(x), 6 * self.plan.n_out, max(256 // self.plan.n_out, 1)):
             jacobian = self.jacobian(x[part], True, n_threads)
             if weights is not None:
                 jacobian *= np.sqrt(weights[part])[:, np.newaxis, np.newaxis]
+            if counts is not None:
+                jacobian *= np.sqrt(counts[part])[:, :, np.newaxis]
+            if roots is not None:
+                jacobian = roots[part] @ jacobian
             flat = jacobian.reshape(-1, self.params.size)
             matrix += flat.T @ flat
         matrix *= factor

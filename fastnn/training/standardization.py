@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _checks
+from fastnn._checks import SparseRows
 from fastnn._core.arrays import Array
 from fastnn.batch import InputChecks
 from fastnn.layers import FixedScaling, Layer, Standardize, Unstandardize
@@ -272,6 +273,11 @@ def _blocks(data: TrainingData, sample_weight: Array | None, n_in: int) -> Any:
     """Yield the training rows in blocks: features, targets in y's units, and weights or None."""
     rows = max(BLOCK_BYTES // (8 * n_in), 1)
     source = data.x
+    if isinstance(source, SparseRows):
+        for part in source.blocks():
+            weights = None if sample_weight is None else sample_weight[part]
+            yield source.dense(part), data.target[part], weights
+        return
     if isinstance(source, np.ndarray):
         for start in range(0, len(source), rows):
             part = slice(start, start + rows)

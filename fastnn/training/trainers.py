@@ -210,7 +210,7 @@ def trainer_for(
         trainer = _engine_trainer(model, data, settings, optimizer_state, order)
         fields = checkpoint_schema.engine_trainer_fields
     else:
-        kind = SegmentedTrainer if custom_layers(model) else StepwiseTrainer
+        kind: Any = SegmentedTrainer if custom_layers(model) else StepwiseTrainer
         trainer = kind(model, data, settings, optimizer_state, order)
         fields = checkpoint_schema.stepwise_trainer_fields
     return TrainerPart(trainer, fields, model, optimizer_state)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from closeness import assert_close
 from custom_layers import PLACES, Fourier, PythonLinear, PythonTanh, Quadratic, Scaling, networks
 from custom_loss import Python, Weighted
@@ -97,6 +98,29 @@ def test_gauss_newton_matrix_of_squared_errors(pair, X, targets, rng):
             assert_close(found[1], expected[1], 2000)
     with pytest.raises(TypeError, match="SoftmaxCrossEntropy.*custom layer.*HalfSquaredError"):
         own.gram(X, np.zeros(N, int), fn.SoftmaxCrossEntropy())
+
+
+@pytest.mark.parametrize("loss", [fn.HalfSquaredError, fn.MeanSquaredError])
+def test_gauss_newton_matrix_of_missing_targets(pair, X, targets, rng, loss):
+    own, compiled = pair
+    y = np.where(rng.random(targets.shape) < 0.3, np.nan, targets)
+    weights = rng.uniform(0.5, 2, own.out_features)
+    for options in ({"ignore_nan": True}, {"ignore_nan": True, "output_weight": weights}):
+        options = loss(**options)
+        for found, expected in zip(
+            own.gram(X, y, options), compiled.gram(X, y, options), strict=True
+        ):
+            assert_close(found, expected, 2000)
+    found, expected = (net.gram(X, targets, loss(output_weight=weights)) for net in pair)
+    assert_close(found[0], expected[0], 2000)
+
+
+def test_sparse_input_is_refused_by_name(pair, X, targets):
+    own, _ = pair
+    x = scipy.sparse.csr_array(X)
+    for call in (own.predict, lambda x: own.loss_and_grad(x, targets, fn.MeanSquaredError())):
+        with pytest.raises(TypeError, match="X is sparse, and the network has the layer"):
+            call(x)
 
 
 def test_second_derivatives_are_refused(pair, X, targets):

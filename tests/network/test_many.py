@@ -7,9 +7,11 @@ import threading
 import numpy as np
 import pytest
 from cases import NETWORK_CASES, NetworkCase, batch_norm, kind, linear
+from custom_layers import PythonTanh
 
 import fastnn as fn
 from fastnn import _core
+from fastnn.layers.composition import leaves
 
 MANY = 5
 CASES = [
@@ -24,7 +26,7 @@ def group(case, make_network, dtype, rng, many=MANY):
     networks = [make_network(case, dtype) for _ in range(many)]
     for net in networks:
         net.params = rng.standard_normal(net.n_params)
-        for layer in net.layers:
+        for layer in leaves(net.layers):
             if layer.n_constants:
                 half = layer.n_constants // 2
                 layer._constants[:half] = rng.standard_normal(half)
@@ -290,6 +292,13 @@ def test_wrong_input(name):
     call, error, message = WRONG[name]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_custom_layers_are_refused():
+    net = fn.Network([fn.Linear(3, 2), PythonTanh(), fn.Linear(2, 1)], seed=0)
+    for call in (fn.predict_many, fn.jacobian_many):
+        with pytest.raises(TypeError, match="written in Python"):
+            call([net, net], np.ones((4, 3)))
 
 
 def test_ctrl_c_stops_long_work():

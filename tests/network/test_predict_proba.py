@@ -124,6 +124,9 @@ def test_wrong_inputs():
     assert net.predict_proba(np.empty((0, 2))).shape == (0, 2)
     description, arrays = net._describe()
     with pytest.raises(ValueError, match="link is 'own'"):
-        type(net)._from_description({**description, "link": "own"}, arrays)
+        type(net)._from_description({**description, "link": "own"}, arrays, {})
     del description["link"]  # as in a file of an earlier version
-    assert type(net)._from_description(description, arrays).predict_proba([[1, 2]]).shape == (1, 2)
+    assert type(net)._from_description(description, arrays, {}).predict_proba([[1, 2]]).shape == (
+        1,
+        2,
+    )

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse
 from custom_loss import Python, Weighted
 from optimizer_cases import OPTIMIZER_CASES
 from small_fit import Interrupt
@@ -164,6 +165,19 @@ def test_constant_columns_get_the_scale_1(dtype, rng):
     net.fit(X, np.full(20, 5.0), loss=fn.HalfSquaredError(), standardize="both", epochs=1)
     assert net.layers[0].scale[[0, 2, 3]].tolist() == [1, 1, 1]
     assert (net.layers[-1].mean[0], net.layers[-1].scale[0]) == (5, 1)
+
+
+@pytest.mark.parametrize("which", ["X", "y", "both"])
+def test_sparse_matrices(dtype, rng, data, which):
+    X, y = rng.standard_normal((N, FEATURES)) * (rng.random((N, FEATURES)) < 0.2), data[1]
+    nets = []
+    for given in (X, scipy.sparse.csr_array(X)):
+        nets.append(net := scaled(dtype))
+        net.fit(given, y, loss=fn.MeanSquaredError(), standardize=which, epochs=2, seed=0)
+    assert np.array_equal(*(net.params for net in nets))
+    for i in (0, -1):
+        assert np.array_equal(*(net.layers[i].mean for net in nets))
+        assert np.array_equal(*(net.layers[i].scale for net in nets))
 
 
 @pytest.mark.parametrize("share", [None, 0.25])

@@ -322,7 +322,9 @@ cdef class Calls:
             plan, y, sample_weight, cnp.PyArray_DIM(x, 0), self.n_out, self.kind)
         if batch is None or not self.suits(plan, x):
             return None
-        return x, batch.labels if plan.takes_labels else batch.targets, batch.weights
+        if plan.takes_labels:
+            return x, batch.labels, batch.weights
+        return x, batch.targets.reshape(-1, self.n_out), batch.weights
 
     cdef bint suits(self, LossPlan plan, cnp.ndarray x) except -1:
         """Return whether the outputs are clearly probabilities, if the loss takes them."""

@@ -5,9 +5,9 @@
 # computes the Hessian times the direction (Pearlmutter 1994): for each layer the tangent of the
 # cotangent, which is the step of `backward_pass` plus a term for the layer's own curvature.
 #
-# `product` is a function that is called, not inline as in the training passes: inlined, its many uses
-# were a tenth of the engine's code. `hidden` keeps the compiler from copying it for each set of
-# constants.
+# `product` is a function that is called, not inline as in the training passes: inlined, its many
+# uses were a tenth of the engine's code. `hidden` keeps the compiler from copying it for each set
+# of constants.
 
 cdef void product(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
