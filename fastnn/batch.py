@@ -96,6 +96,12 @@ class InputChecks:
         if is_built_in(loss) and loss.takes_probabilities:
             loss.check_outputs(self.model.predict(x[:256], 1))
 
+    def few(
+        self, X: Any, y: Any, loss: Loss | CustomLoss, sample_weight: Any
+    ) -> tuple[Array, Any, Array | None] | None:
+        """Return what `batch` does if compiled code can check the arguments, else None."""
+        return self.model.calls.batch(X, y, loss, sample_weight)
+
     def batch_or_sparse(
         self,
         X: Any,
@@ -127,7 +133,7 @@ class InputChecks:
 
         All shapes are checked first, and the numbers in X last.
         """
-        ready = self.model.calls.batch(X, y, loss, sample_weight)
+        ready = self.few(X, y, loss, sample_weight)
         if ready is not None:
             return ready
         given = self.sample_matrix(X, names[0])

@@ -86,8 +86,8 @@ class SegmentedModel(Model):
     def handle(self) -> Any:
         """Raise TypeError: the engine cannot compute many of these networks at once."""
         raise TypeError(
-            f"the network has {self._named()}, which is written in Python; networks of fastnn's own "
-            f"layers are wanted"
+            f"the network has {self._named()}, which is written in Python; networks of fastnn's "
+            f"own layers are wanted"
         )
 
     @classmethod

@@ -48,6 +48,9 @@ class GivenTargets(InputChecks):
         assert self.network is not None
         self.network.keep_names(X)
 
+    def few(self, *arguments: Any) -> None:
+        """Return None: the compiled code would round the targets to the network's dtype."""
+
     def target(self, loss: Loss | CustomLoss, y: Any, n_samples: int, name: str) -> Array:
         """Return real targets (n, n_out); for your own loss and one output also (n,)."""
         shape = (n_samples, self.model.plan.n_out)
