@@ -116,6 +116,13 @@ def test_units_of_features_and_targets(example, capsys):
     assert error < 20_000
 
 
+@shows("docs/training.md", "Sparse data")
+def test_sparse_data(example, capsys):
+    pytest.importorskip("scipy")
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
 @shows("docs/training.md", "Callbacks")
 def test_the_ready_callbacks(example, tmp_path, monkeypatch, capsys):
     optuna = pytest.importorskip("optuna")

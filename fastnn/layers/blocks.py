@@ -252,7 +252,7 @@ class Parallel(Branched):
 
     kind: ClassVar[str] = "parallel"
 
-    def __init__(self, branches: Sequence[Sequence[Layer]], combine: str = "sum") -> None:
+    def __init__(self, branches: "Sequence[Sequence[Layer]]", combine: str = "sum") -> None:
         if not isinstance(branches, list | tuple):
             raise TypeError(f"branches is {branches!r}; a list of lists of layers is wanted")
         if not branches:

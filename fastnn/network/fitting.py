@@ -236,7 +236,7 @@ class Fitting(NetworkBase):
             leaves = list(composition.leaves(self._layers))
             parts = [(layer.n_params, layer.trainable) for layer in leaves if layer.n_params]
             self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
-            step, constants = state.step, standardization.write(scaling)
+            step, scaling_before = state.step, standardization.write(scaling)
             try:
                 self._inputs.keep_names(X)
                 self._link = loss.link if is_built_in(loss) else None
@@ -244,8 +244,8 @@ class Fitting(NetworkBase):
                 model = standardization.model
                 return loop.fit(self, model, samples, settings, state, others, checkpoints)
             except BaseException as error:
-                if state.step == step:  # no update has changed anything
-                    standardization.undo(constants)
+                if state.step == step and not isinstance(error, DivergenceError):
+                    standardization.undo(scaling_before)  # no update has changed anything
                 if not self._optimizer_state.step and not isinstance(error, DivergenceError):
                     self._optimizer_state = before  # no update has changed anything
                 raise

@@ -342,9 +342,9 @@ class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Inspection, 
         cls,
         description: dict[str, Any],
         arrays: dict[str, Array],
-        custom_layers: dict[str, type[CustomLayer]],
+        custom_layers: dict[str, type[CustomLayer]] | None = None,  # in pickles of version 0.1.0
     ) -> Self:
-        layers = composition.build(description["layers"], arrays, custom_layers)
+        layers = composition.build(description["layers"], arrays, custom_layers or {})
         net = cls.__new__(cls)  # the constructor of a subclass may have other arguments
         Network.__init__(net, layers, dtype=description["dtype"])
         net.class_labels = description["class_labels"]

@@ -82,6 +82,9 @@ class SegmentedTrainer:
                 break
         return self.epoch >= until_epoch
 
+    def publish(self) -> None:
+        """Do nothing: the arrays of the model are always up to date."""
+
     def snapshot(self) -> dict[str, Any]:
         """Return the numbers and arrays from which `restore` continues bit for bit."""
         state: dict[str, Any] = {

@@ -199,17 +199,19 @@ class Standardization:
             )
         return values
 
-    def write(self, values: list[Array | None]) -> Array:
-        """Store the result of `values` in the layers; return the former constants for `undo`."""
-        before = self._constants.copy()
+    def write(self, values: list[Array | None]) -> list[tuple[FixedScaling, Array]]:
+        """Store the result of `values` in the layers; return their former values for `undo`."""
+        before = []
         for layer, new in zip((self._first, self._last), values, strict=True):
             if layer is not None and new is not None:
+                before.append((layer, np.concatenate([layer.mean, layer.scale])))
                 layer.set_constants(new)
         return before
 
-    def undo(self, before: Array) -> None:
-        """Restore the constants from before `write`."""
-        self._constants[...] = before
+    def undo(self, before: list[tuple[FixedScaling, Array]]) -> None:
+        """Restore the values from before `write`."""
+        for layer, values in before:
+            layer.set_constants(values)
 
     def in_training_units(
         self, data: TrainingData, held_out: Validation | None

@@ -110,7 +110,7 @@ class StepwiseTrainer:
         engine, loss, y, weights = self.engine, self.loss, self.y, self.weights
         deadline = time.monotonic() + seconds
         while engine.epoch < until_epoch and engine.rates_left and not engine.diverged:
-            outputs = engine.begin_batch(n_threads)
+            outputs = engine.begin_batch(_core.thread_count(n_threads))
             if outputs is None:
                 break
             end = engine.position
@@ -118,13 +118,15 @@ class StepwiseTrainer:
             if weights is None:
                 shape = outputs.shape
                 returned = loss.value_and_grad(outputs, y[rows])
-                if not engine.end_batch(returned, len(rows)):  # it takes the usual types only
-                    engine.end_batch(checked(returned, shape, outputs.dtype), len(rows))
+                # the loss may have forked this process, which changes the number of threads
+                threads = _core.thread_count(n_threads)
+                if not engine.end_batch(returned, len(rows), threads):  # the usual types only
+                    engine.end_batch(checked(returned, shape, outputs.dtype), len(rows), threads)
             else:
                 part = weights[rows]
                 pair = value_and_grad(loss, outputs, y[rows], part)
                 weight = len(rows) if self.negative_weights else part.sum(dtype=np.float64)
-                engine.end_batch(pair, weight)
+                engine.end_batch(pair, weight, _core.thread_count(n_threads))
             if time.monotonic() > deadline:
                 break
         return engine.epoch >= until_epoch

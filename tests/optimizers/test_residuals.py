@@ -7,6 +7,7 @@ import pytest
 from custom_loss import Python
 
 import fastnn as fn
+from fastnn.model import model_of
 
 
 class Errors:
@@ -126,7 +127,6 @@ def test_the_residuals_of_a_squared_error(bayesian, dtype, rng):
 @pytest.mark.parametrize("name", CASES)
 def test_the_gram_matrix_of_the_step(name, rng):
     """It equals (∂r/∂ŷ J)ᵀ (∂r/∂ŷ J), also over several blocks of samples."""
-    from fastnn.optimizers.levenberg_marquardt import HALF_SQUARES
 
     loss, n_out = CASES[name]
     X, y = problem(rng, n_out, 700)
@@ -134,9 +134,13 @@ def test_the_gram_matrix_of_the_step(name, rng):
     _, slopes = loss.residuals(net.predict(X), y)
     jacobian = np.einsum("nko,nop->nkp", slopes, net.jacobian(X, wrt="params"))
     expected = np.einsum("nkp,nkq->pq", jacobian, jacobian)
-    found = net.model.gram(X, None, None, HALF_SQUARES, 2, None, np.ascontiguousarray(slopes))
+    found = model_of(net).gram(
+        X, None, None, fn.HalfSquaredError("sum"), 2, None, np.ascontiguousarray(slopes)
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
-    one = net.model.gram(X, None, None, HALF_SQUARES, 1, None, np.ascontiguousarray(slopes))
+    one = model_of(net).gram(
+        X, None, None, fn.HalfSquaredError("sum"), 1, None, np.ascontiguousarray(slopes)
+    )
     assert one.tobytes() == found.tobytes()
 
 

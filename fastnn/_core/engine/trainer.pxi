@@ -302,7 +302,7 @@ cdef class Trainer:
                cnp.PyArray_NBYTES(outputs))
         return outputs
 
-    def end_batch(self, returned, double weight, /):
+    def end_batch(self, returned, double weight, int n_threads, /):
         """Update the parameters by what a loss has returned: a pair (value, gradient).
 
         `weight` is the sum of the samples' weights; without weights, their number.
@@ -328,6 +328,7 @@ cdef class Trainer:
                 or cnp.PyArray_DIM(gradient, 1) != self.plan.n_out
                 or not cnp.PyArray_ISCARRAY_RO(gradient)):
             return False
+        self.n_threads = n_threads
         with nogil:
             if self.is_float:
                 backward_batch(self, self.plan, <float *>self.params,
