@@ -19,7 +19,10 @@ MODULES = ("callbacks", "datasets", "initializers", "jacobians", "metrics", "plo
 def run(code):
     """Return what a new interpreter prints."""
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
 

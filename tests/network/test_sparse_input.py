@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from sparse_cases import FEATURES, matrices
 
 import fastnn as fn
-from tests.helpers.sparse_cases import FEATURES, matrices
 
 sparse = pytest.importorskip("scipy.sparse")
 
@@ -177,4 +177,4 @@ assert np.allclose(net.predict(Rows()), expected)
 net.fit(Rows(), np.ones((2, 2)), loss=fn.MeanSquaredError(), epochs=2)
 assert not [name for name in sys.modules if name.startswith("scipy")]
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-P", "-c", program], check=True, timeout=60)

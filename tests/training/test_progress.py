@@ -48,7 +48,7 @@ def test_the_default_in_a_notebook(monkeypatch, ipython, watched):
 
 def test_no_bar_is_imported_before_it_is_shown():
     code = f"import sys\n{FIT}assert 'tqdm' not in sys.modules and 'IPython' not in sys.modules"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True)
+    done = subprocess.run([sys.executable, "-P", "-W", "error", "-c", code], capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
@@ -62,7 +62,7 @@ def test_a_notebook_without_widgets_shows_text():
         f"sys.modules['ipywidgets'] = sys.modules['IPython.html'] = None\n{FIT}"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
+        [sys.executable, "-P", "-W", "error", "-c", code], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "epoch 3/3" in done.stderr

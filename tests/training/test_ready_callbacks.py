@@ -100,7 +100,9 @@ def test_importing_fastnn_imports_no_tracker():
         "import sys, fastnn, fastnn.callbacks\n"
         "print([m for m in ('tensorboardX', 'mlflow', 'optuna', 'torch') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"
 
 

@@ -6,10 +6,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from optimizer_cases import OPTIMIZER_CASES
+from sparse_cases import FEATURES, matrices
 
 import fastnn as fn
-from tests.helpers.optimizer_cases import OPTIMIZER_CASES
-from tests.helpers.sparse_cases import FEATURES, matrices
 
 sparse = pytest.importorskip("scipy.sparse")
 
