@@ -10,7 +10,7 @@
 # d) At the end of an epoch the parameters are checked and copied. If the loss or the parameters are
 #    no longer finite, the copy of the last good epoch is restored, with its running statistics.
 
-REAL_NUMBERS = (float, np.float64, np.float32)  # types that a double takes exactly
+cdef tuple REAL_NUMBERS = (float, np.float64, np.float32)  # types that a double takes exactly
 
 
 @cython.final
