@@ -20,10 +20,7 @@ class SecondDerivatives:
     plan: "engine.Plan"
     params: Array
     constants: Array
-
-    def parts(self, n_samples: int, work: int, at_least: int = 256) -> Iterator[slice]:
-        """Yield the samples in slices, as `Model` does."""
-        raise NotImplementedError
+    parts: Callable[..., Iterator[slice]]
 
     def gram(
         self,
