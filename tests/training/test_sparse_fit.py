@@ -379,3 +379,41 @@ def resident():
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return None
+
+
+def before_block(dtype):
+    """Return a network whose block is wider than each of its layers' outputs."""
+    wide = fn.Parallel([[], [fn.Linear(6, 50), fn.Tanh()], [fn.Linear(6, 70)]], combine="concat")
+    skip = fn.Residual([fn.Linear(126, 9), fn.ReLU(), fn.Linear(9, 126)])
+    return fn.Network([fn.Linear(FEATURES, 6), wide, skip, fn.Linear(126, 3)], dtype, seed=3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_blocks_after_the_first_layer(dtype):
+    X, loss = SCATTERED, fn.SoftmaxCrossEntropy()
+    nets = [before_block(dtype), before_block(dtype)]
+    settings = {"loss": loss, "epochs": 2, "batch_size": 10, "seed": 1}
+    histories = [
+        net.fit(x, classes(X), **settings) for net, x in zip(nets, (X, X.toarray()), strict=True)
+    ]
+    assert_close(*zip(nets, histories, strict=True), dtype)
+    found = nets[0].loss_and_grad(X, classes(X), loss)
+    expected = nets[0].loss_and_grad(X.toarray(), classes(X), loss)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, TOLERANCE[dtype], TOLERANCE[dtype])
+
+
+class Errors:
+    def residuals(self, y_pred, y):
+        return y_pred - y, np.broadcast_to(np.eye(y.shape[1]), (len(y), *[y.shape[1]] * 2))
+
+
+def test_own_residuals():
+    y = np.random.default_rng(0).standard_normal((SCATTERED.shape[0], 2))
+    fits = []
+    for X in (SCATTERED, SCATTERED.toarray()):
+        net = fn.Network([fn.Linear(FEATURES, 4), fn.Tanh(), fn.Linear(4, 2)], "float64", seed=0)
+        settings = {"loss": Errors(), "optimizer": fn.LevenbergMarquardt(), "epochs": 3}
+        fits.append((net.params, np.array(net.fit(X, y, **settings)["loss"])))
+    for a, b in zip(*fits, strict=True):
+        np.testing.assert_allclose(a, b, 1e-7, 1e-9)

@@ -401,6 +401,20 @@ def test_a_fit_that_never_starts_changes_nothing(data):
     assert np.array_equal(net._model.constants, before)
 
 
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_the_scaling_outlives_divergence(data, epoch):
+    """The parameters that are kept belong to this scaling."""
+    X, y = data
+    net = scaled()
+    rate = fn.schedules.StepDecay(0.01, every=epoch, factor=1e250) if epoch else 1e250
+    settings = {"loss": fn.HalfSquaredError(), "standardize": "both", "optimizer": fn.SGD(rate)}
+    with pytest.raises(fn.DivergenceError) as info:
+        net.fit(X, y, epochs=4, **settings)
+    assert info.value.epoch == epoch
+    assert net.layers[-1].mean[0] == pytest.approx(y.mean(), rel=1e-6)
+    assert net.layers[0].mean == pytest.approx(X.mean(axis=0), rel=1e-5)
+
+
 @pytest.mark.parametrize("optimizer", [fn.Adam(0.01), fn.LevenbergMarquardt()], ids=repr)
 @pytest.mark.parametrize("mapped", [False, True])
 def test_a_checkpoint_is_resumed(dtype, data, tmp_path, optimizer, mapped):
