@@ -5,6 +5,7 @@ import itertools
 import pickle
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -116,6 +117,17 @@ def test_ctrl_c(isa, rng, ctrl_c, widths, n, batch_size):
     X, y = rng.standard_normal((n, widths[0])), rng.standard_normal(n)
     settings = {"loss": fn.MeanSquaredError(), "optimizer": fn.SGD(1e-3)}
     before = net.params.copy()
+
+    def press():
+        """Wait for the first epoch, which on a busy machine begins late; a huge one never ends."""
+        deadline = time.monotonic() + 60
+        while batch_size == 4 and np.array_equal(net.params, before):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGINT)
+
+    ctrl_c.function = press
+    ctrl_c.args = []
     ctrl_c.start()
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, y, epochs=20_000_000, batch_size=batch_size, n_threads=1, **settings)
