@@ -126,10 +126,10 @@ class SecondDerivatives(NetworkBase):
         The result is exact: the derivative of the gradient in the direction v, computed forward
         over reverse (Pearlmutter 1994). It costs about as much as two gradients.
         """
-        _demand_hessian(loss)
         ready = self._calls.hvp(X, y, loss, v, sample_weight, n_threads)
         if ready is not None:
             return ready
+        _demand_hessian(loss)
         direction = _checks.shaped_array(v, "v", self.dtype, self._model.params.shape)
         x, target, weights = self._inputs.batch(X, y, loss, sample_weight)
         threads = _checks.thread_count(n_threads)

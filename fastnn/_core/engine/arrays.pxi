@@ -30,9 +30,17 @@ cdef Targets targets_of(cnp.ndarray values, cnp.ndarray labels, cnp.ndarray weig
 
 # The inlined code of these two exists once, thanks to functions that are called.
 
+cdef dict last_formula = None  # calls on few samples in a row have one loss
+cdef Loss last_loss
+
+
 cdef Loss loss_of(dict formula) except *:
-    """Return the C form of a loss's `formula()`, which must outlive it."""
-    return loss_from(formula)
+    """Return the C form of a loss's `formula()`, which must outlive it and not change."""
+    global last_formula, last_loss
+    if formula is not last_formula:
+        last_loss = loss_from(formula)
+        last_formula = formula
+    return last_loss
 
 
 cdef Optimizer optimizer_of(dict rule) except *:
