@@ -51,7 +51,7 @@ class Optimizer:
     l1: float = 0.0
     clip_norm: float | None = None
     clip_value: float | None = None
-    groups: Sequence[Group] = ()
+    groups: "Sequence[Group]" = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.learning_rate, Schedule):
@@ -116,7 +116,7 @@ class SGD(Optimizer):
     learning_rate: float | Schedule
     momentum: float = 0.0
     nesterov: bool = False
-    weight_decay: float | Schedule = 0.0
+    weight_decay: "float | Schedule" = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,7 +163,7 @@ class Adam(Optimizer):
     learning_rate: float | Schedule = 0.001
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    weight_decay: float | Schedule = 0.0
+    weight_decay: "float | Schedule" = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -202,7 +202,7 @@ class AdamW(Adam):
 
     kind: ClassVar[str] = "adamw"
 
-    weight_decay: float | Schedule = 0.01
+    weight_decay: "float | Schedule" = 0.01
 
 
 @dataclass(frozen=True, repr=False)
@@ -236,7 +236,7 @@ class Lion(Optimizer):
 
     learning_rate: float | Schedule = 0.0001
     betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float | Schedule = 0.0
+    weight_decay: "float | Schedule" = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -287,7 +287,7 @@ class RMSprop(Optimizer):
     learning_rate: float | Schedule = 0.01
     alpha: float = 0.99
     eps: float = 1e-8
-    weight_decay: float | Schedule = 0.0
+    weight_decay: "float | Schedule" = 0.0
     momentum: float = 0.0
     centered: bool = False
 

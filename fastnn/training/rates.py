@@ -88,9 +88,9 @@ def rates_of_steps(
         "total_steps": (total_steps, per_epoch, 3 * total),
         "steps_per_epoch": (steps_per_epoch, 1000 * per_epoch, total),
     }
-    for count, (given, *numbers) in others.items():
+    for count, (given, epoch, end) in others.items():
         if given is None and not np.array_equal(
-            checked_rates(schedule, probes.copy(), *numbers, name), expected
+            checked_rates(schedule, probes.copy(), epoch, end, name), expected
         ):
             wanted = "in all" if count == "total_steps" else "that count as an epoch"
             raise ValueError(
@@ -157,6 +157,7 @@ class RateFeed:
         if trainer.rates_left:
             return
         if self.is_constant:
+            assert not isinstance(self.learning_rate, Schedule)
             trainer.set_rates(float(self.learning_rate))
             return
         end = min(self.given + UPDATES_AHEAD, self.total_updates)

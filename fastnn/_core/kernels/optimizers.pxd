@@ -1,10 +1,10 @@
 """Updates of the flat parameter vector with PyTorch's formulas, in one pass over memory each.
 
 An update gets its learning rate and its weight decay, and has no schedule. It processes the
-segments of parameters that are trained, normally one segment with all of them. If the gradient is clipped or has an L1 penalty,
-it is prepared block by block in a buffer. So the loops of the optimizers contain neither, and
-`grads` is not changed. State arrays start as zeros, so the first velocity is the first gradient, as
-in PyTorch.
+segments of parameters that are trained, normally one segment with all of them. If the gradient is
+clipped or has an L1 penalty, it is prepared block by block in a buffer. So the loops of the
+optimizers contain neither, and `grads` is not changed. State arrays start as zeros, so the first
+velocity is the first gradient, as in PyTorch.
 """
 
 from cython.parallel cimport prange
