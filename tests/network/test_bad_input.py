@@ -277,7 +277,7 @@ def test_a_large_batch_is_the_whole_set():
         (lambda: fn.Standardize.from_data([1, 2]), ValueError, "X has shape (2,)"),
         (lambda: fn.Standardize.from_data(with_nan), ValueError, "X[2, 1] is nan"),
     ],
-    ids=range(31),
+    ids=range(33),
 )
 def test_bad_descriptions(make, error, message):
     refused(error, message, make)
