@@ -35,6 +35,7 @@ FEATURES = {
     "Dropout": {"between": [lambda: fn.Dropout(0.3)]},
     "LayerNorm": {"between": [lambda: fn.LayerNorm(100)]},
     "BatchNorm": {"between": [lambda: fn.BatchNorm(100)]},
+    "Parametric": {"between": [lambda: fn.Parametric(100, fn.Mish)]},
     "a layer that was frozen": {"optimizer": fn.Adam(0.01), "before": frozen_before},
 }
 
