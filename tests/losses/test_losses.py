@@ -182,3 +182,16 @@ def test_labels_smoothed_away_are_the_mean_of_all_classes(dtype, rng):
     for i in range(2):
         expected = 0.7 * hard[0][i] + 0.1 * sum(part[i] for part in hard[1:])
         np.testing.assert_allclose(smooth[i], expected, rtol=2e-6, atol=1e-6)
+
+
+def test_losses_of_one_kind_in_turns(dtype, rng):
+    """The engine remembers the last loss of a call; another one must replace it."""
+    net = fn.Network([fn.Linear(3, 2)], dtype, seed=0)
+    X, y = rng.standard_normal((5, 3)), 4 * rng.standard_normal((5, 2))
+    losses = [fn.Huber(0.5), fn.Huber(2.0), fn.Pinball(0.1), fn.Pinball(0.8)]
+    error = net.predict(X).astype(float) - y
+    expected = [
+        np.where(abs(error) < d, error**2 / 2, d * (abs(error) - d / 2)).mean() for d in (0.5, 2)
+    ] + [np.maximum(-q * error, (1 - q) * error).mean() for q in (0.1, 0.8)]
+    for i in (0, 1, 0, 2, 3, 2, 1, 3, 3, 0):
+        assert net.loss_and_grad(X, y, losses[i])[0] == pytest.approx(expected[i], rel=1e-5)
