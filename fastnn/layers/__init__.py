@@ -17,10 +17,13 @@ from fastnn.layers.activations import (
 )
 from fastnn.layers.base import LAYERS, Layer
 from fastnn.layers.blocks import Parallel, Residual
+from fastnn.layers.categorical_embedding import CategoricalEmbedding
 from fastnn.layers.custom import CustomLayer
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.linear import Linear
 from fastnn.layers.normalization import BatchNorm, LayerNorm
+from fastnn.layers.periodic_embedding import PeriodicEmbedding
+from fastnn.layers.piecewise_linear_embedding import PiecewiseLinearEmbedding
 from fastnn.layers.softmax import LogSoftmax, Softmax
 from fastnn.layers.standardize import FixedScaling, Standardize, Unstandardize
 
@@ -32,6 +35,7 @@ __all__ = [
     "Abs",
     "Activation",
     "BatchNorm",
+    "CategoricalEmbedding",
     "CustomLayer",
     "Dropout",
     "FixedScaling",
@@ -43,6 +47,8 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "Parallel",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "ReLU",
     "Residual",
     "SiLU",

@@ -53,6 +53,7 @@ from fastnn._core.kernels.sparse cimport (
 from fastnn._core.kernels.standardize cimport standardize_backward, standardize_forward
 from fastnn._core.kernels.sums cimport sum_of_squares
 from fastnn._core.kernels.threads cimport startable
+from fastnn._core.kernels.trigonometric cimport sine
 
 import numpy as np
 
@@ -98,6 +99,7 @@ include "plan.pxi"
 include "blocks.pxi"
 include "branches.pxi"
 include "normalization.pxi"
+include "embeddings.pxi"
 include "forward.pxi"
 include "backward.pxi"
 include "updates.pxi"

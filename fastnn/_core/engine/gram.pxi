@@ -11,7 +11,8 @@
 # d) With r cotangents per sample, J is never formed. The block for weights W_ij of one layer and
 #    W_i'j' of another is Σ_s (Σ_k C_ski C'_ski') a_sj a'_sj'. The inner sum is computed once for
 #    all j and j'. The large product then has one row per sample, where (QJ)ᵀ (QJ) has r.
-# e) For a network with SCALE operations, all rows of QJ are written and multiplied.
+# e) For a network with parameters in other operations, SCALE or embeddings, all rows of QJ are
+#    written and multiplied.
 # f) The matrix is symmetric: only the diagonal and the elements right of it are computed, and
 #    `mirror` copies them.
 
@@ -58,13 +59,13 @@ cdef void add_gram(
     cdef Py_ssize_t units = 0
     cdef Py_ssize_t i, number, thread
     if plan.has_scales:
-        params_rows(plan, x, activations, samples, r, at_linear, rows)
+        params_rows(plan, x, activations, samples, r, at_linear, rows, scratch)
         product(plan.n_params, plan.n_params, samples * r, rows, hidden(1), plan.n_params,
                 rows, plan.n_params, hidden(1), matrix if accumulate else <real *>NULL,
                 plan.n_params, matrix, plan.n_params, scratch, n_threads)
         return
     if r == 1:
-        params_rows(plan, x, activations, samples, 1, at_linear, rows)
+        params_rows(plan, x, activations, samples, 1, at_linear, rows, scratch)
     for i in range(plan.n_operations):
         if plan.operations[i].kind == DENSE:
             units += plan.operations[i].n_out
