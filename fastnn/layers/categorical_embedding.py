@@ -117,8 +117,9 @@ class CategoricalEmbedding(Parametrized):
 
     def operation(self, in_features: int) -> Operation:
         """Return the engine's description of the layer."""
-        sizes = list(zip(self.cardinalities, self.size, strict=True))
-        return (self.kind, self.in_features, self.out_features, len(sizes), sizes)
+        pairs = zip(self.cardinalities, self.size, strict=True)
+        sizes = [number for pair in pairs for number in pair]
+        return (self.kind, self.in_features, self.out_features, len(self.size), sizes)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as a model file stores them."""

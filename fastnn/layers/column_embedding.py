@@ -44,7 +44,7 @@ class ColumnEmbedding(Parametrized):
         self._others = self.in_features - self.columns
         self.out_features = self.columns * (joined + self.size) + self._others
         self._count_parameters()
-        demand_width(self)
+        demand_width(self, self.columns * (joined + features) + self._others)
 
     def parameter_shapes(self) -> Shapes:
         """Return the shape of each parameter by its name, in the order of the flat arrays."""
@@ -124,8 +124,8 @@ class ColumnEmbedding(Parametrized):
         raise NotImplementedError
 
 
-def demand_width(layer: Layer) -> None:
-    """Raise ValueError for an output wider than the engine's integers allow."""
-    width = layer.width_after(0)
+def demand_width(layer: Layer, inner: int = 0) -> None:
+    """Raise ValueError if the output, or features inside, are too many for the engine."""
+    width = max(layer.width_after(0), inner)
     if width >= 2**31:
-        raise ValueError(f"{layer!r} would return {width:,} features: too many")
+        raise ValueError(f"{layer!r} would have {width:,} features: too many")

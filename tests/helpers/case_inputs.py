@@ -2,7 +2,7 @@
 
 import numpy as np
 import reference
-from cases import KINKS_OF_KIND
+from cases import kinks_of
 
 KINK_MARGIN = 1e-2
 
@@ -33,8 +33,9 @@ def special_inputs(case, dtype):
 def sample_params(case, rng, dtype):
     """Return flat parameters, weights scaled so that activations keep their size."""
     params = rng.standard_normal(reference.n_params(case.layers))
-    for weight, bias in reference.unpack(case.layers, params):
-        if weight is not None:
+    leaves = reference.leaves(case.layers)
+    for layer, (weight, bias) in zip(leaves, reference.unpack(case.layers, params), strict=True):
+        if weight is not None and layer["kind"] not in reference.EMBEDDINGS:
             weight /= np.sqrt(weight.shape[-1])
         if bias is not None:
             bias /= 2
@@ -63,7 +64,7 @@ def smooth_inputs(case, params, rng, dtype, n=7):
     candidates = sample_inputs(case, rng, dtype, 20 * n)
     smooth = np.full(len(candidates), True)
     for layer, x in leaf_inputs(case.layers, params, candidates):
-        for kink in KINKS_OF_KIND[layer["kind"]]:
+        for kink in kinks_of(layer):
             smooth &= np.all(abs(x - kink) > KINK_MARGIN / 10, axis=1)
     assert smooth.sum() >= n, f"{case.name}: too few samples off the kinks"
     return candidates[smooth][:n]

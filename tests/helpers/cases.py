@@ -12,6 +12,7 @@ import numpy as np
 import reference
 from block_cases import BLOCK_NETWORKS
 from descriptions import batch_norm, kind, layer_norm, linear
+from embedding_cases import EMBEDDING_NETWORKS, EMBEDDINGS
 
 # Layers ----------------------------------------------------------------------------------------
 
@@ -51,6 +52,20 @@ def linear_case(in_features, out_features, bias=True):
     """Return the case of a linear layer."""
     name = f"linear_{in_features}_{out_features}" + ("" if bias else "_no_bias")
     return LayerCase(name, "Linear", linear(in_features, out_features, bias), (), in_features)
+
+
+CLASS_OF_EMBEDDING = {
+    "periodic_embedding": "PeriodicEmbedding",
+    "piecewise_linear_embedding": "PiecewiseLinearEmbedding",
+    "categorical_embedding": "CategoricalEmbedding",
+}
+
+
+def kinks_of_embedding(description):
+    """Return the edges of all columns, or the numbers between two codes."""
+    if description["kind"] == "categorical_embedding":
+        return tuple(code - 0.5 for code in range(max(description["cardinalities"]) + 1))
+    return tuple(sorted({edge for edges in description.get("bins", []) for edge in edges}))
 
 
 LINEAR_CASES = [
@@ -129,12 +144,30 @@ NORMALIZATION_CASES += [
     LayerCase("dropout", "Dropout", {"kind": "dropout", "p": 0.25}),
 ]
 
-LAYER_CASES = LINEAR_CASES + ACTIVATION_CASES + ROW_CASES + NORMALIZATION_CASES
+EMBEDDING_CASES = [
+    LayerCase(
+        name,
+        CLASS_OF_EMBEDDING[description["kind"]],
+        description,
+        kinks_of_embedding(description),
+        description["in_features"],
+    )
+    for name, description in EMBEDDINGS.items()
+]
+
+LAYER_CASES = LINEAR_CASES + ACTIVATION_CASES + ROW_CASES + NORMALIZATION_CASES + EMBEDDING_CASES
 
 # The name in fastnn, and the kinks, of every kind of layer.
 CLASS_OF_KIND = {case.description["kind"]: case.cls for case in LAYER_CASES}
 CLASS_OF_KIND |= {"residual": "Residual", "parallel": "Parallel"}
 KINKS_OF_KIND = {case.description["kind"]: case.kinks for case in LAYER_CASES}
+
+
+def kinks_of(description):
+    """Return where the function of one entry is not smooth."""
+    if description["kind"] in CLASS_OF_EMBEDDING:
+        return kinks_of_embedding(description)
+    return KINKS_OF_KIND[description["kind"]]
 
 
 # Networks --------------------------------------------------------------------------------------
@@ -242,6 +275,7 @@ NETWORK_CASES = [
         ],
     ),
     *(NetworkCase(name, layers) for name, layers in BLOCK_NETWORKS.items()),
+    *(NetworkCase(name, layers) for name, layers in EMBEDDING_NETWORKS.items()),
     NetworkCase("wide_64_32_10", [linear(64, 32), kind("relu"), linear(32, 10)]),
 ]
 

@@ -17,12 +17,14 @@ row by row, then the bias if there is one. A block is {"kind": "residual", "laye
 from itertools import chain, pairwise
 
 import numpy as np
+import reference_embeddings
 from scipy.special import erfc
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
 NORMALIZATIONS = ("layer_norm", "batch_norm")
+EMBEDDINGS = reference_embeddings.EMBEDDINGS
 
 
 # Elementwise functions -------------------------------------------------------------------------
@@ -172,6 +174,8 @@ def n_params(layers):
     return sum(
         layer["out_features"] * (layer["in_features"] + layer["bias"])
         if layer["kind"] == "linear"
+        else reference_embeddings.n_params(layer)
+        if layer["kind"] in EMBEDDINGS
         else 2 * layer.get("features", 0)  # of a normalisation, a weight and a bias for each
         for layer in leaves(layers)
     )
@@ -204,6 +208,8 @@ def weight_and_bias(layer, flat):
     if layer["kind"] in NORMALIZATIONS:
         n = layer["features"]
         return flat[:n], flat[n:]
+    if layer["kind"] in EMBEDDINGS:  # all parameters of an embedding, flat, are the weight
+        return flat, None
     return None, None
 
 
@@ -246,6 +252,8 @@ def layer_forward(layer, weight, bias, x):
             return (x * layer["scale"] + layer["mean"]).astype(x.dtype)
         case "dropout":
             return x
+        case kind if kind in EMBEDDINGS:
+            return reference_embeddings.forward(layer, weight, x)
         case "layer_norm" | "batch_norm":
             return weight * normalized(layer, x) + bias
         case kind:
@@ -268,6 +276,8 @@ def layer_jacobian(layer, weight, x):
             return np.diag(np.broadcast_to(layer["scale"], x.shape)).astype(x.dtype)
         case "dropout":
             return np.eye(len(x), dtype=x.dtype)
+        case kind if kind in EMBEDDINGS:
+            return reference_embeddings.jacobian(layer, weight, x)
         case "batch_norm":
             deviation = np.sqrt(running_statistics(layer)[1] + layer["eps"])
             return np.diag(weight / deviation.astype(x.dtype))
@@ -359,6 +369,8 @@ def pull(layers, params, grads, x, dy):
         (weight, _), (dw, db) = weight_and_bias(layer, own), weight_and_bias(layer, own_grads)
         if layer["kind"] in NORMALIZATIONS:
             dw += dy * normalized(layer, x)
+        elif layer["kind"] in EMBEDDINGS:
+            dw += dy @ reference_embeddings.params_jacobian(layer, weight, x)
         elif dw is not None:
             dw += np.outer(dy, x)  # y_i = Σ_j w_ij x_j: the cotangent of w_ij is dy_i x_j
         if db is not None:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import reference as ref
+from embeddings_of_peers import torch_embedding
 
 try:
     import torch
@@ -65,6 +66,8 @@ def torch_layer(layer, params, x):
             )
         case "dropout":
             return x
+        case kind if kind in ref.EMBEDDINGS:
+            return torch_embedding(layer, params, x)
     return torch_function(layer["kind"], x, **ref.hyperparameters(layer))
 
 

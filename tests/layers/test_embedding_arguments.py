@@ -68,7 +68,7 @@ def test_the_gradient_check_knows_the_edges(x):
         ((2, 1, 4, 3, 0.1, 1), "joined is 1"),
         ((2.5,), "in_features is 2.5"),
         ((2, True), "columns is True"),
-        ((2, 1, 2**40), "2199023255552|too many"),
+        ((2, 1, 2**40), "too many"),
         ((2**31, 1), "too many"),
     ],
 )

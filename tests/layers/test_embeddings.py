@@ -9,6 +9,7 @@ import pickle
 import numpy as np
 import pytest
 from embeddings import ALL, EDGES, categorical, inputs, network, periodic
+from stop_after import StopAfter
 from torch_counterparts import needs_torch
 
 import fastnn as fn
@@ -231,7 +232,7 @@ def test_sparse_rows_give_the_same_results(rng, dtype, isa, make):
     X = X.astype(dtype)
     y = rng.standard_normal((60, 2))
     for net, rows in zip(nets, (X, sparse.csr_array(X)), strict=True):
-        net.fit(rows, y, loss=fn.MeanSquaredError(), epochs=3, batch_size=16)
+        net.fit(rows, y, loss=fn.MeanSquaredError(), epochs=3, batch_size=16, seed=0)
     assert np.array_equal(nets[0].params, nets[1].params)
     assert np.array_equal(nets[0].predict(X), nets[1].predict(sparse.csr_array(X)))
 
@@ -250,12 +251,8 @@ def test_networks_with_other_tables_are_not_alike(rng, dtype):
     """The tables have as many parameters in all, so that the operations differ in nothing else."""
     nets = [network(fn.CategoricalEmbedding(3, sizes), dtype) for sizes in ([2, 3], [3, 2])]
     X = np.hstack([rng.standard_normal((4, 1)), [[2, 0], [1, 2], [0, 1], [2, 2]]]).astype(dtype)
-    try:
-        found = fn.predict_many(nets, X)
-    except ValueError:
-        return
-    for net, y in zip(nets, found, strict=True):
-        assert np.array_equal(net.predict(X), y)
+    with pytest.raises(ValueError):
+        fn.predict_many(nets, X)
 
 
 # Copies and files ------------------------------------------------------------------------------
@@ -275,8 +272,8 @@ def test_copies_and_files(tmp_path, rng, dtype, make):
         assert np.array_equal(again.predict(X), net.predict(X))
         again.fit(X, X[:, :2], loss=fn.MeanSquaredError(), epochs=1)
     layer = make()
-    again = pickle.loads(pickle.dumps(layer))
-    assert np.array_equal(again(X), layer(X))
+    y = layer(X)  # draws the values
+    assert np.array_equal(pickle.loads(pickle.dumps(layer))(X), y)
 
 
 @pytest.mark.parametrize("make", ALL)
@@ -286,11 +283,11 @@ def test_a_fit_is_resumed(tmp_path, dtype, make):
     whole, halved = network(make(), dtype), network(make(), dtype)
     whole.fit(X, X[:, :2], epochs=4, **arguments)
     path = tmp_path / "checkpoint"
-    halved.fit(X, X[:, :2], epochs=2, checkpoint=path, **arguments)
+    with pytest.raises(KeyboardInterrupt):
+        halved.fit(X, X[:, :2], epochs=4, checkpoint=path, callbacks=[StopAfter(2)], **arguments)
     again = network(make(), dtype, seed=9)
-    if hasattr(again.layers[0], "bins"):
-        assert again.layers[0].n_bins == halved.layers[0].n_bins
-    again.fit(X, X[:, :2], epochs=4, checkpoint=path, resume=True, **arguments)
+    same = {"checkpoint": path, "resume": True, "callbacks": [StopAfter()]}
+    again.fit(X, X[:, :2], epochs=4, **same, **arguments)
     assert np.array_equal(again.params, whole.params)
 
 

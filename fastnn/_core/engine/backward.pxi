@@ -14,7 +14,7 @@ cdef void times_slope(
     if operation.kind == DENSE:
         activation_backward(RELU, 0, y, kept, dy, dx, n)
     elif operation.kind == COSINE:
-        cosine_pass(operation, 1, x, dy, <const real *>NULL, dx, rows)
+        cosine_pass(operation, hidden(1), x, dy, <const real *>NULL, dx, rows)
     else:
         activation_backward(operation.kind, <real>operation.alpha, x, kept, dy, dx, n)
 
@@ -86,7 +86,7 @@ cdef void backward_to(
                 embedding_backward_params(operation, op_x, cotangent, grads, accumulate, rows,
                                           scratch, n_threads)
             if wanted:
-                pull_embedding(operation, params, cotangent, False, spare, rows, scratch,
+                pull_embedding(operation, params, cotangent, hidden(0), spare, rows, scratch,
                                n_threads)
                 cotangent, spare = spare, cotangent
         elif operation.kind == ENCODE:

@@ -15,11 +15,6 @@ cdef enum:
     SINES = 64  # at a time
 
 
-cdef inline const Py_ssize_t *tables_of(const Operation *operation) noexcept nogil:
-    """Return the number of categories and the size of the embedding, for each column of codes."""
-    return <const Py_ssize_t *>(<const char *>operation + operation.tables)
-
-
 cdef void pass_on(
     const Operation *operation, const real *source, real *out, Py_ssize_t rows, bint back,
 ) noexcept nogil:
@@ -65,7 +60,8 @@ cdef void embed(
     cdef real *out
     cdef real turn
     if operation.kind == LOOKUP:
-        look_up(operation, weight, x, with_bias, add, y, rows)
+        if not add:  # what would be added comes from a tangent, and is zero
+            look_up(operation, params, x, with_bias, y, rows)
         return
     y += operation.joined
     if operation.kind == COLUMN_MAP:
@@ -107,31 +103,25 @@ cdef inline Py_ssize_t code_of(real x, Py_ssize_t categories) noexcept nogil:
 
 
 cdef void look_up(
-    const Operation *operation, const real *weight, const real *x, bint with_bias, bint add,
-    real *y, Py_ssize_t rows,
+    const Operation *operation, const real *params, const real *x, bint with_bias, real *y,
+    Py_ssize_t rows,
 ) noexcept nogil:
-    """As `embed`: write the rows of the tables at the codes x, or zeros if x is a tangent."""
-    cdef const Py_ssize_t *tables = tables_of(operation)
-    cdef const real *table
+    """Write the rows of the tables at the codes x, or zeros if x is a tangent, without bias."""
+    cdef const Operation *table
+    cdef const real *row
     cdef real *out
-    cdef real x_code
-    cdef Py_ssize_t i, c, j, code, size
-    if add:  # a tangent
-        return
+    cdef real code
+    cdef Py_ssize_t i, c, j, place
     for i in range(rows):
-        table = weight
         out = y + operation.others
         for c in range(operation.inputs):
-            x_code = x[operation.others + c] if with_bias else -1
-            size = tables[2 * c + 1]
-            code = code_of(x_code, tables[2 * c])
-            if code >= 0:
-                memcpy(out, table + code * size, size * sizeof(real))
-            else:
-                for j in range(size):
-                    out[j] = 0 if x_code == x_code else x_code  # NaN is handed on
-            out += size
-            table += tables[2 * c] * size
+            table = operation + operation.tables + c
+            code = x[operation.others + c] if with_bias else -1
+            place = code_of(code, table.n_in)
+            row = params + table.weight + place * table.n_out
+            for j in range(table.n_out):
+                out[j] = row[j] if place >= 0 else (0 if code == code else code)  # NaN remains
+            out += table.n_out
         x += operation.n_in
         y += operation.n_out
 
@@ -150,7 +140,7 @@ cdef void pull_embedding(
     cdef real product_of_column
     cdef real zero = 0
     if not add:
-        pass_on(operation, dy, dx, rows, True)
+        pass_on(operation, dy, dx, rows, hidden(1))
     if operation.kind == LOOKUP:
         for i in range(0 if add else rows):
             memset(dx + i * operation.n_in + operation.others, 0, operation.inputs * sizeof(real))
@@ -193,7 +183,7 @@ cdef void add_embedding_gradient(
     cdef real turn
     if operation.kind == LOOKUP:
         if with_bias:
-            add_to_tables(operation, x, dy, dweight, rows)
+            add_to_tables(operation, x, dy, grads, rows)
         return
     dy += operation.joined
     if operation.kind == COLUMN_MAP:
@@ -218,24 +208,22 @@ cdef void add_embedding_gradient(
 
 
 cdef void add_to_tables(
-    const Operation *operation, const real *x, const real *dy, real *tables_grad, Py_ssize_t rows,
+    const Operation *operation, const real *x, const real *dy, real *grads, Py_ssize_t rows,
 ) noexcept nogil:
     """Add each row's cotangents to the rows of the tables that it read."""
-    cdef const Py_ssize_t *tables = tables_of(operation)
+    cdef const Operation *table
     cdef const real *dy_column
-    cdef real *table
-    cdef Py_ssize_t i, c, j, code, size
+    cdef real *row
+    cdef Py_ssize_t i, c, j, place
     for i in range(rows):
-        table = tables_grad
         dy_column = dy + operation.others
         for c in range(operation.inputs):
-            size = tables[2 * c + 1]
-            code = code_of(x[operation.others + c], tables[2 * c])
-            if code >= 0:
-                for j in range(size):
-                    table[code * size + j] += dy_column[j]
-            dy_column += size
-            table += tables[2 * c] * size
+            table = operation + operation.tables + c
+            place = code_of(x[operation.others + c], table.n_in)
+            row = grads + table.weight + place * table.n_out
+            for j in range(table.n_out if place >= 0 else 0):
+                row[j] += dy_column[j]
+            dy_column += table.n_out
         x += operation.n_in
         dy += operation.n_out
 
@@ -247,7 +235,7 @@ cdef void embedding_backward_params(
     """The gradient by the parameters, overwritten or with `accumulate` added."""
     if not accumulate:
         memset(grads + operation.weight, 0, operation.n_own * sizeof(real))
-    add_embedding_gradient(operation, x, dy, True, grads, rows, scratch, n_threads)
+    add_embedding_gradient(operation, x, dy, hidden(1), grads, rows, scratch, n_threads)
 
 
 cdef void embedding_params_rows(
@@ -275,7 +263,7 @@ cdef void sines(const real *x, int quarters, real *y, Py_ssize_t n) noexcept nog
 
 
 cdef void cosine_pass(
-    const Operation *operation, int order, const real *z, const real *factor,
+    const Operation *operation, Py_ssize_t order, const real *z, const real *factor,
     const real *tangent, real *out, Py_ssize_t rows,
 ) noexcept nogil:
     """Overwrite `out` with cos z (order 0) or -sin z times the factor (1), which may be `out`.
@@ -286,14 +274,14 @@ cdef void cosine_pass(
     cdef real[SINES] values
     cdef Py_ssize_t i, c, first, n, place, j
     if order < 2:
-        pass_on(operation, factor if order else z, out, rows, False)
+        pass_on(operation, factor if order else z, out, rows, hidden(0))
     for i in range(rows):
         for c in range(operation.columns):
             first = operation.joined
             while first < operation.in_step:
                 n = min(<Py_ssize_t>SINES, operation.in_step - first)
                 place = i * operation.n_in + c * operation.in_step + first
-                sines(z + place, order + 1, values, n)
+                sines(z + place, <int>(order + 1), values, n)
                 if order == 0:
                     memcpy(out + place, values, n * sizeof(real))
                 elif order == 1:
@@ -324,7 +312,7 @@ cdef void encode_forward(
     """Overwrite y: ones below the bin of x, its place in the bin, and zeros above."""
     cdef const real *column
     cdef Py_ssize_t i, c, f, t
-    pass_on(operation, x, y, rows, False)
+    pass_on(operation, x, y, rows, hidden(0))
     for i in range(rows):
         column = constants + operation.mean
         for c in range(operation.columns):
@@ -357,7 +345,7 @@ cdef Block times_encoding(
             row = <const real *>block.rows + s * block.stride + k * width
             if not back:
                 memset(result, 0, out_width * sizeof(real))
-            pass_on(operation, row, result, <Py_ssize_t>1, back)
+            pass_on(operation, row, result, hidden(1), back)
             column = constants + operation.mean
             for c in range(operation.columns):
                 t = bin_of(column, x[c])

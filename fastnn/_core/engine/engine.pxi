@@ -96,6 +96,7 @@ def max_threads():
 include "arrays.pxi"
 include "workspace.pxi"
 include "plan.pxi"
+include "operations.pxi"
 include "blocks.pxi"
 include "branches.pxi"
 include "normalization.pxi"

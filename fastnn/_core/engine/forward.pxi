@@ -77,10 +77,10 @@ cdef void forward_from(
         elif operation.kind == LOG_SOFTMAX:
             log_softmax_forward(x, y, kept, rows, operation.n_in)
         elif embeds(operation.kind):
-            pass_on(operation, x, y, rows, False)
-            embed(operation, params, x, True, False, y, rows, scratch, n_threads)
+            pass_on(operation, x, y, rows, hidden(0))
+            embed(operation, params, x, hidden(1), hidden(0), y, rows, scratch, n_threads)
         elif operation.kind == COSINE:
-            cosine_pass(operation, 0, x, <const real *>NULL, <const real *>NULL, y, rows)
+            cosine_pass(operation, hidden(0), x, <const real *>NULL, <const real *>NULL, y, rows)
         elif operation.kind == ENCODE:
             encode_forward(operation, constants, x, y, rows)
         elif operation.kind == JOIN:

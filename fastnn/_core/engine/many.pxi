@@ -30,7 +30,8 @@ cdef bint same_operations(Plan a, Plan b):
         a.n_operations == b.n_operations
         and memcmp(a.operations, b.operations, a.n_operations * sizeof(Operation)) == 0
         and (not a.has_embeddings or (
-            a.n_bytes == b.n_bytes and memcmp(a.operations, b.operations, a.n_bytes) == 0)))
+            a.n_slots == b.n_slots
+            and memcmp(a.operations, b.operations, a.n_slots * sizeof(Operation)) == 0)))
 
 
 cdef bint gather(

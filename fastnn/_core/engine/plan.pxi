@@ -12,8 +12,8 @@
 #    BRANCH, with a JOIN in place of the last BRANCH. Each operation has the offset of its input, so
 #    a forward pass needs no copies: the first operation of every branch reads the block's input.
 #    branches.pxi explains the other passes.
-# f) An embedding of columns is up to three operations; see embeddings.pxi. The sizes of the tables
-#    of LOOKUP follow the operations in memory.
+# f) An embedding of columns is up to three operations; see embeddings.pxi. The tables of LOOKUP are
+#    described in the slots after the last operation.
 
 cdef enum OperationKind:  # the kinds below 100 are activations
     DENSE = 100
@@ -61,7 +61,8 @@ cdef struct Operation:
     Py_ssize_t outputs   # of a column's linear map
     Py_ssize_t others    # columns that are passed on
     Py_ssize_t n_own     # parameters of the operation
-    Py_ssize_t tables    # of LOOKUP: bytes from the operation to the sizes of its tables
+    Py_ssize_t tables    # of LOOKUP: slots from the operation to its first table, which has the
+                         # number of categories as n_in, and n_out and weight
     bint joined          # x stands before the other numbers of its column
     # of FORK, BRANCH and JOIN:
     Py_ssize_t fork      # the number of the FORK
@@ -85,13 +86,13 @@ cdef class Plan:
         alpha of ELU, eps of a normalization or the probability of Dropout. A block is
         (kind, in_features, out_features, branches), where a branch is such a list. An embedding is
         (kind, in_features, out_features, columns, sizes): the sizes are the features of a column,
-        the outputs of its linear map, and whether x is joined to them; for categories, the number
-        of categories and the size for each column. The widths are trusted.
+        the outputs of its linear map, and whether x is joined to them; for categories, a flat list
+        of the number of categories and the size of each column. The widths are trusted.
     """
 
     cdef Operation *operations
-    cdef Py_ssize_t n_bytes              # of the operations, with the sizes of tables
-    cdef Py_ssize_t next_table           # offset in these bytes
+    cdef Py_ssize_t n_slots              # of `operations`
+    cdef Py_ssize_t first_table          # the slot of the first table
     cdef readonly Plan logits            # without the last layer, if that is Softmax
     cdef readonly Py_ssize_t n_operations
     cdef readonly Py_ssize_t n_in
@@ -113,9 +114,8 @@ cdef class Plan:
 
     def __cinit__(self, list operations, /):
         cdef Py_ssize_t most = most_operations(operations)
-        self.next_table = most * sizeof(Operation)
-        self.n_bytes = self.next_table + 2 * sizeof(Py_ssize_t) * most_tables(operations)
-        self.operations = <Operation *>calloc(1, self.n_bytes)
+        self.n_slots = self.first_table = most
+        self.operations = <Operation *>calloc(most, sizeof(Operation))
         if self.operations == NULL:
             raise MemoryError
         self.first_trainable = most
@@ -179,16 +179,19 @@ cdef class Plan:
     cdef object add_lookup(self, Py_ssize_t n_in, Py_ssize_t n_out, list sizes):
         """Add the operation of a categorical embedding."""
         cdef Operation *operation = self.add_embedding(LOOKUP, n_in, n_out, 0, 0, 0, False)
-        cdef Py_ssize_t *table = <Py_ssize_t *>(<char *>self.operations + self.next_table)
-        operation.inputs = len(sizes)
+        cdef Operation *table
+        cdef Py_ssize_t i
+        operation.inputs = len(sizes) // 2
         operation.others = n_in - operation.inputs
-        operation.tables = <char *>table - <char *>operation
-        for categories, size in sizes:
-            table[0], table[1] = categories, size
-            operation.n_own += table[0] * table[1]
-            table += 2
-        self.next_table += 2 * sizeof(Py_ssize_t) * operation.inputs
-        self.n_params += operation.n_own
+        self.first_table -= operation.inputs
+        table = &self.operations[self.first_table]
+        operation.tables = table - operation
+        for i in range(operation.inputs):
+            table[i].n_in = sizes[2 * i]
+            table[i].n_out = sizes[2 * i + 1]
+            table[i].weight = self.n_params
+            self.n_params += table[i].n_in * table[i].n_out
+        operation.n_own = self.n_params - operation.weight
 
     cdef Operation *add_embedding(
         self, int kind, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t columns,
@@ -385,89 +388,6 @@ cdef Py_ssize_t most_operations(list operations) except -1:
         if len(operation) == 4:
             for branch in operation[3]:
                 count += 1 + most_operations(branch)
-    return count
-
-
-cdef Py_ssize_t most_tables(list operations) except -1:
-    """Return an upper bound of the number of tables of the embeddings of categories."""
-    cdef Py_ssize_t count = 0
-    for operation in operations:
-        if len(operation) == 4:
-            for branch in operation[3]:
-                count += most_tables(branch)
         elif len(operation) == 5:
-            count += len(operation[4])
+            count += len(operation[4])  # tables
     return count
-
-
-cdef inline bint is_border(int kind) noexcept nogil:
-    """Return whether an operation is a border of a branch and has no arithmetic of its own."""
-    return kind >= FORK
-
-
-cdef inline const real *input_of(
-    const Operation *operation, const real *x, const real *activations, Py_ssize_t rows,
-) noexcept nogil:
-    """Return the input of an operation; `x` is that of the network."""
-    return activations + operation.input * rows if operation.input >= 0 else x
-
-
-cdef inline Py_ssize_t work_of(Plan plan, Py_ssize_t rows) noexcept:
-    """Return about how many multiply-adds a pass of so many rows takes."""
-    return rows * (plan.n_params + plan.row_width)
-
-
-cdef inline bint has_params(int kind) noexcept nogil:
-    """Return whether an operation has a weight (and perhaps a bias)."""
-    return kind == DENSE or kind == SCALE or embeds(kind)
-
-
-cdef inline bint embeds(int kind) noexcept nogil:
-    """Return whether an operation of an embedding has parameters."""
-    return kind == FREQUENCIES or kind == COLUMN_MAP or kind == LOOKUP
-
-
-cdef inline bint is_embedding(int kind) noexcept nogil:
-    """Return whether an operation is a part of an embedding."""
-    return embeds(kind) or kind == COSINE or kind == ENCODE
-
-
-cdef inline bint is_fixed_scaling(int kind) noexcept nogil:
-    """Return whether an operation scales and shifts each column by constants."""
-    return kind == STANDARDIZE or kind == UNSTANDARDIZE
-
-
-cdef inline bint has_symmetric_jacobian(int kind) noexcept nogil:
-    """Return whether `times_symmetric` applies the Jacobian, which is symmetric in evaluation mode.
-
-    The Jacobian of softmax is symmetric too, but other functions apply it.
-    """
-    return (kind == SCALE or kind == NORMALIZE or kind == BATCH_NORMALIZE
-            or kind == DROPOUT)
-
-
-cdef inline bint differs_in_training(int kind) noexcept nogil:
-    """Return whether training mode computes another function than evaluation mode."""
-    return kind == BATCH_NORMALIZE or kind == DROPOUT
-
-
-cdef Py_ssize_t kept_width(int kind, Py_ssize_t n) noexcept nogil:
-    """Return how many values per row an operation keeps for its derivatives."""
-    if kind == NORMALIZE:
-        return 1
-    return n if keeps_one_each(kind) else 0
-
-
-cdef bint keeps_one_each(int kind) noexcept nogil:
-    """Return whether an operation keeps one value per output: factor, slope or probability."""
-    return (kind == BATCH_NORMALIZE or kind == DROPOUT or kind == SIGMOID or kind == TANH
-            or kind == LOG_SOFTMAX)
-
-
-cdef int operation_kind(str name) except -1:
-    cdef int kind = activation_kind(name)
-    if kind != NOT_AN_ACTIVATION:
-        return kind
-    return {"linear": DENSE, "standardize": STANDARDIZE, "unstandardize": UNSTANDARDIZE,
-            "softmax": SOFTMAX, "log_softmax": LOG_SOFTMAX, "layer_norm": NORMALIZE,
-            "batch_norm": BATCH_NORMALIZE, "dropout": DROPOUT}[name]
