@@ -251,7 +251,7 @@ def test_networks_with_other_tables_are_not_alike(rng, dtype):
     """The tables have as many parameters in all, so that the operations differ in nothing else."""
     nets = [network(fn.CategoricalEmbedding(3, sizes), dtype) for sizes in ([2, 3], [3, 2])]
     X = np.hstack([rng.standard_normal((4, 1)), [[2, 0], [1, 2], [0, 1], [2, 2]]]).astype(dtype)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="layers|networks|nets"):
         fn.predict_many(nets, X)
 
 

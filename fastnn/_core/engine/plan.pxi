@@ -61,8 +61,8 @@ cdef struct Operation:
     Py_ssize_t outputs   # of a column's linear map
     Py_ssize_t others    # columns that are passed on
     Py_ssize_t n_own     # parameters of the operation
-    Py_ssize_t tables    # of LOOKUP: slots from the operation to its first table, which has the
-                         # number of categories as n_in, and n_out and weight
+    # of LOOKUP: slots to its first table, which has the number of categories as n_in
+    Py_ssize_t tables
     bint joined          # x stands before the other numbers of its column
     # of FORK, BRANCH and JOIN:
     Py_ssize_t fork      # the number of the FORK

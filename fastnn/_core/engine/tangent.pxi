@@ -35,10 +35,11 @@ cdef void linear_tangent(
     if embeds(operation.kind):
         pass_on(operation, x_tangent, y_tangent, rows, hidden(0))
         if direction != NULL:
-            embed(operation, direction, x, hidden(1), hidden(0), y_tangent, rows, scratch, n_threads)
-        if x_tangent != NULL:
-            embed(operation, params, x_tangent, hidden(0), direction != NULL, y_tangent, rows, scratch,
+            embed(operation, direction, x, hidden(1), hidden(0), y_tangent, rows, scratch,
                   n_threads)
+        if x_tangent != NULL:
+            embed(operation, params, x_tangent, hidden(0), direction != NULL, y_tangent, rows,
+                  scratch, n_threads)
         return
     if direction != NULL:
         start = y_tangent
@@ -237,7 +238,8 @@ cdef void backward_tangent_pass(
         else:
             times_slope(operation, op_x, activations, cotangent_tangent, cotangent_tangent, rows)
             if operation.kind == COSINE:
-                cosine_pass(operation, hidden(2), op_x, cotangent, x_tangent, cotangent_tangent, rows)
+                cosine_pass(operation, hidden(2), op_x, cotangent, x_tangent, cotangent_tangent,
+                            rows)
             else:
                 add_activation_curvature(
                     operation.kind, <real>operation.alpha, op_x, x_tangent, cotangent,
