@@ -12,6 +12,7 @@ from cases import LAYER_CASES, NETWORK_CASES
 import fastnn as fn
 from fastnn.jacobians import (
     Block,
+    BlockDiagonal,
     Composed,
     Dense,
     Diagonal,
@@ -291,6 +292,7 @@ def close(actual, expected, dtype):
 def test_layers(case, dtype, rng, isa, make_network):
     params, X = sample_params(case, rng, dtype), sample_inputs(case, rng, dtype)
     own = case.cls in ("Linear", "Standardize", "LayerNorm", "BatchNorm")  # arrays
+    own = own or case.cls.endswith("Embedding")
     net = make_network(case, dtype, params)
     layer = net.layers[-1] if own else getattr(fn, case.cls)(**case.args)
     [(weight, _)] = reference.unpack(case.layers, params.astype(float))
@@ -309,6 +311,9 @@ def test_layers(case, dtype, rng, isa, make_network):
             "LogSoftmax": DiagonalMinusOuter,
             "LayerNorm": Composed,
             "Dropout": Identity,
+            "PeriodicEmbedding": BlockDiagonal,
+            "PiecewiseLinearEmbedding": BlockDiagonal,
+            "CategoricalEmbedding": BlockDiagonal,
         }
         assert type(J) is structure.get(case.cls, Diagonal)
 
