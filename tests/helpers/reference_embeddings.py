@@ -72,6 +72,8 @@ def features_and_slopes(layer, own, c, x):
 
 def code_of(x, count):
     """Return the category nearest to x, or None."""
+    if np.isnan(x):
+        return None
     code = int(np.floor(x.real + 0.5))
     return code if 0 <= code < count else None
 
@@ -89,8 +91,10 @@ def forward(layer, flat, x):
     if layer["kind"] == "categorical_embedding":
         parts = [x[: passed(layer)]]
         for i, (count, size) in enumerate(tables(layer)):
-            code = code_of(x[passed(layer) + i], count)
-            parts.append(np.zeros(size) if code is None else own[f"table {i}"][code])
+            x_code = x[passed(layer) + i]
+            code = code_of(x_code, count)
+            missing = np.full(size, x_code if np.isnan(x_code) else 0)
+            parts.append(missing if code is None else own[f"table {i}"][code])
     else:
         for c in range(layer["columns"]):
             features = features_and_slopes(layer, own, c, x[c])[0]
