@@ -311,8 +311,9 @@ class _NetworkCheck:
 
 def _inputs_with_kinks(layer: Layer, x: Array) -> Iterator[tuple[Array, Array]]:
     """Yield the kinks and the input of a layer, or of the layers of a block, if it has kinks."""
-    if layer.kinks:
-        yield np.reshape(layer.kinks, (-1, 1, 1)), x
+    found = layer.kinks_at(x)
+    if found is not None:
+        yield found[0], found[1].copy()  # the samples are changed entry by entry
     for _, inner_layers in layer.inner_layers():
         a = x
         for inner in inner_layers:

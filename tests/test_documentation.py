@@ -384,6 +384,7 @@ def test_the_table_of_layers():
     assert {getattr(fn, name) for _, name in calls} == set(LAYERS.values())
     sizes = {"in_features": 3, "out_features": 2, "features": 3, "mean": [0.0], "scale": [1.0]}
     sizes |= {"layers": [fn.Tanh()], "branches": [[]], "activation": fn.Tanh}
+    sizes |= {"edges": 3 * [[0.0, 1.0]], "cardinalities": [2]}
     for call, name in calls:
         plain = re.sub(r'(\w+)=[\w."]+', "", call).replace(", )", ")").replace("(, ", "(")
         given = vars(fn) | sizes

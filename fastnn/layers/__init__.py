@@ -18,11 +18,14 @@ from fastnn.layers.activations import (
 )
 from fastnn.layers.base import LAYERS, Layer
 from fastnn.layers.blocks import Parallel, Residual
+from fastnn.layers.categorical_embedding import CategoricalEmbedding
 from fastnn.layers.custom import CustomLayer
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.linear import Linear
 from fastnn.layers.normalization import BatchNorm, LayerNorm
 from fastnn.layers.parametric import Parametric
+from fastnn.layers.periodic_embedding import PeriodicEmbedding
+from fastnn.layers.piecewise_linear_embedding import PiecewiseLinearEmbedding
 from fastnn.layers.scale import Scale
 from fastnn.layers.softmax import LogSoftmax, Softmax
 from fastnn.layers.standardize import FixedScaling, Standardize, Unstandardize
@@ -35,6 +38,7 @@ __all__ = [
     "Abs",
     "Activation",
     "BatchNorm",
+    "CategoricalEmbedding",
     "CustomLayer",
     "Dropout",
     "FixedScaling",
@@ -48,6 +52,8 @@ __all__ = [
     "Mish",
     "Parallel",
     "Parametric",
+    "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding",
     "ReLU",
     "Residual",
     "Scale",

@@ -12,7 +12,12 @@ from fastnn.jacobians import Jacobian
 # The engine's description of a layer:
 # (kind, in_features, out_features, bias, hyper-parameter, momentum)
 # or of a block: ("sum" or "concat", in_features, out_features, a list of them for each branch)
-Operation = tuple[str, int, int, bool, float, float] | tuple[str, int, int, list[Any]]
+# or of an embedding: (kind, in_features, out_features, columns, sizes)
+Operation = (
+    tuple[str, int, int, bool, float, float]
+    | tuple[str, int, int, list[Any]]
+    | tuple[str, int, int, int, Any]
+)
 
 # The class of each layer, by its `kind`, which is its name in a model file.
 LAYERS: dict[str, "type[Layer]"] = {}
@@ -216,6 +221,17 @@ class Layer:
     def inner_layers(self) -> "list[tuple[str, tuple[Layer, ...]]]":
         """Return the layers of each branch of a block with a name; other layers have none."""
         return []
+
+    def kinks_at(self, x: Array) -> tuple[Array, Array] | None:
+        """Return the places of kinks (k, 1, 1), and the inputs (n, in_features) to compare to them.
+
+        A layer with kinks of its own in each column returns (k, 1, columns), and these columns.
+        None means that there are none.
+        """
+        return (np.reshape(self.kinks, (-1, 1, 1)), x) if self.kinks else None
+
+    def demand_dtype(self, dtype: np.dtype[Any]) -> None:
+        """Raise ValueError if the layer's constants cannot be used in a network of this dtype."""
 
     def initial_constants(self) -> Array:
         """Return the layer's constants, (n_constants,), for a network to copy."""

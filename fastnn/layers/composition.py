@@ -12,7 +12,6 @@ from fastnn.jacobians import Block, Composed, Jacobian
 from fastnn.layers import custom_classes
 from fastnn.layers.base import LAYERS, Layer, Operation
 from fastnn.layers.custom import CUSTOM, CustomLayer
-from fastnn.layers.standardize import FixedScaling
 from fastnn.layers.weighted import Parametrized
 
 
@@ -146,8 +145,7 @@ def bind(
     _store(drawn, params, "a parameter")
     _store(fixed, constants, "a mean, scale or variance")
     for layer in layers:
-        if isinstance(layer, FixedScaling) and not layer.scale.astype(params.dtype).all():
-            raise ValueError(f"a scale is out of the range of {params.dtype}")
+        layer.demand_dtype(params.dtype)
 
     n_params = n_constants = 0
     for layer in layers:

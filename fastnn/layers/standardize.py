@@ -123,6 +123,11 @@ class FixedScaling(Layer):
         """The scale of each feature, (n_features,); read-only."""
         return self._read_only_constants()[self.in_features :]
 
+    def demand_dtype(self, dtype: np.dtype[Any]) -> None:
+        """Raise ValueError if a scale is 0 in this dtype."""
+        if not self.scale.astype(dtype).all():
+            raise ValueError(f"a scale is out of the range of {dtype}")
+
     def set_constants(self, constants: Array) -> None:
         """Overwrite mean and scale by checked values (2 n_features,)."""
         self._constants[...] = constants

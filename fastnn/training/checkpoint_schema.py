@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn._core.arrays import Array
 from fastnn.callbacks import EarlyStopping
-from fastnn.layers import BatchNorm, FixedScaling, Layer, composition
+from fastnn.layers import BatchNorm, Layer, composition
 from fastnn.model import Model
 from fastnn.optimizers import LevenbergMarquardt, OptimizerState
 from fastnn.optimizers.levenberg_marquardt import METRICS
@@ -253,20 +253,19 @@ def _weight_field(facts: Facts, n: int, position: int) -> Field:
 
 
 def _constants_field(facts: Facts, saved: Saved) -> Field:
-    """Return a field that allows the network's own scaling, and running variances of at least 0."""
+    """Return a field that allows the network's own constants, and variances of at least 0."""
 
     def are_allowed(constants: Array) -> bool:
         first = 0
         for layer in composition.leaves(facts.layers):
             part = slice(first, first + layer.n_constants)
             first = part.stop
-            if isinstance(layer, FixedScaling):
-                if not np.array_equal(constants[part], saved.constants[part]):
-                    return False
-            elif isinstance(layer, BatchNorm):
+            if isinstance(layer, BatchNorm):
                 variance = constants[part][layer.in_features :]
                 if not (fields.is_finite(constants[part]) and (variance >= 0).all()):
                     return False
+            elif not np.array_equal(constants[part], saved.constants[part]):
+                return False
         return True
 
     constants = facts.model.constants
@@ -274,7 +273,7 @@ def _constants_field(facts: Facts, saved: Saved) -> Field:
         constants.dtype,
         constants.shape,
         are_allowed,
-        "the network's means and scales, and variances of at least 0",
+        "the network's means, scales and edges, and variances of at least 0",
     )
 
 

@@ -13,6 +13,7 @@ from layer_cases import LAYER_CASES
 import fastnn as fn
 from fastnn.jacobians import (
     Block,
+    BlockDiagonal,
     Composed,
     Dense,
     Diagonal,
@@ -314,6 +315,9 @@ def test_layers(case, dtype, rng, isa, make_network):
             "LogSoftmax": DiagonalMinusOuter,
             "LayerNorm": Composed,
             "Dropout": Identity,
+            "PeriodicEmbedding": BlockDiagonal,
+            "PiecewiseLinearEmbedding": BlockDiagonal,
+            "CategoricalEmbedding": BlockDiagonal,
         }
         assert type(J) is structure.get(case.cls, Diagonal)
 

@@ -109,9 +109,11 @@ def test_awkward_inputs(case, dtype, rng, make_network):
     params, X = sample_params(case, rng, dtype), special_inputs(case, dtype)
     net = make_network(case, dtype, params)
     expected = reference.jacobian(case.layers, params.astype(float), X.astype(float))
-    assert_close(net.jacobian(X), expected)
+    # the rounding error of a cosine's angle is in proportion to the angle
+    angle = np.abs(X).max() if case.cls == "PeriodicEmbedding" else 1
+    assert_close(net.jacobian(X), expected, size=angle)
     h, c = np.ones_like(X), np.ones((len(X), net.out_features), dtype)
-    rows = np.abs(expected).sum(axis=(1, 2)).max(initial=1)
+    rows = angle * np.abs(expected).sum(axis=(1, 2)).max(initial=1)
     assert_close(net.jvp(X, h), expected.sum(axis=2), size=rows)
     assert_close(net.vjp(X, c), expected.sum(axis=1), size=rows)
 

@@ -98,7 +98,8 @@ def test_forward_keeps_dtype_and_hands_nan_on(case, dtype):
     grads, dX = ref.backward(case.layers, params, X, np.ones_like(Y))
     assert Y.dtype == grads.dtype == dX.dtype == dtype
     assert_array_equal(np.isnan(Y).any(axis=1), [False, True, False])
-    if not {layer["kind"] for layer in ref.leaves(case.layers)} <= LINEAR:
+    kinds = {layer["kind"] for layer in ref.leaves(case.layers)}
+    if not kinds <= LINEAR and not kinds & {*ref.EMBEDDINGS}:  # these pass columns on
         assert_array_equal(np.isnan(dX).any(axis=1), [False, True, False])
 
 
@@ -115,7 +116,7 @@ def test_backward_is_the_vjp(case):
         by_inputs = vjp(lambda x: ref.forward(case.layers, params, x), X, dY)
         assert_close(grads, by_params, tolerance)
         assert_close(dX, by_inputs, tolerance)
-    constant = ("softmax_one_feature", "layer_norm_one_feature")
+    constant = ("softmax_one_feature", "layer_norm_one_feature", "categorical_one")
     assert np.any(dX) or case.name in constant
 
 
@@ -134,7 +135,10 @@ def test_network_agrees_with_torch(case):
     generator = rng()
     params = case_inputs.sample_params(case, generator, float)
     ordinary = case_inputs.sample_inputs(case, generator, float)
+    kinds = {layer["kind"] for layer in ref.leaves(case.layers)}
     X = np.concatenate([ordinary, case_inputs.special_inputs(case, float)])
+    if kinds & {*ref.EMBEDDINGS}:  # huge angles and encodings lose more digits than the tolerance
+        X = ordinary
     params_torch, X_torch = leaf(params), leaf(X)
     Y_torch = torch_network(case.layers, params_torch, X_torch)
     dY = generator.standard_normal(Y_torch.shape)

@@ -33,8 +33,11 @@ def special_inputs(case, dtype):
 def sample_params(case, rng, dtype):
     """Return flat parameters, weights scaled so that activations keep their size."""
     params = rng.standard_normal(reference.n_params(case.layers))
-    for weight, bias in reference.unpack(case.layers, params):
-        if weight is not None:
+    leaves = reference.leaves(case.layers)
+    for layer, (weight, bias) in zip(leaves, reference.unpack(case.layers, params), strict=True):
+        if weight is not None and layer["kind"] in reference.EMBEDDINGS:
+            weight /= 5  # keeps the slopes of the cosines moderate
+        elif weight is not None:
             weight /= np.sqrt(weight.shape[-1])
         if bias is not None:
             bias /= 2

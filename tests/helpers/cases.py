@@ -12,6 +12,7 @@ import numpy as np
 import reference
 from block_cases import BLOCK_NETWORKS
 from descriptions import batch_norm, kind, layer_norm, linear, parallel, parametric, residual, scale
+from embedding_cases import EMBEDDING_NETWORKS
 
 # Networks --------------------------------------------------------------------------------------
 
@@ -145,6 +146,7 @@ NETWORK_CASES = [
         ],
     ),
     *(NetworkCase(name, layers) for name, layers in BLOCK_NETWORKS.items()),
+    *(NetworkCase(name, layers) for name, layers in EMBEDDING_NETWORKS.items()),
     NetworkCase("wide_64_32_10", [linear(64, 32), kind("relu"), linear(32, 10)]),
 ]
 

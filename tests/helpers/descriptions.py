@@ -31,6 +31,39 @@ def parametric(features, activation, **hyper):
     return {"kind": "parametric", "features": features, "activation": kind(activation, **hyper)}
 
 
+def periodic(in_features, columns, frequencies=4, size=3, joined=True):
+    """Return the description of a periodic embedding of the first columns."""
+    return {
+        "kind": "periodic_embedding",
+        "in_features": in_features,
+        "columns": columns,
+        "frequencies": frequencies,
+        "size": size,
+        "joined": joined,
+    }
+
+
+def piecewise_linear(in_features, bins, size=3):
+    """Return the description of a piecewise-linear embedding of a column for each list of edges."""
+    return {
+        "kind": "piecewise_linear_embedding",
+        "in_features": in_features,
+        "columns": len(bins),
+        "bins": bins,
+        "size": size,
+    }
+
+
+def categorical(in_features, cardinalities, size):
+    """Return the description of an embedding of codes, of a size for each column."""
+    return {
+        "kind": "categorical_embedding",
+        "in_features": in_features,
+        "cardinalities": cardinalities,
+        "size": size,
+    }
+
+
 def kind(name, **hyper):
     """Return the description of a layer without parameters."""
     return {"kind": name, **hyper}

@@ -7,6 +7,7 @@ SELU have few digits left, so these are compared with mpmath instead.
 import numpy as np
 import pytest
 import reference
+from embeddings_of_peers import jax_embedding
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -53,6 +54,8 @@ def forward(layers, params, x):
         elif layer["kind"] == "parametric":
             f = layer["activation"]
             x = x + own * (activation(f["kind"], x, **reference.hyperparameters(f)) - x)
+        elif layer["kind"] in reference.EMBEDDINGS:
+            x = jax_embedding(layer, own, x)
         elif layer["kind"] != "dropout":
             x = activation(layer["kind"], x, **reference.hyperparameters(layer))
     return x

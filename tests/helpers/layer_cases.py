@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import reference
 from descriptions import batch_norm, layer_norm, linear, parametric, scale
+from embedding_cases import EMBEDDINGS
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,39 @@ SCALED_CASES = [  # one weight for each feature
     LayerCase("parametric_relu", "Parametric", parametric(6, "relu"), kinks=(0.0,)),
 ]
 
-LAYER_CASES = LINEAR_CASES + ACTIVATION_CASES + ROW_CASES + NORMALIZATION_CASES + SCALED_CASES
+CLASS_OF_EMBEDDING = {
+    "periodic_embedding": "PeriodicEmbedding",
+    "piecewise_linear_embedding": "PiecewiseLinearEmbedding",
+    "categorical_embedding": "CategoricalEmbedding",
+}
+
+
+def kinks_of_embedding(description):
+    """Return the edges of all columns, or the numbers between two codes."""
+    if description["kind"] == "categorical_embedding":
+        return tuple(code - 0.5 for code in range(max(description["cardinalities"]) + 1))
+    return tuple(sorted({edge for edges in description.get("bins", []) for edge in edges}))
+
+
+EMBEDDING_CASES = [
+    LayerCase(
+        name,
+        CLASS_OF_EMBEDDING[description["kind"]],
+        description,
+        kinks_of_embedding(description),
+        description["in_features"],
+    )
+    for name, description in EMBEDDINGS.items()
+]
+
+LAYER_CASES = [
+    *LINEAR_CASES,
+    *ACTIVATION_CASES,
+    *ROW_CASES,
+    *NORMALIZATION_CASES,
+    *SCALED_CASES,
+    *EMBEDDING_CASES,
+]
 
 # The name in fastnn, and the kinks, of every kind of layer.
 CLASS_OF_KIND = {case.description["kind"]: case.cls for case in LAYER_CASES}
@@ -146,6 +179,8 @@ KINKS_OF_KIND = {case.description["kind"]: case.kinks for case in LAYER_CASES}
 
 def kinks_of(description):
     """Return where the function of one entry is not smooth."""
+    if description["kind"] in CLASS_OF_EMBEDDING:
+        return kinks_of_embedding(description)
     return KINKS_OF_KIND[description.get("activation", description)["kind"]]
 
 

@@ -17,9 +17,11 @@ row by row, then the bias if there is one. A block is {"kind": "residual", "laye
 from itertools import chain, pairwise
 
 import numpy as np
+import reference_embeddings
 from reference_activations import as_inexact, elementwise, elementwise_derivative
 
 NORMALIZATIONS = ("layer_norm", "batch_norm")
+EMBEDDINGS = reference_embeddings.EMBEDDINGS
 
 
 # Layers, one sample at a time ------------------------------------------------------------------
@@ -68,6 +70,8 @@ def n_params(layers):
     return sum(
         layer["out_features"] * (layer["in_features"] + layer["bias"])
         if layer["kind"] == "linear"
+        else reference_embeddings.n_params(layer)
+        if layer["kind"] in EMBEDDINGS
         else layer.get("features", 0) * (1 + has_shift(layer))
         for layer in leaves(layers)
     )
@@ -105,6 +109,8 @@ def weight_and_bias(layer, flat):
     if "features" in layer:  # of a parametric activation, alpha is the weight
         n = layer["features"]
         return flat[:n], flat[n:] if has_shift(layer) else None
+    if layer["kind"] in EMBEDDINGS:  # all parameters of an embedding, flat, are the weight
+        return flat, None
     return None, None
 
 
@@ -158,6 +164,8 @@ def layer_forward(layer, weight, bias, x):
             return (x * layer["scale"] + layer["mean"]).astype(x.dtype)
         case "dropout":
             return x
+        case kind if kind in EMBEDDINGS:
+            return reference_embeddings.forward(layer, weight, x)
         case "layer_norm" | "batch_norm":
             return weight * normalized(layer, x) + bias
         case "scale":
@@ -190,6 +198,8 @@ def layer_jacobian(layer, weight, x):
             f = layer["activation"]
             slope = elementwise_derivative(f["kind"], x, **hyperparameters(f))
             return np.diag(1 + weight * (slope - 1))
+        case kind if kind in EMBEDDINGS:
+            return reference_embeddings.jacobian(layer, weight, x)
         case "batch_norm":
             deviation = np.sqrt(running_statistics(layer)[1] + layer["eps"])
             return np.diag(weight / deviation.astype(x.dtype))
@@ -281,6 +291,8 @@ def pull(layers, params, grads, x, dy):
         (weight, _), (dw, db) = weight_and_bias(layer, own), weight_and_bias(layer, own_grads)
         if "features" in layer:
             dw += dy * by_weight(layer, x)
+        elif layer["kind"] in EMBEDDINGS:
+            dw += dy @ reference_embeddings.params_jacobian(layer, weight, x)
         elif dw is not None:
             dw += np.outer(dy, x)  # y_i = Σ_j w_ij x_j: the cotangent of w_ij is dy_i x_j
         if db is not None:

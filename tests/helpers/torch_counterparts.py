@@ -4,6 +4,7 @@ import math
 
 import pytest
 import reference as ref
+from embeddings_of_peers import torch_embedding
 
 try:
     import torch
@@ -72,6 +73,8 @@ def torch_layer(layer, params, x):
         case "parametric":
             f = layer["activation"]
             return torch.lerp(x, torch_function(f["kind"], x, **ref.hyperparameters(f)), params)
+        case kind if kind in ref.EMBEDDINGS:
+            return torch_embedding(layer, params, x)
     return torch_function(layer["kind"], x, **ref.hyperparameters(layer))
 
 

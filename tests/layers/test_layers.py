@@ -18,9 +18,8 @@ pytestmark = pytest.mark.usefixtures("isa")
 
 def make_layer(case, params):
     layer = getattr(fn, case.cls)(**case.args)
-    [values] = reference.unpack(case.layers, params)
-    for name, value in zip(layer.arrays(), values, strict=False):
-        if value is not None:
+    if reference.n_params(case.layers):
+        for name, value in layer.split(params).items():
             setattr(layer, name, value)
     reference.set_running_statistics(layer, case.description)
     return layer
@@ -47,7 +46,8 @@ def test_one_sample_is_a_row(case, dtype, rng):
     params, X = sample_params(case, rng, dtype), sample_inputs(case, rng, dtype)
     layer = make_layer(case, params)
     for x, y in zip(X, layer(X), strict=True):
-        if case.cls == "Linear":  # a sum over few rows has another order
+        # a sum over few rows has another order
+        if case.cls in ("Linear", "PeriodicEmbedding", "PiecewiseLinearEmbedding"):
             assert np.allclose(layer(x), y, rtol=0, atol=20 * np.finfo(dtype).eps * np.abs(X).max())
         else:
             assert np.array_equal(layer(x), y)
@@ -62,6 +62,8 @@ def test_forward_at_special_values(case, dtype, rng):
     # Relative to each value; sums of huge and tiny terms relative to the largest term.
     largest = {
         "Linear": np.abs(X).max(),
+        "PeriodicEmbedding": np.abs(X).max(),  # the rounding error of the angle
+        "PiecewiseLinearEmbedding": np.abs(expected).max(),
         "LayerNorm": np.abs(expected).max(),
         "BatchNorm": np.abs(expected).max(),
     }
@@ -107,7 +109,7 @@ def test_gradients_overwrite(case, dtype, rng):
     expected, _ = reference.backward(
         case.layers, params.astype(float), X.astype(float), dy.astype(float)
     )
-    close(grads, expected, dtype, factor=30)
+    close(grads, expected, dtype, factor=60 if case.cls.endswith("Embedding") else 30)
     close(dx, layer.vjp(X, dy), dtype)
 
 

@@ -10,6 +10,8 @@ cdef void times_slope(
     cdef Py_ssize_t n = rows * operation.n_out
     if operation.kind == DENSE:
         times_activation_slope(RELU, <real>0, y, kept, dy, dx, n)
+    elif operation.kind == COSINE:
+        cosine_pass(operation, hidden(1), x, dy, <const real *>NULL, dx, rows)
     else:
         times_activation_slope(operation.kind, <real>operation.alpha, x, kept, dy, dx, n)
 
@@ -75,6 +77,19 @@ cdef void backward_to(
                 dense_backward_input(
                     cotangent, params + operation.weight, op_x if gated else <const real *>NULL,
                     spare, rows, operation.n_in, operation.n_out, scratch, n_threads)
+                cotangent, spare = spare, cotangent
+        elif embeds(operation.kind):
+            if learns:
+                embedding_backward_params(operation, op_x, cotangent, grads, accumulate, rows,
+                                          scratch, n_threads)
+            if wanted:
+                pull_embedding(operation, params, cotangent, hidden(0), spare, rows, scratch,
+                               n_threads)
+                cotangent, spare = spare, cotangent
+        elif operation.kind == ENCODE:
+            if wanted:
+                times_encoding(operation, constants, op_x, rows, <Py_ssize_t>1,
+                               block_of(cotangent, operation.n_out), True, spare)
                 cotangent, spare = spare, cotangent
         elif is_fixed_scaling(operation.kind):
             times_fixed_scale(operation, constants, cotangent, cotangent, rows)

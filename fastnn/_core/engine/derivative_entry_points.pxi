@@ -32,7 +32,7 @@ cdef void fill_jacobian(
             cotangents_at_linear(plan, params, constants, x, activations, samples,
                                  blocks, slopes, parts.at_linear, parts.at_borders, workspace,
                                  n_threads)
-            params_rows(plan, x, activations, samples, r, parts.at_linear, out)
+            params_rows(plan, x, activations, samples, r, parts.at_linear, out, workspace)
         else:
             input_jacobian(plan, params, constants, x, activations, samples, out,
                            blocks, slopes, parts.at_borders, workspace, n_threads)
@@ -121,7 +121,7 @@ cdef sample_vjp_typed(
                   <real *>parts.slopes, <real *>NULL, parts.at_linear, parts.at_borders,
                   workspace.data, n_threads)
         params_rows(plan, x + first * plan.n_in, activations, samples, 1, parts.at_linear,
-                    out + first * plan.n_params)
+                    out + first * plan.n_params, workspace.data)
         first += samples
     regain_gil(thread)
     give_back(workspace)

@@ -53,6 +53,7 @@ from fastnn._core.kernels.sparse cimport (
 from fastnn._core.kernels.standardize cimport standardize_backward, standardize_forward
 from fastnn._core.kernels.sums cimport sum_of_squares
 from fastnn._core.kernels.threads cimport startable
+from fastnn._core.kernels.trigonometric cimport sine
 
 import numpy as np
 
@@ -95,10 +96,12 @@ def max_threads():
 include "arrays.pxi"
 include "workspace.pxi"
 include "plan.pxi"
+include "operations.pxi"
 include "blocks.pxi"
 include "branches.pxi"
 include "normalization.pxi"
 include "parametric.pxi"
+include "embeddings.pxi"
 include "forward.pxi"
 include "backward.pxi"
 include "updates.pxi"

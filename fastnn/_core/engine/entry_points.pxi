@@ -238,7 +238,7 @@ cdef matmul_typed(
 
 
 def elementary(str name, cnp.ndarray x, cnp.ndarray out, /):
-    """Overwrite `out` with a function of x: exp, log, tanh, sigmoid, erf, expm1, log1p, normal_cdf.
+    """Overwrite `out` with exp, log, tanh, sigmoid, erf, expm1, log1p, normal_cdf, sin or cos of x.
 
     expm1 is defined for x ≤ 0 and log1p for x in [0, 1], which is all that the engine needs.
     """
@@ -275,6 +275,10 @@ cdef int evaluate(str name, const real *x, real *out, Py_ssize_t n) except -1:
     elif name == "normal_cdf":
         for i in range(n):
             out[i] = normal_cdf(x[i])
+    elif name == "sin":
+        sines(x, 0, out, n)
+    elif name == "cos":
+        sines(x, 1, out, n)
     else:
         raise ValueError(name)
 

@@ -77,6 +77,13 @@ cdef void forward_from(
             softmax_forward(x, y, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
             log_softmax_forward(x, y, kept, rows, operation.n_in)
+        elif embeds(operation.kind):
+            pass_on(operation, x, y, rows, hidden(0))
+            embed(operation, params, x, hidden(1), hidden(0), y, rows, scratch, n_threads)
+        elif operation.kind == COSINE:
+            cosine_pass(operation, hidden(0), x, <const real *>NULL, <const real *>NULL, y, rows)
+        elif operation.kind == ENCODE:
+            encode_forward(operation, constants, x, y, rows)
         elif operation.kind == JOIN:
             join_forward(plan, operation, network_x, activations, y, rows)
         elif operation.kind == SCALE:

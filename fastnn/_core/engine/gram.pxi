@@ -59,13 +59,13 @@ cdef void add_gram(
     cdef Py_ssize_t units = 0
     cdef Py_ssize_t i, number, thread
     if plan.has_scales:
-        params_rows(plan, x, activations, samples, r, at_linear, rows)
+        params_rows(plan, x, activations, samples, r, at_linear, rows, scratch)
         product(plan.n_params, plan.n_params, samples * r, rows, hidden(1), plan.n_params,
                 rows, plan.n_params, hidden(1), matrix if accumulate else <real *>NULL,
                 plan.n_params, matrix, plan.n_params, scratch, n_threads)
         return
     if r == 1:
-        params_rows(plan, x, activations, samples, 1, at_linear, rows)
+        params_rows(plan, x, activations, samples, 1, at_linear, rows, scratch)
     for i in range(plan.n_operations):
         if plan.operations[i].kind == DENSE:
             units += plan.operations[i].n_out

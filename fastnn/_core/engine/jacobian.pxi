@@ -87,10 +87,12 @@ cdef Block pull_back(
             times_active(<const real *>block.rows, block.stride, op_y, params + operation.weight,
                          below, samples, r, n_out, operation.n_in, <int32_t *>slopes)
             block = block_of(below, r * operation.n_in)
-        elif operation.kind == DENSE:
+        elif operation.kind == DENSE or embeds(operation.kind):
             linear_pull(operation, params, <const real *>block.rows, False, below,
                         shared_samples * r, scratch, n_threads)
             block = block_of(below, 0 if block.stride == 0 else r * operation.n_in)
+        elif operation.kind == ENCODE:
+            block = times_encoding(operation, constants, op_x, samples, r, block, True, below)
         elif is_fixed_scaling(operation.kind):
             times_fixed_scale(operation, constants, <const real *>block.rows, below,
                               shared_samples * r)
@@ -112,8 +114,10 @@ cdef Block pull_back(
 cdef Py_ssize_t last_linear(Plan plan) noexcept nogil:
     """Return the last linear layer if all later operations can act from the left; else -1."""
     cdef Py_ssize_t i = plan.n_operations - 1
+    cdef int kind
     while i >= 0 and plan.operations[i].kind != DENSE:
-        if plan.operations[i].kind == NORMALIZE or is_border(plan.operations[i].kind):
+        kind = plan.operations[i].kind
+        if kind == NORMALIZE or is_border(kind) or is_embedding(kind):
             return -1
         i -= 1
     return i
@@ -227,12 +231,15 @@ cdef Block push_forward(
 cdef bint forward_is_cheaper(Plan plan) noexcept nogil:
     """Return whether tangents of all inputs need fewer products than cotangents of all outputs.
 
-    The first linear layer of either pass costs nothing.
+    The first linear layer of either pass costs nothing. Embeddings have no pass of tangents for
+    blocks: they are nearly always wide, and first.
     """
     cdef Py_ssize_t total = 0
     cdef Py_ssize_t first = 0
     cdef Py_ssize_t last = 0
     cdef Py_ssize_t i
+    if plan.has_embeddings:
+        return False
     for i in range(plan.n_operations):
         if plan.operations[i].kind == DENSE:
             last = plan.operations[i].n_in * plan.operations[i].n_out
@@ -291,7 +298,7 @@ cdef void cotangents_at_linear(
 
 cdef void params_rows(
     Plan plan, const real *x, const real *activations, Py_ssize_t samples, Py_ssize_t r,
-    const Block *at_linear, real *jacobian,
+    const Block *at_linear, real *jacobian, char *scratch,
 ) noexcept nogil:
     """Overwrite `jacobian` (samples, r, n_params) from the cotangents in `at_linear`.
 
@@ -314,7 +321,12 @@ cdef void params_rows(
             if is_parametric(operation.kind):
                 op_x = activations + (operation.kept + operation.n_out) * samples
             block = <const real *>at_linear[i].rows + first * at_linear[i].stride
-            if operation.kind != DENSE:
+            if embeds(operation.kind):
+                embedding_params_rows(
+                    operation, block, at_linear[i].stride, op_x + first * operation.n_in,
+                    jacobian + first * r * plan.n_params, min(most, samples - first), r,
+                    plan.n_params, scratch)
+            elif operation.kind != DENSE:
                 scale_params_rows(
                     operation, block, at_linear[i].stride, op_x + first * operation.n_in,
                     jacobian + first * r * plan.n_params, min(most, samples - first), r,

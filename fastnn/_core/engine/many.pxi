@@ -28,7 +28,10 @@ cdef bint same_operations(Plan a, Plan b):
     """Return whether two plans are equal, byte by byte; the bytes of a Plan start as zeros."""
     return a is b or (
         a.n_operations == b.n_operations
-        and memcmp(a.operations, b.operations, a.n_operations * sizeof(Operation)) == 0)
+        and memcmp(a.operations, b.operations, a.n_operations * sizeof(Operation)) == 0
+        and (not a.has_embeddings or (
+            a.n_slots == b.n_slots
+            and memcmp(a.operations, b.operations, a.n_slots * sizeof(Operation)) == 0)))
 
 
 cdef bint gather(

@@ -13,6 +13,8 @@
 #    BRANCH, with a JOIN in place of the last BRANCH. Each operation has the offset of its input, so
 #    a forward pass needs no copies: the first operation of every branch reads the block's input.
 #    branches.pxi explains the other passes.
+# f) An embedding of columns is up to three operations; see embeddings.pxi. The tables of LOOKUP are
+#    described in the slots after the last operation.
 
 cdef enum OperationKind:  # the kinds below 50 are activations
     PARAMETRIC = 50  # plus the kind of an activation f: y = (1 - α) x + α f(x)
@@ -25,6 +27,11 @@ cdef enum OperationKind:  # the kinds below 50 are activations
     NORMALIZE        # each row, by its own mean and deviation
     BATCH_NORMALIZE  # each column, by the statistics of the batch or by running statistics
     DROPOUT
+    FREQUENCIES      # z = 2π w x + b for each frequency of each column
+    COSINE
+    ENCODE           # the piecewise-linear encoding of each column
+    COLUMN_MAP       # a linear map for each column's features
+    LOOKUP           # columns of codes become rows of tables
     FORK             # the input of a block; the kinds below compute nothing but JOIN's output
     BRANCH           # the end of a branch that is not the last
     JOIN             # the end of the last branch: the sum, or the branches side by side
@@ -48,6 +55,17 @@ cdef struct Operation:
     double p             # probability that Dropout zeroes an element
     Py_ssize_t output    # offset of the output in the activations of one row
     Py_ssize_t kept      # offset of the values kept for derivatives, which precede the output
+    # of an embedding:
+    Py_ssize_t columns   # that are embedded; 0 for LOOKUP
+    Py_ssize_t in_step   # numbers of a column in the input, and in the output
+    Py_ssize_t out_step
+    Py_ssize_t inputs    # of a column's linear map; for LOOKUP, the columns of codes
+    Py_ssize_t outputs   # of a column's linear map
+    Py_ssize_t others    # columns that are passed on
+    Py_ssize_t n_own     # parameters of the operation
+    # of LOOKUP: slots to its first table, which has the number of categories as n_in
+    Py_ssize_t tables
+    bint joined          # x stands before the other numbers of its column
     # of FORK, BRANCH and JOIN:
     Py_ssize_t fork      # the number of the FORK
     Py_ssize_t join      # the number of the JOIN
@@ -68,11 +86,15 @@ cdef class Plan:
     operations : list of (kind, in_features, out_features, bias, number, momentum)
         What `Layer.operation` returns for each layer. `number` is the negative slope of LeakyReLU,
         alpha of ELU, eps of a normalization or the probability of Dropout. A block is
-        (kind, in_features, out_features, branches), where a branch is such a list. The widths are
-        trusted.
+        (kind, in_features, out_features, branches), where a branch is such a list. An embedding is
+        (kind, in_features, out_features, columns, sizes): the sizes are the features of a column,
+        the outputs of its linear map, and whether x is joined to them; for categories, a flat list
+        of the number of categories and the size of each column. The widths are trusted.
     """
 
     cdef Operation *operations
+    cdef Py_ssize_t n_slots              # of `operations`
+    cdef Py_ssize_t first_table          # the slot of the first table
     cdef readonly Plan logits            # without the last layer, if that is Softmax
     cdef readonly Py_ssize_t n_operations
     cdef readonly Py_ssize_t n_in
@@ -82,7 +104,8 @@ cdef class Plan:
     cdef readonly Py_ssize_t row_width   # all activations of one sample
     cdef readonly Py_ssize_t max_width   # the widest input or output
     cdef Py_ssize_t widest_output
-    cdef bint has_scales                 # whether others than DENSE have parameters
+    cdef bint has_scales                 # whether operations other than DENSE have parameters
+    cdef bint has_embeddings
     cdef readonly bint has_dropout
     cdef readonly bint has_batch_norm    # a batch then goes through the network in one chunk
     cdef readonly bint has_blocks        # whether there is a FORK
@@ -93,6 +116,7 @@ cdef class Plan:
 
     def __cinit__(self, list operations, /):
         cdef Py_ssize_t most = most_operations(operations)
+        self.n_slots = self.first_table = most
         self.operations = <Operation *>calloc(most, sizeof(Operation))
         if self.operations == NULL:
             raise MemoryError
@@ -117,6 +141,14 @@ cdef class Plan:
                 kind, n_in, n_out, branches = operation
                 self.add_block(kind, n_in, n_out, branches, held)
                 continue
+            if len(operation) == 5:
+                kind, n_in, n_out, columns, sizes = operation
+                if kind == "categorical_embedding":
+                    self.add_lookup(n_in, n_out, sizes)
+                else:
+                    features, size, joined = sizes
+                    self.add_columns(kind, n_in, n_out, columns, features, size, joined)
+                continue
             kind, n_in, n_out, bias, number, momentum = operation
             code = operation_kind(kind)
             if code == RELU and self.n_operations and self.after_linear():
@@ -125,6 +157,66 @@ cdef class Plan:
             self.add(code, n_in, n_out, bias, number, momentum)
             if code == NORMALIZE or code == BATCH_NORMALIZE:
                 self.add(SCALE, n_out, n_out, True, 0, 0)
+
+    cdef object add_columns(
+        self, str kind, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t columns,
+        Py_ssize_t features, Py_ssize_t size, bint joined,
+    ):
+        """Add the operations of a periodic or piecewise-linear embedding."""
+        cdef Py_ssize_t step = joined + features
+        cdef Py_ssize_t width = columns * step + n_in - columns
+        cdef Operation *operation
+        if kind == "periodic_embedding":
+            operation = self.add_embedding(FREQUENCIES, n_in, width, columns, 1, step, joined)
+            self.give_params(operation, 1, features)
+            self.add_embedding(COSINE, width, width, columns, step, step, joined)
+        else:
+            operation = self.add_embedding(ENCODE, n_in, width, columns, 1, step, False)
+            operation.mean = self.n_constants
+            self.n_constants += columns * (features + 2)
+        operation = self.add_embedding(
+            COLUMN_MAP, width, n_out, columns, step, joined + size, joined)
+        self.give_params(operation, features, size)
+
+    cdef object add_lookup(self, Py_ssize_t n_in, Py_ssize_t n_out, list sizes):
+        """Add the operation of a categorical embedding."""
+        cdef Operation *operation = self.add_embedding(LOOKUP, n_in, n_out, 0, 0, 0, False)
+        cdef Operation *table
+        cdef Py_ssize_t i
+        operation.inputs = len(sizes) // 2
+        operation.others = n_in - operation.inputs
+        self.first_table -= operation.inputs
+        table = &self.operations[self.first_table]
+        operation.tables = table - operation
+        for i in range(operation.inputs):
+            table[i].n_in = sizes[2 * i]
+            table[i].n_out = sizes[2 * i + 1]
+            table[i].weight = self.n_params
+            self.n_params += table[i].n_in * table[i].n_out
+        operation.n_own = self.n_params - operation.weight
+
+    cdef Operation *add_embedding(
+        self, int kind, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t columns,
+        Py_ssize_t in_step, Py_ssize_t out_step, bint joined,
+    ):
+        """Add one operation of an embedding."""
+        cdef Operation *operation = &self.operations[self.n_operations]
+        self.add(kind, n_in, n_out, False, 0, 0)
+        self.has_embeddings = True
+        operation.columns = columns
+        operation.in_step = in_step
+        operation.out_step = out_step
+        operation.others = n_in - columns * in_step
+        operation.joined = joined
+        return operation
+
+    cdef object give_params(self, Operation *operation, Py_ssize_t inputs, Py_ssize_t outputs):
+        """Give each column of an embedding a weight (outputs, inputs) and a bias (outputs,)."""
+        operation.inputs = inputs
+        operation.outputs = outputs
+        operation.bias = operation.weight + operation.columns * outputs * inputs
+        operation.n_own = operation.columns * outputs * (inputs + 1)
+        self.n_params += operation.n_own
 
     cdef object add_block(
         self, str kind, Py_ssize_t n_in, Py_ssize_t n_out, list branches, Py_ssize_t held,
@@ -203,7 +295,8 @@ cdef class Plan:
         operation.bias = -1
         if has_params(kind):
             operation.weight = self.n_params
-            self.n_params += n_in * n_out if kind == DENSE else n_out
+            if not embeds(kind):
+                self.n_params += n_in * n_out if kind == DENSE else n_out
             if bias:
                 operation.bias = self.n_params
                 self.n_params += n_out
@@ -293,79 +386,10 @@ cdef Py_ssize_t most_operations(list operations) except -1:
     """Return an upper bound of the number of operations of some layers."""
     cdef Py_ssize_t count = 0
     for operation in operations:
-        count += 2
+        count += 3
         if len(operation) == 4:
             for branch in operation[3]:
                 count += 1 + most_operations(branch)
+        elif len(operation) == 5:
+            count += len(operation[4])  # tables
     return count
-
-
-cdef inline bint is_border(int kind) noexcept nogil:
-    """Return whether an operation is a border of a branch and has no arithmetic of its own."""
-    return kind >= FORK
-
-
-cdef inline const real *input_of(
-    const Operation *operation, const real *x, const real *activations, Py_ssize_t rows,
-) noexcept nogil:
-    """Return the input of an operation; `x` is that of the network."""
-    return activations + operation.input * rows if operation.input >= 0 else x
-
-
-cdef inline Py_ssize_t work_of(Plan plan, Py_ssize_t rows) noexcept:
-    """Return about how many multiply-adds a pass of so many rows takes."""
-    return rows * (plan.n_params + plan.row_width)
-
-
-cdef inline bint has_params(int kind) noexcept nogil:
-    """Return whether an operation has a weight (and perhaps a bias)."""
-    return kind == DENSE or kind == SCALE or is_parametric(kind)
-
-
-cdef inline bint is_parametric(int kind) noexcept nogil:
-    """Return whether an operation mixes its input with an activation of it."""
-    return PARAMETRIC < kind < DENSE
-
-
-cdef inline bint is_fixed_scaling(int kind) noexcept nogil:
-    """Return whether an operation scales and shifts each column by constants."""
-    return kind == STANDARDIZE or kind == UNSTANDARDIZE
-
-
-cdef inline bint has_symmetric_jacobian(int kind) noexcept nogil:
-    """Return whether `times_symmetric` applies the Jacobian, which is symmetric in evaluation mode.
-
-    The Jacobian of softmax is symmetric too, but other functions apply it.
-    """
-    return (kind == SCALE or kind == NORMALIZE or kind == BATCH_NORMALIZE
-            or kind == DROPOUT)
-
-
-cdef inline bint differs_in_training(int kind) noexcept nogil:
-    """Return whether training mode computes another function than evaluation mode."""
-    return kind == BATCH_NORMALIZE or kind == DROPOUT
-
-
-cdef Py_ssize_t kept_width(int kind, Py_ssize_t n) noexcept nogil:
-    """Return how many values per row an operation keeps for its derivatives."""
-    if kind == NORMALIZE:
-        return 1
-    if is_parametric(kind):
-        return 2 * n
-    return n if keeps_one_each(kind) else 0
-
-
-cdef bint keeps_one_each(int kind) noexcept nogil:
-    """Return whether an operation keeps one value per output: factor, slope or probability."""
-    return (kind == BATCH_NORMALIZE or kind == DROPOUT or keeps_slope(kind)
-            or kind == LOG_SOFTMAX)
-
-
-cdef int operation_kind(str name) except -1:
-    cdef str plain = name.removeprefix("parametric_")
-    cdef int kind = activation_kind(plain)
-    if kind != NOT_AN_ACTIVATION:
-        return kind if plain == name else PARAMETRIC + kind
-    return {"linear": DENSE, "standardize": STANDARDIZE, "unstandardize": UNSTANDARDIZE,
-            "softmax": SOFTMAX, "log_softmax": LOG_SOFTMAX, "layer_norm": NORMALIZE,
-            "batch_norm": BATCH_NORMALIZE, "scale": SCALE, "dropout": DROPOUT}[name]

@@ -23,7 +23,7 @@ cdef void linear_tangent(
     const Operation *operation, const real *params, const real *direction, const real *x,
     const real *x_tangent, real *y_tangent, Py_ssize_t rows, char *scratch, int n_threads,
 ) noexcept nogil:
-    """ẏ = ẋ Wᵀ + x Ẇᵀ + ḃ of a linear layer or SCALE, where W is diag(w); overwrites ẏ.
+    """ẏ = ẋ Wᵀ + x Ẇᵀ + ḃ of a linear layer, an embedding, or SCALE with diag(w); overwrites ẏ.
 
     The direction or ẋ, but not both, may be NULL, which means zero.
     """
@@ -32,6 +32,15 @@ cdef void linear_tangent(
     cdef real *start = NULL
     cdef Py_ssize_t n_in = operation.n_in
     cdef Py_ssize_t n_out = operation.n_out
+    if embeds(operation.kind):
+        pass_on(operation, x_tangent, y_tangent, rows, hidden(0))
+        if direction != NULL:
+            embed(operation, direction, x, hidden(1), hidden(0), y_tangent, rows, scratch,
+                  n_threads)
+        if x_tangent != NULL:
+            embed(operation, params, x_tangent, hidden(0), direction != NULL, y_tangent, rows,
+                  scratch, n_threads)
+        return
     if direction != NULL:
         start = y_tangent
         if operation.bias >= 0:
@@ -56,7 +65,9 @@ cdef void linear_pull(
 ) noexcept nogil:
     """dx = dy W, overwritten or with `accumulate` added."""
     cdef const real *weight = params + operation.weight
-    if operation.kind == SCALE:
+    if embeds(operation.kind):
+        pull_embedding(operation, params, dy, accumulate, dx, rows, scratch, n_threads)
+    elif operation.kind == SCALE:
         scale_rows(weight, dy, accumulate, dx, rows, operation.n_out)
     else:
         product(rows, operation.n_in, operation.n_out, dy, operation.n_out, hidden(1),
@@ -72,6 +83,9 @@ cdef void add_params_gradient(
     cdef Py_ssize_t n_in = operation.n_in
     cdef Py_ssize_t n_out = operation.n_out
     cdef real *dweight = grads + operation.weight
+    if embeds(operation.kind):
+        add_embedding_gradient(operation, x, dy, with_bias, grads, rows, scratch, n_threads)
+        return
     if operation.kind == SCALE:
         add_products(x, dy, dweight, rows, n_out)
     else:
@@ -122,6 +136,9 @@ cdef bint tangent_pass(
         elif has_symmetric_jacobian(operation.kind):
             times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
                             block_of(tangent, operation.n_out), y)
+        elif operation.kind == ENCODE:
+            times_encoding(operation, constants, op_x, rows, <Py_ssize_t>1,
+                           block_of(tangent, operation.n_in), False, y)
         elif is_fixed_scaling(operation.kind):
             times_fixed_scale(operation, constants, tangent, y, rows)
         elif operation.kind == SOFTMAX:
@@ -215,12 +232,23 @@ cdef void backward_tangent_pass(
             add_log_softmax_curvature(
                 kept, y_tangent, cotangent, cotangent_tangent, rows, operation.n_in)
             log_softmax_backward(kept, cotangent, cotangent, rows, operation.n_in)
+        elif operation.kind == ENCODE:
+            times_encoding(operation, constants, op_x, rows, <Py_ssize_t>1,
+                           block_of(cotangent, operation.n_out), True, spare)
+            times_encoding(operation, constants, op_x, rows, <Py_ssize_t>1,
+                           block_of(cotangent_tangent, operation.n_out), True, spare_tangent)
+            cotangent, spare = spare, cotangent
+            cotangent_tangent, spare_tangent = spare_tangent, cotangent_tangent
         elif is_fixed_scaling(operation.kind):
             times_fixed_scale(operation, constants, cotangent, cotangent, rows)
             times_fixed_scale(operation, constants, cotangent_tangent, cotangent_tangent, rows)
         else:
             times_slope(operation, op_x, activations, cotangent_tangent, cotangent_tangent, rows)
-            add_curvature(
-                operation.kind, <real>operation.alpha, op_x, x_tangent, cotangent,
-                cotangent_tangent, rows * operation.n_out)
+            if operation.kind == COSINE:
+                cosine_pass(operation, hidden(2), op_x, cotangent, x_tangent, cotangent_tangent,
+                            rows)
+            else:
+                add_curvature(
+                    operation.kind, <real>operation.alpha, op_x, x_tangent, cotangent,
+                    cotangent_tangent, rows * operation.n_out)
             times_slope(operation, op_x, activations, cotangent, cotangent, rows)
