@@ -47,6 +47,7 @@ class Fitting(NetworkBase):
         epochs: int | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
+        drop_last: bool = False,
         standardize: str | None = None,
         seed: int | None = None,
         sample_weight: Any = None,
@@ -96,6 +97,10 @@ class Fitting(NetworkBase):
             Whether each epoch has an order of its own. By default True. The orders are successive
             results of `rng.permutation(n)` with `rng = numpy.random.default_rng(seed)`; dropout
             masks do not use this generator.
+        drop_last : bool
+            Whether to leave out the last batch of an epoch if it is smaller than the others. With
+            `shuffle`, each epoch leaves out other samples. By default False. False if X is an
+            iterable.
         standardize : {"X", "y", "both"}, optional
             Which means and standard deviations to set from the training rows: those of Standardize,
             the first layer, of Unstandardize, the last layer, or both. Held-out samples do not
@@ -198,6 +203,12 @@ class Fitting(NetworkBase):
             inputs, X, y, sample_weight, class_weight, loss, optimizer, epochs, validation_data
         )
         has_own_order = data.n_samples is None  # an iterable
+        drop_last = _checks.boolean(drop_last, "drop_last")
+        if drop_last and has_own_order:
+            raise ValueError(
+                "drop_last is True, and X is an iterable, whose batches may have any sizes; False "
+                "is wanted, or an array X"
+            )
         shuffle = _checks.boolean(shuffle, "shuffle") and not has_own_order
         file = CheckpointFile.from_arguments(checkpoint, checkpoint_every, resume)
         seed = _checks.seed(seed)
@@ -206,14 +217,23 @@ class Fitting(NetworkBase):
         measured = validation.check_metrics(metrics, loss, held_out is not None)
         if held_out is not None:
             held_out.take_metrics(measured, self.out_features)
-        batch_size = self._batch_size_for(data.n_samples, batch_size, optimizer)
+        batch_size = self._batch_size_for(data.n_samples, batch_size, optimizer, drop_last)
         if epochs is None:
             epochs = defaults.epochs(data.n_samples, batch_size, optimizer)
         callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
         progress = _checks.boolean(is_watched() if progress is None else progress, "progress")
         threads = _checks.thread_count(n_threads)
         settings = FitSettings(
-            loss, optimizer, epochs, batch_size, shuffle, entropy, callbacks, progress, threads
+            loss,
+            optimizer,
+            epochs,
+            batch_size,
+            shuffle,
+            entropy,
+            callbacks,
+            progress,
+            threads,
+            drop_last,
         )
         checkpoints = None
         if file is not None:
@@ -319,11 +339,13 @@ class Fitting(NetworkBase):
                 f"because its state is inside SciPy and cannot be saved"
             )
 
-    def _batch_size_for(self, n: int | None, batch_size: int, optimizer: Any) -> int:
+    def _batch_size_for(
+        self, n: int | None, batch_size: int, optimizer: Any, drop_last: bool
+    ) -> int:
         """Return the number of samples in an update; n is None for an iterable."""
         if n is None:
             return batch_size
-        refuse_batches_of_one(self._model, n, min(batch_size, n), batch_size)
+        refuse_batches_of_one(self._model, n, min(batch_size, n), batch_size, drop_last)
         return n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
 
     def _refuse_while_training(self) -> None:
