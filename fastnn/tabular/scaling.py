@@ -1,0 +1,160 @@
+"""The scaling of numbers: minus the median, over the interquartile range, smoothly clipped.
+
+With the median m and the quartiles q1 and q3, a value x becomes z = (x - m) / (q3 - q1), and then
+z / sqrt(1 + (z / 3)²), which is between -3 and 3. This is the preprocessing of RealMLP (Holzmüller,
+Grinsztajn and Steinwart 2024, "Better by default"). If both quartiles are equal, half the range of
+the values takes the place of their difference. A missing value becomes 0, as the median does.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn._core.arrays import Array
+
+CHUNK = 1 << 15  # rows that are computed at a time, in double precision
+LARGE = 1e150  # larger scaled values are ±3 to the last digit, and their squares are finite
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the sorted values of a numeric column tell. The quantiles are floats."""
+
+    gaps: int
+    n_unique: int
+    low: float
+    quartile_1: float
+    median: float
+    quartile_3: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The scaling of a column as `x * factor - shift`, which overflows for no finite column."""
+
+    factor: float
+    shift: float
+
+
+def summary(values: Array, place: str) -> Summary:
+    """Return the exact quantiles of a column, and how many gaps and distinct values it has.
+
+    Quantiles between two values are interpolated linearly, as `numpy.quantile` does.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite; the message names the row.
+    """
+    ordered = np.sort(values)  # NaN comes last
+    gaps = 0
+    if ordered.dtype.kind == "f":
+        demand_finite(values, ordered, place)
+        gaps = int(len(ordered) - np.searchsorted(ordered, np.nan))
+        ordered = ordered[: len(ordered) - gaps]
+    if not ordered.size:
+        return Summary(gaps, 0, *[float("nan")] * 5)
+    n_unique = 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
+    return Summary(gaps, n_unique, *[quantile(ordered, k / 4) for k in range(5)])
+
+
+def demand_finite(values: Array, checked: Array, place: str, first_row: int = 0) -> None:
+    """Raise ValueError if values are infinite. `checked` holds the same values in any order."""
+    if np.isinf(checked).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise ValueError(
+            f"{place}, row {first_row + row} is {values[row]}; finite numbers, or NaN where "
+            f"missing, are wanted"
+        )
+
+
+def quantile(ordered: Array, q: float) -> float:
+    """Return a quantile of sorted values. No difference is formed, since it could overflow."""
+    at = q * (len(ordered) - 1)
+    below = int(at)
+    t = at - below
+    a, b = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    return a if a == b else a * (1 - t) + b * t
+
+
+def scaling_of(found: Summary) -> Scaling:
+    """Return the scaling of a column. A single value becomes 0."""
+    if found.low == found.high:
+        return Scaling(0.0, 0.0)
+    half = found.quartile_3 / 2 - found.quartile_1 / 2  # halves, since the range could overflow
+    factor = 0.5 / half if half > 0 else 1 / max(found.high / 2 - found.low / 2, sys.float_info.min)
+    factor = min(factor, sys.float_info.max)
+    return Scaling(factor, found.median * factor)
+
+
+def limit_of(factor: float) -> float:
+    """Return the largest magnitude of a value before its scaling."""
+    return LARGE / factor if factor else LARGE
+
+
+def scaled(values: Array, factor: Array, shift: Array, limit: Array) -> Array:
+    """Return the scaled values of a column, or of a matrix with arguments for each column."""
+    z: Array = np.maximum(values, -limit, dtype=np.float64)
+    np.minimum(z, limit, out=z)
+    z *= factor
+    z -= shift
+    root = z * z
+    root *= 1 / 9
+    root += 1
+    np.sqrt(root, out=root)
+    z /= root
+    return z
+
+
+def write_scaled(values: Array, scaling: Scaling, out: Array, place: str) -> None:
+    """Write the scaled values of one column into a column of the output; gaps become 0.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite; the message names the row.
+    """
+    constants = [np.float64(c) for c in (scaling.factor, scaling.shift, limit_of(scaling.factor))]
+    for start in range(0, len(values), CHUNK):
+        part = values[start : start + CHUNK]
+        z = scaled(part, *constants)
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            demand_finite(part, part, place, start)
+            z[np.isnan(z)] = 0
+        out[start : start + CHUNK] = z
+
+
+def scaled_levels(levels: Array, counts: Array) -> Array:
+    """Return the scaled levels of a column that takes few values, such as 0 and 1.
+
+    Parameters
+    ----------
+    levels : ndarray (k,)
+        Distinct values, in ascending order.
+    counts : ndarray (k,)
+        The number of rows with each value. A column with one value in all rows becomes 0.
+    """
+    ends = np.cumsum(counts)
+    there = np.flatnonzero(counts)
+    if len(there) < 2:
+        return np.zeros(len(levels))
+    sketch = _Repeated(levels, ends)
+    quantiles = [quantile(sketch, k / 4) for k in range(5)]  # type: ignore[arg-type]
+    scaling = scaling_of(Summary(0, len(there), *quantiles))
+    return scaled(levels, *(np.float64(c) for c in (scaling.factor, scaling.shift, LARGE)))
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    """Sorted values with many repetitions, without the memory of them."""
+
+    levels: Array
+    ends: Array
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, i: int) -> float:
+        return float(self.levels[np.searchsorted(self.ends, i, side="right")])
