@@ -20,7 +20,7 @@ class NumericCoding:
     ----------
     position : int
         The place of the column in the table.
-    factor, shift : float
+    centre, factor : float
         The scaling.
     gap : list of two floats, or None
         The scaled output for a present and for a missing value.
@@ -30,8 +30,8 @@ class NumericCoding:
 
     type: ClassVar[str] = "numeric"
     position: int
+    centre: float
     factor: float
-    shift: float
     gap: list[float] | None
     at: int = 0
     gap_at: int = 0
@@ -44,7 +44,7 @@ class NumericCoding:
     def write(self, content: Content, place: str, out: Array) -> None:
         """Write the outputs of all rows of a column into `out`, or raise for a wrong value."""
         values = as_numbers(content, place)
-        write_scaled(values, Scaling(self.factor, self.shift), out[:, self.at], place)
+        write_scaled(values, Scaling(self.centre, self.factor), out[:, self.at], place)
         if self.gap is not None:
             write_gaps(values, self.gap, out[:, self.gap_at])
 
@@ -57,8 +57,8 @@ class DateCoding:
     position: int
     parts: list[str]
     names: list[str]
+    centres: list[float]
     factors: list[float]
-    shifts: list[float]
     gap: list[float] | None
     at: int = 0
     gap_at: int = 0
@@ -76,7 +76,7 @@ class DateCoding:
             columns = [
                 column for part in self.parts for column in columns_of_part(dates[rows], part)
             ]
-            scalings = map(Scaling, self.factors, self.shifts)
+            scalings = map(Scaling, self.centres, self.factors)
             for i, ((_, values), scaling) in enumerate(zip(columns, scalings, strict=True)):
                 write_scaled(values, scaling, out[rows, self.at + i], place)
         if self.gap is not None:
@@ -165,7 +165,9 @@ def placed(codings: list[Coding]) -> tuple[list[Coding], int, int, list[int]]:
     """
     n_numeric = sum(len(coding.suffixes) for coding in codings)
     n_one_hot = sum(_n_one_hot(coding) for coding in codings)
-    numeric, one_hot, cardinalities, found = 0, n_numeric, [], []
+    numeric, one_hot = 0, n_numeric
+    cardinalities: list[int] = []
+    found: list[Coding] = []
     for coding in codings:
         if isinstance(coding, CategoryCoding) and coding.table is None:
             at = n_numeric + n_one_hot + len(cardinalities)

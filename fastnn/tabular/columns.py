@@ -118,7 +118,7 @@ def _numeric(values: Array, position: int, name: Any, place: str, gaps: bool, id
         how = "a different integer in each row"
     return Found(
         dataclasses.replace(column, kind="id" if is_id else "numeric", reading=how),
-        NumericCoding(position, scaling.factor, scaling.shift, gap),
+        NumericCoding(position, scaling.centre, scaling.factor, gap),
         found,
     )
 
@@ -145,8 +145,8 @@ def _dates(dates: Array, position: int, name: Any, place: str, gaps: bool) -> Fo
         position,
         parts,
         names,
+        [scaling.centre for scaling in scalings],
         [scaling.factor for scaling in scalings],
-        [scaling.shift for scaling in scalings],
         gap_levels(missing, len(dates)) if gaps and missing else None,
     )
     key = ("dates", missing, column.n_unique, str(present.min()), str(present.max()))

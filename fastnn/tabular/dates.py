@@ -19,6 +19,7 @@ def number_of_part(dates: Array, part: str) -> Array:
         "trend" is the time in days since 1970. The others are the angle, in radians, in a day, in a
         week from Monday to Sunday, and in a year of 366 days.
     """
+    number: Array
     time = dates.view(np.int64)
     if part == "trend":
         number = time / DAY

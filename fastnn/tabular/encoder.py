@@ -14,6 +14,7 @@ from fastnn._checks import frames
 from fastnn._core.arrays import Array
 from fastnn.tabular.codings import Coding, coding_from, names_of, outputs_of, placed, state_of
 from fastnn.tabular.columns import Column, Found, equal, examine
+from fastnn.tabular.few_rows import cells_of, write_cells
 from fastnn.tabular.matrix import MatrixPlan, plan_of
 from fastnn.tabular.reading import read
 from fastnn.tabular.tables import Table, place, positions_of, table_of
@@ -216,6 +217,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.__dict__.pop("feature_names_in_", None)
         if table.named:
             self.feature_names_in_ = np.array(table.names, dtype=object)
+        self._names = list(table.names) if table.named else None
         self._output_dtype = np.dtype(self.dtype).name
         self._plan: MatrixPlan | None = plan_of(self._codings, self.n_features_in_)
 
@@ -247,13 +249,18 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
         The arguments and errors are those of `transform`. The encoder must be fitted.
         """
-        if type(X) is np.ndarray and self._plan is not None:
-            encoded = self._plan.encoded(X, self.n_features_in_, self._output_dtype)
-            if encoded is not None and not hasattr(self, "feature_names_in_"):
+        width = self.n_numeric_ + self.n_one_hot_ + len(self.cardinalities_)
+        plan, names = self._plan, self._names
+        if type(X) is np.ndarray and names is None and plan is not None and plan.alone:
+            encoded = plan.encoded(X, self.n_features_in_, self._output_dtype)
+            if encoded is not None:
                 return encoded
+        elif names is not None and (cells := cells_of(X, names)) is not None:
+            out = np.empty((len(cells), width), self._output_dtype)
+            if write_cells(cells, self._codings, plan, out):
+                return out
         table = table_of(X)
         places = self._places(table)
-        width = self.n_numeric_ + self.n_one_hot_ + len(self.cardinalities_)
         out = np.empty((table.n_rows, width), self._output_dtype)
         for coding in self._codings:
             i = places[coding.position]
@@ -263,7 +270,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def _places(self, table: Table) -> list[int]:
         """Return where each column of training is in a table, or raise."""
-        wanted = list(getattr(self, "feature_names_in_", ()))
+        wanted = self._names
         if wanted and table.named:
             if set(wanted) != set(table.names):
                 frames.same_names(table.names, wanted)
@@ -310,7 +317,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         `from_state` makes the encoder from it, also after JSON has turned the arrays into lists.
         """
         check_is_fitted(self)
-        names = getattr(self, "feature_names_in_", None)
         arguments = self.get_params() | {"dtype": self._output_dtype}
         for argument in ("categorical", "numeric", "drop"):
             if arguments[argument] is not None:
@@ -318,7 +324,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return {
             "format": 1,
             "arguments": arguments,
-            "feature_names": None if names is None else names.tolist(),
+            "feature_names": self._names,
             "columns": [
                 dataclasses.asdict(column) | {"outputs": list(column.outputs)}
                 for column in self.columns_

@@ -1,4 +1,4 @@
-"""The fast way for arrays of numbers: all columns of a block of rows in one expression."""
+"""The numeric columns of a few rows, or of an array of numbers, in one expression."""
 
 from dataclasses import dataclass
 
@@ -7,82 +7,101 @@ import numpy as np
 from fastnn import _checks
 from fastnn._core.arrays import Array
 from fastnn.tabular.codings import Coding, NumericCoding
-from fastnn.tabular.scaling import limit_of, scaled
+from fastnn.tabular.scaling import Scaling, ScalingArrays
 
 BLOCK = 1 << 16  # values that are computed at a time, in double precision
 
 
 @dataclass(frozen=True)
 class MatrixPlan:
-    """The codings of columns that are all numeric, as arrays.
+    """The codings of all numeric columns, as arrays.
 
-    `positions` has the columns with outputs, or is None if all have one. `gaps` has the places
-    among these of the columns whose gaps have an output; `absent` and `present` are these outputs
-    for a missing and for a present value.
+    Attributes
+    ----------
+    positions : ndarray (k,) of int
+        The columns of the table.
+    scalings : ScalingArrays
+    outputs : ndarray (k,) of int, or None
+        The places of the scaled numbers in the output; None if they are its only outputs.
+    gaps : ndarray (m,) of int
+        The places among the k columns of those whose gaps have an output.
+    gap_outputs : ndarray (m,) of int
+    present, absent : ndarray (m,)
+        The outputs for a present and for a missing value.
+    every_column : bool
+        Whether the columns are all columns of the table, in their order.
+    alone : bool
+        Whether no other column of the table has an output.
     """
 
-    positions: Array | None
-    factor: Array
-    shift: Array
-    limit: Array
+    positions: Array
+    scalings: ScalingArrays
+    outputs: Array | None
     gaps: Array
+    gap_outputs: Array
     present: Array
     absent: Array
+    every_column: bool
+    alone: bool
 
     def encoded(self, X: Array, n_features: int, dtype: str) -> Array | None:
-        """Return the outputs of all rows of X, or None if X must go the other way.
+        """Return the outputs of all rows of a matrix, if no other column has outputs.
 
-        That is so if it has another shape or dtype or an infinite value. The other way raises
-        the error.
+        None is returned if X has another shape or dtype or an infinite value. The way through the
+        columns then raises the error.
         """
-        if X.ndim != 2 or X.shape[1] != n_features or not len(X):
+        shape = X.shape
+        if len(shape) != 2 or shape[1] != n_features or not shape[0] or X.dtype.char not in "fd":
             return None
-        if X.dtype not in (np.float32, np.float64):
-            return None
+        out = np.empty((shape[0], len(self.positions) + len(self.gaps)), dtype)
         rows = max(BLOCK // n_features, 1)
-        if len(X) <= rows:
-            return self._block(X, dtype)
-        out = np.empty((len(X), len(self.factor) + len(self.gaps)), dtype)
-        for start in range(0, len(X), rows):
-            part = self._block(X[start : start + rows], dtype)
-            if part is None:
+        if shape[0] <= rows:
+            return out if self.write(X, out) else None
+        for start in range(0, shape[0], rows):
+            if not self.write(X[start : start + rows], out[start : start + rows]):
                 return None
-            out[start : start + rows] = part
         return out
 
-    def _block(self, X: Array, dtype: str) -> Array | None:
-        if self.positions is not None:
-            X = X[:, self.positions]
-        z = scaled(X, self.factor, self.shift, self.limit)
+    def write(self, X: Array, out: Array) -> bool:
+        """Write the outputs of rows of the table; return False if a number is infinite."""
+        return self.write_columns(X if self.every_column else X[:, self.positions], out)
+
+    def write_columns(self, X: Array, out: Array) -> bool:
+        """Write the outputs of the k columns (n, k); return False if a number is infinite."""
         missing = None
-        if not _checks.all_finite(np.ascontiguousarray(X)):
+        if not (_checks.all_finite(X) if X.flags.carray else np.isfinite(X).all()):
             missing = np.isnan(X)
             if np.isinf(X).any():
-                return None
-            z[missing] = 0
-        if not len(self.gaps):
-            return z.astype(dtype)
-        out = np.empty((len(X), len(self.factor) + len(self.gaps)), dtype)
-        out[:, : len(self.factor)] = z
-        out[:, len(self.factor) :] = self.present
-        if missing is not None:
-            out[:, len(self.factor) :] = np.where(missing[:, self.gaps], self.absent, self.present)
-        return out
+                return False
+        if self.outputs is None:
+            self.scalings.write(X, out, missing)
+            return True
+        scaled = np.empty(X.shape, out.dtype)
+        self.scalings.write(X, scaled, missing)
+        out[:, self.outputs] = scaled
+        if len(self.gaps):
+            out[:, self.gap_outputs] = self.present
+            if missing is not None:
+                given = np.where(missing[:, self.gaps], self.absent, self.present)
+                out[:, self.gap_outputs] = given
+        return True
 
 
 def plan_of(codings: list[Coding], n_features: int) -> MatrixPlan | None:
-    """Return the plan of placed codings, or None if some are not numeric."""
+    """Return the plan of placed codings, or None if none is numeric."""
     numeric = [coding for coding in codings if isinstance(coding, NumericCoding)]
-    if len(numeric) < len(codings):
+    if not numeric:
         return None
-    positions = np.array([coding.position for coding in numeric])
-    gaps = [(i, *coding.gap) for i, coding in enumerate(numeric) if coding.gap is not None]
+    gaps = [(i, c.gap_at, *c.gap) for i, c in enumerate(numeric) if c.gap is not None]
+    alone = len(numeric) == len(codings)
     return MatrixPlan(
-        None if len(positions) == n_features else positions,
-        np.array([coding.factor for coding in numeric]),
-        np.array([coding.shift for coding in numeric]),
-        np.array([limit_of(coding.factor) for coding in numeric]),
-        np.array([i for i, _, _ in gaps], np.int64),
-        np.array([present for _, present, _ in gaps]),
-        np.array([absent for _, _, absent in gaps]),
+        positions=np.array([coding.position for coding in numeric]),
+        scalings=ScalingArrays.of([Scaling(coding.centre, coding.factor) for coding in numeric]),
+        outputs=None if alone and not gaps else np.array([coding.at for coding in numeric]),
+        gaps=np.array([i for i, _, _, _ in gaps], np.int64),
+        gap_outputs=np.array([at for _, at, _, _ in gaps], np.int64),
+        present=np.array([present for _, _, present, _ in gaps]),
+        absent=np.array([absent for _, _, _, absent in gaps]),
+        every_column=len(numeric) == n_features,
+        alone=alone,
     )

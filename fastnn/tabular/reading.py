@@ -1,6 +1,5 @@
 """Columns of all libraries as one of three contents: numbers, labels, or dates."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,22 +135,21 @@ def _of_polars(column: Any, place: str) -> Content:
         codes = column.fill_null(False).to_numpy().astype(np.int8)
         gaps = column.is_null().to_numpy()
         return Labels(np.where(gaps, np.int8(-1), codes), [False, True])
-    if kind in ("Categorical", "Enum"):
-        if len(column) <= FEW_ROWS:
-            return Labels(*factorized(column.to_list(), place), categorical=True)
-        codes = column.to_physical().to_numpy()
-        if codes.dtype.kind == "f":  # as numbers with gaps come
-            codes = np.where(np.isnan(codes), -1, codes)
-        labels = column.cat.get_categories().to_list()
-        return Labels(codes.astype(np.int64), labels, categorical=True)
     if kind in ("Date", "Datetime"):
         if getattr(column.dtype, "time_zone", None) is not None:
             column = column.dt.replace_time_zone(None)
         return Dates(column.to_numpy().astype("datetime64[us]"))
     if kind == "Duration":
         return _of_array(column.to_numpy(), place)
-    if kind in ("String", "Decimal", "Object"):
-        return Labels(*factorized(column, place))
+    categorical = kind in ("Categorical", "Enum")
+    if categorical or kind in ("String", "Decimal"):
+        if len(column) <= FEW_ROWS:
+            return Labels(*factorized(column.to_list(), place), categorical)
+        labels = column.drop_nulls().unique().sort().to_list()
+        codes = column.rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
+        return Labels(codes, labels, categorical)
+    if kind == "Object":
+        return Labels(*factorized(column.to_list(), place))
     raise TypeError(f"{place} has dtype {column.dtype}, which is not supported")
 
 
@@ -298,7 +296,7 @@ def as_texts(content: Content) -> tuple[Array, list[str]]:
     """Return the code of each row, -1 for a gap, and the text of each code; texts may repeat."""
     if isinstance(content, Labels):
         return content.codes, [text_of(label) for label in content.labels]
-    values: Sequence[Any]
+    values: Any
     if len(content.values) <= FEW_ROWS:
         codes, values = np.arange(len(content.values)), list(content.values)
     else:

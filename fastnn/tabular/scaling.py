@@ -32,10 +32,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Scaling:
-    """The scaling of a column as `x * factor - shift`, which overflows for no finite column."""
+    """The scaling of a column, `(x - centre) * factor`."""
 
+    centre: float
     factor: float
-    shift: float
 
 
 def summary(values: Array, place: str) -> Summary:
@@ -82,30 +82,59 @@ def quantile(ordered: Array, q: float) -> float:
 def scaling_of(found: Summary) -> Scaling:
     """Return the scaling of a column. A single value becomes 0."""
     if found.low == found.high:
-        return Scaling(0.0, 0.0)
+        return Scaling(found.median, 0.0)
     half = found.quartile_3 / 2 - found.quartile_1 / 2  # halves, since the range could overflow
     factor = 0.5 / half if half > 0 else 1 / max(found.high / 2 - found.low / 2, sys.float_info.min)
-    factor = min(factor, sys.float_info.max)
-    return Scaling(factor, found.median * factor)
+    return Scaling(found.median, min(factor, sys.float_info.max))
 
 
-def limit_of(factor: float) -> float:
-    """Return the largest magnitude of a value before its scaling."""
-    return LARGE / factor if factor else LARGE
+@dataclass(frozen=True)
+class ScalingArrays:
+    """Scalings as arrays, for a column or for the columns of a matrix.
 
+    `low` and `high` limit the values before they are scaled, so that nothing overflows.
+    """
 
-def scaled(values: Array, factor: Array, shift: Array, limit: Array) -> Array:
-    """Return the scaled values of a column, or of a matrix with arguments for each column."""
-    z: Array = np.maximum(values, -limit, dtype=np.float64)
-    np.minimum(z, limit, out=z)
-    z *= factor
-    z -= shift
-    root = z * z
-    root *= 1 / 9
-    root += 1
-    np.sqrt(root, out=root)
-    z /= root
-    return z
+    low: Array
+    high: Array
+    centre: Array
+    third: Array
+
+    @classmethod
+    def of(cls, scalings: list[Scaling]) -> "ScalingArrays":
+        """Return the arrays (k,) of k scalings."""
+        largest = sys.float_info.max / 2
+        limits = [
+            min(LARGE / scaling.factor, largest) if scaling.factor else largest
+            for scaling in scalings
+        ]
+        return cls(
+            np.array(
+                [scaling.centre - limit for scaling, limit in zip(scalings, limits, strict=True)]
+            ),
+            np.array(
+                [scaling.centre + limit for scaling, limit in zip(scalings, limits, strict=True)]
+            ),
+            np.array([scaling.centre for scaling in scalings]),
+            np.array([scaling.factor / 3 for scaling in scalings]),
+        )
+
+    def write(self, values: Array, out: Array, missing: Array | None = None) -> None:
+        """Write the scaled values into `out`, and 0 where `missing` is True.
+
+        The formula is 3 w / sqrt(1 + w²), with w = z / 3, in double precision.
+        """
+        w = np.maximum(values, self.low, dtype=np.float64)
+        np.minimum(w, self.high, out=w)
+        w -= self.centre
+        w *= self.third
+        root = w * w
+        root += 1
+        np.sqrt(root, out=root)
+        w /= root
+        if missing is not None:
+            w[missing] = 0
+        np.multiply(w, 3, out=out, casting="same_kind")
 
 
 def write_scaled(values: Array, scaling: Scaling, out: Array, place: str) -> None:
@@ -116,14 +145,14 @@ def write_scaled(values: Array, scaling: Scaling, out: Array, place: str) -> Non
     ValueError
         If a value is infinite; the message names the row.
     """
-    constants = [np.float64(c) for c in (scaling.factor, scaling.shift, limit_of(scaling.factor))]
+    arrays = ScalingArrays.of([scaling])
     for start in range(0, len(values), CHUNK):
         part = values[start : start + CHUNK]
-        z = scaled(part, *constants)
+        missing = None
         if part.dtype.kind == "f" and not np.isfinite(part).all():
             demand_finite(part, part, place, start)
-            z[np.isnan(z)] = 0
-        out[start : start + CHUNK] = z
+            missing = np.isnan(part)
+        arrays.write(part, out[start : start + CHUNK], missing)
 
 
 def scaled_levels(levels: Array, counts: Array) -> Array:
@@ -138,12 +167,14 @@ def scaled_levels(levels: Array, counts: Array) -> Array:
     """
     ends = np.cumsum(counts)
     there = np.flatnonzero(counts)
+    found = np.zeros(len(levels))
     if len(there) < 2:
-        return np.zeros(len(levels))
+        return found
     sketch = _Repeated(levels, ends)
     quantiles = [quantile(sketch, k / 4) for k in range(5)]  # type: ignore[arg-type]
     scaling = scaling_of(Summary(0, len(there), *quantiles))
-    return scaled(levels, *(np.float64(c) for c in (scaling.factor, scaling.shift, LARGE)))
+    ScalingArrays.of([scaling]).write(levels, found)
+    return found
 
 
 @dataclass(frozen=True)

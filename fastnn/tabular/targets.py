@@ -58,7 +58,7 @@ def class_labels(y: Any, n_rows: int) -> tuple[Array, IntArray]:
         place = {label: i for i, label in enumerate(ordered)}
         codes = np.array([place.get(label, 0) for label in content.labels])[content.codes]
     if len(classes) < 2:
-        raise ValueError(f"y has one class, {classes[0]!r}; at least two are wanted")
+        raise ValueError(f"y has one class, {classes[:1].tolist()[0]!r}; at least two are wanted")
     return classes, codes.astype(np.int64)
 
 

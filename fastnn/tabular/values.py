@@ -34,8 +34,9 @@ def text_of(value: Any) -> str:
         return str(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    if isinstance(value, float | np.floating) and value == np.trunc(value):
-        return str(int(value)) if np.isfinite(value) else str(value)
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return str(int(number)) if number.is_integer() else str(number)
     return str(value)
 
 
@@ -58,7 +59,7 @@ def number_of(value: Any) -> float | None:
         try:
             return float(value)
         except OverflowError:  # an integer of more than 308 digits
-            return np.inf if value > 0 else -np.inf
+            return np.inf if value > 0 else -np.inf  # type: ignore[operator]
     return None
 
 
@@ -79,6 +80,5 @@ def date_of(value: Any) -> np.datetime64 | None:
             return None
     if isinstance(value, datetime.datetime):
         value = value.replace(tzinfo=None)
-    if isinstance(value, DATES):
-        return np.datetime64(value, "us")
-    return None
+    date: Any = value  # the types of NumPy's constructor do not know every date
+    return np.datetime64(date, "us") if isinstance(value, DATES) else None
