@@ -292,6 +292,15 @@ def test_what_the_estimators_add(example, capsys):
     assert capsys.readouterr().out == printed(example)
 
 
+@shows("docs/tables.md", "Encode a table")
+def test_encoding_a_table(example, capsys):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("pandas")
+    run(example)
+    comments = re.findall(r"(?:^|  )# (.*)$", example, re.M)
+    assert capsys.readouterr().out.splitlines() == comments
+
+
 def test_the_docstring_of_the_package():
     results = doctest.testmod(fn)
     assert results.attempted > 3
