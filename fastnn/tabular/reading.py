@@ -1,5 +1,6 @@
 """Columns of all libraries as one of three contents: numbers, labels, or dates."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from fastnn.tabular.values import (
     text_of,
 )
 
+CHUNK = 1 << 15  # rows of texts that are Python objects at a time
 FEW_ROWS = 100  # so many are read value by value, since a library's calls cost more
 
 
@@ -69,6 +71,8 @@ def read(column: Any, place: str) -> Content:
 
 
 def _of_array(values: Array, place: str) -> Content:
+    if values.ndim != 1:
+        raise TypeError(f"{place} has an array of shape {values.shape[1:]} in each row")
     kind = values.dtype.kind
     if kind in "iu" or values.dtype in (np.float32, np.float64):
         return Numbers(values)
@@ -77,7 +81,7 @@ def _of_array(values: Array, place: str) -> Content:
     if kind == "b":
         return Labels(values.astype(np.int8), [False, True])
     if kind == "M":
-        return Dates(values.astype("datetime64[us]"))
+        return Dates(_microseconds(values, place))
     if kind == "m":
         return Numbers(np.where(np.isnat(values), np.nan, values / np.timedelta64(1, "s")))
     if kind == "c":
@@ -86,6 +90,19 @@ def _of_array(values: Array, place: str) -> Content:
         codes, labels = factorized(values, place)
         return Labels(codes, labels, texts=kind != "O")
     raise TypeError(f"{place} has dtype {values.dtype}, which is not supported")
+
+
+def _microseconds(dates: Array, place: str) -> Array:
+    """Return dates in microseconds, or raise ValueError for a year that these do not reach."""
+    found = dates.astype("datetime64[us]")
+    if np.datetime_data(dates.dtype)[0] in ("Y", "M", "W", "D", "h", "m", "s", "ms"):
+        wrong = (found.astype(dates.dtype) != dates) & ~np.isnat(dates)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"{place}, row {row} is {dates[row]}; a year between -290000 and 290000 is wanted"
+            )
+    return found
 
 
 def _of_pandas(column: Any, place: str) -> Content:
@@ -143,14 +160,24 @@ def _of_polars(column: Any, place: str) -> Content:
         return _of_array(column.to_numpy(), place)
     categorical = kind in ("Categorical", "Enum")
     if categorical or kind in ("String", "Decimal"):
-        if len(column) <= FEW_ROWS:
-            return Labels(*factorized(column.to_list(), place), categorical)
-        labels = column.drop_nulls().unique().sort().to_list()
-        codes = column.rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
-        return Labels(codes, labels, categorical)
+        return Labels(*factorized(_Chunks(column), place), categorical)
     if kind == "Object":
         return Labels(*factorized(column.to_list(), place))
     raise TypeError(f"{place} has dtype {column.dtype}, which is not supported")
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """The values of a column of polars, few at a time, since they become Python objects."""
+
+    column: Any
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def __iter__(self) -> Iterator[Any]:
+        for start in range(0, len(self.column), CHUNK):
+            yield from self.column[start : start + CHUNK].to_list()
 
 
 def factorized(values: Any, place: str) -> tuple[Array, list[Any]]:
@@ -162,9 +189,9 @@ def factorized(values: Any, place: str) -> tuple[Array, list[Any]]:
         If a value is not hashable.
     """
     seen: dict[Any, int] = {}
-    codes = np.empty(len(values), np.int64)
     try:
-        codes[:] = [seen.setdefault(value, len(seen)) for value in values]
+        each = (seen.setdefault(value, len(seen)) for value in values)
+        codes = np.fromiter(each, np.int64, len(values))
     except TypeError:
         for row, value in enumerate(values):
             if type(value).__hash__ is None:
@@ -181,8 +208,8 @@ def factorized(values: Any, place: str) -> tuple[Array, list[Any]]:
 
 def _unusable(value: Any, place: str, row: int) -> TypeError:
     return TypeError(
-        f"{place}, row {row} is {value!r:.60}, a {type(value).__name__}; the argument must be a "
-        f"string, a boolean, a date or a number"
+        f"{place}, row {row} is {value!r:.60}, of type {type(value).__name__}; the argument must "
+        f"be a string, a boolean, a date or a number"
     )
 
 

@@ -86,6 +86,10 @@ def _of_array(X: Any) -> Table:
     if array.dtype.names is not None and array.ndim == 1:
         fields = list(array.dtype.names)
         return Table(fields, True, len(array), lambda i: array[fields[i]])
+    if array.ndim == 0:
+        raise TypeError(
+            f"X is a {type(X).__name__}; a data frame, an array or a list of rows is wanted"
+        )
     if array.ndim == 1 and array.dtype == object and isinstance(next(iter(array), 0), list | tuple):
         raise ValueError("X has rows of different lengths; a table is wanted")
     if array.ndim != 2:

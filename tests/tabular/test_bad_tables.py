@@ -24,20 +24,30 @@ class Ragged:
         ([1.0, 2.0], ValueError, r"X has shape \(2,\); a table .* Reshape your data"),
         (np.zeros((2, 2, 2)), ValueError, r"X has shape \(2, 2, 2\)"),
         ([[1, 2], [3]], ValueError, "X has rows of different lengths"),
-        (5, ValueError, r"X has shape \(\)"),
-        (None, ValueError, r"X has shape \(\)"),
-        ("text", ValueError, r"X has shape \(\)"),
-        ({"a": [1, 2]}, ValueError, r"X has shape \(\)"),
+        (5, TypeError, "X is a int; a data frame, an array or a list of rows is wanted"),
+        (None, TypeError, "X is a NoneType; a data frame, an array or a list of rows is wanted"),
+        ("text", TypeError, "X is a str; a data frame, an array or a list of rows is wanted"),
+        (
+            {"a": [1, 2]},
+            TypeError,
+            "X is a dict; a data frame, an array or a list of rows is wanted",
+        ),
         (
             np.ones((3, 2)),
             ValueError,
             "no column that can be used: column 0: one value in all rows",
         ),
         (np.eye(3) * 1j, ValueError, "Complex data not supported: X, column 0"),
-        ([[1, {}], [2, "a"]], TypeError, r"column 1, row 0 is \{\}, a dict"),
-        ([[1, "a"], [2, [3]]], TypeError, r"column 1, row 1 is \[3\], a list"),
-        ([[1, Ragged(1)], [2, "a"]], TypeError, "column 1, row 0 is .*, a Ragged"),
-        ([[1, 2], [2, 3j]], TypeError, "column 1, row 1 is 3j, a complex"),
+        ([[1, {}], [2, "a"]], TypeError, r"column 1, row 0 is \{\}, of type dict"),
+        ([[1, "a"], [2, [3]]], TypeError, r"column 1, row 1 is \[3\], of type list"),
+        ([[1, Ragged(1)], [2, "a"]], TypeError, "column 1, row 0 is .*, of type Ragged"),
+        ([[1, 2], [2, 3j]], TypeError, "column 1, row 1 is 3j, of type complex"),
+        (np.zeros(3, [("a", "f8", (2,))]), TypeError, r"column 'a' has an array of shape \(2,\)"),
+        (
+            np.array([[300000], [0]]).astype("M8[Y]"),
+            ValueError,
+            "column 0, row 0 is 301970; a year",
+        ),
         (np.ma.masked_array(np.eye(3), np.eye(3) == 1), TypeError, "X is a masked array"),
     ],
 )
@@ -140,7 +150,7 @@ def test_values_of_another_kind(frame):
     with pytest.raises(ValueError, match="X, column 'age', row 1 is 'thirty'; a number is wanted"):
         encoder.transform(wrong)
     wrong.loc[1, "age"] = [30]
-    with pytest.raises(TypeError, match=r"X, column 'age', row 1 is \[30\], a list"):
+    with pytest.raises(TypeError, match=r"X, column 'age', row 1 is \[30\], of type list"):
         encoder.transform(wrong)
     np.testing.assert_array_equal(
         encoder.transform(frame.astype({"age": str})), encoder.transform(frame)

@@ -61,7 +61,7 @@ def test_an_unused_category():
         ([1, "a", 2, "b"], TypeError, "y has labels of different types: int, str"),
         ([[1, 2]] * 4, ValueError, r"y has shape \(4, 2\)"),
         ([[1], [1, 2], 3, 4], ValueError, "y has values of different lengths"),
-        ([{}, {}, {}, {}], TypeError, "y, row 0 is {}, a dict"),
+        ([{}, {}, {}, {}], TypeError, "y, row 0 is {}, of type dict"),
         (None, ValueError, "y is None"),
         (np.array(["2024-01-01"] * 4, "M8[D]"), ValueError, "Unknown label type: y has dates"),
         (np.ma.masked_array([1, 2, 3, 4], [0, 0, 0, 1]), TypeError, "y is a masked array"),
