@@ -1,6 +1,8 @@
-"""Tables with categories, dates and gaps: `from fastnn.tabular import TableEncoder`.
+"""Networks for tables with categories, dates and gaps.
 
-It needs scikit-learn 1.6 or later (`pip install 'fastnn[tabular]'`).
+`TabularClassifier` and `TabularRegressor` train on data frames of pandas and polars and on arrays.
+`TableEncoder` turns such a table into numbers; it can be used alone. `load` reads what an estimator
+has saved. This module needs scikit-learn 1.6 or later (`pip install 'fastnn[tabular]'`).
 
 >>> from fastnn.tabular import TableEncoder
 >>> encoder = TableEncoder()
@@ -10,7 +12,10 @@ It needs scikit-learn 1.6 or later (`pip install 'fastnn[tabular]'`).
 array(['x0', 'x1_blue'], dtype=object)
 """
 
+from fastnn.tabular.classifier import TabularClassifier
 from fastnn.tabular.columns import Column
 from fastnn.tabular.encoder import TableEncoder
+from fastnn.tabular.loading import load
+from fastnn.tabular.regressor import TabularRegressor
 
-__all__ = ["Column", "TableEncoder"]
+__all__ = ["Column", "TableEncoder", "TabularClassifier", "TabularRegressor", "load"]

@@ -1,0 +1,24 @@
+"""scikit-learn's own checks of what an estimator is, on both."""
+
+import warnings
+
+import pytest
+
+pytest.importorskip("sklearn", minversion="1.6")
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastnn.tabular import TabularClassifier, TabularRegressor
+
+WEIGHTS = "a row of weight 2 is held out or not; of two equal rows one may be"
+ESTIMATORS = [TabularClassifier("fast", epochs=60), TabularRegressor("fast", epochs=60)]
+ESTIMATORS += [TabularClassifier(epochs=60), TabularRegressor(epochs=60)]
+
+
+@parametrize_with_checks(
+    ESTIMATORS,
+    expected_failed_checks=lambda _: {"check_sample_weight_equivalence_on_dense_data": WEIGHTS},
+)
+def test_check(estimator, check):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "column .* integer in each row", UserWarning)
+        check(estimator)
