@@ -64,10 +64,10 @@ def steps(net, optimizer, settings):
     gradient = np.ones(net.n_params, np.float32)
     net.step(gradient, optimizer)
     ready = net._steps
-    state, rate = ready.state, float(optimizer.learning_rate)
+    state, (rate, decay) = ready.state, ready.rows[0]
 
     def in_the_engine():
-        ready.engine.take(gradient, rate, ready.segments, state, state.missed, None, 1)
+        ready.engine.take(gradient, rate, decay, ready.segments, state, state.missed, None, 1)
 
     works = {
         "net.step": lambda times: repeat(lambda: net.step(gradient, optimizer), times),

@@ -55,7 +55,7 @@ from fastnn.losses import (
     SoftmaxCrossEntropy,
 )
 from fastnn.network import GaussianPosterior, Network, load
-from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, LevenbergMarquardt, Lion, RMSprop
+from fastnn.optimizers import LBFGS, SGD, Adam, AdamW, Group, LevenbergMarquardt, Lion, RMSprop
 from fastnn.runtime import build_info, get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
@@ -83,6 +83,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "GaussianPosterior",
+    "Group",
     "HalfSquaredError",
     "HardTanh",
     "History",

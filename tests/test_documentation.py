@@ -232,6 +232,12 @@ def test_optimizers_and_schedules(example, capsys):
     assert printed(example).splitlines()[1] == state
 
 
+@shows("docs/optimizers.md", "Groups of parameters")
+def test_groups_of_parameters(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
 @shows("docs/optimizers.md", "Steps with your own gradient")
 def test_steps_with_an_own_gradient(example, capsys):
     run(example)

@@ -62,7 +62,7 @@ class Trainer:
         formula: _Formula,
         optimizer: _UpdateRule,
         state: _Array,
-        segments: NDArray[np.int64],
+        segments: NDArray[np.void],
         step: int,
         batch_size: int,
         n_epochs: int,
@@ -72,7 +72,7 @@ class Trainer:
     ) -> None: ...
     @property
     def running_loss(self) -> float: ...
-    def set_segments(self, segments: NDArray[np.int64]) -> None: ...
+    def set_segments(self, segments: NDArray[np.void]) -> None: ...
     def set_rates(self, rates: float | NDArray[np.float64]) -> None: ...
     def take_order(self, order: NDArray[np.int64]) -> None: ...
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool: ...
@@ -93,7 +93,8 @@ class Steps:
         self,
         grads: Any,
         rate: float,
-        segments: NDArray[np.int64],
+        weight_decay: float,
+        segments: NDArray[np.void],
         counts: Any,
         missed: list[int],
         training: Any,
@@ -110,7 +111,7 @@ def forward(
     x: _Array,
     activations: _Array,
     n_threads: int,
-    training: tuple[int, int, int] | None = None,
+    training: tuple[int, int, int, float] | None = None,
 ) -> None: ...
 def backward(
     plan: Plan,
@@ -151,7 +152,7 @@ def optimizer_step(
     params: _Array,
     grads: _Array,
     state: _Array,
-    segments: NDArray[np.int64],
+    segments: NDArray[np.void],
     step: int,
 ) -> None: ...
 def matmul(

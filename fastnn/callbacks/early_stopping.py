@@ -15,13 +15,16 @@ LARGER_IS_BETTER = ("accuracy", "r2", "d2", "log_evidence")
 class EarlyStopping(Callback):
     """Stop training when a metric has stopped improving, and restore the best parameters.
 
+    With `patience=None` it does not stop training: `fit` completes all epochs, and the best
+    parameters are restored.
+
     Parameters
     ----------
     monitor : str
         The name of the metric in the History; by default "val_loss".
-    patience : int
+    patience : int or None
         The number of epochs in a row without an improvement after which training stops, at least
-        1. By default 10.
+        1. By default 10. None never stops training.
     min_delta : float
         The metric has improved if it is better than the best by more than this; at least 0. By
         default 0.
@@ -31,13 +34,17 @@ class EarlyStopping(Callback):
     restore_best : bool
         Whether the parameters of the best epoch are restored when training ends, also if all epochs
         are complete. By default True.
+    ties : {"first", "last"}
+        Which epoch is the best if the metric of several is equal, up to `min_delta`: the first one,
+        the default, or the last one. A tie is not an improvement: the patience goes on.
 
     Attributes
     ----------
     best : float
-        The best metric so far; NaN before the first epoch.
+        The best metric so far; NaN before the first epoch. The metrics of later epochs are compared
+        with it.
     best_epoch : int
-        The epoch of the best metric, counted from 0.
+        The epoch of the best metric, counted from 0; the last such epoch with `ties="last"`.
 
     Raises
     ------
@@ -46,19 +53,25 @@ class EarlyStopping(Callback):
         metric of this name.
     """
 
+    ties: str = "first"  # of callbacks that older versions have pickled
+
     def __init__(
         self,
         monitor: str = "val_loss",
-        patience: int = 10,
+        patience: int | None = 10,
         min_delta: float = 0.0,
         mode: str = "auto",
         restore_best: bool = True,
+        ties: str = "first",
     ) -> None:
         self.monitor = checked_monitor(monitor)
-        self.patience = _checks.integer(patience, "patience", at_least=1)
+        self.patience = patience
+        if patience is not None:
+            self.patience = _checks.integer(patience, "patience", at_least=1)
         self.min_delta = _checks.number(min_delta, "min_delta", at_least=0)
         self.mode = _checks.choice(mode, "mode", ("auto", "min", "max"))
         self.restore_best = _checks.boolean(restore_best, "restore_best")
+        self.ties = _checks.choice(ties, "ties", ("first", "last"))
         self._forget()
 
     def _forget(self) -> None:
@@ -76,13 +89,16 @@ class EarlyStopping(Callback):
             self.mode == "auto" and self.monitor.endswith(LARGER_IS_BETTER)
         )
         gain = value - self.best if larger else self.best - value
-        if gain > self.min_delta or (np.isnan(self.best) and not np.isnan(value)):
-            self.best, self.best_epoch, self.waited = value, epoch, 0
+        improved = gain > self.min_delta or (np.isnan(self.best) and not np.isnan(value))
+        if improved or (self.ties == "last" and gain >= -self.min_delta):
+            self.best_epoch = epoch
             if self.restore_best:
                 self._arrays = net._model.snapshot()._asdict()
+        if improved:
+            self.best, self.waited = value, 0
             return False
         self.waited += 1
-        return self.waited >= self.patience
+        return self.patience is not None and self.waited >= self.patience
 
     def fit_end(self, net: Any) -> None:
         """Restore the best parameters."""

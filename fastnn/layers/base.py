@@ -230,7 +230,10 @@ class Layer:
         return {}
 
     def arrays(self) -> dict[str, Array]:
-        """Return the layer's arrays, by their names in a model file."""
+        """Return the layer's arrays, by their names in a model file.
+
+        The parameters come first, in their order in the flat array.
+        """
         return {}
 
     def description(self) -> dict[str, Any]:

@@ -34,6 +34,11 @@ def model_of(network: Any) -> "Model":
     return found
 
 
+# Of a batch in training mode: the key of the dropout masks, the epoch, the position of the batch in
+# the epoch, and the factor of the probabilities of dropout.
+TrainingMode = tuple[int, int, int, float]
+
+
 class Snapshot(NamedTuple):
     """Copies of a model's parameters and of its constants, which training changes too."""
 
@@ -162,14 +167,13 @@ class Model(SecondDerivatives):
         return out, finite
 
     def forward(
-        self, x: Array, n_threads: int | None, training: tuple[int, int, int] | None = None
+        self, x: Array, n_threads: int | None, training: TrainingMode | None = None
     ) -> tuple[Array, Array]:
         """Return the outputs of all operations as one flat array, and a view of the last ones.
 
         The view is the network's outputs (n, n_out).
 
-        `training` is None in evaluation mode. In training mode, which moves running statistics, it
-        is the key of the dropout masks, the epoch, and the position of the batch in the epoch.
+        `training` is None in evaluation mode. Training mode moves the running statistics.
         """
         activations = np.empty(len(x) * self.plan.row_width, x.dtype)
         threads = _core.thread_count(n_threads)

@@ -16,7 +16,9 @@ from fastnn.network.base import NetworkBase
 from fastnn.network.passes import Passes
 from fastnn.optimizers import OPTIMIZERS, Optimizer, OptimizerState
 from fastnn.optimizers.full_batch import FullBatchOptimizer
+from fastnn.optimizers.groups import factors_of
 from fastnn.optimizers.lbfgs import LBFGS
+from fastnn.optimizers.schedule import Schedule, demand_no_metric
 from fastnn.training import DivergenceError, History, defaults, loop, validation
 from fastnn.training.checkpoints import CheckpointFile, Checkpoints
 from fastnn.training.data import hold_out, refuse_batches_of_one, training_data
@@ -48,6 +50,7 @@ class Fitting(NetworkBase):
         batch_size: int = 32,
         shuffle: bool = True,
         drop_last: bool = False,
+        dropout_factor: "Schedule | None" = None,
         standardize: str | None = None,
         seed: int | None = None,
         sample_weight: Any = None,
@@ -101,6 +104,9 @@ class Fitting(NetworkBase):
             Whether to leave out the last batch of an epoch if it is smaller than the others. With
             `shuffle`, each epoch leaves out other samples. By default False. False if X is an
             iterable.
+        dropout_factor : Schedule, optional
+            A factor of the probability of each Dropout, for each update. A probability must stay
+            below 1. By default it is 1.
         standardize : {"X", "y", "both"}, optional
             Which means and standard deviations to set from the training rows: those of Standardize,
             the first layer, of Unstandardize, the last layer, or both. Held-out samples do not
@@ -223,6 +229,8 @@ class Fitting(NetworkBase):
         callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
         progress = _checks.boolean(is_watched() if progress is None else progress, "progress")
         threads = _checks.thread_count(n_threads)
+        self._demand_dropout_factor(dropout_factor, has_own_order)
+        factors = factors_of(optimizer, self._layers)
         settings = FitSettings(
             loss,
             optimizer,
@@ -234,6 +242,7 @@ class Fitting(NetworkBase):
             progress,
             threads,
             drop_last,
+            dropout_factor,
         )
         checkpoints = None
         if file is not None:
@@ -255,7 +264,9 @@ class Fitting(NetworkBase):
             before = self._optimizer_state
             leaves = list(composition.leaves(self._layers))
             parts = [(layer.n_params, layer.trainable) for layer in leaves if layer.n_params]
-            self._optimizer_state = state = before.continued_for(optimizer, parts, self.dtype)
+            self._optimizer_state = state = before.continued_for(
+                optimizer, parts, self.dtype, factors
+            )
             step, scaling_before = state.step, standardization.write(scaling)
             try:
                 self._inputs.keep_names(X)
@@ -337,6 +348,25 @@ class Fitting(NetworkBase):
             raise ValueError(
                 f"checkpoint is {checkpoint!r}; None is wanted with the optimizer {optimizer!r}, "
                 f"because its state is inside SciPy and cannot be saved"
+            )
+
+    def _demand_dropout_factor(self, factor: Any, streams: bool) -> None:
+        """Check that fit can use this factor of dropout on this network."""
+        if factor is None:
+            return
+        if not isinstance(factor, Schedule):
+            raise TypeError(
+                f"dropout_factor is {factor!r}; a schedule such as FlatCosine(1.0) is wanted"
+            )
+        demand_no_metric(factor, "dropout_factor")
+        if not self._model.plan.has_dropout:
+            raise ValueError(
+                f"dropout_factor is {factor!r}, but the network has no Dropout; None is wanted"
+            )
+        if streams:
+            raise ValueError(
+                f"dropout_factor is {factor!r}, which needs the number of updates in an epoch; X "
+                f"is an iterable, so None is wanted"
             )
 
     def _batch_size_for(

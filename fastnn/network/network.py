@@ -17,6 +17,7 @@ from fastnn.batch import InputChecks
 from fastnn.files import model_file
 from fastnn.layers import CustomLayer, Layer, Standardize, composition
 from fastnn.layers.custom_classes import classes_by_name
+from fastnn.model import TrainingMode
 from fastnn.network.derivatives import Derivatives
 from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
@@ -215,12 +216,12 @@ class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Inspection, 
 
     __call__ = forward
 
-    def _begin_training(self, n_samples: int) -> tuple[int, int, int]:
+    def _begin_training(self, n_samples: int) -> TrainingMode:
         """Return the `training` of `Model.forward` for the next samples."""
         self._refuse_while_training()
         if n_samples == 1 and self._model.plan.has_batch_norm:
             raise ValueError("X is one sample; BatchNorm in training needs two or more")
-        return self._rng.bit_generator.random_raw(), 0, 0
+        return self._rng.bit_generator.random_raw(), 0, 0, 1.0
 
     def backward(self, dY: Any) -> Array:
         """Return the derivative by the input, for a cotangent of the last `forward`'s outputs.

@@ -7,6 +7,7 @@ from fastnn import _checks
 from fastnn.layers import composition
 from fastnn.network.base import NetworkBase
 from fastnn.optimizers import OPTIMIZERS, Optimizer, OptimizerState
+from fastnn.optimizers.groups import factors_of
 from fastnn.training import DivergenceError, History
 from fastnn.training.steps import SingleSteps
 
@@ -30,9 +31,9 @@ class Stepping(NetworkBase):
     ) -> None:
         """Change the parameters by one step of an optimizer, for a gradient of your own.
 
-        Everything is as in `fit`: the formulas, clipping, penalties and frozen layers. The state of
-        the optimizer is `optimizer_state`. It continues over steps, fits, copies and pickles as
-        long as the kind of optimizer is the same. `net.grads` is not changed.
+        Everything is as in `fit`: the formulas, clipping, penalties, groups and frozen layers. The
+        state of the optimizer is `optimizer_state`. It continues over steps, fits, copies and
+        pickles as long as the kind of optimizer is the same. `net.grads` is not changed.
 
         Parameters
         ----------
@@ -108,9 +109,11 @@ class Stepping(NetworkBase):
             if steps is None:
                 leaves = list(composition.leaves(self._layers))
                 parts = [(part.n_params, part.trainable) for part in leaves if part.n_params]
-                self._optimizer_state = before.continued_for(optimizer, parts, self.dtype)
+                factors = factors_of(optimizer, self._layers)
+                state = before.continued_for(optimizer, parts, self.dtype, factors)
+                self._optimizer_state = state
                 lengths = (total_steps, steps_per_epoch)
-                steps = SingleSteps(self._model, leaves, optimizer, self._optimizer_state, lengths)
+                steps = SingleSteps(self._model, leaves, optimizer, state, factors, lengths)
             # the running fits are those of other processes, from which this one was forked
             done = steps.take(gradient, None)
         except BaseException:

@@ -5,11 +5,13 @@ An object here only describes an optimizer. The arithmetic is in the engine
 (`OptimizerState`).
 """
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from fastnn import _checks
-from fastnn.optimizers.schedule import Schedule
+from fastnn.optimizers.groups import Group
+from fastnn.optimizers.schedule import Schedule, demand_no_metric
 
 UpdateRule = dict[str, Any]  # an optimizer for the engine: its kind, and its numbers by name
 
@@ -31,11 +33,16 @@ class Optimizer:
     clip_value : float, optional
         Largest magnitude of an entry of the gradient, above 0. Larger entries are replaced by
         ± clip_value, as by `torch.nn.utils.clip_grad_value_`. By default entries are not clipped.
+    groups : sequence of Group
+        Groups of parameters with their own factors of the learning rate and the weight decay. By
+        default none.
 
     Notes
     -----
     The order is: clip the norm of the loss's gradient, clip its entries, then add the gradients of
     the penalties. The reported loss does not include the penalties.
+
+    Each subclass has a `weight_decay`: a number, or a schedule that does not follow a metric.
     """
 
     kind: ClassVar[str]
@@ -44,10 +51,12 @@ class Optimizer:
     l1: float = 0.0
     clip_norm: float | None = None
     clip_value: float | None = None
+    groups: "Sequence[Group]" = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.learning_rate, Schedule):
             _checks.number(self.learning_rate, "learning_rate", above=0)
+        object.__setattr__(self, "groups", _checks.sequence_of(self.groups, "groups", Group))
         _checks.number(self.l1, "l1", at_least=0)
         for name in ("clip_norm", "clip_value"):
             if getattr(self, name) is not None:
@@ -59,9 +68,11 @@ class Optimizer:
         raise NotImplementedError
 
     def update_rule(self) -> UpdateRule:
-        """Return the optimizer for the engine, which gets the learning rate separately."""
-        rule = {"kind": self.kind, **asdict(self)}
-        del rule["learning_rate"]
+        """Return the optimizer for the engine, without learning rate, schedules and groups."""
+        rule = {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
+        del rule["learning_rate"], rule["groups"]
+        if isinstance(rule["weight_decay"], Schedule):
+            rule["weight_decay"] = 0.0
         if "betas" in rule:
             rule["beta1"], rule["beta2"] = rule.pop("betas")
         return rule
@@ -89,10 +100,10 @@ class SGD(Optimizer):
         Decay factor of the velocity, in [0, 1). By default 0, plain gradient descent.
     nesterov : bool
         Whether to use Nesterov's step, which needs momentum. By default False.
-    weight_decay : float
+    weight_decay : float or Schedule
         Strength of an L2 penalty on all parameters, at least 0. By default 0, no penalty.
-    l1, clip_norm, clip_value : float
-        L1 penalty and gradient clipping; see `Optimizer`.
+    l1, clip_norm, clip_value, groups
+        L1 penalty, gradient clipping and groups of parameters; see `Optimizer`.
 
     Raises
     ------
@@ -105,12 +116,12 @@ class SGD(Optimizer):
     learning_rate: float | Schedule
     momentum: float = 0.0
     nesterov: bool = False
-    weight_decay: float = 0.0
+    weight_decay: "float | Schedule" = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _checks.number(self.momentum, "momentum", at_least=0, below=1)
-        _checks.number(self.weight_decay, "weight_decay", at_least=0)
+        _demand_decay(self.weight_decay)
         if _checks.boolean(self.nesterov, "nesterov") and not self.momentum:
             raise ValueError("nesterov is True and momentum 0; Nesterov's step needs momentum")
 
@@ -135,11 +146,11 @@ class Adam(Optimizer):
         Decay rates β₁ and β₂, each in [0, 1).
     eps : float
         Added to the denominator; at least 1e-37, about the smallest normal float32 number.
-    weight_decay : float
+    weight_decay : float or Schedule
         Strength of an L2 penalty, whose gradient is added to g; at least 0. By default 0, no
         penalty.
-    l1, clip_norm, clip_value : float
-        L1 penalty and gradient clipping; see `Optimizer`.
+    l1, clip_norm, clip_value, groups
+        L1 penalty, gradient clipping and groups of parameters; see `Optimizer`.
 
     Raises
     ------
@@ -152,13 +163,13 @@ class Adam(Optimizer):
     learning_rate: float | Schedule = 0.001
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: "float | Schedule" = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _demand_betas(self.betas)
+        _demand_decay(self.weight_decay)
         _checks.number(self.eps, "eps", at_least=1e-37)
-        _checks.number(self.weight_decay, "weight_decay", at_least=0)
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -177,10 +188,11 @@ class AdamW(Adam):
     ----------
     learning_rate, betas, eps
         As in Adam.
-    weight_decay : float
+    weight_decay : float or Schedule
         Strength of the decay of all parameters, at least 0. By default 0.01.
-    l1, clip_norm, clip_value : float
-        L1 penalty, which is part of the gradient, and gradient clipping; see `Optimizer`.
+    l1, clip_norm, clip_value, groups
+        L1 penalty, which is part of the gradient, gradient clipping and groups of parameters; see
+        `Optimizer`.
 
     Raises
     ------
@@ -190,7 +202,7 @@ class AdamW(Adam):
 
     kind: ClassVar[str] = "adamw"
 
-    weight_decay: float = 0.01
+    weight_decay: "float | Schedule" = 0.01
 
 
 @dataclass(frozen=True, repr=False)
@@ -208,10 +220,11 @@ class Lion(Optimizer):
         Step size, above 0. A schedule of `fastnn.schedules` changes it during training.
     betas : (float, float)
         Decay rates β₁ and β₂, each in [0, 1).
-    weight_decay : float
+    weight_decay : float or Schedule
         Strength of the decay of all parameters, at least 0. By default 0, no decay.
-    l1, clip_norm, clip_value : float
-        L1 penalty, which is part of the gradient, and gradient clipping; see `Optimizer`.
+    l1, clip_norm, clip_value, groups
+        L1 penalty, which is part of the gradient, gradient clipping and groups of parameters; see
+        `Optimizer`.
 
     Raises
     ------
@@ -223,12 +236,12 @@ class Lion(Optimizer):
 
     learning_rate: float | Schedule = 0.0001
     betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 0.0
+    weight_decay: "float | Schedule" = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _demand_betas(self.betas)
-        _checks.number(self.weight_decay, "weight_decay", at_least=0)
+        _demand_decay(self.weight_decay)
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -252,7 +265,7 @@ class RMSprop(Optimizer):
         Decay rate of the running means, in [0, 1).
     eps : float
         Added to the denominator; at least 1e-37, about the smallest normal float32 number.
-    weight_decay : float
+    weight_decay : float or Schedule
         Strength of an L2 penalty, whose gradient is added to g; at least 0. By default 0, no
         penalty.
     momentum : float
@@ -260,8 +273,8 @@ class RMSprop(Optimizer):
     centered : bool
         Whether v estimates the variance of the gradient, instead of the mean of its square. By
         default False.
-    l1, clip_norm, clip_value : float
-        L1 penalty and gradient clipping; see `Optimizer`.
+    l1, clip_norm, clip_value, groups
+        L1 penalty, gradient clipping and groups of parameters; see `Optimizer`.
 
     Raises
     ------
@@ -274,15 +287,15 @@ class RMSprop(Optimizer):
     learning_rate: float | Schedule = 0.01
     alpha: float = 0.99
     eps: float = 1e-8
-    weight_decay: float = 0.0
+    weight_decay: "float | Schedule" = 0.0
     momentum: float = 0.0
     centered: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _checks.number(self.alpha, "alpha", at_least=0, below=1)
+        _demand_decay(self.weight_decay)
         _checks.number(self.eps, "eps", at_least=1e-37)
-        _checks.number(self.weight_decay, "weight_decay", at_least=0)
         _checks.number(self.momentum, "momentum", at_least=0, below=1)
         _checks.boolean(self.centered, "centered")
 
@@ -291,6 +304,14 @@ class RMSprop(Optimizer):
         """The running mean of g²; then u, with momentum, and the running mean of g, if centered."""
         velocity = ("momentum_buffer",) if self.momentum else ()
         return ("square_avg", *velocity, *(("grad_avg",) if self.centered else ()))
+
+
+def _demand_decay(decay: Any) -> None:
+    """Check a weight decay, which is a number or a schedule."""
+    if isinstance(decay, Schedule):
+        demand_no_metric(decay, "weight_decay")
+    else:
+        _checks.number(decay, "weight_decay", at_least=0)
 
 
 def _demand_betas(betas: Any) -> None:

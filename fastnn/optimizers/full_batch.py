@@ -55,7 +55,7 @@ class FullBatchTrainer:
         self, model: Model, x: "Array | SparseRows", state: OptimizerState, epochs: int
     ) -> None:
         self.model, self.x = model, x
-        runs = [np.arange(first, first + size) for first, size, _ in state.segments()]
+        runs = [np.arange(first, first + size) for first, size, *_ in state.segments()]
         self.trained = np.concatenate(runs) if runs else np.empty(0, np.int64)
         self.step, self.epoch, self.position = state.step, 0, 0
         self.losses, self.seconds = np.empty(epochs), np.empty(epochs)

@@ -1,4 +1,4 @@
-"""The base class of schedules, which change the learning rate during a fit.
+"""The base class of schedules, which change a number such as the learning rate during a fit.
 
 A schedule is a function of the number of the update. It is evaluated for many updates at once,
 before they run. A schedule that reacts to metrics has a memory, which multiplies the rates of each
@@ -32,7 +32,7 @@ class Memory(Protocol):
 
 
 class Schedule:
-    """A learning rate that changes during a fit.
+    """A number that changes during a fit: a learning rate, a weight decay, a factor of dropout.
 
     Use a class of `fastnn.schedules`, or derive your own, which defines `rates`.
     """
@@ -66,3 +66,15 @@ class Schedule:
     def memory(self, updates_per_epoch: int) -> Memory | None:
         """Return a new memory for one fit, or None if the rates depend on the update alone."""
         return None
+
+
+def demand_no_metric(schedule: Schedule, name: str) -> None:
+    """Raise ValueError if a schedule depends on the metrics of the epochs.
+
+    Only that of a learning rate may do so.
+    """
+    if schedule.memory(1) is not None:
+        raise ValueError(
+            f"{name} is {schedule!r}, which follows a metric; a schedule that depends on the "
+            f"update alone is wanted"
+        )

@@ -8,10 +8,21 @@ from numpy.typing import NDArray
 
 from fastnn import _core
 from fastnn._core.arrays import Array
+from fastnn.optimizers.groups import Factors
 
-# The parameters that are trained, as runs of neighbours. Each row (n_segments, 3) holds the first
-# index, the number of parameters, and how many updates they missed because they were frozen.
-Segments = NDArray[np.int64]
+# The parameters that are trained, as runs of neighbours (n_segments,): the first index, the number
+# of parameters, how many updates they missed because they were frozen, and the factors of their
+# learning rate and weight decay. The engine has a struct of this layout.
+Segments = NDArray[np.void]
+SEGMENT = np.dtype(
+    [
+        ("first", np.int64),
+        ("size", np.int64),
+        ("missed", np.int64),
+        ("rate_factor", np.float64),
+        ("decay_factor", np.float64),
+    ]
+)
 
 
 class StateView(NamedTuple):
@@ -50,6 +61,9 @@ class OptimizerState:
         For each layer with parameters, their number and whether they are trained.
     missed : list of int
         For each of these layers, the number of updates in which it was frozen.
+    factors : list of list of (int, float, float)
+        For each of these layers, runs of parameters: their number, and the factors of the learning
+        rate and the weight decay. Empty if all factors are 1.
     schedule : str
         The schedule of the last single step; "" after a fit.
     schedule_step : int
@@ -64,35 +78,43 @@ class OptimizerState:
     missed: list[int] = field(default_factory=list)
     schedule: str = ""
     schedule_step: int = 0
+    factors: Factors = ()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.arrays = np.require(self.arrays, requirements="W")  # joblib may map a read-only file
 
     def continued_for(
-        self, optimizer: Any, parts: list[tuple[int, bool]], dtype: np.dtype[Any]
+        self,
+        optimizer: Any,
+        parts: list[tuple[int, bool]],
+        dtype: np.dtype[Any],
+        factors: Factors = (),
     ) -> "OptimizerState":
         """Return this state, or a new one for `parts` if the optimizer is another kind."""
         kind, names = optimizer.kind, optimizer.state_names
         if (self.kind, self.names) == (kind, names) and len(self.parts) == len(parts):
-            self.parts = parts
+            self.parts, self.factors = parts, factors
             return self
         n_params = sum(size for size, _ in parts)
         zeros = _core.aligned_zeros((len(names), n_params), dtype)
-        return OptimizerState(kind, names, zeros, 0, parts, [0] * len(parts))
+        missed = [0] * len(parts)
+        return OptimizerState(kind, names, zeros, 0, parts, missed, factors=factors)
 
     def segments(self) -> Segments:
-        """Return the trained parameters; neighbours with equal `missed` form one segment."""
-        segments: list[list[int]] = []
-        first, end = 0, -1  # the start of a part, and the end of the last segment
-        for (size, trained), missed in zip(self.parts, self.missed, strict=True):
-            if trained and end == first and segments[-1][2] == missed:
-                segments[-1][1] += size
-            elif trained:
-                segments.append([first, size, missed])
-            first += size
-            end = first if trained else end
-        return np.array(segments, np.int64).reshape(-1, 3)
+        """Return the trained parameters; equal neighbours form one segment."""
+        segments: list[list[Any]] = []
+        first, end = 0, -1  # the start of a run, and the end of the last segment
+        factors = self.factors or [[(size, 1.0, 1.0)] for size, _ in self.parts]
+        for (_, trained), missed, runs in zip(self.parts, self.missed, factors, strict=True):
+            for size, *own in runs:
+                if trained and end == first and segments[-1][2:] == [missed, *own]:
+                    segments[-1][1] += size
+                elif trained:
+                    segments.append([first, size, missed, *own])
+                first += size
+                end = first if trained else end
+        return np.array([tuple(segment) for segment in segments], SEGMENT)
 
     def advance(self, step: int) -> None:
         """Count the updates up to `step`; frozen parts have missed them."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn._core.arrays import Array
 from fastnn.layers import CustomLayer, custom_calls
+from fastnn.model import TrainingMode
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class CustomPart:
         return custom_calls.forward(self.layer, x, self.params, self.trouble)
 
     def forward(
-        self, x: Array, n_threads: int | None, training: tuple[int, int, int] | None
+        self, x: Array, n_threads: int | None, training: TrainingMode | None
     ) -> tuple[None, Array]:
         """Return None, since nothing is kept for `backward`, and the outputs."""
         return None, self.predict(x, n_threads)

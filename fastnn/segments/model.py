@@ -14,7 +14,7 @@ from fastnn._core.arrays import Array
 from fastnn.layers import CustomLayer
 from fastnn.layers.custom import CustomOperation
 from fastnn.losses import CustomLoss, HalfSquaredError, Loss, MeanSquaredError, custom, is_built_in
-from fastnn.model import Model
+from fastnn.model import Model, TrainingMode
 from fastnn.segments.calls import SegmentedCalls
 from fastnn.segments.custom_part import CustomPart
 from fastnn.segments.plan import Segment, SegmentedPlan
@@ -117,7 +117,7 @@ class SegmentedModel(Model):
         return out, True
 
     def forward(
-        self, x: Array, n_threads: int | None, training: tuple[int, int, int] | None = None
+        self, x: Array, n_threads: int | None, training: TrainingMode | None = None
     ) -> tuple[Any, Array]:
         """Return what `backward` needs, and the outputs (n, n_out).
 

@@ -301,7 +301,7 @@ def _rate_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
     memory = facts.rates.memory
     if memory is None:
         return {}
-    from fastnn.schedules import PlateauMemory  # here, as `import fastnn` has no need of it
+    from fastnn.schedules.plateau import PlateauMemory  # here, as `import fastnn` has no need of it
 
     if type(memory) is not PlateauMemory:  # a user's own schedule
         return dict.fromkeys(saved.parts["rates"], fields.anything())

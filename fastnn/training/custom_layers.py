@@ -36,7 +36,7 @@ class SegmentedTrainer:
         self.optimizer_state, self.segments = optimizer_state, optimizer_state.segments()
         self.batch_size = settings.batch_size
         self.samples_per_epoch = settings.samples_per_epoch(len(data.x))
-        self.rates: float | NDArray[np.float64] = np.empty(0)
+        self.rates: float | NDArray[np.float64] = np.empty((0, 3))
         self.rates_left = 0
         self.generator = order
         self.negative_weights = allows_negative_weights(loss)
@@ -62,7 +62,7 @@ class SegmentedTrainer:
         self.segments = segments
 
     def set_rates(self, rates: float | NDArray[np.float64]) -> None:
-        """Set the learning rates of the next updates: a number for all, or an array (n,)."""
+        """Set the learning rate of all next updates, or learning rate, … of each, (n, 3)."""
         self.rates = rates
         self.rates_left = 1 if isinstance(rates, float) else len(rates)
 
@@ -121,7 +121,8 @@ class SegmentedTrainer:
 
     def _step(self, rows: NDArray[np.int64], n_threads: int) -> None:
         model, x = self.model, self.x[rows]
-        training = (self.mask_key, self.epoch, self.position)
+        rate, weight_decay, dropout_factor = self._numbers()
+        training = (self.mask_key, self.epoch, self.position, dropout_factor)
         self.position += len(x)
         activations, outputs = model.forward(x, n_threads, training)
         if not np.isfinite(outputs).all():
@@ -132,12 +133,9 @@ class SegmentedTrainer:
             return self._diverge()
         model.backward(x, activations, gradient, model.grads, n_threads, training=True)
         self.step += 1
-        rate = self.rates
-        if not isinstance(rate, float):
-            rate = float(rate[len(rate) - self.rates_left])
-            self.rates_left -= 1
+        self.rates_left -= not isinstance(self.rates, float)
         _core.engine.optimizer_step(
-            self.rule,
+            {**self.rule, "weight_decay": weight_decay},
             rate,
             model.params,
             model.grads,
@@ -150,6 +148,13 @@ class SegmentedTrainer:
             weight = float(weights.sum(dtype=np.float64))
         self.epoch_loss += value * weight if self.mean else value
         self.epoch_weight += weight
+
+    def _numbers(self) -> tuple[float, float, float]:
+        """Return learning rate, weight decay and factor of dropout of the next update."""
+        if isinstance(self.rates, float):
+            return self.rates, self.rule["weight_decay"], 1.0
+        rate, weight_decay, dropout_factor = self.rates[len(self.rates) - self.rates_left].tolist()
+        return rate, weight_decay, dropout_factor
 
     def _end_epoch(self) -> None:
         if not (np.isfinite(self.epoch_loss) and self.model.is_finite()):

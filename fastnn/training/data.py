@@ -128,11 +128,13 @@ def _of_batches(
     epochs: int | None,
     validation_data: Any,
 ) -> TrainingData:
-    if isinstance(optimizer.learning_rate, Schedule):
-        raise ValueError(
-            f"optimizer has the schedule {optimizer.learning_rate!r}, which needs the number of "
-            f"updates in an epoch; X is an iterable, so a constant learning_rate is wanted"
-        )
+    for name in ("learning_rate", "weight_decay"):
+        given = getattr(optimizer, name, None)
+        if isinstance(given, Schedule):
+            raise ValueError(
+                f"optimizer has the schedule {given!r}, which needs the number of updates in an "
+                f"epoch; X is an iterable, so a constant {name} is wanted"
+            )
     if isinstance(optimizer, FullBatchOptimizer):
         raise ValueError(
             f"X is an iterable, and optimizer is {optimizer!r}, which takes all samples at once; "

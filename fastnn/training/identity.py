@@ -17,8 +17,9 @@ def identity_of(
     net: Any, data: TrainingData, settings: FitSettings, validation: Validation | None
 ) -> dict[str, Any]:
     """Return what tells this fit from another one, as values that JSON can hold."""
-    learning_rate, epochs = settings.optimizer.learning_rate, settings.epochs
+    epochs, dropout = settings.epochs, settings.dropout_factor
     updates = settings.updates_per_epoch(data.n_samples)
+    by_epochs = any(depends_on_epochs(s, updates, epochs) for s in settings.schedules.values())
     metrics = {} if validation is None else validation.metrics
     return {
         "network": net._describe()[0]["layers"],
@@ -26,7 +27,8 @@ def identity_of(
         **_data_identity(data, net.in_features),
         "loss": _describe(settings.loss),
         "optimizer": repr(settings.optimizer),
-        "epochs": epochs if depends_on_epochs(learning_rate, updates, epochs) else None,
+        "dropout_factor": None if dropout is None else repr(dropout),
+        "epochs": epochs if by_epochs else None,
         "batch_size": settings.batch_size,
         "shuffle": settings.shuffle,
         "drop_last": settings.drop_last or None,  # checkpoints of earlier versions have none

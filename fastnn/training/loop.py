@@ -12,6 +12,8 @@ import numpy as np
 
 from fastnn import _core
 from fastnn._core import background
+from fastnn.layers import Dropout
+from fastnn.layers.composition import leaves
 from fastnn.model import Model
 from fastnn.optimizers import OptimizerState
 from fastnn.optimizers.schedule import Schedule
@@ -117,6 +119,9 @@ class FitLoop:
             settings.optimizer.learning_rate,
             settings.updates_per_epoch(data.n_samples),
             settings.epochs,
+            getattr(settings.optimizer, "weight_decay", 0.0),
+            settings.dropout_factor,
+            max((leaf.p for leaf in leaves(net.layers) if isinstance(leaf, Dropout)), default=0.0),
         )
         self.parts: dict[str, Part] = {
             "optimizer": optimizer_state,

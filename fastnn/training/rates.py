@@ -1,8 +1,12 @@
-"""The learning rates of one fit, which a trainer gets from a number or a schedule."""
+"""The learning rates of one fit, which a trainer gets from a number or a schedule.
+
+With them go the weight decays, and the factors of dropout.
+"""
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.optimizers.schedule import Rates, Schedule, Updates
 
@@ -10,24 +14,28 @@ UPDATES_AHEAD = 100_000  # the number of rates that a trainer gets at once
 FAR = 1 << 20  # a number of steps that stands for an unknown one
 
 
-def depends_on_epochs(learning_rate: float | Schedule, updates_per_epoch: int, epochs: int) -> bool:
+def depends_on_epochs(schedule: Schedule, updates_per_epoch: int, epochs: int) -> bool:
     """Whether the rates depend on the number of epochs, as with CosineDecay."""
     total = updates_per_epoch * epochs
-    if not isinstance(learning_rate, Schedule) or total == 0:
+    if total == 0:
         return False
     updates = np.unique(np.linspace(0, total - 1, min(total, 1000)).astype(np.int64))
     with np.errstate(over="ignore", under="ignore"):
         now, longer = (
-            learning_rate.rates(updates.copy(), updates_per_epoch, total_updates)
+            schedule.rates(updates.copy(), updates_per_epoch, total_updates)
             for total_updates in (total, total + updates_per_epoch)
         )
     return not np.array_equal(now, longer)
 
 
 def checked_rates(
-    schedule: Schedule, updates: Updates, updates_per_epoch: int, total_updates: int
+    schedule: Schedule,
+    updates: Updates,
+    updates_per_epoch: int,
+    total_updates: int,
+    name: str = "learning_rate",
 ) -> Rates:
-    """Return the rates of a schedule for some updates.
+    """Return the rates of a schedule for some updates; messages give them this name.
 
     Raises
     ------
@@ -39,16 +47,22 @@ def checked_rates(
     rates: Rates = np.require(found, np.float64, ["C", "A"])
     if rates.shape != updates.shape or not (np.isfinite(rates) & (rates >= 0)).all():
         raise ValueError(
-            f"learning_rate: {schedule!r} gave {rates} for {len(updates)} updates; "
+            f"{name}: {schedule!r} gave {rates} for {len(updates)} updates; "
             f"a finite number of at least 0 for each is wanted"
         )
     return rates
 
 
 def rates_of_steps(
-    schedule: Schedule, steps: Updates, steps_per_epoch: int | None, total_steps: int | None
+    schedule: Schedule,
+    steps: Updates,
+    steps_per_epoch: int | None,
+    total_steps: int | None,
+    name: str = "learning_rate",
 ) -> Rates:
     """Return the rates of some single steps, which need not belong to epochs or have an end.
+
+    Messages give the rates this name.
 
     Raises
     ------
@@ -63,25 +77,27 @@ def rates_of_steps(
         )
     total = total_steps or FAR + len(steps)
     per_epoch = steps_per_epoch or 1
-    # a schedule may begin to depend on a number only later, for instance after a warmup
+    # a schedule may depend on a number only later, after a warmup or near its end
     probes = steps
     if total_steps is None:
-        probes = np.unique(np.append(steps, 2 ** np.arange(FAR.bit_length() - 1)))
         total += int(steps[-1])
-    expected = checked_rates(schedule, probes.copy(), per_epoch, total)
+        far = [*2 ** np.arange(FAR.bit_length() - 1), total - 1]
+        probes = np.unique(np.append(steps, far))
+    expected = checked_rates(schedule, probes.copy(), per_epoch, total, name)
     others = {
         "total_steps": (total_steps, per_epoch, 3 * total),
         "steps_per_epoch": (steps_per_epoch, 1000 * per_epoch, total),
     }
-    for name, (given, *numbers) in others.items():
+    for count, (given, epoch, end) in others.items():
         if given is None and not np.array_equal(
-            checked_rates(schedule, probes.copy(), *numbers), expected
+            checked_rates(schedule, probes.copy(), epoch, end, name), expected
         ):
+            wanted = "in all" if count == "total_steps" else "that count as an epoch"
             raise ValueError(
-                f"{name} is None, and the schedule {schedule!r} depends on it; the number of steps "
-                f"{'in all' if name == 'total_steps' else 'that count as an epoch'} is wanted"
+                f"{count} is None, and the schedule {schedule!r} depends on it; the number of "
+                f"steps {wanted} is wanted"
             )
-    return expected if probes is steps else checked_rates(schedule, steps, per_epoch, total)
+    return expected if probes is steps else checked_rates(schedule, steps, per_epoch, total, name)
 
 
 class RateFeed:
@@ -91,6 +107,11 @@ class RateFeed:
     ----------
     learning_rate : float or Schedule
     updates_per_epoch, epochs : int
+    weight_decay : float or Schedule
+    dropout_factor : Schedule or None
+        The factor of the probabilities of dropout; None means 1.
+    largest_p : float
+        The largest probability of a Dropout in the network.
 
     Attributes
     ----------
@@ -103,9 +124,19 @@ class RateFeed:
     """
 
     def __init__(
-        self, learning_rate: float | Schedule, updates_per_epoch: int, epochs: int
+        self,
+        learning_rate: float | Schedule,
+        updates_per_epoch: int,
+        epochs: int,
+        weight_decay: float | Schedule = 0.0,
+        dropout_factor: Schedule | None = None,
+        largest_p: float = 0.0,
     ) -> None:
-        self.learning_rate = learning_rate
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.dropout_factor, self.largest_p = dropout_factor, largest_p
+        self.is_constant = not any(
+            isinstance(number, Schedule) for number in (learning_rate, weight_decay, dropout_factor)
+        )
         self.updates_per_epoch = updates_per_epoch
         self.total_updates = epochs * updates_per_epoch
         self.given = 0
@@ -120,18 +151,40 @@ class RateFeed:
         Raises
         ------
         ValueError
-            If a schedule does not return one finite number of at least 0 for each update.
+            If a schedule does not return one finite number of at least 0 for each update, or a
+            probability of dropout would reach 1.
         """
         if trainer.rates_left:
             return
-        if not isinstance(self.learning_rate, Schedule):
+        if self.is_constant:
+            assert not isinstance(self.learning_rate, Schedule)
             trainer.set_rates(float(self.learning_rate))
             return
         end = min(self.given + UPDATES_AHEAD, self.total_updates)
         if self.by_epoch:
             end = min(end, (self.given // self.updates_per_epoch + 1) * self.updates_per_epoch)
-        trainer.set_rates(self.at(np.arange(self.given, end)))
+        trainer.set_rates(self._numbers(np.arange(self.given, end)))
         self.given = end
+
+    def _numbers(self, updates: Updates) -> NDArray[np.float64]:
+        """Return learning rates, weight decays and factors of dropout as an array (n, 3)."""
+        numbers = np.ones((len(updates), 3))
+        numbers[:, 0] = self.at(updates.copy())  # a user's schedule may write to its argument
+        others = {"weight_decay": self.weight_decay, "dropout_factor": self.dropout_factor}
+        for column, (name, given) in enumerate(others.items(), start=1):
+            if isinstance(given, Schedule):
+                numbers[:, column] = checked_rates(
+                    given, updates.copy(), self.updates_per_epoch, self.total_updates, name
+                )
+            elif given is not None:
+                numbers[:, column] = given
+        largest = numbers[:, 2].max(initial=0) * self.largest_p
+        if largest >= 1:
+            raise ValueError(
+                f"dropout_factor: {self.dropout_factor!r} makes the probability {self.largest_p:g} "
+                f"of a Dropout {largest:g}; below 1 is wanted"
+            )
+        return numbers
 
     def at(self, updates: Updates) -> Rates:
         """Return the learning rates of updates up to the end of the current epoch."""

@@ -8,6 +8,7 @@ from fastnn.callbacks import Callback
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import Optimizer
 from fastnn.optimizers.full_batch import FullBatchOptimizer
+from fastnn.optimizers.schedule import Schedule
 
 MASKS = 0  # the number of the random stream for dropout masks
 
@@ -32,6 +33,8 @@ class FitSettings:
     n_threads : int
     drop_last : bool
         Whether an epoch ends before a last batch that is smaller than the others.
+    dropout_factor : Schedule or None
+        The factor of the probability of each Dropout.
     """
 
     loss: Loss | CustomLoss
@@ -44,6 +47,17 @@ class FitSettings:
     progress: bool
     n_threads: int
     drop_last: bool = False
+    dropout_factor: Schedule | None = None
+
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """The schedules of this fit by the names of the arguments."""
+        given = {
+            "learning_rate": self.optimizer.learning_rate,
+            "weight_decay": getattr(self.optimizer, "weight_decay", 0.0),
+            "dropout_factor": self.dropout_factor,
+        }
+        return {name: value for name, value in given.items() if isinstance(value, Schedule)}
 
     def updates_per_epoch(self, n_samples: int | None) -> int:
         """Return the number of updates in an epoch, or 0 if the number of samples is unknown."""

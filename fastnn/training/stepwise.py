@@ -103,7 +103,7 @@ class StepwiseTrainer:
         self.engine.set_segments(segments)
 
     def set_rates(self, rates: float | NDArray[np.float64]) -> None:
-        """Set the learning rates of the next updates: a number for all, or an array (n,)."""
+        """Set the learning rate of all next updates, or learning rate, … of each, (n, 3)."""
         self.engine.set_rates(rates)
 
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:

@@ -19,6 +19,7 @@ from fastnn import _checks
 from fastnn._core import background
 from fastnn._core.arrays import Array
 from fastnn.losses import Loss
+from fastnn.optimizers import Segments
 
 if TYPE_CHECKING:
     from fastnn._core import engine
@@ -162,7 +163,7 @@ class StreamingTrainer:
     seconds: NDArray[np.float64]
     columns: dict[str, list[float]]
     running_loss: float
-    set_segments: Callable[[NDArray[np.int64]], None]
+    set_segments: Callable[[Segments], None]
     set_rates: Callable[[float | NDArray[np.float64]], None]
     publish: Callable[[], None]
 

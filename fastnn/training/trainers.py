@@ -99,7 +99,10 @@ class Trainer(Protocol):
         ...
 
     def set_rates(self, rates: float | NDArray[np.float64]) -> None:
-        """Set the learning rates of the next updates: a number for all, or one for each."""
+        """Set the learning rate of all next updates, or an array with a row for each update.
+
+        The columns (n, 3) are the learning rate, the weight decay and the factor of dropout.
+        """
         ...
 
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:

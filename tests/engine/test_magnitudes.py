@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import reference_optimizers
+from whole_segment import whole
 
 import fastnn as fn
 from fastnn import _core, metrics
@@ -112,7 +113,7 @@ def steps(optimizer, start, gradients):
     """The parameters after a step with each of the gradients."""
     params = start.copy()
     state = np.zeros((len(optimizer.state_names), params.size), params.dtype)
-    place = np.array([[0, params.size, 0]])
+    place = whole(params.size)
     rule, rate = optimizer.update_rule(), optimizer.learning_rate
     for step, gradient in enumerate(gradients, start=1):
         _core.engine.optimizer_step(rule, rate, params, gradient, state, place, step)

@@ -109,10 +109,12 @@ def data(rng):
 # Training ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("factor", [None, fn.schedules.FlatCosine(3.0)], ids=["p", "factor"])
 @pytest.mark.parametrize("custom", [False, True])
-def test_training_equals_pytorch(dtype, data, custom):
+def test_training_equals_pytorch(dtype, data, custom, factor):
     """Parameters and running statistics agree after 60 updates; the last batch is short."""
     X, y = data
+    factors = np.ones(60) if factor is None else factor.rates(np.arange(60), 4, 60)
     net, theirs = pair(dtype)
     loss = fn.SoftmaxCrossEntropy()
     net.fit(
@@ -123,6 +125,7 @@ def test_training_equals_pytorch(dtype, data, custom):
         epochs=15,
         batch_size=16,
         seed=7,
+        dropout_factor=factor,
     )
     optimizer = torch.optim.SGD(theirs.parameters(), 0.05, momentum=0.9)
     rng = np.random.default_rng(7)
@@ -131,6 +134,7 @@ def test_training_equals_pytorch(dtype, data, custom):
         for position in range(0, 50, 16):
             rows = order[position : position + 16]
             set_key(theirs, 7, epoch, position)
+            theirs[3].p = 0.25 * factors[4 * epoch + position // 16]
             optimizer.zero_grad()
             outputs = theirs(torch.tensor(X[rows]))
             torch.nn.functional.cross_entropy(outputs, torch.tensor(y[rows])).backward()

@@ -245,6 +245,8 @@ def test_a_large_batch_is_the_whole_set():
     [
         (lambda: fn.EarlyStopping(3), TypeError, "monitor is 3"),
         (lambda: fn.EarlyStopping(patience=0), ValueError, "patience is 0 … at least 1"),
+        (lambda: fn.EarlyStopping(patience="no"), TypeError, "patience is 'no'"),
+        (lambda: fn.EarlyStopping(ties="all"), ValueError, "ties is 'all' … 'first' or 'last'"),
         (lambda: fn.EarlyStopping(min_delta=-1), ValueError, "min_delta is -1"),
         (lambda: fn.EarlyStopping(mode="low"), ValueError, "mode is 'low' … 'min' or 'max'"),
         (lambda: fn.EarlyStopping(restore_best=1), TypeError, "restore_best is 1"),
@@ -275,7 +277,7 @@ def test_a_large_batch_is_the_whole_set():
         (lambda: fn.Standardize.from_data([1, 2]), ValueError, "X has shape (2,)"),
         (lambda: fn.Standardize.from_data(with_nan), ValueError, "X[2, 1] is nan"),
     ],
-    ids=range(31),
+    ids=range(33),
 )
 def test_bad_descriptions(make, error, message):
     refused(error, message, make)

@@ -152,13 +152,13 @@ def test_frozen_normalisations_agree_with_pytorch(isa, rng, frozen):
 def test_neighbours_with_equally_many_missed_updates_share_a_segment():
     parts = [(4, True), (3, True), (5, False), (2, True), (6, True)]
     state = OptimizerState().continued_for(fn.Adam(), parts, np.dtype("float32"))
-    assert state.segments().tolist() == [[0, 7, 0], [12, 8, 0]]
+    assert state.segments().tolist() == [(0, 7, 0, 1, 1), (12, 8, 0, 1, 1)]
     state.advance(10)
     all_parts = [(size, True) for size, _ in parts]
     state = state.continued_for(fn.Adam(0.5), all_parts, np.dtype("float32"))
-    assert state.segments().tolist() == [[0, 7, 0], [7, 5, 10], [12, 8, 0]]
+    assert state.segments().tolist() == [(0, 7, 0, 1, 1), (7, 5, 10, 1, 1), (12, 8, 0, 1, 1)]
     state.forget()
-    assert state.segments().tolist() == [[0, 20, 0]]
+    assert state.segments().tolist() == [(0, 20, 0, 1, 1)]
 
 
 def test_freezing_is_kept(tmp_path):

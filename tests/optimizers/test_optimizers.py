@@ -6,6 +6,7 @@ import reference_optimizers
 from custom_loss import Python
 from optimizer_cases import OPTIMIZER_CASES
 from torch_counterparts import torch_optimizer
+from whole_segment import whole
 
 import fastnn as fn
 from fastnn import _core
@@ -27,11 +28,11 @@ def test_twenty_steps(isa, dtype, rng, case, n):
     params[::5] = 0  # where the gradient of L1 is 0
     exact = params.astype(float)
     state = np.zeros((len(optimizer.state_names), n), dtype)
-    whole = np.array([[0, n, 0]])
+    segments = whole(n)
     for step in range(1, 21):
         grads = rng.standard_normal(n).astype(dtype)
         kept = grads.copy()
-        _core.engine.optimizer_step(rule, rate, params, grads, state, whole, step)
+        _core.engine.optimizer_step(rule, rate, params, grads, state, segments, step)
         exact = expected.step(exact, grads.astype(float))
         assert np.array_equal(grads, kept)
     rtol = 100 * np.finfo(dtype).eps
@@ -194,7 +195,7 @@ def test_clipping_hands_nan_on(isa, dtype):
     params = np.zeros(3, dtype)
     grads = np.array([np.nan, np.inf, -np.inf], dtype)
     state = np.empty((0, 3), dtype)
-    _core.engine.optimizer_step(rule, 0.1, params, grads, state, np.array([[0, 3, 0]]), 1)
+    _core.engine.optimizer_step(rule, 0.1, params, grads, state, whole(3), 1)
     np.testing.assert_allclose(params, [np.nan, -0.1, 0.1], rtol=1e-6)
 
 
@@ -241,7 +242,7 @@ def test_lion_hands_nan_on_and_keeps_what_has_no_gradient(isa, dtype):
     """A sign of NaN would be 0: the parameter would stay finite, and training would stand still."""
     params, state = np.ones(4, dtype), np.zeros((1, 4), dtype)
     grads = np.array([np.nan, 3, -2, 0], dtype)
-    rule, segments = fn.Lion(0.25).update_rule(), np.array([[0, 4, 0]])
+    rule, segments = fn.Lion(0.25).update_rule(), whole(4)
     _core.engine.optimizer_step(rule, 0.25, params, grads, state, segments, 1)
     assert np.isnan(params[0])
     assert params[1:].tolist() == [0.75, 1.25, 1]

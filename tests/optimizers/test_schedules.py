@@ -1,6 +1,7 @@
 """The rates of every schedule against those of PyTorch or scikit-learn."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import fastnn as fn
 from fastnn.schedules import (
     Constant,
     CosineDecay,
+    CosLog,
     ExponentialDecay,
+    FlatCosine,
     InverseScaling,
     OneCycle,
     ReduceOnPlateau,
@@ -155,6 +158,47 @@ def test_inverse_scaling_agrees_with_sklearn():
     np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
 
+def tabular_rates(updates, total, cycles, flat):
+    """RealMLP's two schedules, one update at a time."""
+    coslog, flat_cosine = [], []
+    for update in updates:
+        t = update / total
+        turns = math.log2(1 + (2**cycles - 1) * t)
+        coslog.append(0.04 * 0.5 * (1 - math.cos(2 * math.pi * turns)))
+        falling = 0.5 * (1 + math.cos(math.pi * (t - flat) / (1 - flat)))
+        flat_cosine.append(0.02 * (1 if t < flat else falling))
+    return coslog, flat_cosine
+
+
+@pytest.mark.parametrize("total", [1, 2, 91, 5000])
+@pytest.mark.parametrize(("cycles", "flat"), [(4, 0.5), (1, 0.0), (3, 0.9), (7, 0.3)])
+def test_the_schedules_of_realmlp(total, cycles, flat):
+    updates = np.arange(total)
+    expected = tabular_rates(updates.tolist(), total, cycles, flat)
+    for schedule, wanted in zip(
+        (CosLog(0.04, cycles), FlatCosine(0.02, flat)), expected, strict=True
+    ):
+        with np.errstate(all="raise"):
+            rates = schedule.rates(updates, PER_EPOCH, total)
+        np.testing.assert_allclose(rates, wanted, rtol=1e-9, atol=1e-12)
+        assert (rates >= 0).all()
+        some = updates[::-3]
+        assert np.array_equal(schedule.rates(some, PER_EPOCH, total), rates[some])
+
+
+def test_the_marks_of_realmlps_schedules():
+    """CosLog with 4 cycles is 0 at 0, 1/15, 3/15 and 7/15 of the fit, and highest in between."""
+    rates = CosLog(0.04).rates(np.arange(15_000), 1, 15_000)
+    assert rates[[0, 1000, 3000, 7000]] == pytest.approx(0, abs=1e-15)
+    peaks = [round((2 ** (k + 0.5) - 1) * 1000) for k in range(4)]
+    assert rates[peaks] == pytest.approx(0.04, rel=1e-5)
+    rates = FlatCosine(0.15).rates(np.arange(1000), 1, 1000)
+    assert (rates[:501] == 0.15).all()
+    assert rates[750] == pytest.approx(0.075)
+    assert rates[999] == pytest.approx(0.15 * (1 - np.cos(np.pi * 0.002)) / 2)
+    assert (CosLog(1.0).cycles, FlatCosine(1.0).flat) == (4, 0.5)
+
+
 VALUES = np.abs(np.random.default_rng(0).standard_normal(60)).cumsum()[::-1] / 20
 VALUES[20:35] = VALUES[20]
 VALUES[50:] = np.nan
@@ -200,8 +244,8 @@ class Trainer:
 
     rates_left = 0
 
-    def set_rates(self, rates):
-        self.rates, self.rates_left = rates, len(rates)
+    def set_rates(self, numbers):
+        self.rates, self.rates_left = numbers[:, 0], len(numbers)
 
     def use(self, n):
         """Return the next n rates."""
@@ -252,6 +296,13 @@ def test_which_metric_a_plateau_monitors():
         (lambda: OneCycle(0.1, pct_start=1), "pct_start is 1"),
         (lambda: OneCycle(0.1, div_factor=0.5), "div_factor is 0.5"),
         (lambda: InverseScaling(0.1, -1), "power is -1"),
+        (lambda: CosLog(0), "rate is 0"),
+        (lambda: CosLog(0.1, 0), "cycles is 0"),
+        (lambda: CosLog(0.1, 2.5), "cycles is 2.5; an integer"),
+        (lambda: CosLog(0.1, 1001), "cycles is 1001; at most 1000"),
+        (lambda: FlatCosine(-1), "rate is -1"),
+        (lambda: FlatCosine(0.1, 1), "flat is 1"),
+        (lambda: FlatCosine(0.1, -0.1), "flat is -0.1"),
         (lambda: ReduceOnPlateau(0.1, factor=1), "factor is 1"),
         (lambda: ReduceOnPlateau(0.1, patience=-1), "patience is -1"),
         (lambda: ReduceOnPlateau(0.1, mode="up"), "mode is 'up'"),

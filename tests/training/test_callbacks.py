@@ -225,6 +225,61 @@ def test_the_rules_of_early_stopping():
     assert values([nan, 5, 6, nan], patience=2) == (3, 1)
 
 
+def test_ties():
+    nan = float("nan")
+    numbers = [3, 2, 1, 1, 2, 1, 1.5]
+    assert values(numbers, patience=None) == (None, 2)
+    assert values(numbers, patience=None, ties="last") == (None, 5)
+    assert values(numbers, patience=3, ties="last") == (5, 5)  # a tie is not an improvement
+    assert values(numbers, patience=3) == (5, 2)
+    assert values([0, 1, 1, 0.5], patience=9, mode="max", ties="last") == (None, 2)
+    assert values([5, 5.2, 4.9, 5.3], patience=9, min_delta=0.25, ties="last") == (None, 2)
+    assert values([5, 5.2, 5.4, 5.6], patience=9, min_delta=0.25, ties="last") == (None, 1)
+    assert values([5, 4.9, 4.8, 4.7], patience=2, min_delta=0.25, ties="last") == (2, 2)
+    assert values([nan, nan, 5, nan, 5], patience=None, ties="last") == (None, 4)
+    assert values([nan, nan], patience=None, ties="last") == (None, 0)
+
+
+def test_the_last_best_epoch_without_stopping(problem, tmp_path):
+    """As RealMLP selects its epoch: all epochs run, and the last of the best comes back."""
+    X, y, held_out = problem
+    steps = [3.0, 1.0, 2.0, 1.0, 1.0, 4.0]
+
+    class Snapshots(fn.Callback):
+        def __init__(self):
+            self.params = []
+
+        def epoch_end(self, net, epoch, metrics):
+            self.params.append(net.params.copy())
+
+    def figure(outputs, y):
+        return steps[len(snapshots.params)]
+
+    for ties, best in (("first", 1), ("last", 4)):
+        snapshots, net = Snapshots(), network()
+        stopper = fn.EarlyStopping("val_figure", patience=None, ties=ties)
+        net.fit(
+            X,
+            y,
+            epochs=6,
+            validation_data=held_out,
+            metrics=[figure],
+            callbacks=[stopper, snapshots],
+            checkpoint=tmp_path / ties,
+            **SETTINGS,
+        )
+        assert (len(snapshots.params), stopper.best_epoch, stopper.best) == (6, best, 1.0)
+        assert np.array_equal(net.params, snapshots.params[best])
+
+
+def test_callbacks_of_older_versions_prefer_the_first_tie():
+    stopper = fn.EarlyStopping("figure", restore_best=False)
+    del vars(stopper)["ties"]
+    for epoch in range(3):
+        stopper.epoch_end(None, epoch, {"figure": 1.0})
+    assert stopper.best_epoch == 0
+
+
 @pytest.mark.parametrize(
     ("monitor", "larger"), [("val_accuracy", True), ("val_r2", True), ("val_rmse", False)]
 )

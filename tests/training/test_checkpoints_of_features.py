@@ -35,6 +35,22 @@ FEATURES = {
     "Dropout": {"between": [lambda: fn.Dropout(0.3)]},
     "LayerNorm": {"between": [lambda: fn.LayerNorm(100)]},
     "BatchNorm": {"between": [lambda: fn.BatchNorm(100)]},
+    "groups": {
+        "optimizer": fn.AdamW(
+            0.01,
+            groups=[
+                fn.Group("bias", learning_rate_factor=0.1, weight_decay_factor=0),
+                fn.Group(layers=[0], learning_rate_factor=3),
+            ],
+        )
+    },
+    "a schedule of the weight decay": {
+        "optimizer": fn.AdamW(0.01, weight_decay=schedules.FlatCosine(0.5))
+    },
+    "a schedule of dropout": {
+        "between": [lambda: fn.Dropout(0.3)],
+        "dropout_factor": schedules.FlatCosine(2.0),
+    },
     "a layer that was frozen": {"optimizer": fn.Adam(0.01), "before": frozen_before},
 }
 

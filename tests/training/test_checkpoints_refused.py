@@ -76,6 +76,10 @@ OTHERS = {
     "seed": ({"seed": 4}, "another seed: 3 there, 4 here"),
     "shuffle": ({"shuffle": False}, "another shuffle"),
     "optimizer": ({"optimizer": fn.Adam(0.02)}, r"another optimizer: .*0\.01.*0\.02"),
+    "groups": (
+        {"optimizer": fn.Adam(0.01, groups=[fn.Group("bias", learning_rate_factor=0.1)])},
+        "another optimizer: .*Group",
+    ),
     "loss": ({"loss": fn.NegativeLogLikelihood()}, "another loss"),
     "validation": ({"validation_data": (X, Y)}, "another validation_data"),
     "rows": ({"X": X[:40], "y": Y[:40]}, r"another data: \[50, 5\] there, \[40, 5\] here"),

@@ -9,8 +9,8 @@ def forward(
     """Overwrite `activations` (n * row_width,) with the output of each operation, (n, width).
 
     `training` is None in evaluation mode. In training mode the rows are a batch, and `training` is
-    the key of the dropout masks, the epoch, and the first sample of the batch within the epoch; the
-    running statistics are updated.
+    the key of the dropout masks, the epoch, the first sample of the batch within the epoch, and the
+    factor of the probabilities of dropout; the running statistics are updated.
     """
     cdef Batch batch
     cdef const Batch *mode = no_batch()
@@ -18,6 +18,7 @@ def forward(
         mode = &batch
         batch.key = batch_key(training[0], training[1], training[2])
         batch.first = 0
+        batch.dropout_factor = training[3]
         batch.running = address(constants)
     if is_float(params):
         forward_typed(plan, <const float *>address(params), constants, x, activations, mode,

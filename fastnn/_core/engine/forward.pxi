@@ -3,6 +3,7 @@
 cdef struct Batch:            # rows that go forward in training mode
     uint64_t key              # of the dropout masks
     Py_ssize_t first          # the number of the first row within the batch
+    double dropout_factor     # of the probability of each Dropout
     void *running             # the constants, whose running statistics are updated
 
 

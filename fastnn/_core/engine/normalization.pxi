@@ -17,8 +17,8 @@ cdef void normalization_forward(
         if batch == NULL:
             memcpy(y, x, rows * n * sizeof(real))
         else:
-            dropout_forward(x, operation.p, hashed(batch.key, number), batch.first, y, kept,
-                            rows, n)
+            dropout_forward(x, operation.p * batch.dropout_factor, hashed(batch.key, number),
+                            batch.first, y, kept, rows, n)
     elif batch == NULL:
         running_normalize(x, constants + operation.mean, constants + operation.variance,
                           operation.eps, y, kept, rows, n)

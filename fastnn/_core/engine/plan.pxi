@@ -241,7 +241,7 @@ cdef class Plan:
             if has_params(self.operations[i].kind):
                 place = self.operations[i].weight
                 frozen[i] = True
-                for first, size, _ in segments:
+                for first, size, *_ in segments.tolist():
                     if first <= place < first + size:
                         frozen[i] = False
         return frozen if frozen.any() else None

@@ -23,21 +23,27 @@ cdef struct FirstLayer:
     Py_ssize_t n_touched
 
 
-cdef inline Py_ssize_t lists_bytes(Plan plan) noexcept nogil:
+cdef inline Py_ssize_t lists_bytes(
+    const FirstLayer *layer, Py_ssize_t n_segments,
+) noexcept nogil:
     """Return the bytes for `marks` and `touched`.
 
-    After the rows, `touched` has room for the segments of all other parameters: at most one for
-    each operation.
+    After the rows, `touched` has room for the segments of all other parameters.
     """
-    cdef Py_ssize_t n_in = plan.operations[0].n_in
-    return (n_in + plan.n_operations + 1) * <Py_ssize_t>sizeof(Segment) + n_in
+    return (layer.n_in + n_segments) * <Py_ssize_t>sizeof(Segment) + layer.n_in
+
+
+cdef void use_lists(FirstLayer *layer, Workspace lists):
+    """Take memory for the lists, which must outlive the layer; `collect` writes them anew."""
+    layer.marks = <int8_t *>lists.data
+    layer.touched = <Segment *>aligned(<char *>layer.marks + layer.n_in)
+    layer.n_touched = 0
 
 
 cdef FirstLayer first_layer_of(
     Plan plan, cnp.ndarray params, cnp.ndarray grads, cnp.ndarray state, frozen, Workspace copy,
-    Workspace lists,
 ):
-    """Return the layer; the arrays and the workspaces must outlive it."""
+    """Return the layer without lists; the arrays and the workspace must outlive it."""
     cdef FirstLayer layer
     layer.used = True
     layer.is_float = is_float(params)
@@ -47,9 +53,6 @@ cdef FirstLayer first_layer_of(
     layer.n_params, layer.n_states = plan.n_params, cnp.PyArray_DIM(state, 0)
     layer.given, layer.params = address(params), copy.data
     layer.grads, layer.state = address(grads), <char *>address(state)
-    layer.touched = <Segment *>lists.data
-    layer.marks = <int8_t *>(layer.touched + layer.n_in + plan.n_operations + 1)
-    layer.n_touched = 0
     return layer
 
 
@@ -96,7 +99,7 @@ cdef void collect_typed(
             transpose_in_place(grads, layer.n_out, layer.n_in, params, n_threads)
             layer.n_touched = layer.n_in
             for i in range(layer.n_in):
-                layer.touched[i] = Segment(i * layer.n_out, layer.n_out, 0)
+                layer.touched[i] = row_of(layer, i)
         else:
             memset(grads, 0, size * sizeof(real))
     transposed(given, layer.n_out, layer.n_in, params, n_threads)
@@ -136,6 +139,11 @@ cdef void transpose_in_place(
     transposed(<const real *>spare, rows, columns, matrix, n_threads)
 
 
+cdef inline Segment row_of(const FirstLayer *layer, Py_ssize_t feature) noexcept nogil:
+    """Return a feature's row of the transposed weight; `update_touched` sets its rate factor."""
+    return Segment(feature * layer.n_out, layer.n_out, 0, 1, 1)
+
+
 cdef void touch(
     FirstLayer *layer, const SparseRows *x, Py_ssize_t rows, real *grads, bint begins,
 ) noexcept nogil:
@@ -153,8 +161,7 @@ cdef void touch(
             column = x.indices[p]
             if not layer.marks[column]:
                 layer.marks[column] = True
-                layer.touched[layer.n_touched] = Segment(
-                    <Py_ssize_t>column * layer.n_out, layer.n_out, 0)
+                layer.touched[layer.n_touched] = row_of(layer, column)
                 layer.n_touched += 1
 
 
@@ -175,13 +182,16 @@ cdef void update_touched(
     cdef Clipping clip
     cdef Py_ssize_t i
     if first.size > size:
-        others[0] = Segment(size, first.size - size, first.missed)
+        others[0] = first
+        others[0].first, others[0].size = size, first.size - size
         n_others = 1
     for i in range(1, n_segments):
         others[n_others] = segments[i]
         n_others += 1
     clip = clipping_of(optimizer, grads, layer.touched, layer.n_touched + n_others)
     if moves_touched_alone(optimizer) and penalty == 0:
+        for i in range(layer.n_touched):
+            layer.touched[i].rate_factor = first.rate_factor
         update_clipped(optimizer, rate, clip, params, grads, state, layer.n_params,
                        layer.touched, layer.n_touched + n_others, step, n_threads)
         return

@@ -27,12 +27,13 @@ cdef class Steps:
         self.params, self.state = params, state
         self.before = Workspace(cnp.PyArray_NBYTES(params))
 
-    def take(self, grads, double rate, cnp.ndarray segments, counts, list missed, training,
-             int n_threads, /):
+    def take(self, grads, double rate, double weight_decay, cnp.ndarray segments, counts,
+             list missed, training, int n_threads, /):
         """Update the parameters by a gradient, and count the update in `counts`.
 
-        `segments` are as for the Trainer. `counts` is an OptimizerState, whose `step` and
-        `schedule_step` grow by 1; `missed` becomes its count of missed updates.
+        `weight_decay` replaces that of the rule. `segments` are as for the Trainer. `counts` is an
+        OptimizerState, whose `step` and `schedule_step` grow by 1; `missed` becomes its count of
+        missed updates.
 
         Returns
         -------
@@ -58,6 +59,7 @@ cdef class Steps:
             return None
         if not all_finite(ready):
             return None
+        self.optimizer.weight_decay = weight_decay
         memcpy(self.before.data, cnp.PyArray_DATA(params), cnp.PyArray_NBYTES(params))
         if is_float(params):
             finite = take_typed(self, <float *>address(params), ready, rate, segments,

@@ -5,8 +5,8 @@
 # b) Parameters change only in `update`, after a whole minibatch: whenever `run` returns, they are
 #    the result of complete steps. A penalty on the weights (without the biases) is added to the
 #    loss and the gradient of a batch before.
-# c) The learning rates of the next updates are given, as one number or as an array. The engine has
-#    no schedules; `run` returns when the array is used up.
+# c) The learning rates, weight decays and dropout of the next updates are given. The engine has no
+#    schedules; `run` returns when their array is used up.
 # d) At the end of an epoch the parameters are checked and copied. If the loss or the parameters are
 #    no longer finite, the copy of the last good epoch is restored, with its running statistics.
 
@@ -36,9 +36,10 @@ cdef class Trainer:
         a batch has the additional term α/2 Σ w² over all weights w, divided like the loss itself.
     state : ndarray (n_states, n_params)
         The optimizer's, overwritten.
-    segments : ndarray (n_segments, 3) of int64
+    segments : ndarray (n_segments,) of the dtype of `fastnn.optimizers.state`
         The ranges of parameters that are trained: the first parameter, the number of parameters,
-        and how many of the updates counted in `step` happened while the range was frozen.
+        how many of the updates counted in `step` happened while the range was frozen, and the
+        factors of the learning rate and the weight decay.
     step : int
         The number of updates that `state` results from.
     batch_size, n_epochs : int
@@ -89,10 +90,10 @@ cdef class Trainer:
     cdef double weight_penalty
     cdef public double reported         # factor of a batch's loss, without the penalty, in `losses`
     cdef public bint by_batches         # the loss of an epoch weights its batches by their rows
-    cdef double constant_rate
+    cdef double[N_NUMBERS] constant_numbers
     cdef object rates                   # keeps the memory of the next pointer alive
-    cdef const double *next_rate        # the learning rate of the next update
-    cdef bint rate_holds                # the same rate is used for all later updates
+    cdef const double *next_numbers     # of the next update: its learning rate, …
+    cdef bint rate_holds                # the same numbers are used for all later updates
     cdef readonly Py_ssize_t rates_left
     cdef Py_ssize_t n_samples
     cdef public Py_ssize_t dropped      # samples at the end of an epoch that are not used
@@ -151,7 +152,6 @@ cdef class Trainer:
             self.sparse = csr_rows(x)
         self.targets = targets_of(targets, labels, weights)
         self.state = cnp.PyArray_DATA(state)
-        self.set_segments(segments)
         if frozen is not None:
             self.frozen = <const int8_t *>cnp.PyArray_DATA(frozen)
         self.loss_of_epoch = <double *>cnp.PyArray_DATA(self.losses)
@@ -178,11 +178,11 @@ cdef class Trainer:
                 and takes_elements(plan, x.nnz, self.n_samples)):
             if not plan.has_batch_norm:
                 self.chunk = min(sparse_chunk_rows(plan, itemsize), batch_size)
-            self.copy, self.lists = Workspace(params_bytes), Workspace(lists_bytes(plan))
-            self.first_layer = first_layer_of(
-                plan, params, grads, state, frozen, self.copy, self.lists)
+            self.copy = Workspace(params_bytes)
+            self.first_layer = first_layer_of(plan, params, grads, state, frozen, self.copy)
             input_width, width = plan.operations[0].n_out, sparse_width(plan)
             self.params = self.first_layer.params
+        self.set_segments(segments)
         self.random = NULL
         if bit_generator is not None:
             self.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
@@ -220,23 +220,30 @@ cdef class Trainer:
 
     def set_segments(self, segments, /):
         """Replace the segments; only their counts of missed updates may differ."""
+        self.publish()
         self.segments_array = segments
         self.segments = <const Segment *>cnp.PyArray_DATA(segments)
         self.n_segments = segments.shape[0]
+        if self.first_layer.used:
+            self.lists = Workspace(lists_bytes(&self.first_layer, self.n_segments))
+            use_lists(&self.first_layer, self.lists)
 
     def set_rates(self, rates, /):
-        """Set the learning rates of the next updates: one float, or an array (n,) of float64.
+        """Set the learning rate of all next updates, or an array (n, 3) of float64.
 
-        The last `rates_left` numbers of an array are not used yet; it must not be changed.
+        Its columns are the learning rate, the weight decay of the optimizer, and the factor of the
+        dropout probabilities. The last `rates_left` rows are not used yet; it must not be changed.
         """
         self.rates = rates
         self.rate_holds = isinstance(rates, float)
         if self.rate_holds:
-            self.constant_rate = rates
-            self.next_rate = &self.constant_rate
+            self.constant_numbers[LEARNING_RATE] = rates
+            self.constant_numbers[WEIGHT_DECAY] = self.optimizer.weight_decay
+            self.constant_numbers[DROPOUT_FACTOR] = 1
+            self.next_numbers = self.constant_numbers
             self.rates_left = 1
         else:
-            self.next_rate = <const double *>cnp.PyArray_DATA(rates)
+            self.next_numbers = <const double *>cnp.PyArray_DATA(rates)
             self.rates_left = rates.shape[0]
 
     def take_order(self, cnp.ndarray order, /):

@@ -90,6 +90,7 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
         mode = &batch
         batch.key = batch_key(t.mask_key, t.epoch, t.position - within)
         batch.first = within
+        batch.dropout_factor = t.next_numbers[DROPOUT_FACTOR]
         batch.running = t.constants
     if by_elements:
         if t.first_layer.learns:
@@ -138,6 +139,7 @@ cdef bint forward_batch(
         mode = &batch
         batch.key = batch_key(t.mask_key, t.epoch, t.position)
         batch.first = 0
+        batch.dropout_factor = t.next_numbers[DROPOUT_FACTOR]
         batch.running = t.constants
     if t.sparse.data != NULL:
         t.sparse.order = t.order + t.position
@@ -175,17 +177,19 @@ cdef void backward_batch(
 
 cdef void take_step(Trainer t, Plan plan, double penalty, real *params) noexcept nogil:
     """Update the parameters with the next learning rate; `penalty` is of `update_touched`."""
+    cdef double rate = t.next_numbers[LEARNING_RATE]
+    t.optimizer.weight_decay = t.next_numbers[WEIGHT_DECAY]
     t.step += 1
     if t.first_layer.used and t.first_layer.learns:
         update_touched(
-            &t.first_layer, &t.optimizer, t.next_rate[0], penalty, params, <const real *>t.grads,
+            &t.first_layer, &t.optimizer, rate, penalty, params, <const real *>t.grads,
             <real *>t.state, t.segments, t.n_segments, t.step, t.n_threads)
     else:
         update_params(
-            &t.optimizer, t.next_rate[0], params, <const real *>t.grads, <real *>t.state,
+            &t.optimizer, rate, params, <const real *>t.grads, <real *>t.state,
             plan.n_params, t.segments, t.n_segments, t.step, t.n_threads)
     if not t.rate_holds:
-        t.next_rate += 1
+        t.next_numbers += N_NUMBERS
         t.rates_left -= 1
 
 

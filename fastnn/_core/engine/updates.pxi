@@ -1,5 +1,12 @@
 # The penalty on weights, and the optimizer's step, once a gradient is complete.
 
+cdef enum:  # what an update takes, beside the gradient
+    LEARNING_RATE
+    WEIGHT_DECAY
+    DROPOUT_FACTOR
+    N_NUMBERS
+
+
 cdef void update_params(
     const Optimizer *optimizer, double rate, real *params, const real *grads, real *state,
     Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step, int n_threads,

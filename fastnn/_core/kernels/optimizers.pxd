@@ -1,10 +1,10 @@
 """Updates of the flat parameter vector with PyTorch's formulas, in one pass over memory each.
 
-An update gets its learning rate and has no schedule. It processes the segments of parameters that
-are trained, normally one segment with all of them. If the gradient is clipped or has an L1 penalty,
-it is prepared block by block in a buffer. So the loops of the optimizers contain neither, and
-`grads` is not changed. State arrays start as zeros, so the first velocity is the first gradient, as
-in PyTorch.
+An update gets its learning rate and its weight decay, and has no schedule. It processes the
+segments of parameters that are trained, normally one segment with all of them. If the gradient is
+clipped or has an L1 penalty, it is prepared block by block in a buffer. So the loops of the
+optimizers contain neither, and `grads` is not changed. State arrays start as zeros, so the first
+velocity is the first gradient, as in PyTorch.
 """
 
 from cython.parallel cimport prange
@@ -56,6 +56,8 @@ cdef struct Segment:
     Py_ssize_t first
     Py_ssize_t size
     Py_ssize_t missed  # updates while it was frozen, which are not in its running means
+    double rate_factor   # of the learning rate
+    double decay_factor  # of the weight decay
 
 
 cdef inline Optimizer optimizer_from(dict rule) except *:
@@ -91,17 +93,22 @@ cdef inline void update(
     """
     cdef Py_ssize_t parts, share, first, part, i
     cdef Segment segment
+    cdef Optimizer copy = optimizer[0]
+    cdef const Optimizer *own = &copy  # with the weight decay of the segment
+    cdef double own_rate
     for i in range(n_segments):
         segment = segments[i]
+        own_rate = rate * segment.rate_factor
+        copy.weight_decay = optimizer.weight_decay * segment.decay_factor
         parts = max(<Py_ssize_t>1, min(<Py_ssize_t>n_threads, segment.size // THREAD_PARAMS))
         if parts == 1:
-            update_some(optimizer, rate, clip, params, grads, state, n, segment.first,
+            update_some(own, own_rate, clip, params, grads, state, n, segment.first,
                         segment.first + segment.size, step - segment.missed)
         else:
             share = (segment.size + parts - 1) // parts
             for part in prange(parts, num_threads=startable(<int>parts), schedule="static"):
                 first = segment.first + part * share
-                update_some(optimizer, rate, clip, params, grads, state, n, first,
+                update_some(own, own_rate, clip, params, grads, state, n, first,
                             min(first + share, segment.first + segment.size),
                             step - segment.missed)
 
