@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import cases
+import layer_cases
 import numpy as np
 import pytest
 import reference
@@ -36,8 +36,8 @@ def make_network():
     """
 
     def make(case, dtype="float64", params=None):
-        layers = [cases.made(description, fn) for description in case.layers]
-        if isinstance(case, cases.LayerCase) and case.cls not in ("Linear", "Standardize"):
+        layers = [layer_cases.made(description, fn) for description in case.layers]
+        if isinstance(case, layer_cases.LayerCase) and case.cls not in ("Linear", "Standardize"):
             layers.insert(0, fn.Standardize(np.zeros(case.features), np.ones(case.features)))
         net = fn.Network(layers, dtype, seed=0)
         if params is not None:

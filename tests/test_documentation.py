@@ -75,6 +75,12 @@ def test_a_network(example, capsys):
     assert capsys.readouterr().out == printed(example)
 
 
+@shows("docs/layers.md", "Layers")
+def test_scale_and_parametric(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
 @shows("docs/layers.md", "Skip connections and branches")
 def test_skip_connections(example, capsys):
     run(example)
@@ -106,6 +112,12 @@ def test_training(example, tmp_path, monkeypatch, capsys):
     assert float(accuracy) > 0.95
     run(example)  # resumes from the checkpoint, where nothing is left to do
     assert capsys.readouterr().out == first
+
+
+@shows("docs/training.md", "Initial weights from data")
+def test_initial_weights_from_data(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == printed(example)
 
 
 @shows("docs/training.md", "Units of features and targets")
@@ -380,7 +392,7 @@ def test_the_table_of_layers():
     calls = re.findall(r"^\| `((\w+)\(.*?\))`", section("docs/layers.md", "Layers"), re.M)
     assert {getattr(fn, name) for _, name in calls} == set(LAYERS.values())
     sizes = {"in_features": 3, "out_features": 2, "features": 3, "mean": [0.0], "scale": [1.0]}
-    sizes |= {"layers": [fn.Tanh()], "branches": [[]]}
+    sizes |= {"layers": [fn.Tanh()], "branches": [[]], "activation": fn.Tanh}
     for call, name in calls:
         plain = re.sub(r'(\w+)=[\w."]+', "", call).replace(", )", ")").replace("(, ", "(")
         given = vars(fn) | sizes

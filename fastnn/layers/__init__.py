@@ -9,6 +9,7 @@ from fastnn.layers.activations import (
     HardTanh,
     Identity,
     LeakyReLU,
+    Mish,
     ReLU,
     Sigmoid,
     SiLU,
@@ -21,6 +22,8 @@ from fastnn.layers.custom import CustomLayer
 from fastnn.layers.dropout import Dropout
 from fastnn.layers.linear import Linear
 from fastnn.layers.normalization import BatchNorm, LayerNorm
+from fastnn.layers.parametric import Parametric
+from fastnn.layers.scale import Scale
 from fastnn.layers.softmax import LogSoftmax, Softmax
 from fastnn.layers.standardize import FixedScaling, Standardize, Unstandardize
 
@@ -42,9 +45,12 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
+    "Mish",
     "Parallel",
+    "Parametric",
     "ReLU",
     "Residual",
+    "Scale",
     "SiLU",
     "Sigmoid",
     "Softmax",

@@ -30,8 +30,8 @@ class ReLU(Activation):
     """a = max(0, z), with slope 1 for z > 0, else 0 (and 0 at the kink)."""
 
     kind: ClassVar[str] = "relu"
-    kinks: ClassVar[tuple[float, ...]] = (0.0,)
-    weight_init: ClassVar[str] = "he_uniform"
+    kinks = (0.0,)
+    weight_init = "he_uniform"
 
 
 class LeakyReLU(Activation):
@@ -49,8 +49,8 @@ class LeakyReLU(Activation):
     """
 
     kind: ClassVar[str] = "leaky_relu"
-    kinks: ClassVar[tuple[float, ...]] = (0.0,)
-    weight_init: ClassVar[str] = "he_uniform"
+    kinks = (0.0,)
+    weight_init = "he_uniform"
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = _checks.number(
@@ -81,8 +81,8 @@ class ELU(Activation):
     """
 
     kind: ClassVar[str] = "elu"
-    kinks: ClassVar[tuple[float, ...]] = (0.0,)
-    weight_init: ClassVar[str] = "he_uniform"
+    kinks = (0.0,)
+    weight_init = "he_uniform"
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = _checks.number(alpha, "alpha", at_least=0, below=1e30)
@@ -100,8 +100,8 @@ class SELU(Activation):
     """a = 1.0507… · ELU(z; alpha=1.6733…), which keeps mean 0 and variance 1 (Klambauer 2017)."""
 
     kind: ClassVar[str] = "selu"
-    kinks: ClassVar[tuple[float, ...]] = (0.0,)
-    weight_init: ClassVar[str] = "lecun_normal"
+    kinks = (0.0,)
+    weight_init = "lecun_normal"
 
 
 class Sigmoid(Activation):
@@ -120,33 +120,40 @@ class Softplus(Activation):
     """a = ln(1 + e^z), with slope sigmoid(z)."""
 
     kind: ClassVar[str] = "softplus"
-    weight_init: ClassVar[str] = "he_uniform"
+    weight_init = "he_uniform"
 
 
 class GELU(Activation):
     """a = z Φ(z), the exact form, with slope Φ(z) + z Φ'(z); Φ is the normal distribution's CDF."""
 
     kind: ClassVar[str] = "gelu"
-    weight_init: ClassVar[str] = "he_uniform"
+    weight_init = "he_uniform"
 
 
 class SiLU(Activation):
     """a = z s where s = sigmoid(z), with slope s (1 + z (1 - s)); also called swish."""
 
     kind: ClassVar[str] = "silu"
-    weight_init: ClassVar[str] = "he_uniform"
+    weight_init = "he_uniform"
+
+
+class Mish(Activation):
+    """a = z t where t = tanh(ln(1 + e^z)), with slope t + z (1 - t²) sigmoid(z) (Misra 2020)."""
+
+    kind: ClassVar[str] = "mish"
+    weight_init = "he_uniform"
 
 
 class Abs(Activation):
     """a = |z|, with slope sign(z) (0 at the kink)."""
 
     kind: ClassVar[str] = "abs"
-    kinks: ClassVar[tuple[float, ...]] = (0.0,)
-    weight_init: ClassVar[str] = "he_uniform"
+    kinks = (0.0,)
+    weight_init = "he_uniform"
 
 
 class HardTanh(Activation):
     """a = z within [-1, 1], else -1 or 1; with slope 1 within, else 0 (and 0 at the kinks)."""
 
     kind: ClassVar[str] = "hard_tanh"
-    kinks: ClassVar[tuple[float, ...]] = (-1.0, 1.0)
+    kinks = (-1.0, 1.0)

@@ -32,8 +32,8 @@ class Layer:
     n_params: int = 0
     n_constants: int = 0  # how many numbers the layer holds that are not trained
     # the default initializer of a linear layer before this one; None: the next layer decides
-    weight_init: ClassVar[str | None] = "xavier_uniform"
-    kinks: ClassVar[tuple[float, ...]] = ()  # the inputs where the slope jumps
+    weight_init: str | None = "xavier_uniform"
+    kinks: tuple[float, ...] = ()  # the inputs where the slope jumps
 
     _in_network = False
     _constants: Array = np.empty(0)

@@ -13,7 +13,7 @@ from fastnn.layers import custom_classes
 from fastnn.layers.base import LAYERS, Layer, Operation
 from fastnn.layers.custom import CUSTOM, CustomLayer
 from fastnn.layers.standardize import FixedScaling
-from fastnn.layers.weighted import Weighted
+from fastnn.layers.weighted import Parametrized
 
 
 def leaves(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -140,7 +140,7 @@ def bind(
     drawn, fixed = [], []
     names, _ = _suitable_initializers(top, "xavier_uniform")
     for layer, initializer in zip(layers, names, strict=True):
-        if isinstance(layer, Weighted | CustomLayer):
+        if isinstance(layer, Parametrized | CustomLayer):
             drawn.append(layer.initial_values(rng, initializer))
         fixed.append(layer.initial_constants())
     _store(drawn, params, "a parameter")
@@ -151,7 +151,7 @@ def bind(
 
     n_params = n_constants = 0
     for layer in layers:
-        if isinstance(layer, Weighted | CustomLayer):
+        if isinstance(layer, Parametrized | CustomLayer):
             place = slice(n_params, n_params + layer.n_params)
             layer.bind(params[place], grads[place])
             n_params = place.stop

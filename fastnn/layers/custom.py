@@ -13,6 +13,7 @@ from fastnn.initializers import Initializer, zeros
 from fastnn.layers import custom_calls
 from fastnn.layers.base import Layer
 from fastnn.layers.plain_values import as_json
+from fastnn.layers.weighted import named_views
 
 CUSTOM = "custom"  # the kind of all custom layers in a model file
 
@@ -206,12 +207,7 @@ class CustomLayer(Layer):
 
     def split(self, flat: Array) -> dict[str, Array]:
         """Return views of a flat array (n_params,), in the shapes of the parameters."""
-        found, first = {}, 0
-        for name, shape in self._shapes.items():
-            size = math.prod(shape)
-            found[name] = flat[first : first + size].reshape(shape)
-            first += size
-        return found
+        return named_views(flat, self._shapes)
 
     def initial_values(self, rng: "np.random.Generator", default: "Initializer") -> Array:
         """Return the values that are set, or else new ones, as a flat array."""

@@ -31,7 +31,7 @@ class Dropout(Layer):
     """
 
     kind: ClassVar[str] = "dropout"
-    weight_init: ClassVar[str | None] = None
+    weight_init = None
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = _checks.number(p, "p", at_least=0, below=1)

@@ -8,7 +8,7 @@ from fastnn import _checks, jacobians
 from fastnn._core.arrays import Array
 from fastnn.initializers import Initializer, zeros
 from fastnn.layers.base import Operation
-from fastnn.layers.weighted import Weighted
+from fastnn.layers.weighted import Shapes, Weighted
 
 
 class Linear(Weighted):
@@ -57,9 +57,17 @@ class Linear(Weighted):
         for name, initializer in (("weight_init", weight_init), ("bias_init", bias_init)):
             if not (initializer is None or callable(initializer)):
                 raise TypeError(f"{name} is {initializer!r}; a function (rng, shape) is wanted")
-        self._set_shapes((self.out_features, self.in_features), _checks.boolean(bias, "bias"))
+        self._has_bias = _checks.boolean(bias, "bias")
         self._weight_init = weight_init
         self._bias_init = bias_init
+        self._count_parameters()
+
+    def parameter_shapes(self) -> Shapes:
+        """Return the shape of each parameter by its name, in the order of the flat arrays."""
+        shapes: Shapes = {"weight": (self.out_features, self.in_features)}
+        if self._has_bias:
+            shapes["bias"] = (self.out_features,)
+        return shapes
 
     def operation(self, in_features: int) -> Operation:
         """Return the engine's description of the layer."""
@@ -73,10 +81,8 @@ class Linear(Weighted):
         }
         return config if self._has_bias else {**config, "bias": False}
 
-    def initial_values(self, rng: "np.random.Generator", default: "Initializer") -> Array:
-        """Return the values that are set, or else new ones: weight, then bias, as a flat array."""
-        if self._params is not None:
-            return self._params
+    def new_values(self, rng: "np.random.Generator", default: "Initializer") -> list[Array]:
+        """Return initial values of the weight and the bias."""
         weight_init = self._weight_init or default
         bias_init = self._bias_init or zeros
 
@@ -84,17 +90,17 @@ class Linear(Weighted):
             drawn = initializer(rng, shape)
             return _checks.shaped_array(drawn, f"{name}(rng, {shape})", np.dtype(float), shape)
 
-        values = [draw("weight_init", weight_init, self.out_features, self.in_features).ravel()]
+        values = [draw("weight_init", weight_init, self.out_features, self.in_features)]
         if self._has_bias:
             values.append(draw("bias_init", bias_init, self.out_features))
-        return np.concatenate(values)  # a copy: the initializer may keep its array
+        return values
 
     def __repr__(self) -> str:
         bias = "" if self._has_bias else ", bias=False"
         return f"Linear({self.in_features}, {self.out_features}{bias})"
 
     def _by_input(self, x: Array) -> jacobians.Dense:
-        return jacobians.Dense(self._weight_of(self._flat_params(x.dtype)))
+        return jacobians.Dense(self.split(self._flat_params(x.dtype))["weight"])
 
     def _by_params(self, x: Array) -> jacobians.Block:
         by_weight = jacobians.Kronecker(self._identity(x), x[np.newaxis])  # ∂z_k/∂W_ij = δ_ki a_j

@@ -8,7 +8,7 @@ from fastnn import _checks, jacobians
 from fastnn._core.arrays import Array
 from fastnn.initializers import Initializer
 from fastnn.layers.base import Operation
-from fastnn.layers.weighted import Weighted
+from fastnn.layers.weighted import Shapes, Weighted
 
 
 class Normalization(Weighted):
@@ -18,14 +18,18 @@ class Normalization(Weighted):
     dw = x̂ dy and db = dy, summed over the samples.
     """
 
-    weight_init: ClassVar[str | None] = None
+    weight_init = None
     in_features: int
     eps: float
 
     def _set_features(self, features: int, eps: float) -> None:
         self.in_features = self.out_features = _checks.integer(features, "features", at_least=1)
         self.eps = _checks.number(eps, "eps", at_least=1e-30, below=1)
-        self._set_shapes((self.in_features,), True)
+        self._count_parameters()
+
+    def parameter_shapes(self) -> Shapes:
+        """Return the shape of each parameter by its name, in the order of the flat arrays."""
+        return {"weight": (self.in_features,), "bias": (self.in_features,)}
 
     def operation(self, in_features: int) -> Operation:
         """Return the engine's description of the layer."""
@@ -35,11 +39,9 @@ class Normalization(Weighted):
         """Return the constructor's arguments, as a model file stores them."""
         return {"features": self.in_features, "eps": self.eps}
 
-    def initial_values(self, rng: "np.random.Generator", default: "Initializer") -> Array:
-        """Return the values that are set, or else ones and zeros: weight, then bias."""
-        if self._params is None:
-            return np.repeat([1.0, 0.0], self.in_features)
-        return self._params
+    def new_values(self, rng: "np.random.Generator", default: "Initializer") -> list[Array]:
+        """Return ones for the weight and zeros for the bias."""
+        return [np.ones(self.in_features), np.zeros(self.in_features)]
 
     def _by_params(self, x: Array) -> jacobians.Block:
         identity = jacobians.Identity(self.in_features, x.dtype)
@@ -83,7 +85,7 @@ class LayerNorm(Normalization):
     def _by_input(self, x: Array) -> jacobians.Composed:
         # I - 1 1ᵀ/n - x̂ x̂ᵀ/n = (I - 1 1ᵀ/n) (I - x̂ x̂ᵀ/n), since the entries of x̂ add up to 0
         y, deviation = self._normalized(x)
-        weight = self._weight_of(self._flat_params(x.dtype))
+        weight = self.split(self._flat_params(x.dtype))["weight"]
         ones = np.ones_like(x)
         return jacobians.Composed(
             [
@@ -204,7 +206,7 @@ class BatchNorm(Normalization):
         return super()._flat_constants(dtype)
 
     def _by_input(self, x: Array) -> jacobians.Diagonal:
-        weight = self._weight_of(self._flat_params(x.dtype))
+        weight = self.split(self._flat_params(x.dtype))["weight"]
         return jacobians.Diagonal(weight / self._normalized(x)[1])
 
     def _normalized(self, x: Array) -> tuple[Array, Array]:

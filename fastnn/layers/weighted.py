@@ -1,6 +1,7 @@
-"""The base class of the layers with parameters: a weight and a bias."""
+"""The base classes of the layers with parameters."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,72 +11,62 @@ from fastnn._core.arrays import Array
 from fastnn.initializers import Initializer, xavier_uniform
 from fastnn.layers.base import Layer
 
+Shapes = dict[str, tuple[int, ...]]
 
-class Weighted(Layer):
-    """The base class of layers with a weight and an optional bias; use one of its subclasses.
 
-    In a network `weight` and `bias` are views into `net.params`. Outside a network the layer holds
-    its values in float64. A network that takes the layer copies the values that were drawn or set
+def named_views(flat: Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """Return views of a flat array in these shapes, one after the other."""
+    found, first = {}, 0
+    for name, shape in shapes.items():
+        end = first + math.prod(shape)
+        found[name] = flat[first:end].reshape(shape)
+        first = end
+    return found
+
+
+class Parametrized(Layer):
+    """The base class of layers with parameters; use one of its subclasses.
+
+    A subclass defines `parameter_shapes` and `new_values`, calls `_count_parameters` in its
+    constructor, and has a property for each parameter, made of `_parameter` and `_set_parameter`.
+
+    In a network the parameters are views into `net.params`. Outside a network the layer holds its
+    values in float64. A network that takes the layer copies the values that were drawn or set
     before.
     """
 
-    out_features: int
+    def parameter_shapes(self) -> Shapes:
+        """Return the shape of each parameter by its name, in the order of the flat arrays."""
+        raise NotImplementedError
 
-    def _set_shapes(self, weight_shape: tuple[int, ...], has_bias: bool) -> None:
-        """Set the shapes of the parameters; their values are drawn later."""
-        self._weight_shape, self._has_bias = weight_shape, has_bias
-        self._weight_size = math.prod(weight_shape)
-        self.n_params = self._weight_size + self.out_features * has_bias
+    def new_values(self, rng: "np.random.Generator", default: "Initializer") -> Sequence[Array]:
+        """Return initial values of the parameters, in their order.
+
+        `default` is the initializer that suits the next activation.
+        """
+        raise NotImplementedError
+
+    def _count_parameters(self) -> None:
+        """Set `n_params`; the values are drawn later."""
+        self.n_params = sum(math.prod(shape) for shape in self.parameter_shapes().values())
         if self.n_params >= 2**48:  # more than any memory holds, but safe for the engine's integers
             raise ValueError(f"{self!r} would have {self.n_params:,} parameters: too many")
-        self._params: Array | None = None  # flat, as in a network: weight row by row, then bias
+        self._params: Array | None = None  # flat, as in a network
         self._grads: Array | None = None
 
-    @property
-    def weight(self) -> Array:
-        """The weight, writable; assigning copies into it."""
-        return self._weight_of(self._values())
-
-    @weight.setter
-    def weight(self, value: Any) -> None:
-        params = self._values()
-        weight = _checks.shaped_array(value, "weight", params.dtype, self._weight_shape)
-        self._weight_of(params)[...] = weight
-
-    @property
-    def bias(self) -> Array | None:
-        """The bias, (out_features,), writable; assigning copies into it. None without a bias."""
-        return self._bias_of(self._values())
-
-    @bias.setter
-    def bias(self, value: Any) -> None:
-        params = self._values()
-        bias = self._bias_of(params)
-        if bias is None:
-            raise ValueError("bias cannot be set: this layer has no bias (bias=False)")
-        bias[...] = _checks.shaped_array(value, "bias", params.dtype, (self.out_features,))
-
-    @property
-    def weight_grad(self) -> Array | None:
-        """The gradient with respect to the weight, in its shape; None outside a network."""
-        return None if self._grads is None else self._weight_of(self._grads)
-
-    @property
-    def bias_grad(self) -> Array | None:
-        """The gradient with respect to the bias; None outside a network or without a bias."""
-        return None if self._grads is None else self._bias_of(self._grads)
+    def split(self, flat: Array) -> dict[str, Array]:
+        """Return views of a flat array (n_params,), in the shapes of the parameters."""
+        return named_views(flat, self.parameter_shapes())
 
     def arrays(self) -> dict[str, Array]:
-        """Return weight and bias."""
-        return {"weight": self.weight} | ({} if self.bias is None else {"bias": self.bias})
+        """Return the parameters."""
+        return self.split(self._values())
 
     @classmethod
     def from_config(cls, config: dict[str, Any], arrays: dict[str, Array]) -> Self:
         """Return a new layer, made from the results of `config()` and `arrays()`."""
         layer = cls(**config)
-        shapes = {"weight": layer._weight_shape}
-        if layer._has_bias:
-            shapes["bias"] = (layer.out_features,)
+        shapes = layer.parameter_shapes()
         if arrays.keys() != shapes.keys():
             raise ValueError(
                 f"{layer} has the arrays {sorted(shapes)}; the description has {sorted(arrays)}"
@@ -89,8 +80,11 @@ class Weighted(Layer):
         return layer
 
     def initial_values(self, rng: "np.random.Generator", default: "Initializer") -> Array:
-        """Return the values that are set, or else new ones: weight, then bias, as a flat array."""
-        raise NotImplementedError
+        """Return the values that are set, or else new ones, as a flat array."""
+        if self._params is not None:
+            return self._params
+        # a copy: an initializer may keep its array
+        return np.concatenate([value.ravel() for value in self.new_values(rng, default)])
 
     def bind(self, params: Array, grads: Array) -> None:
         """Use these views of a network's arrays from now on."""
@@ -99,11 +93,17 @@ class Weighted(Layer):
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_grads": None}
 
-    def _weight_of(self, flat: Array) -> Array:
-        return flat[: self._weight_size].reshape(self._weight_shape)
+    def _parameter(self, name: str) -> Array:
+        """Return a parameter, writable."""
+        return self.split(self._values())[name]
 
-    def _bias_of(self, flat: Array) -> Array | None:
-        return flat[self._weight_size :] if self._has_bias else None
+    def _set_parameter(self, name: str, value: Any) -> None:
+        parameter = self._parameter(name)
+        parameter[...] = _checks.shaped_array(value, name, parameter.dtype, parameter.shape)
+
+    def _gradient(self, name: str) -> Array | None:
+        """Return the gradient with respect to a parameter; None outside a network."""
+        return None if self._grads is None else self.split(self._grads)[name]
 
     def _values(self) -> Array:
         if self._params is None:
@@ -115,3 +115,39 @@ class Weighted(Layer):
 
     def _dtype(self) -> np.dtype[Any] | None:
         return self._values().dtype if self._in_network else None
+
+
+class Weighted(Parametrized):
+    """The base class of layers with a weight and an optional bias among their parameters."""
+
+    _has_bias = True
+
+    @property
+    def weight(self) -> Array:
+        """The weight, writable; assigning copies into it."""
+        return self._parameter("weight")
+
+    @weight.setter
+    def weight(self, value: Any) -> None:
+        self._set_parameter("weight", value)
+
+    @property
+    def bias(self) -> Array | None:
+        """The bias, (out_features,), writable; assigning copies into it. None without a bias."""
+        return self._parameter("bias") if self._has_bias else None
+
+    @bias.setter
+    def bias(self, value: Any) -> None:
+        if not self._has_bias:
+            raise ValueError("bias cannot be set: this layer has no bias (bias=False)")
+        self._set_parameter("bias", value)
+
+    @property
+    def weight_grad(self) -> Array | None:
+        """The gradient with respect to the weight, in its shape; None outside a network."""
+        return self._gradient("weight")
+
+    @property
+    def bias_grad(self) -> Array | None:
+        """The gradient with respect to the bias; None outside a network or without a bias."""
+        return self._gradient("bias") if self._has_bias else None

@@ -21,6 +21,7 @@ from fastnn.model import TrainingMode
 from fastnn.network.derivatives import Derivatives
 from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
+from fastnn.network.initialization import Initialization
 from fastnn.network.inspection import Inspection
 from fastnn.network.passes import Passes
 from fastnn.network.second_derivatives import SecondDerivatives
@@ -45,7 +46,16 @@ NOT_STORED = {
 }
 
 
-class Network(Derivatives, SecondDerivatives, Uncertainty, Fitting, Inspection, Display, Stepping):
+class Network(
+    Derivatives,
+    SecondDerivatives,
+    Uncertainty,
+    Initialization,
+    Fitting,
+    Inspection,
+    Display,
+    Stepping,
+):
     """A multi-layer perceptron: layers applied one after the other.
 
     Parameters

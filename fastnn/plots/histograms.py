@@ -7,7 +7,7 @@ import numpy as np
 from fastnn import _checks
 from fastnn._core.arrays import Array
 from fastnn.layers import Layer
-from fastnn.layers.weighted import Weighted
+from fastnn.layers.weighted import Parametrized
 from fastnn.network import Network
 from fastnn.plots.figure import checked_network, grid_in, new_axes
 
@@ -125,9 +125,11 @@ class HistogramDisplay:
         if ax is None:
             ax = new_axes(figsize=(7, 1.35 * n + 0.6))
         self.axes_ = grid_in(ax, n, 2)
+        names = dict.fromkeys(name for layer in self.layers for name in layer.parameters)
+        colors = {name: f"C{i}" for i, name in enumerate({"weight": None, "bias": None} | names)}
         for row, layer in zip(self.axes_, self.layers, strict=True):
             for panel, arrays in zip(row, layer[1:], strict=True):
-                self._draw(panel, arrays)
+                self._draw(panel, arrays, colors)
             row[0].set_ylabel(layer.name, fontsize=9)
         for panel, title in zip(self.axes_[0], SIDES, strict=True):
             panel.set_title(title, loc="left", fontsize=10)
@@ -148,7 +150,7 @@ class HistogramDisplay:
         self.figure_: Any = ax.figure
         return self
 
-    def _draw(self, panel: "Axes", arrays: dict[str, Array]) -> None:
+    def _draw(self, panel: "Axes", arrays: dict[str, Array], colors: dict[str, str]) -> None:
         """Draw the shares of the values of each array in the same intervals."""
         values = np.concatenate(list(arrays.values()))
         low, high = values.min(), values.max()
@@ -163,7 +165,7 @@ class HistogramDisplay:
                 shares,
                 edges,
                 fill=filled,
-                color="C0" if filled else "C1",
+                color=colors[name],
                 alpha=0.6 if filled else 1,
                 linewidth=1.2,
                 label=name,
@@ -180,8 +182,6 @@ class HistogramDisplay:
 def _by_name(layer: Layer, flat: Array) -> dict[str, Array]:
     """Return copies of a layer's values in float64, by the names of its arrays."""
     values = flat.astype(np.float64)
-    if not isinstance(layer, Weighted):
+    if not isinstance(layer, Parametrized):
         return {"all": values}
-    n_weights = layer.weight.size
-    arrays = {"weight": values[:n_weights], "bias": values[n_weights:]}
-    return {name: array for name, array in arrays.items() if array.size}
+    return {name: array.ravel() for name, array in layer.split(values).items()}

@@ -5,15 +5,17 @@ from itertools import pairwise
 
 import case_inputs
 import cases
+import layer_cases
 import mpmath as mp
 import numpy as np
 import pytest
 import reference
+from reference_activations import SELU_ALPHA, SELU_SCALE
 
 TOLERANCE = 1e-12  # times the largest entry, or 1
 DEPTHS = range(1, 7)
 ELU = {"elu", "selu"}
-CASES = {case.name: case for case in cases.ACTIVATION_CASES + cases.ROW_CASES}
+CASES = {case.name: case for case in layer_cases.ACTIVATION_CASES + layer_cases.ROW_CASES}
 CASES = {name: case for name, case in CASES.items() if case.features in (4, 6)}
 
 pytestmark = pytest.mark.usefixtures("isa")
@@ -32,7 +34,7 @@ def random_network(name, depth):
     layers = []
     for n_in, n_out in pairwise(map(int, widths)):
         layers += [cases.linear(n_in, n_out), activation.description]
-    if activation not in cases.ROW_CASES and depth > 1:
+    if activation not in layer_cases.ROW_CASES and depth > 1:
         layers.pop()
     case = cases.NetworkCase(f"{name}_{depth}", layers)
     params = case_inputs.sample_params(case, rng, float)
@@ -78,7 +80,7 @@ def precise_jacobians(layers, params, x):
         else:
             scale, alpha = 1, layer.get("alpha", 1.0)
             if layer["kind"] == "selu":
-                scale, alpha = reference.SELU_SCALE, reference.SELU_ALPHA
+                scale, alpha = SELU_SCALE, SELU_ALPHA
             slope = mp.diag([scale * (1 if z > 0 else alpha * mp.exp(z)) for z in a])
             columns = [slope * column for column in columns]
             by_input = slope * by_input

@@ -59,7 +59,9 @@ def test_relu_by_its_input_is_diagonal(dtype):
     assert J.tolist() == np.diag([0, 0, 0, 1, 1]).tolist()
 
 
-@pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "Softplus", "GELU", "SiLU", "ELU", "SELU"])
+@pytest.mark.parametrize(
+    "name", ["Sigmoid", "Tanh", "Softplus", "GELU", "SiLU", "Mish", "ELU", "SELU"]
+)
 def test_an_elementwise_function_by_its_input_is_diagonal(dtype, name):
     """Diag(σ'(z))."""
     layer, z = getattr(fn, name)(), np.array([-3, -0.5, 0.25, 2])

@@ -7,8 +7,9 @@ import pytest
 import reference
 import reference_derivatives as derivatives
 from case_inputs import sample_params, smooth_inputs, special_inputs
-from cases import ACTIVATION_CASES, LAYER_CASES, NETWORK_CASES
+from cases import NETWORK_CASES
 from closeness import assert_close
+from layer_cases import ACTIVATION_CASES, LAYER_CASES
 
 import fastnn as fn
 

@@ -3,6 +3,7 @@
 from functools import cache
 
 import cases
+import layer_cases
 import numpy as np
 import pytest
 import reference
@@ -198,7 +199,7 @@ def test_hvp_of_every_network(isa, dtype, rng, case, make_network):
     assert_close(net.hvp(X, y, fn.HalfSquaredError(), v), expected, units=2000)
 
 
-@pytest.mark.parametrize("activation", cases.ACTIVATION_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("activation", layer_cases.ACTIVATION_CASES, ids=lambda case: case.name)
 @smooth_losses
 def test_hvp_of_every_activation(rng, make_network, activation, loss_case):
     """In float64 it equals the complex step within 1e-12, away from kinks."""

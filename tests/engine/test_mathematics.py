@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 from case_inputs import sample_inputs
-from cases import ACTIVATION_CASES
+from layer_cases import ACTIVATION_CASES
 from worked_examples import softmax_network
 
 import fastnn as fn

@@ -2,6 +2,7 @@
 
 import case_inputs
 import cases
+import layer_cases
 import mpmath as mp
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from optimizer_cases import OPTIMIZER_CASES
 from scipy.special import expit
 from torch_counterparts import leaf, needs_torch, torch, torch_loss, torch_network, torch_optimizer
 
-LINEAR = {"linear", "identity", "standardize", "unstandardize", "batch_norm", "dropout"}
+LINEAR = {"linear", "identity", "standardize", "unstandardize", "batch_norm", "dropout", "scale"}
 DTYPES = [np.float32, np.float64]
-NETWORKS = cases.LAYER_CASES + cases.NETWORK_CASES  # a layer is a network of one layer
+NETWORKS = layer_cases.LAYER_CASES + cases.NETWORK_CASES  # a layer is a network of one layer
 
 
 def over(table):
@@ -64,6 +65,7 @@ PRECISE = {
     "softplus": lambda x: mp.log1p(mp.exp(x)),
     "gelu": lambda x: x * mp.ncdf(x),
     "silu": lambda x: x / (1 + mp.exp(-x)),
+    "mish": lambda x: x * mp.tanh(mp.log1p(mp.exp(x))),
 }
 
 
@@ -73,7 +75,7 @@ def test_elementwise_has_no_cancellation_in_the_tails(kind, x):
     with mp.workdps(600):
         value, slope = float(PRECISE[kind](mp.mpf(x))), float(mp.diff(PRECISE[kind], x))
     # The rounding of x²/2 in exp(-x²/2) is magnified by x²/2, which is 1250 at 50.
-    rtol = 1e-12 if kind == "gelu" else 1e-15
+    rtol = {"gelu": 1e-12, "mish": 1e-13}.get(kind, 1e-15)
     assert_allclose(ref.elementwise(kind, x), value, rtol=rtol, atol=0)
     assert_allclose(ref.elementwise_derivative(kind, x), slope, rtol=rtol, atol=0)
 
@@ -366,7 +368,7 @@ def test_numerical_vjp_of_a_linear_map():
     assert_close(ref.numerical_vjp(lambda x: A @ x, np.ones(3), dy), [-1, -4, -4.5], 1e-9)
 
 
-@over(cases.LAYER_CASES)
+@over(layer_cases.LAYER_CASES)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_inputs_of_the_table(case, dtype):
     X = case_inputs.sample_inputs(case, rng(), dtype)

@@ -99,8 +99,15 @@ def test_a_jacobian_that_is_too_large_is_refused_before_x_is_converted():
 
 @pytest.mark.parametrize("size", [2**47, 2**48, 2**61])
 def test_layers_that_are_too_large_are_refused_by_name(size):
-    for make in (fn.BatchNorm, fn.LayerNorm, lambda n: fn.Linear(n, 2), lambda n: fn.Linear(2, n)):
-        with pytest.raises(ValueError, match=r"(BatchNorm|LayerNorm|Linear)\(.*too many"):
+    for make in (
+        fn.BatchNorm,
+        fn.LayerNorm,
+        lambda n: fn.Scale(min(2 * n, 2**61)),
+        lambda n: fn.Parametric(min(2 * n, 2**61), fn.Mish),
+        lambda n: fn.Linear(n, 2),
+        lambda n: fn.Linear(2, n),
+    ):
+        with pytest.raises(ValueError, match=r"\(.*too many"):
             make(size)
 
 
@@ -109,6 +116,8 @@ def test_sizes_out_of_range_are_refused_by_name(size):
     for make, name in (
         (fn.BatchNorm, "features"),
         (fn.LayerNorm, "features"),
+        (fn.Scale, "features"),
+        (lambda n: fn.Parametric(n, fn.Mish), "features"),
         (lambda n: fn.Linear(n, 2), "in_features"),
         (lambda n: fn.Linear(2, n), "out_features"),
     ):

@@ -81,7 +81,8 @@ def network(dtype):
         fn.Dropout(0.2),
         frozen,
         fn.LayerNorm(4),
-        fn.Tanh(),
+        fn.Scale(4),
+        fn.Parametric(4, fn.ELU(0.5)),
         fn.Linear(4, 3, bias=False),
     ]
     net = fn.Network(layers, dtype, seed=0)

@@ -58,7 +58,12 @@ def fits():
 def seeds(folder):
     """Return (kind, content) of each file; a checkpoint's kind contains the name of its fit."""
     found = []
-    for middle in ([fn.Tanh()], [fn.LayerNorm(4), fn.Softmax()], [fn.BatchNorm(4), fn.ReLU()]):
+    for middle in (
+        [fn.Tanh()],
+        [fn.LayerNorm(4), fn.Softmax()],
+        [fn.BatchNorm(4), fn.ReLU()],
+        [fn.Scale(4), fn.Parametric(4, fn.ELU(0.5))],
+    ):
         network(*middle).save(folder / "net")
         found.append(("model", (folder / "net").read_bytes()))
     for name, (net, y, settings) in fits().items():

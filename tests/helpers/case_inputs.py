@@ -2,7 +2,7 @@
 
 import numpy as np
 import reference
-from cases import KINKS_OF_KIND
+from layer_cases import kinks_of
 
 KINK_MARGIN = 1e-2
 
@@ -63,7 +63,7 @@ def smooth_inputs(case, params, rng, dtype, n=7):
     candidates = sample_inputs(case, rng, dtype, 20 * n)
     smooth = np.full(len(candidates), True)
     for layer, x in leaf_inputs(case.layers, params, candidates):
-        for kink in KINKS_OF_KIND[layer["kind"]]:
+        for kink in kinks_of(layer):
             smooth &= np.all(abs(x - kink) > KINK_MARGIN / 10, axis=1)
     assert smooth.sum() >= n, f"{case.name}: too few samples off the kinks"
     return candidates[smooth][:n]

@@ -11,131 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import reference
 from block_cases import BLOCK_NETWORKS
-from descriptions import batch_norm, kind, layer_norm, linear
-
-# Layers ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LayerCase:
-    """A layer: `fastnn.<cls>(**args)`, and what the oracle calls it.
-
-    Attributes
-    ----------
-    description : dict
-        The layer for the oracle: its "kind", and `args` under the same names.
-    kinks : tuple of float
-        Where the function of one entry is not smooth.
-    features : int
-        Width of the inputs to test with.
-    """
-
-    name: str
-    cls: str
-    description: dict
-    kinks: tuple = ()
-    features: int = 6
-
-    @property
-    def args(self):
-        """Keyword arguments of `cls`."""
-        return reference.hyperparameters(self.description)
-
-    @property
-    def layers(self):
-        """The network that is only this layer, for the oracle."""
-        return [self.description]
-
-
-def linear_case(in_features, out_features, bias=True):
-    """Return the case of a linear layer."""
-    name = f"linear_{in_features}_{out_features}" + ("" if bias else "_no_bias")
-    return LayerCase(name, "Linear", linear(in_features, out_features, bias), (), in_features)
-
-
-LINEAR_CASES = [
-    linear_case(1, 1),
-    linear_case(3, 5),
-    linear_case(3, 5, bias=False),
-    linear_case(8, 16),
-    linear_case(17, 1),  # one more than a vector register of floats, and a single output
-    linear_case(1, 17, bias=False),
-    linear_case(33, 19),
-]
-
-ACTIVATION_CASES = [
-    LayerCase("identity", "Identity", {"kind": "identity"}),
-    LayerCase("relu", "ReLU", {"kind": "relu"}, kinks=(0.0,)),
-    LayerCase("relu_one_feature", "ReLU", {"kind": "relu"}, kinks=(0.0,), features=1),
-    LayerCase("relu_wide", "ReLU", {"kind": "relu"}, kinks=(0.0,), features=37),
-    LayerCase("leaky_relu", "LeakyReLU", {"kind": "leaky_relu"}, kinks=(0.0,)),
-    LayerCase(
-        "leaky_relu_0.2", "LeakyReLU", {"kind": "leaky_relu", "negative_slope": 0.2}, kinks=(0.0,)
-    ),
-    LayerCase("elu", "ELU", {"kind": "elu"}, kinks=(0.0,)),  # its slope is continuous, no more
-    LayerCase("elu_0.5", "ELU", {"kind": "elu", "alpha": 0.5}, kinks=(0.0,)),
-    LayerCase("selu", "SELU", {"kind": "selu"}, kinks=(0.0,)),
-    LayerCase("abs", "Abs", {"kind": "abs"}, kinks=(0.0,)),
-    LayerCase("hard_tanh", "HardTanh", {"kind": "hard_tanh"}, kinks=(-1.0, 1.0)),
-    LayerCase("sigmoid", "Sigmoid", {"kind": "sigmoid"}),
-    LayerCase("tanh", "Tanh", {"kind": "tanh"}),
-    LayerCase("tanh_wide", "Tanh", {"kind": "tanh"}, features=37),
-    LayerCase("softplus", "Softplus", {"kind": "softplus"}),
-    LayerCase("gelu", "GELU", {"kind": "gelu"}),
-    LayerCase("silu", "SiLU", {"kind": "silu"}),
-]
-
-ROW_CASES = [  # the outputs of a row depend on the whole row, or on the column
-    LayerCase("softmax", "Softmax", {"kind": "softmax"}),
-    LayerCase("softmax_one_feature", "Softmax", {"kind": "softmax"}, features=1),
-    LayerCase("softmax_wide", "Softmax", {"kind": "softmax"}, features=37),
-    LayerCase("log_softmax", "LogSoftmax", {"kind": "log_softmax"}),
-    LayerCase("log_softmax_wide", "LogSoftmax", {"kind": "log_softmax"}, features=37),
-    LayerCase(
-        "standardize",
-        "Standardize",
-        {
-            "kind": "standardize",
-            "mean": np.array([0.0, 1.0, -2.5, 0.3]),
-            "scale": np.array([1.0, 2.0, 0.5, 10.0]),
-        },
-        features=4,
-    ),
-    LayerCase(
-        "unstandardize",
-        "Unstandardize",
-        {
-            "kind": "unstandardize",
-            "mean": np.array([0.0, 1.0, -2.5, 0.3]),
-            "scale": np.array([1.0, 2.0, 0.5, 10.0]),
-        },
-        features=4,
-    ),
-]
-
-
-NORMALIZATION_CASES = [
-    LayerCase("layer_norm", "LayerNorm", layer_norm(6), features=6),
-    LayerCase("layer_norm_two_features", "LayerNorm", layer_norm(2, 0.1), features=2),
-    LayerCase("layer_norm_one_feature", "LayerNorm", layer_norm(1), features=1),
-    LayerCase("layer_norm_wide", "LayerNorm", layer_norm(37, 1e-3), features=37),
-]
-
-
-NORMALIZATION_CASES += [
-    LayerCase("batch_norm", "BatchNorm", batch_norm(6), features=6),
-    LayerCase("batch_norm_one_feature", "BatchNorm", batch_norm(1), features=1),
-    LayerCase("batch_norm_wide", "BatchNorm", batch_norm(70, 1e-2), features=70),
-    LayerCase("dropout", "Dropout", {"kind": "dropout", "p": 0.25}),
-]
-
-LAYER_CASES = LINEAR_CASES + ACTIVATION_CASES + ROW_CASES + NORMALIZATION_CASES
-
-# The name in fastnn, and the kinks, of every kind of layer.
-CLASS_OF_KIND = {case.description["kind"]: case.cls for case in LAYER_CASES}
-CLASS_OF_KIND |= {"residual": "Residual", "parallel": "Parallel"}
-KINKS_OF_KIND = {case.description["kind"]: case.kinks for case in LAYER_CASES}
-
+from descriptions import batch_norm, kind, layer_norm, linear, parallel, parametric, residual, scale
 
 # Networks --------------------------------------------------------------------------------------
 
@@ -152,16 +28,6 @@ class NetworkCase:
         """Width of the inputs; a network of the table starts with a layer that fixes it."""
         first = reference.leaves(self.layers)[0]
         return first.get("in_features") or first["features"]
-
-
-def made(description, fn):
-    """Return the layer of `fastnn` that a description stands for."""
-    args = reference.hyperparameters(description)
-    if "layers" in args:
-        args["layers"] = [made(layer, fn) for layer in args["layers"]]
-    if "branches" in args:
-        args["branches"] = [[made(layer, fn) for layer in branch] for branch in args["branches"]]
-    return getattr(fn, CLASS_OF_KIND[description["kind"]])(**args)
 
 
 NETWORK_CASES = [
@@ -239,6 +105,43 @@ NETWORK_CASES = [
             batch_norm(4, 0.01),
             kind("softmax"),
             kind("dropout", p=0.1),
+        ],
+    ),
+    NetworkCase("scale_only", [scale(4)]),
+    NetworkCase(
+        "scale_and_parametric",
+        [
+            scale(5),
+            linear(5, 6),
+            parametric(6, "mish"),
+            linear(6, 7),
+            parametric(7, "selu"),
+            kind("dropout", p=0.15),
+            linear(7, 3),
+        ],
+    ),
+    NetworkCase(
+        "parametric_first_and_last",
+        [
+            parametric(4, "tanh"),
+            linear(4, 6),
+            kind("mish"),
+            linear(6, 3),
+            parametric(3, "softplus"),
+            scale(3, bias=True),
+        ],
+    ),
+    NetworkCase(
+        "parametric_in_blocks",
+        [
+            linear(3, 4),
+            residual(scale(4, bias=True), parametric(4, "gelu"), linear(4, 4, bias=False)),
+            parallel(
+                [parametric(4, "elu", alpha=0.5)],
+                [scale(4), parametric(4, "sigmoid"), linear(4, 2)],
+                combine="concat",
+            ),
+            kind("log_softmax"),
         ],
     ),
     *(NetworkCase(name, layers) for name, layers in BLOCK_NETWORKS.items()),

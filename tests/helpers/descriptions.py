@@ -21,6 +21,16 @@ def batch_norm(features, eps=1e-5):
     return {"kind": "batch_norm", "features": features, "eps": eps}
 
 
+def scale(features, bias=False):
+    """Return the description of a layer that scales each feature."""
+    return {"kind": "scale", "features": features, "bias": bias}
+
+
+def parametric(features, activation, **hyper):
+    """Return the description of a parametric activation."""
+    return {"kind": "parametric", "features": features, "activation": kind(activation, **hyper)}
+
+
 def kind(name, **hyper):
     """Return the description of a layer without parameters."""
     return {"kind": name, **hyper}

@@ -7,6 +7,7 @@ from mpmath import mpf
 PRECISION = 1100  # bits: an output of 1e-308 beside one of 1, squared
 ULPS = 4
 OF_PRODUCTS = 5  # of several such factors: S_i S_j, and the second derivative of tanh
+OF_CUBES = 6  # of a quotient by d³: the second derivative of Mish
 
 
 def logistic(x):

@@ -47,6 +47,12 @@ def forward(layers, params, x):
         elif layer["kind"] in reference.NORMALIZATIONS:
             weight, bias = jnp.split(own, 2)
             x = weight * normalized(layer, x) + bias
+        elif layer["kind"] == "scale":
+            weight, bias = jnp.split(own, [layer["features"]])
+            x = x * weight + bias if layer["bias"] else x * weight
+        elif layer["kind"] == "parametric":
+            f = layer["activation"]
+            x = x + own * (activation(f["kind"], x, **reference.hyperparameters(f)) - x)
         elif layer["kind"] != "dropout":
             x = activation(layer["kind"], x, **reference.hyperparameters(layer))
     return x

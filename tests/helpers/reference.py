@@ -17,113 +17,9 @@ row by row, then the bias if there is one. A block is {"kind": "residual", "laye
 from itertools import chain, pairwise
 
 import numpy as np
-from scipy.special import erfc
-
-SELU_ALPHA = 1.6732632423543772848170429916717
-SELU_SCALE = 1.0507009873554804934193349852946
+from reference_activations import as_inexact, elementwise, elementwise_derivative
 
 NORMALIZATIONS = ("layer_norm", "batch_norm")
-
-
-# Elementwise functions -------------------------------------------------------------------------
-
-
-def as_inexact(x):
-    """Return `x` as a floating (or complex) array; integers become float64."""
-    x = np.asarray(x)
-    return x if np.issubdtype(x.dtype, np.inexact) else x.astype(np.float64)
-
-
-def magnitude(x):
-    """Return |x|; a complex `x` keeps its imaginary part, so that the function stays analytic."""
-    return np.where(x.real < 0, -x, x)
-
-
-def sigmoid(x):
-    """Return 1 / (1 + exp(-x)), without overflow."""
-    e = np.exp(-magnitude(x))  # never above 1
-    return np.where(x.real < 0, e, 1) / (1 + e)
-
-
-def softplus(x):
-    """Return log(1 + exp(x)), without overflow."""
-    return np.where(x.real < 0, 0, x) + np.log1p(np.exp(-magnitude(x)))
-
-
-def exp_of_negative(x):
-    """Return exp(x) where x <= 0, and 1 elsewhere, where ELU does not look at it (no overflow)."""
-    return np.exp(np.where(x.real > 0, 0, x))
-
-
-def elementwise(kind, x, *, negative_slope=0.01, alpha=1.0):
-    """Return the activation `kind` of every entry of `x`. NaN in, NaN out."""
-    x = as_inexact(x)
-    positive = x.real > 0  # False for NaN: the branch for `not positive` must hand NaN on
-    match kind:
-        case "identity":
-            y = x
-        case "relu":
-            y = np.where(x.real <= 0, 0, x)
-        case "leaky_relu":
-            y = np.where(positive, x, negative_slope * x)
-        case "abs":
-            y = magnitude(x)
-        case "hard_tanh":
-            y = np.where(x.real >= 1, 1, np.where(x.real <= -1, -1, x))
-        case "elu":
-            y = np.where(positive, x, alpha * np.expm1(np.where(positive, 0, x)))
-        case "selu":
-            y = SELU_SCALE * elementwise("elu", x, alpha=SELU_ALPHA)
-        case "sigmoid":
-            y = sigmoid(x)
-        case "tanh":
-            y = np.tanh(x)
-        case "softplus":
-            y = softplus(x)
-        case "gelu":
-            y = x * erfc(-x / np.sqrt(2)) / 2  # erfc(-t) = 1 + erf(t), without cancellation
-        case "silu":
-            y = x * sigmoid(x)
-        case _:
-            raise ValueError(f"unknown elementwise kind {kind!r}")
-    return np.asarray(y, dtype=x.dtype)
-
-
-def elementwise_derivative(kind, x, *, negative_slope=0.01, alpha=1.0):
-    """Return the derivative of the activation `kind` at every entry of `x`; NaN at NaN.
-
-    At a kink it is the slope of the negative side, and 0 for `abs` and `hard_tanh`.
-    """
-    x = as_inexact(x)
-    positive = x.real > 0
-    match kind:
-        case "identity":
-            slope = np.ones_like(x)
-        case "relu":
-            slope = np.where(positive, 1, 0)
-        case "leaky_relu":
-            slope = np.where(positive, 1, negative_slope)
-        case "abs":
-            slope = np.sign(x.real)
-        case "hard_tanh":
-            slope = np.where(abs(x.real) < 1, 1, 0)
-        case "elu":
-            slope = np.where(positive, 1, alpha * exp_of_negative(x))
-        case "selu":
-            slope = SELU_SCALE * elementwise_derivative("elu", x, alpha=SELU_ALPHA)
-        case "sigmoid":
-            slope = sigmoid(x) * sigmoid(-x)  # s (1 - s), without cancellation
-        case "tanh":
-            slope = 4 * sigmoid(2 * x) * sigmoid(-2 * x)  # 1 - tanh², without cancellation
-        case "softplus":
-            slope = sigmoid(x)
-        case "gelu":
-            slope = erfc(-x / np.sqrt(2)) / 2 + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
-        case "silu":
-            slope = sigmoid(x) + x * sigmoid(x) * sigmoid(-x)
-        case _:
-            raise ValueError(f"unknown elementwise kind {kind!r}")
-    return np.asarray(np.where(np.isnan(x), x, slope), dtype=x.dtype)
 
 
 # Layers, one sample at a time ------------------------------------------------------------------
@@ -172,9 +68,14 @@ def n_params(layers):
     return sum(
         layer["out_features"] * (layer["in_features"] + layer["bias"])
         if layer["kind"] == "linear"
-        else 2 * layer.get("features", 0)  # of a normalisation, a weight and a bias for each
+        else layer.get("features", 0) * (1 + has_shift(layer))
         for layer in leaves(layers)
     )
+
+
+def has_shift(layer):
+    """Return whether a layer with one weight for each feature has a bias too."""
+    return layer["kind"] in NORMALIZATIONS or layer.get("bias", False)
 
 
 def split(layer_lists, flat):
@@ -201,9 +102,9 @@ def weight_and_bias(layer, flat):
         rows, columns = layer["out_features"], layer["in_features"]
         weight = flat[: rows * columns].reshape(rows, columns)
         return weight, flat[rows * columns :] if layer["bias"] else None
-    if layer["kind"] in NORMALIZATIONS:
+    if "features" in layer:  # of a parametric activation, alpha is the weight
         n = layer["features"]
-        return flat[:n], flat[n:]
+        return flat[:n], flat[n:] if has_shift(layer) else None
     return None, None
 
 
@@ -231,6 +132,17 @@ def normalized(layer, x):
     return centred / np.sqrt(np.mean(centred**2) + layer["eps"])
 
 
+def by_weight(layer, x):
+    """Return the diagonal of the Jacobian by the weight, for one weight a feature."""
+    match layer["kind"]:
+        case "scale":
+            return x
+        case "parametric":
+            f = layer["activation"]
+            return elementwise(f["kind"], x, **hyperparameters(f)) - x
+    return normalized(layer, x)
+
+
 def layer_forward(layer, weight, bias, x):
     """Return the output of one layer for one sample, the vector `x`."""
     match layer["kind"]:
@@ -248,6 +160,10 @@ def layer_forward(layer, weight, bias, x):
             return x
         case "layer_norm" | "batch_norm":
             return weight * normalized(layer, x) + bias
+        case "scale":
+            return weight * x if bias is None else weight * x + bias
+        case "parametric":
+            return x + weight * by_weight(layer, x)
         case kind:
             return elementwise(kind, x, **hyperparameters(layer))
 
@@ -268,6 +184,12 @@ def layer_jacobian(layer, weight, x):
             return np.diag(np.broadcast_to(layer["scale"], x.shape)).astype(x.dtype)
         case "dropout":
             return np.eye(len(x), dtype=x.dtype)
+        case "scale":
+            return np.diag(weight)
+        case "parametric":
+            f = layer["activation"]
+            slope = elementwise_derivative(f["kind"], x, **hyperparameters(f))
+            return np.diag(1 + weight * (slope - 1))
         case "batch_norm":
             deviation = np.sqrt(running_statistics(layer)[1] + layer["eps"])
             return np.diag(weight / deviation.astype(x.dtype))
@@ -357,8 +279,8 @@ def pull(layers, params, grads, x, dy):
             dy = dx
             continue
         (weight, _), (dw, db) = weight_and_bias(layer, own), weight_and_bias(layer, own_grads)
-        if layer["kind"] in NORMALIZATIONS:
-            dw += dy * normalized(layer, x)
+        if "features" in layer:
+            dw += dy * by_weight(layer, x)
         elif dw is not None:
             dw += np.outer(dy, x)  # y_i = Σ_j w_ij x_j: the cotangent of w_ij is dy_i x_j
         if db is not None:

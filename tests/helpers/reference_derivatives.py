@@ -7,6 +7,7 @@ v with no difference taken, so exact to rounding: h can be so small that its squ
 import numpy as np
 import reference
 import reference_training
+from reference_activations import sigmoid
 
 STEP = 1e-30
 
@@ -95,7 +96,7 @@ def loss_hessians(loss, y_pred, y):
                 s = reference.softmax(p)
                 hessians[i] = np.diag(s) - np.outer(s, s)
             case "binary_cross_entropy":
-                slope = reference.sigmoid(p) * reference.sigmoid(-p)
+                slope = sigmoid(p) * sigmoid(-p)
                 hessians[i] = np.diag(slope) / n_outputs
             case _:
                 raise ValueError(f"unknown loss {name!r}")

@@ -1,16 +1,8 @@
 """The oracle's losses and training, in plain NumPy; its optimizers are `reference_optimizers`."""
 
 import numpy as np
-from reference import (
-    as_inexact,
-    backward,
-    forward,
-    hyperparameters,
-    log_softmax,
-    sigmoid,
-    softmax,
-    softplus,
-)
+from reference import backward, forward, hyperparameters, log_softmax, softmax
+from reference_activations import as_inexact, sigmoid, softplus
 
 # Losses ----------------------------------------------------------------------------------------
 

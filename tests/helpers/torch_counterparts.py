@@ -65,6 +65,13 @@ def torch_layer(layer, params, x):
             )
         case "dropout":
             return x
+        case "scale":
+            n = layer["features"]
+            weight, bias = params.split([n, n * layer["bias"]])
+            return x * weight + bias if layer["bias"] else x * weight
+        case "parametric":
+            f = layer["activation"]
+            return torch.lerp(x, torch_function(f["kind"], x, **ref.hyperparameters(f)), params)
     return torch_function(layer["kind"], x, **ref.hyperparameters(layer))
 
 

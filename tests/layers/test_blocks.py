@@ -10,7 +10,8 @@ import pytest
 import reference
 from block_cases import BLOCK_NETWORKS
 from case_inputs import sample_inputs, sample_params, smooth_inputs
-from cases import NETWORK_CASES, NetworkCase, made
+from cases import NETWORK_CASES, NetworkCase
+from layer_cases import made
 
 import fastnn as fn
 from fastnn import jacobians

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import reference
 from case_inputs import sample_inputs, sample_params, special_inputs
-from cases import LAYER_CASES
+from layer_cases import LAYER_CASES
 
 import fastnn as fn
 from fastnn import _core
@@ -18,11 +18,10 @@ pytestmark = pytest.mark.usefixtures("isa")
 
 def make_layer(case, params):
     layer = getattr(fn, case.cls)(**case.args)
-    for weight, bias in reference.unpack(case.layers, params):
-        if weight is not None:
-            layer.weight = weight
-        if bias is not None:
-            layer.bias = bias
+    [values] = reference.unpack(case.layers, params)
+    for name, value in zip(layer.arrays(), values, strict=False):
+        if value is not None:
+            setattr(layer, name, value)
     reference.set_running_statistics(layer, case.description)
     return layer
 

@@ -10,9 +10,10 @@ import pytest
 import reference
 from array_forms import misaligned, spread
 from case_inputs import sample_inputs, sample_params
-from cases import LAYER_CASES, NETWORK_CASES
+from cases import NETWORK_CASES
 from closeness import assert_close
 from custom_layers import PLACES, Scaling, networks
+from layer_cases import LAYER_CASES
 
 import fastnn as fn
 from fastnn.layers import composition

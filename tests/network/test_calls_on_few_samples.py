@@ -370,6 +370,8 @@ LAYERS = {
     "standardize": lambda: fn.Standardize(np.arange(N_IN), np.arange(N_IN) + 0.3),
     "layer_norm": lambda: fn.LayerNorm(N_IN),
     "batch_norm": lambda: fn.BatchNorm(N_IN),
+    "scale": lambda: fn.Scale(N_IN),
+    "parametric": lambda: fn.Parametric(N_IN, fn.SELU),
 }
 LAYER_METHODS = {
     "call": lambda layer, x, c: layer(x),

@@ -51,6 +51,7 @@ FEATURES = {
         "between": [lambda: fn.Dropout(0.3)],
         "dropout_factor": schedules.FlatCosine(2.0),
     },
+    "Parametric": {"between": [lambda: fn.Parametric(100, fn.Mish)]},
     "a layer that was frozen": {"optimizer": fn.Adam(0.01), "before": frozen_before},
 }
 

@@ -113,10 +113,12 @@ def test_half_full_matrices_train_with_the_bits_of_dense_ones(shuffle):
         lambda: fn.Standardize(np.ones(FEATURES), np.full(FEATURES, 2.0)),
         lambda: fn.LayerNorm(FEATURES),
         lambda: fn.BatchNorm(FEATURES),
+        lambda: fn.Scale(FEATURES),
+        lambda: fn.Parametric(FEATURES, fn.Mish),
         fn.Tanh,
         lambda: fn.Dropout(0.3),
     ],
-    ids=["Standardize", "LayerNorm", "BatchNorm", "Tanh", "Dropout"],
+    ids=["Standardize", "LayerNorm", "BatchNorm", "Scale", "Parametric", "Tanh", "Dropout"],
 )
 def test_other_first_layers_train_with_the_bits_of_dense_data(make):
     X = SCATTERED[:50]

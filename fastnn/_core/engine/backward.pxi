@@ -4,17 +4,14 @@ cdef void times_slope(
     const Operation *operation, const real *x, const real *activations, const real *dy, real *dx,
     Py_ssize_t rows,
 ) noexcept nogil:
-    """dx = σ'(x) dy for an activation, or the ReLU after a linear layer; dx may be dy.
-
-    This is a function that is called, since the inlined code would be large.
-    """
+    """dx = σ'(x) dy for an activation, or the ReLU after a linear layer; dx may be dy."""
     cdef const real *kept = activations + operation.kept * rows
     cdef const real *y = activations + operation.output * rows
     cdef Py_ssize_t n = rows * operation.n_out
     if operation.kind == DENSE:
-        activation_backward(RELU, 0, y, kept, dy, dx, n)
+        times_activation_slope(RELU, <real>0, y, kept, dy, dx, n)
     else:
-        activation_backward(operation.kind, <real>operation.alpha, x, kept, dy, dx, n)
+        times_activation_slope(operation.kind, <real>operation.alpha, x, kept, dy, dx, n)
 
 
 cdef void backward_pass(
@@ -94,6 +91,9 @@ cdef void backward_to(
                 times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
                                 block_of(cotangent, operation.n_out), cotangent)
         else:
+            if is_parametric(operation.kind) and learns:
+                scale_backward_params(operation, kept + rows * operation.n_out, cotangent, grads,
+                                      accumulate, rows)
             times_slope(operation, op_x, activations, cotangent, cotangent, rows)
         if operation.kind != DENSE:
             gated = False

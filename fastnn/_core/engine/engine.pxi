@@ -15,8 +15,8 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastnn._core.kernels.active cimport active_pays, product_of_active, times_active
 from fastnn._core.kernels.activations cimport (
-    NOT_AN_ACTIVATION, RELU, SIGMOID, TANH, activation_backward, activation_forward,
-    activation_kind)
+    NOT_AN_ACTIVATION, RELU, TANH, activation_backward, activation_forward, activation_kind,
+    keeps_slope)
 from fastnn._core.kernels.batch_normalization cimport (
     batch_normalize, batch_normalize_backward, running_normalize)
 from fastnn._core.kernels.curvature cimport (
@@ -98,6 +98,7 @@ include "plan.pxi"
 include "blocks.pxi"
 include "branches.pxi"
 include "normalization.pxi"
+include "parametric.pxi"
 include "forward.pxi"
 include "backward.pxi"
 include "updates.pxi"

@@ -71,8 +71,8 @@ cdef void forward_from(
                 x, constants + operation.mean, constants + operation.scale, y,
                 rows, operation.n_in)
         elif operation.kind == UNSTANDARDIZE:
-            scale_forward(x, constants + operation.scale, constants + operation.mean, y,
-                          rows, operation.n_in)
+            scale_and_shift(x, constants + operation.scale, constants + operation.mean, y,
+                            rows, operation.n_in)
         elif operation.kind == SOFTMAX:
             softmax_forward(x, y, rows, operation.n_in)
         elif operation.kind == LOG_SOFTMAX:
@@ -80,11 +80,14 @@ cdef void forward_from(
         elif operation.kind == JOIN:
             join_forward(plan, operation, network_x, activations, y, rows)
         elif operation.kind == SCALE:
-            scale_forward(x, params + operation.weight, params + operation.bias, y,
-                          rows, operation.n_in)
+            scale_and_shift(
+                x, params + operation.weight,
+                params + operation.bias if operation.bias >= 0 else <const real *>NULL,
+                y, rows, operation.n_in)
         elif has_symmetric_jacobian(operation.kind):
             normalization_forward(operation, i, constants, x, y,
                                   activations + operation.kept * rows, rows, batch)
+        elif is_parametric(operation.kind):
+            parametric_forward(operation, params + operation.weight, x, y, kept, rows)
         else:
-            activation_forward(
-                operation.kind, <real>operation.alpha, x, y, kept, rows * operation.n_in)
+            activate(operation.kind, <real>operation.alpha, x, y, kept, rows * operation.n_in)

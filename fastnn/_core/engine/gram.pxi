@@ -11,7 +11,8 @@
 # d) With r cotangents per sample, J is never formed. The block for weights W_ij of one layer and
 #    W_i'j' of another is Σ_s (Σ_k C_ski C'_ski') a_sj a'_sj'. The inner sum is computed once for
 #    all j and j'. The large product then has one row per sample, where (QJ)ᵀ (QJ) has r.
-# e) For a network with SCALE operations, all rows of QJ are written and multiplied.
+# e) If other operations than linear layers have parameters, all rows of QJ are written and
+#    multiplied.
 # f) The matrix is symmetric: only the diagonal and the elements right of it are computed, and
 #    `mirror` copies them.
 

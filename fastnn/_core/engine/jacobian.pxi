@@ -311,8 +311,10 @@ cdef void params_rows(
             if not has_params(operation.kind):
                 continue
             op_x = input_of(operation, x, activations, samples)
+            if is_parametric(operation.kind):
+                op_x = activations + (operation.kept + operation.n_out) * samples
             block = <const real *>at_linear[i].rows + first * at_linear[i].stride
-            if operation.kind == SCALE:
+            if operation.kind != DENSE:
                 scale_params_rows(
                     operation, block, at_linear[i].stride, op_x + first * operation.n_in,
                     jacobian + first * r * plan.n_params, min(most, samples - first), r,

@@ -4,6 +4,16 @@
 # cotangents and tangents, for one row per sample and for blocks of rows. The functions are not
 # inline: a call costs little in comparison, and the code exists once.
 
+cdef void scale_and_shift(
+    const real *x, const real *weight, const real *bias, real *y, Py_ssize_t rows, Py_ssize_t n,
+) noexcept nogil:
+    """y = w x + b, or w x if the bias is NULL; overwrites y."""
+    if bias == NULL:
+        scale_rows(weight, x, False, y, rows, n)
+    else:
+        scale_forward(x, weight, bias, y, rows, n)
+
+
 cdef void normalization_forward(
     const Operation *operation, Py_ssize_t number, const real *constants, const real *x, real *y,
     real *kept, Py_ssize_t rows, const Batch *batch,
@@ -95,8 +105,11 @@ cdef void scale_backward_params(
     """dw = Σ x dy and db = Σ dy, overwritten or with `accumulate` added."""
     if not accumulate:
         memset(grads + operation.weight, 0, operation.n_out * sizeof(real))
-        memset(grads + operation.bias, 0, operation.n_out * sizeof(real))
     add_products(x, dy, grads + operation.weight, rows, operation.n_out)
+    if operation.bias < 0:
+        return
+    if not accumulate:
+        memset(grads + operation.bias, 0, operation.n_out * sizeof(real))
     add_rows(dy, grads + operation.bias, rows, operation.n_out)
 
 
@@ -104,12 +117,16 @@ cdef void scale_params_rows(
     const Operation *operation, const real *block, Py_ssize_t stride, const real *x,
     real *jacobian, Py_ssize_t samples, Py_ssize_t r, Py_ssize_t n_params,
 ) noexcept nogil:
-    """Write block (diag(x) | I) into the columns of the operation, in rows of `n_params`."""
+    """Write block (diag(x) | I) into the columns of the operation, in rows of `n_params`.
+
+    Without a bias, there is no I.
+    """
     cdef Py_ssize_t n = operation.n_out
     cdef Py_ssize_t s, k
     for s in range(samples):
         for k in range(r):
             scale_rows(x + s * n, block + s * stride + k * n, False,
                        jacobian + operation.weight, <Py_ssize_t>1, n)
-            memcpy(jacobian + operation.bias, block + s * stride + k * n, n * sizeof(real))
+            if operation.bias >= 0:
+                memcpy(jacobian + operation.bias, block + s * stride + k * n, n * sizeof(real))
             jacobian += n_params

@@ -4,7 +4,8 @@
 #    dtype: one Plan serves float32 and float64, and the passes take pointers to the arrays.
 # b) A ReLU after a linear layer is a part of that operation: the product stores max(z, 0). z itself
 #    is not kept, since max(z, 0) tells whether z was positive.
-# c) A normalization with a weight and a bias is two operations: the normalization, and SCALE.
+# c) A normalization with a weight and a bias is two operations: the normalization, and SCALE. A
+#    parametric activation is one operation, whose kind is PARAMETRIC plus that of the activation.
 # d) `Plan.add` defines the layout of the flat arrays. For each operation `params` has the weight,
 #    then the bias; `constants` has the means, then the scales or variances. Layers use the same
 #    layout: `fastnn.layers.composition.bind` asserts it.
@@ -13,7 +14,8 @@
 #    a forward pass needs no copies: the first operation of every branch reads the block's input.
 #    branches.pxi explains the other passes.
 
-cdef enum OperationKind:  # the kinds below 100 are activations
+cdef enum OperationKind:  # the kinds below 50 are activations
+    PARAMETRIC = 50  # plus the kind of an activation f: y = (1 - α) x + α f(x)
     DENSE = 100
     STANDARDIZE
     UNSTANDARDIZE
@@ -34,7 +36,7 @@ cdef struct Operation:
     Py_ssize_t n_out
     Py_ssize_t input     # offset of the input in the activations of one row; -1: the network's
     bint params_below    # the input depends on parameters
-    Py_ssize_t weight    # offset in params
+    Py_ssize_t weight    # offset in params; of α if parametric
     Py_ssize_t bias      # offset in params; -1 without a bias
     Py_ssize_t mean      # offset in constants: of a fixed scaling, or the running mean
     Py_ssize_t scale     # offset in constants: of a fixed scaling
@@ -80,7 +82,7 @@ cdef class Plan:
     cdef readonly Py_ssize_t row_width   # all activations of one sample
     cdef readonly Py_ssize_t max_width   # the widest input or output
     cdef Py_ssize_t widest_output
-    cdef bint has_scales                 # whether there is a SCALE
+    cdef bint has_scales                 # whether others than DENSE have parameters
     cdef readonly bint has_dropout
     cdef readonly bint has_batch_norm    # a batch then goes through the network in one chunk
     cdef readonly bint has_blocks        # whether there is a FORK
@@ -206,7 +208,7 @@ cdef class Plan:
                 operation.bias = self.n_params
                 self.n_params += n_out
             self.first_trainable = min(self.first_trainable, self.n_operations)
-            self.has_scales |= kind == SCALE
+            self.has_scales |= kind != DENSE
         elif is_fixed_scaling(kind) or kind == BATCH_NORMALIZE:
             operation.mean = self.n_constants
             operation.scale = operation.variance = self.n_constants + n_in
@@ -317,7 +319,12 @@ cdef inline Py_ssize_t work_of(Plan plan, Py_ssize_t rows) noexcept:
 
 cdef inline bint has_params(int kind) noexcept nogil:
     """Return whether an operation has a weight (and perhaps a bias)."""
-    return kind == DENSE or kind == SCALE
+    return kind == DENSE or kind == SCALE or is_parametric(kind)
+
+
+cdef inline bint is_parametric(int kind) noexcept nogil:
+    """Return whether an operation mixes its input with an activation of it."""
+    return PARAMETRIC < kind < DENSE
 
 
 cdef inline bint is_fixed_scaling(int kind) noexcept nogil:
@@ -343,19 +350,22 @@ cdef Py_ssize_t kept_width(int kind, Py_ssize_t n) noexcept nogil:
     """Return how many values per row an operation keeps for its derivatives."""
     if kind == NORMALIZE:
         return 1
+    if is_parametric(kind):
+        return 2 * n
     return n if keeps_one_each(kind) else 0
 
 
 cdef bint keeps_one_each(int kind) noexcept nogil:
     """Return whether an operation keeps one value per output: factor, slope or probability."""
-    return (kind == BATCH_NORMALIZE or kind == DROPOUT or kind == SIGMOID or kind == TANH
+    return (kind == BATCH_NORMALIZE or kind == DROPOUT or keeps_slope(kind)
             or kind == LOG_SOFTMAX)
 
 
 cdef int operation_kind(str name) except -1:
-    cdef int kind = activation_kind(name)
+    cdef str plain = name.removeprefix("parametric_")
+    cdef int kind = activation_kind(plain)
     if kind != NOT_AN_ACTIVATION:
-        return kind
+        return kind if plain == name else PARAMETRIC + kind
     return {"linear": DENSE, "standardize": STANDARDIZE, "unstandardize": UNSTANDARDIZE,
             "softmax": SOFTMAX, "log_softmax": LOG_SOFTMAX, "layer_norm": NORMALIZE,
-            "batch_norm": BATCH_NORMALIZE, "dropout": DROPOUT}[name]
+            "batch_norm": BATCH_NORMALIZE, "scale": SCALE, "dropout": DROPOUT}[name]

@@ -37,7 +37,7 @@ cdef void linear_tangent(
         if operation.bias >= 0:
             bias = direction + operation.bias
         if operation.kind == SCALE:
-            scale_forward(x, direction + operation.weight, bias, y_tangent, rows, n_out)
+            scale_and_shift(x, direction + operation.weight, bias, y_tangent, rows, n_out)
         else:
             product(rows, n_out, n_in, x, n_in, hidden(1), direction + operation.weight,
                     hidden(1), n_in, bias, <Py_ssize_t>0, y_tangent, n_out, scratch, n_threads)
@@ -108,7 +108,9 @@ cdef bint tangent_pass(
             tangent = input_of(operation, x_tangent, tangents, rows)
         op_y = activations + operation.output * rows
         y = out if i == plan.n_operations - 1 else tangents + operation.output * rows
-        if has_params(operation.kind):
+        if is_parametric(operation.kind):
+            parametric_tangent(operation, direction, tangent, activations, y, rows)
+        elif has_params(operation.kind):
             linear_tangent(operation, params, direction, op_x, tangent, y, rows, scratch,
                            n_threads)
             if operation.relu:
@@ -168,7 +170,12 @@ cdef void backward_tangent_pass(
             x_tangent = input_of(operation, x, tangents, rows)
         y_tangent = tangents + operation.output * rows
         kept = activations + operation.kept * rows
-        if has_params(operation.kind):
+        if is_parametric(operation.kind):
+            parametric_backward_tangent(
+                operation, params + operation.weight, direction + operation.weight, op_x, x_tangent,
+                kept, cotangent, cotangent_tangent, out + operation.weight, spare, spare_tangent,
+                rows)
+        elif has_params(operation.kind):
             if operation.relu:
                 times_slope(operation, op_x, activations, cotangent, cotangent, rows)
                 times_slope(operation, op_x, activations, cotangent_tangent, cotangent_tangent,
@@ -213,7 +220,7 @@ cdef void backward_tangent_pass(
             times_fixed_scale(operation, constants, cotangent_tangent, cotangent_tangent, rows)
         else:
             times_slope(operation, op_x, activations, cotangent_tangent, cotangent_tangent, rows)
-            add_activation_curvature(
+            add_curvature(
                 operation.kind, <real>operation.alpha, op_x, x_tangent, cotangent,
                 cotangent_tangent, rows * operation.n_out)
             times_slope(operation, op_x, activations, cotangent, cotangent, rows)

@@ -1,11 +1,11 @@
 """Elementwise activations: y = σ(x), and dx = σ'(x) dy, the product with a diagonal Jacobian.
 
-Each activation has two scalar functions of x, σ and σ'. For Sigmoid and Tanh, computing the slope
-σ' from y has a large relative error near y = ±1, and computing it from x costs an exponential.
-Together with y it costs little. So the forward pass computes both and keeps the slope if a backward
-pass follows. The functions `activation_forward` and `activation_backward` choose the kind once per
-batch. If x is NaN, the comparisons in σ lead to the branch that returns NaN. At a kink the
-derivative is the one from the negative side; for Abs and HardTanh it is 0.
+Each activation has two scalar functions of x, σ and σ'. For Sigmoid, Tanh and Mish, computing the
+slope σ' from y has a large relative error or is impossible, and computing it from x costs an
+exponential. Together with y it costs little. So the forward pass computes both and keeps the slope
+if a backward pass follows. The functions `activation_forward` and `activation_backward` choose the
+kind once per batch. If x is NaN, the comparisons in σ lead to the branch that returns NaN. At a
+kink the derivative is the one from the negative side; for Abs and HardTanh it is 0.
 """
 
 from fastnn._core.kernels.dtypes cimport fabs, real
@@ -26,8 +26,13 @@ cdef enum Activation:  # `activation_kind` has the name of each
     SOFTPLUS
     GELU
     SILU
+    MISH
     ABS
     HARD_TANH
+
+
+cdef enum:
+    SLOPES = 128  # of Mish, computed at a time
 
 
 cdef inline int activation_kind(str name) except -1:
@@ -35,7 +40,7 @@ cdef inline int activation_kind(str name) except -1:
     return {
         "identity": IDENTITY, "relu": RELU, "leaky_relu": LEAKY_RELU, "elu": ELU, "selu": SELU,
         "sigmoid": SIGMOID, "tanh": TANH, "softplus": SOFTPLUS, "gelu": GELU, "silu": SILU,
-        "abs": ABS, "hard_tanh": HARD_TANH,
+        "mish": MISH, "abs": ABS, "hard_tanh": HARD_TANH,
     }.get(name, NOT_AN_ACTIVATION)
 
 
@@ -105,6 +110,40 @@ cdef inline real silu_slope(real x) noexcept nogil:
                    <real>1 + (e + a * e)) / ((<real>1 + e) * (<real>1 + e))
 
 
+cdef inline real mish_and_slope(real x, real *slope) noexcept nogil:
+    """x tanh(softplus(x)); sets `slope` to its derivative.
+
+    With n = eˣ, tanh(softplus(x)) is (n² + 2n) / (n² + 2n + 2). Numerator and denominator are
+    multiplied by a power of e = e^-|x|, so that both are bounded.
+    """
+    cdef real a = within_exp(x)
+    cdef real e = exp_of_bounded(a)
+    cdef real below = <real>1 + e * (<real>1 + <real>0.5 * e)        # (n² + 2n + 2) / 2, n = e
+    cdef real above = <real>1 + <real>2 * e * (<real>1 + e)          # (n² + 2n + 2) e², n = 1 / e
+    cdef real twice = <real>1 + <real>2 * e
+    cdef real d = by_sign(x, below, above)
+    cdef real near = (<real>1 - a) + e * (
+        (<real>1.5 - a) + e * (<real>1 + <real>0.25 * e))
+    slope[0] = by_sign(
+        x, scaled_exp(near, -a, <real>-0.0),
+        twice * above + <real>4 * a * e * e * (<real>1 + e)) / (d * d)
+    return by_sign(x, scaled_exp(-a, -a, <real>-0.0) * (<real>1 + <real>0.5 * e), x * twice) / d
+
+
+cdef inline void mish_forward(const real *x, real *y, real *kept, Py_ssize_t n) noexcept nogil:
+    """One loop serves both cases of `activation_forward`; the slopes may go to waste."""
+    cdef real[SLOPES] unused
+    cdef real *slopes = unused
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t i
+    while first < n:
+        if kept != NULL:
+            slopes = kept + first
+        for i in range(min(<Py_ssize_t>SLOPES, n - first)):
+            y[first + i] = mish_and_slope(x[first + i], &slopes[i])
+        first += SLOPES
+
+
 cdef inline real within_exp(real x) noexcept nogil:
     """|x|, limited to the bound from which on e^-|x| and x² e^-|x| are 0."""
     cdef real top = -lowest_exponent(x)
@@ -129,12 +168,17 @@ cdef inline real hard_tanh_slope(real x) noexcept nogil:
     return 0 if x >= 1 or x <= -1 else 1
 
 
+cdef inline bint keeps_slope(int kind) noexcept nogil:
+    """Return whether `activation_forward` keeps the slopes for `activation_backward`."""
+    return kind == SIGMOID or kind == TANH or kind == MISH
+
+
 cdef inline void activation_forward(
     int kind, real alpha, const real *x, real *y, real *kept, Py_ssize_t n,
 ) noexcept nogil:
     """y = σ(x); overwrites y. `alpha` is the negative slope of LeakyReLU or the scale of ELU.
 
-    Sigmoid and Tanh overwrite `kept` with σ'(x) unless it is NULL.
+    If `keeps_slope`, overwrites `kept` with σ'(x) unless it is NULL.
     """
     cdef Py_ssize_t i
     if kind == IDENTITY:
@@ -173,6 +217,8 @@ cdef inline void activation_forward(
     elif kind == SILU:
         for i in range(n):
             y[i] = silu(x[i])
+    elif kind == MISH:
+        mish_forward(x, y, kept, n)
     elif kind == ABS:
         for i in range(n):
             y[i] = fabs(x[i])
@@ -201,7 +247,7 @@ cdef inline void activation_backward(
     elif kind == SELU:
         for i in range(n):
             dx[i] = selu_slope(x[i]) * dy[i]
-    elif kind == SIGMOID or kind == TANH:
+    elif keeps_slope(kind):
         for i in range(n):
             dx[i] = kept[i] * dy[i]
     elif kind == SOFTPLUS:

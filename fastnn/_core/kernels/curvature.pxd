@@ -10,10 +10,10 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn._core.kernels.activations cimport (
-    ELU, GELU, SELU, SIGMOID, SILU, SOFTPLUS, TANH, exp_of_bounded, within_exp)
+    ELU, GELU, MISH, SELU, SIGMOID, SILU, SOFTPLUS, TANH, exp_of_bounded, within_exp)
 from fastnn._core.kernels.dtypes cimport fabs, real, sqrt
 from fastnn._core.kernels.elementary cimport (
-    by_sign, exp, exp_of_negative, expm1_of_negative, scaled_exp, scaled_gaussian,
+    by_sign, exp, exp_of_negative, expm1_of_negative, lowest_exponent, scaled_exp, scaled_gaussian,
     within_gaussian)
 from fastnn._core.kernels.loss_arguments cimport (
     HALF_SQUARED_ERROR, HUBER, LOG_COSH, MEAN_SQUARED_ERROR, NEGATIVE_LOG_LIKELIHOOD, POISSON,
@@ -53,6 +53,24 @@ cdef inline real silu_curvature(real x) noexcept nogil:
             / ((<real>1 + e) * (<real>1 + e)))
 
 
+cdef inline real mish_curvature(real x) noexcept nogil:
+    """4n (2 (n + 1) D + x (2 + 2n - 3n² - 2n³)) / D³ with n = eˣ and D = n² + 2n + 2.
+
+    Numerator and denominator are multiplied by a power of e = e^-|x|, as in `mish_and_slope`.
+    """
+    cdef real top = <real>-0.5 * lowest_exponent(x)  # e^(-2 top) is 0
+    cdef real a = within_exp(x)
+    cdef real half = top if a > top else a
+    cdef real e = exp_of_bounded(a)
+    cdef real d = by_sign(x, <real>1 + e * (<real>1 + <real>0.5 * e),
+                          <real>1 + <real>2 * e * (<real>1 + e))
+    cdef real factor = by_sign(x, <real>2 - a, <real>8 * (<real>1 - a)) + e * (
+        by_sign(x, <real>4 - a, <real>24 - <real>12 * a) + e * (
+            by_sign(x, <real>3 + <real>1.5 * a, <real>32 + <real>8 * a) + e * (
+                by_sign(x, <real>1 + a, <real>16 + <real>8 * a))))
+    return scaled_exp(factor, by_sign(x, -a, <real>-2 * half), <real>-0.0) / (d * d * d)
+
+
 cdef inline void add_activation_curvature(
     int kind, real alpha, const real *x, const real *tangent, const real *dy, real *dx_tangent,
     Py_ssize_t n,
@@ -81,6 +99,9 @@ cdef inline void add_activation_curvature(
     elif kind == SILU:
         for i in range(n):
             dx_tangent[i] += silu_curvature(x[i]) * tangent[i] * dy[i]
+    elif kind == MISH:
+        for i in range(n):
+            dx_tangent[i] += mish_curvature(x[i]) * tangent[i] * dy[i]
 
 
 cdef inline void add_softmax_curvature(
