@@ -8,12 +8,13 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 
 from fastnn._core.arrays import Array
-from fastnn.tabular import calibration, targets
+from fastnn.tabular import calibration
 from fastnn.tabular.base import TabularEstimator
 from fastnn.tabular.encoder import TableEncoder
 from fastnn.tabular.members import Table
 from fastnn.tabular.objective import OF_CLASSES, Objective, classification
 from fastnn.tabular.recipe import Shape
+from fastnn.tabular.targets import class_labels
 
 
 class TabularClassifier(ClassifierMixin, TabularEstimator):
@@ -141,7 +142,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         return calibration.probabilities(self._outputs(X), self.temperature_)
 
     def _read_targets(self, y: Any, n_rows: int) -> Array:
-        self.classes_, labels = targets.class_labels(y, n_rows)
+        self.classes_, labels = class_labels(y, n_rows)
         return labels
 
     def _demand_targets(self, target: Array) -> None:

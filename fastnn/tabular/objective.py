@@ -69,7 +69,8 @@ def _auc(logits: Array, labels: Array, weights: Array | None) -> float:
     if logits.shape[1] == 2:
         scores, classes = (logits[:, 1] - logits[:, 0])[:, None], [1]
     else:
-        scores, classes = softmax(logits.astype(np.float64), axis=1), range(logits.shape[1])
+        scores = softmax(logits.astype(np.float64), axis=1)
+        classes = list(range(logits.shape[1]))
     areas = [
         roc_auc_score(labels == c, scores[:, i], sample_weight=weights)
         for i, c in enumerate(classes)

@@ -11,12 +11,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn import _checks
 from fastnn._core.arrays import Array
-from fastnn.tabular import intervals, targets
+from fastnn.tabular import intervals
 from fastnn.tabular.base import TabularEstimator
 from fastnn.tabular.encoder import TableEncoder
 from fastnn.tabular.members import Table
 from fastnn.tabular.objective import METRIC_OF_LOSS, OF_NUMBERS, Objective, regression
 from fastnn.tabular.recipe import Shape
+from fastnn.tabular.targets import real_targets
 
 
 class TabularRegressor(RegressorMixin, TabularEstimator):
@@ -156,7 +157,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         return np.maximum(ends, 0) if self.loss == "poisson" else ends
 
     def _read_targets(self, y: Any, n_rows: int) -> Array:
-        target = targets.real_targets(y, n_rows)
+        target = real_targets(y, n_rows)
         if self.loss == "poisson" and target.min(initial=0) < 0:
             row = int(np.argmin(target))
             raise ValueError(
