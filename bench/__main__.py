@@ -27,10 +27,12 @@ BENCHES = [
     "out_of_core",
     "sklearn_estimators",
     "sparse",
+    "tabular",
     "coverage",
     "defaults",
 ]
 PEERS = ["numpy", "openblas", "mkl", "scipy", "sklearn", "torch", "jax", "onnxruntime"]
+PEERS += ["pytabkit", "lightgbm", "catboost", "xgboost"]  # of the bench "tabular"
 
 
 def names(known, kind):

@@ -22,6 +22,7 @@ PACKAGES = {
     "torch": ["torch"],
     "jax": ["jax"],
     "onnxruntime": ["onnxruntime", "onnx"],
+    **{name: [name] for name in ("pytabkit", "lightgbm", "catboost", "xgboost")},
 }
 CASE_WIDTH, CELL_WIDTH = 30, 20
 

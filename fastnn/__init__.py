@@ -66,7 +66,7 @@ from fastnn.runtime import build_info, get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
 if TYPE_CHECKING:
-    from fastnn import datasets, plots, schedules, sklearn  # noqa: F401
+    from fastnn import datasets, plots, schedules, sklearn, tabular  # noqa: F401
     from fastnn.gradient_check import check_gradient
     from fastnn.many import jacobian_many, predict_ensemble, predict_many, stack_params
     from fastnn.numerical import numerical_hessian, numerical_jacobian
@@ -165,7 +165,7 @@ _LATER = {
     "predict_many": "fastnn.many",
     "stack_params": "fastnn.many",
 }
-_LATER_MODULES = ("datasets", "plots", "schedules", "sklearn")
+_LATER_MODULES = ("datasets", "plots", "schedules", "sklearn", "tabular")
 
 
 def __getattr__(name: str) -> Any:
@@ -179,6 +179,6 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     import importlib.util
 
-    # `sklearn` is not in `__all__`: a star import would replace scikit-learn, or fail without it
+    # These are not in `__all__`: a star import would replace scikit-learn, or fail without it
     has_sklearn = importlib.util.find_spec("sklearn") is not None
-    return sorted([*__all__, "sklearn"] if has_sklearn else __all__)
+    return sorted([*__all__, "sklearn", "tabular"] if has_sklearn else __all__)

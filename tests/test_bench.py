@@ -33,6 +33,7 @@ BENCHES = [
     "out_of_core",
     "sklearn_estimators",
     "sparse",
+    "tabular",
     "coverage",
     "defaults",
 ]
@@ -58,7 +59,7 @@ def test_the_list_names_every_bench():
 
 @pytest.mark.parametrize("name", BENCHES)
 def test_a_bench_runs(name, tmp_path, request):
-    if name in ("uci", "mnist", "coverage"):
+    if name in ("uci", "mnist", "coverage", "tabular"):
         request.getfixturevalue("shared_data")  # skips where it is missing
     ran = bench(name, "--quick", "--peers", LIGHT_PEERS, "--json", str(tmp_path / "results.json"))
     assert ran.returncode == 0, ran.stderr

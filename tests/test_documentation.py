@@ -81,6 +81,12 @@ def test_scale_and_parametric(example, capsys):
     assert capsys.readouterr().out == printed(example)
 
 
+@shows("docs/layers.md", "Embeddings of columns")
+def test_embeddings_of_columns(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
 @shows("docs/layers.md", "Skip connections and branches")
 def test_skip_connections(example, capsys):
     run(example)
@@ -308,6 +314,15 @@ def test_what_the_estimators_add(example, capsys):
     pytest.importorskip("sklearn")
     run(example)
     assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/tables.md", "Encode a table")
+def test_encoding_a_table(example, capsys):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("pandas")
+    run(example)
+    comments = re.findall(r"(?:^|  )# (.*)$", example, re.M)
+    assert capsys.readouterr().out.splitlines() == comments
 
 
 def test_the_docstring_of_the_package():

@@ -33,7 +33,7 @@ def test_dir_lists_the_public_names():
     listed = dir(fn)
     assert len(listed) == len(set(listed))
     has_sklearn = pydoc.safeimport("sklearn") is not None
-    assert set(listed) == {*fn.__all__, *(["sklearn"] if has_sklearn else [])}
+    assert set(listed) == {*fn.__all__, *(["sklearn", "tabular"] if has_sklearn else [])}
     for name in listed:
         value = getattr(fn, name)
         if isinstance(value, ModuleType):
@@ -67,7 +67,7 @@ def test_without_scikit_learn():
         "assert 'sklearn' not in globals() and Network is fastnn.Network\n"
         "assert schedules is fastnn.schedules and plots is fastnn.plots\n"
         "assert 'fit_many' in pydoc.plain(pydoc.render_doc(fastnn))\n"
-        "print('sklearn' in dir(fastnn))"
+        "print('sklearn' in dir(fastnn) or 'tabular' in dir(fastnn))"
     )
     assert printed == "False\n"
 
@@ -77,7 +77,7 @@ def test_every_name_in_the_documentation_is_listed():
     for page in PAGES.values():
         named |= set(re.findall(r"\b(?:fn|fastnn)\.([A-Za-z_]\w*)", page.read_text()))
     assert len(named) > 20
-    assert named <= {*dir(fn), "sklearn"}
+    assert named <= {*dir(fn), "sklearn", "tabular"}
 
 
 def test_tab_completion():
@@ -103,7 +103,7 @@ def public_callables():
     seen = set()
     modules = [fn, *(getattr(fn, name) for name in MODULES)]
     if "sklearn" in dir(fn):
-        modules.append(fn.sklearn)
+        modules += [fn.sklearn, fn.tabular]
     for module in modules:
         names = getattr(module, "__all__", None) or [
             name for name, value in vars(module).items() if belongs(value, module)

@@ -41,6 +41,7 @@ class Trainer:
     position: int
     diverged: bool
     rates_left: int
+    dropped: int
     rows: NDArray[np.int64]
     mask_key: int
     reported: float

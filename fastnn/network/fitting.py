@@ -49,6 +49,7 @@ class Fitting(NetworkBase):
         epochs: int | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
+        drop_last: bool = False,
         dropout_factor: "Schedule | None" = None,
         standardize: str | None = None,
         seed: int | None = None,
@@ -99,6 +100,10 @@ class Fitting(NetworkBase):
             Whether each epoch has an order of its own. By default True. The orders are successive
             results of `rng.permutation(n)` with `rng = numpy.random.default_rng(seed)`; dropout
             masks do not use this generator.
+        drop_last : bool
+            Whether to leave out the last batch of an epoch if it is smaller than the others. With
+            `shuffle`, each epoch leaves out other samples. By default False. False if X is an
+            iterable.
         dropout_factor : Schedule, optional
             A factor of the probability of each Dropout, for each update. A probability must stay
             below 1. By default it is 1.
@@ -204,6 +209,12 @@ class Fitting(NetworkBase):
             inputs, X, y, sample_weight, class_weight, loss, optimizer, epochs, validation_data
         )
         has_own_order = data.n_samples is None  # an iterable
+        drop_last = _checks.boolean(drop_last, "drop_last")
+        if drop_last and has_own_order:
+            raise ValueError(
+                "drop_last is True, and X is an iterable, whose batches may have any sizes; False "
+                "is wanted, or an array X"
+            )
         shuffle = _checks.boolean(shuffle, "shuffle") and not has_own_order
         file = CheckpointFile.from_arguments(checkpoint, checkpoint_every, resume)
         seed = _checks.seed(seed)
@@ -212,7 +223,7 @@ class Fitting(NetworkBase):
         measured = validation.check_metrics(metrics, loss, held_out is not None)
         if held_out is not None:
             held_out.take_metrics(measured, self.out_features)
-        batch_size = self._batch_size_for(data.n_samples, batch_size, optimizer)
+        batch_size = self._batch_size_for(data.n_samples, batch_size, optimizer, drop_last)
         if epochs is None:
             epochs = defaults.epochs(data.n_samples, batch_size, optimizer)
         callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
@@ -230,6 +241,7 @@ class Fitting(NetworkBase):
             callbacks,
             progress,
             threads,
+            drop_last,
             dropout_factor,
         )
         checkpoints = None
@@ -357,11 +369,13 @@ class Fitting(NetworkBase):
                 f"is an iterable, so None is wanted"
             )
 
-    def _batch_size_for(self, n: int | None, batch_size: int, optimizer: Any) -> int:
+    def _batch_size_for(
+        self, n: int | None, batch_size: int, optimizer: Any, drop_last: bool
+    ) -> int:
         """Return the number of samples in an update; n is None for an iterable."""
         if n is None:
             return batch_size
-        refuse_batches_of_one(self._model, n, min(batch_size, n), batch_size)
+        refuse_batches_of_one(self._model, n, min(batch_size, n), batch_size, drop_last)
         return n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
 
     def _refuse_while_training(self) -> None:

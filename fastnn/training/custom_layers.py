@@ -35,6 +35,7 @@ class SegmentedTrainer:
         self.x, self.y, self.weights = data.x, data.target, data.weights
         self.optimizer_state, self.segments = optimizer_state, optimizer_state.segments()
         self.batch_size = settings.batch_size
+        self.samples_per_epoch = settings.samples_per_epoch(len(data.x))
         self.rates: float | NDArray[np.float64] = np.empty((0, 3))
         self.rates_left = 0
         self.generator = order
@@ -76,7 +77,7 @@ class SegmentedTrainer:
                     self.order = self.generator.permutation(len(self.x))
             rows = self.order[self.position : self.position + self.batch_size]
             self._step(rows, n_threads)
-            if self.position == len(self.x) and not self.diverged:
+            if self.position == self.samples_per_epoch and not self.diverged:
                 self._end_epoch()
             if time.monotonic() > deadline:
                 break

@@ -255,12 +255,15 @@ def _part(weights: Array | None, rows: NDArray[np.int64], what: str) -> Array | 
     return part
 
 
-def refuse_batches_of_one(model: Model, n_samples: int, batch_size: int, given: Any) -> None:
+def refuse_batches_of_one(
+    model: Model, n_samples: int, batch_size: int, given: Any, drop_last: bool = False
+) -> None:
     """Raise ValueError if BatchNorm would get a batch of one sample.
 
     `given` is the batch size that the user passed.
     """
-    if model.plan.has_batch_norm and 1 in (batch_size, n_samples % batch_size):
+    last = batch_size if drop_last else n_samples % batch_size
+    if model.plan.has_batch_norm and 1 in (batch_size, last):
         raise ValueError(
             f"batch_size is {given!r}, so one batch of the {n_samples} samples has one sample; "
             f"BatchNorm needs two or more"

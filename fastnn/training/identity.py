@@ -31,6 +31,7 @@ def identity_of(
         "epochs": epochs if by_epochs else None,
         "batch_size": settings.batch_size,
         "shuffle": settings.shuffle,
+        "drop_last": settings.drop_last or None,  # checkpoints of earlier versions have none
         "seed": settings.entropy,
         "validation_data": None if validation is None else list(validation.x.shape),
         "metrics": {name: _describe(metric) for name, metric in metrics.items()},

@@ -141,7 +141,8 @@ class FitLoop:
         """Train until the epochs are complete, training has converged, or a callback stops it."""
         net, settings, trainer = self.net, self.settings, self.trainer
         if settings.progress:
-            self.show = progress_bar(settings.epochs, self.data.n_samples, trainer)
+            samples = settings.samples_per_epoch(self.data.n_samples or 0)
+            self.show = progress_bar(settings.epochs, samples, trainer)
         if not self.resumed:
             for callback in settings.callbacks:
                 callback.fit_begin(net)

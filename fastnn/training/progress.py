@@ -29,15 +29,18 @@ def in_notebook() -> bool:
 
 
 def progress_bar(
-    epochs: int, n_samples: int | None, trainer: Any
+    epochs: int, n: int, trainer: Any
 ) -> Callable[[Any, dict[str, list[float]]], None]:
-    """Return a function that shows a trainer's progress, and closes the bar if called with None."""
+    """Return a function that shows a trainer's progress, and closes the bar if called with None.
+
+    `n` is the number of samples in an epoch, or 0 if it is unknown: the bar then estimates no
+    remaining time.
+    """
     with warnings.catch_warnings():
         # Without ipywidgets, tqdm warns and draws the bar as text.
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
 
-    n = n_samples or 0  # 0 if unknown: the bar then estimates no remaining time
     done = trainer.epoch * n + trainer.position
     bar = tqdm(total=epochs * n or None, initial=done, unit="sample", unit_scale=True)
 

@@ -31,6 +31,8 @@ class FitSettings:
     progress : bool
         Whether to show a progress bar.
     n_threads : int
+    drop_last : bool
+        Whether an epoch ends before a last batch that is smaller than the others.
     dropout_factor : Schedule or None
         The factor of the probability of each Dropout.
     """
@@ -44,6 +46,7 @@ class FitSettings:
     callbacks: tuple[Callback, ...]
     progress: bool
     n_threads: int
+    drop_last: bool = False
     dropout_factor: Schedule | None = None
 
     @property
@@ -58,7 +61,11 @@ class FitSettings:
 
     def updates_per_epoch(self, n_samples: int | None) -> int:
         """Return the number of updates in an epoch, or 0 if the number of samples is unknown."""
-        return -(-(n_samples or 0) // self.batch_size)
+        return -(-self.samples_per_epoch(n_samples or 0) // self.batch_size)
+
+    def samples_per_epoch(self, n_samples: int) -> int:
+        """Return the number of samples that an epoch uses."""
+        return n_samples - n_samples % self.batch_size if self.drop_last else n_samples
 
     def order_generator(self) -> "np.random.Generator | None":
         """Return a new generator for the order of each epoch, or None without shuffling."""

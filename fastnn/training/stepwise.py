@@ -56,6 +56,7 @@ class StepwiseTrainer:
             settings.n_threads,
             settings.mask_key() if model.plan.has_dropout else 0,
         )
+        self.engine.dropped = len(data.x) - settings.samples_per_epoch(len(data.x))
 
     @property
     def step(self) -> int:

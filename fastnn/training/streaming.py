@@ -52,16 +52,18 @@ class MappedRows:
     def __init__(self, x: Array, target: Array, dtype: np.dtype[Any], rows: Order | None) -> None:
         self.x, self.target, self.dtype, self.rows = x, target, dtype, rows
         self.n_samples: int = len(x) if rows is None else len(rows)
+        self.samples_per_epoch = self.n_samples
 
     def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
         """Gather and convert one block after another."""
-        while start < self.n_samples:
-            end = min(start - start % rows + rows, self.n_samples)
+        last = self.samples_per_epoch
+        while start < last:
+            end = min(start - start % rows + rows, last)
             place: Any = slice(start, end) if order is None else order[start:end]
             if self.rows is not None:
                 place = self.rows[place]
             x = np.require(self.x[place], self.dtype, ["C", "A", "O"])
-            yield x, np.require(self.target[place], requirements=["C", "A"]), end == self.n_samples
+            yield x, np.require(self.target[place], requirements=["C", "A"]), end == last
             start = end
 
 

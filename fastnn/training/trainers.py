@@ -28,7 +28,7 @@ from fastnn.training.custom_layers import SegmentedTrainer
 from fastnn.training.data import TrainingData
 from fastnn.training.settings import FitSettings
 from fastnn.training.stepwise import StepwiseTrainer
-from fastnn.training.streaming import StreamingTrainer
+from fastnn.training.streaming import MappedRows, StreamingTrainer
 
 if TYPE_CHECKING:
     from fastnn._core import engine
@@ -250,7 +250,10 @@ def _engine_trainer(
         settings.mask_key() if model.plan.has_dropout else 0,
     )
     if not streamed:
+        trainer.dropped = len(x) - settings.samples_per_epoch(len(x))
         return trainer
+    if isinstance(data.x, MappedRows):
+        data.x.samples_per_epoch = settings.samples_per_epoch(data.x.n_samples)
     return StreamingTrainer(trainer, data.x, loss, order, batch_size, x.itemsize * model.plan.n_in)
 
 

@@ -96,6 +96,7 @@ cdef class Trainer:
     cdef bint rate_holds                # the same numbers are used for all later updates
     cdef readonly Py_ssize_t rates_left
     cdef Py_ssize_t n_samples
+    cdef public Py_ssize_t dropped      # samples at the end of an epoch that are not used
     cdef bint is_fed
     cdef Py_ssize_t first               # the number of the first sample in x
     cdef Py_ssize_t end                 # the number of the last sample in x, plus 1
@@ -164,6 +165,7 @@ cdef class Trainer:
         self.step = step
         self.n_samples = x.shape[0]
         self.is_fed = self.n_samples == 0
+        self.dropped = 0
         self.first, self.end = 0, self.n_samples
         self.batch_size = batch_size
         self.chunk = batch_size

@@ -15,7 +15,7 @@ cdef void run_slice(
             if t.random != NULL:
                 permutation(t.random, t.order, t.n_samples)
         work += row_work * train_chunk(t, plan, params)
-        if t.position == t.n_samples and not t.diverged:
+        if t.position == t.n_samples - t.dropped and not t.diverged:
             end_epoch(t, plan.n_params, params)
         if work > 1e6:
             work = 0
@@ -171,7 +171,7 @@ cdef void backward_batch(
     take_step(t, plan, 0, params)
     t.epoch_loss += value * weight if t.loss.mean else value
     t.epoch_weight += weight
-    if t.position == t.n_samples:
+    if t.position == t.n_samples - t.dropped:
         end_epoch(t, plan.n_params, params)
 
 

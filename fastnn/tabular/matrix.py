@@ -1,0 +1,107 @@
+"""The numeric columns of a few rows, or of an array of numbers, in one expression."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn._core.arrays import Array
+from fastnn.tabular.codings import Coding, NumericCoding
+from fastnn.tabular.scaling import Scaling, ScalingArrays
+
+BLOCK = 1 << 16  # values that are computed at a time, in double precision
+
+
+@dataclass(frozen=True)
+class MatrixPlan:
+    """The codings of all numeric columns, as arrays.
+
+    Attributes
+    ----------
+    positions : ndarray (k,) of int
+        The columns of the table.
+    scalings : ScalingArrays
+    outputs : ndarray (k,) of int, or None
+        The places of the scaled numbers in the output; None if they are its only outputs.
+    gaps : ndarray (m,) of int
+        The places among the k columns of those whose gaps have an output.
+    gap_outputs : ndarray (m,) of int
+    present, absent : ndarray (m,)
+        The outputs for a present and for a missing value.
+    every_column : bool
+        Whether the columns are all columns of the table, in their order.
+    alone : bool
+        Whether no other column of the table has an output.
+    """
+
+    positions: Array
+    scalings: ScalingArrays
+    outputs: Array | None
+    gaps: Array
+    gap_outputs: Array
+    present: Array
+    absent: Array
+    every_column: bool
+    alone: bool
+
+    def encoded(self, X: Array, n_features: int, dtype: str) -> Array | None:
+        """Return the outputs of all rows of a matrix, if no other column has outputs.
+
+        None is returned if X has another shape or dtype or an infinite value. The way through the
+        columns then raises the error.
+        """
+        shape = X.shape
+        if len(shape) != 2 or shape[1] != n_features or not shape[0] or X.dtype.char not in "fd":
+            return None
+        out = np.empty((shape[0], len(self.positions) + len(self.gaps)), dtype)
+        rows = max(BLOCK // n_features, 1)
+        if shape[0] <= rows:
+            return out if self.write(X, out) else None
+        for start in range(0, shape[0], rows):
+            if not self.write(X[start : start + rows], out[start : start + rows]):
+                return None
+        return out
+
+    def write(self, X: Array, out: Array) -> bool:
+        """Write the outputs of rows of the table; return False if a number is infinite."""
+        return self.write_columns(X if self.every_column else X[:, self.positions], out)
+
+    def write_columns(self, X: Array, out: Array) -> bool:
+        """Write the outputs of the k columns (n, k); return False if a number is infinite."""
+        missing = None
+        if not (_checks.all_finite(X) if X.flags.carray else np.isfinite(X).all()):
+            missing = np.isnan(X)
+            if np.isinf(X).any():
+                return False
+        if self.outputs is None:
+            self.scalings.write(X, out, missing)
+            return True
+        scaled = np.empty(X.shape, out.dtype)
+        self.scalings.write(X, scaled, missing)
+        out[:, self.outputs] = scaled
+        if len(self.gaps):
+            out[:, self.gap_outputs] = self.present
+            if missing is not None:
+                given = np.where(missing[:, self.gaps], self.absent, self.present)
+                out[:, self.gap_outputs] = given
+        return True
+
+
+def plan_of(codings: list[Coding], n_features: int) -> MatrixPlan | None:
+    """Return the plan of placed codings, or None if none is numeric."""
+    numeric = [coding for coding in codings if isinstance(coding, NumericCoding)]
+    if not numeric:
+        return None
+    gaps = [(i, c.gap_at, *c.gap) for i, c in enumerate(numeric) if c.gap is not None]
+    alone = len(numeric) == len(codings)
+    return MatrixPlan(
+        positions=np.array([coding.position for coding in numeric]),
+        scalings=ScalingArrays.of([Scaling(coding.centre, coding.factor) for coding in numeric]),
+        outputs=None if alone and not gaps else np.array([coding.at for coding in numeric]),
+        gaps=np.array([i for i, _, _, _ in gaps], np.int64),
+        gap_outputs=np.array([at for _, at, _, _ in gaps], np.int64),
+        present=np.array([present for _, _, present, _ in gaps]),
+        absent=np.array([absent for _, _, _, absent in gaps]),
+        every_column=len(numeric) == n_features,
+        alone=alone,
+    )

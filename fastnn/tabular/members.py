@@ -1,0 +1,223 @@
+"""The training of an estimator's networks, and the choice of the epoch by held-out rows."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import datasets
+from fastnn._core.arrays import Array
+from fastnn.callbacks import EarlyStopping
+from fastnn.network import Network
+from fastnn.parallel import fit_many
+from fastnn.tabular import recipe as recipes
+from fastnn.tabular.objective import Objective
+from fastnn.tabular.recipe import Recipe, Shape
+from fastnn.training import History
+
+HELD_OUT = 0.2  # share of the rows, where there is one network
+Rows = NDArray[np.int64]
+Finish = Callable[[Array], Array]
+
+
+@dataclass
+class Table:
+    """An encoded table in memory.
+
+    Attributes
+    ----------
+    x : ndarray (n, n_columns), float32
+    target : ndarray (n,)
+        Class indices, or numbers.
+    weight : ndarray (n,) or None
+    """
+
+    x: Array
+    target: Array
+    weight: Array | None
+
+    def part(self, rows: "Rows | slice") -> "Table":
+        """Return some rows; a slice shares memory with the table."""
+        weight = None if self.weight is None else self.weight[rows]
+        return Table(self.x[rows], self.target[rows], weight)
+
+    def arrange(self, order: Rows) -> None:
+        """Change the order of the rows, with memory for one column more."""
+        for column in self.x.T:
+            column[...] = column[order]
+        self.target = self.target[order]
+        self.weight = None if self.weight is None else self.weight[order]
+
+
+class BestEpoch(EarlyStopping):
+    """Measures the metric on held-out rows after each epoch, and restores the last best epoch.
+
+    Attributes
+    ----------
+    values : list of float
+        The metric after each epoch.
+    """
+
+    def __init__(
+        self, held_out: Table, objective: Objective, finish: Finish, epochs: int, n_threads: Any
+    ) -> None:
+        mode = "max" if objective.larger_is_better else "min"
+        # a patience of all epochs never stops
+        super().__init__("held_out", patience=max(epochs, 1), mode=mode, ties="last")
+        self.held_out, self.objective, self.finish = held_out, objective, finish
+        self.n_threads = n_threads
+        self.values: list[float] = []
+
+    def epoch_end(self, net: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Measure the metric; return False."""
+        outputs = self.finish(net.predict(self.held_out.x, n_threads=self.n_threads))
+        value = self.objective.score(outputs, self.held_out.target, self.held_out.weight)
+        self.values.append(value)
+        return super().epoch_end(net, epoch, {**metrics, self.monitor: value})
+
+
+@dataclass
+class Member:
+    """A trained network.
+
+    Attributes
+    ----------
+    network : Network
+    curve : dict of str to list of float
+        "loss", and the metric of the held-out rows under its name: a number for each epoch.
+    best_epoch : int
+        The epoch whose parameters the network has, counted from 1.
+    held_out : ndarray of int64
+        The rows that were held out.
+    """
+
+    network: Network
+    curve: dict[str, list[float]]
+    best_epoch: int
+    held_out: Rows
+
+
+def train(
+    table: Table,
+    strata: "Array | None",
+    recipe: Recipe,
+    shape: Shape,
+    objective: Objective,
+    finish: Finish,
+    rng: "np.random.Generator",
+    n_threads: int | None,
+    progress: bool,
+) -> list[Member]:
+    """Train one network, or one for each fold, and return them.
+
+    Parameters
+    ----------
+    table : Table
+        With one network, the order of its rows is changed.
+    strata : ndarray (n,) of int, or None
+        Classes that each part has in the same proportion.
+    finish : function
+        Turns the network's outputs into what the metric compares.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C was pressed before each network had completed an epoch. Later it ends training
+        with a warning.
+    """
+    parts = _folds(table, strata, recipe, rng)
+    seeds = [int(seed) for seed in rng.integers(2**31, size=2 * len(parts))]
+    networks, optimizers, stops = [], [], []
+    for i, (rows, held_out) in enumerate(parts):
+        first_rows = rng.permutation(len(rows))[: recipes.INITIAL_ROWS]
+        network = recipes.network_of(recipe, shape, table.x[rows[first_rows]], seeds[i])
+        networks.append(network)
+        optimizers.append(recipes.optimizer_of(recipe, shape, network))
+        part = table.part(
+            slice(held_out[0], None) if len(parts) == 1 and len(held_out) else held_out
+        )
+        stop = BestEpoch(part, objective, finish, recipe.epochs, n_threads)
+        stops.append([stop] if len(held_out) else [])
+    settings: dict[str, Any] = {
+        "loss": objective.loss,
+        "epochs": recipe.epochs,
+        "batch_size": recipes.BATCH_SIZE,
+        "drop_last": True,
+        "standardize": "y" if shape.standardized else None,
+        "n_threads": n_threads,
+    }
+    if (schedule := recipes.dropout_schedule(recipe)) is not None:
+        settings["dropout_factor"] = schedule
+    histories: list[History]
+    try:
+        if len(parts) == 1:
+            trained = table.part(slice(0, len(parts[0][0])))
+            history = networks[0].fit(
+                trained.x,
+                trained.target,
+                sample_weight=trained.weight,
+                optimizer=optimizers[0],
+                seed=seeds[1],
+                callbacks=stops[0],
+                progress=progress,
+                **settings,
+            )
+            histories = [history]
+        else:
+            histories = fit_many(
+                networks,
+                table.x,
+                table.target,
+                sample_weight=table.weight,
+                rows=[rows for rows, _ in parts],
+                optimizer=optimizers,
+                seed=seeds[len(parts) :],
+                callbacks=stops,
+                **settings,
+            )
+    except KeyboardInterrupt:
+        if not all(own and own[0].values for own in stops):
+            raise
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+        histories = [History() for _ in networks]
+        for network, own in zip(networks, stops, strict=True):
+            own[0].fit_end(network)
+    return [
+        _member(network, history, own, objective, held_out)
+        for network, history, own, (_, held_out) in zip(
+            networks, histories, stops, parts, strict=True
+        )
+    ]
+
+
+def _member(
+    network: Network, history: History, stops: list[BestEpoch], objective: Objective, held_out: Rows
+) -> Member:
+    curve = {"loss": list(history.get("loss", []))}
+    best = len(curve["loss"])
+    for stop in stops:
+        curve[objective.metric] = stop.values
+        best = stop.best_epoch + 1
+    return Member(network, curve, best, held_out)
+
+
+def _folds(
+    table: Table, strata: "Array | None", recipe: Recipe, rng: "np.random.Generator"
+) -> list[tuple[Rows, Rows]]:
+    """Return the rows to train on and to hold out for each network.
+
+    For one network the table is arranged so that the held-out rows are the last ones.
+    """
+    n = len(table.x)
+    groups = np.zeros(n, np.int64) if strata is None else strata
+    if recipe.folds == 1 or n < 2 * recipe.folds:
+        rows, held_out = datasets.stratified_split(groups, HELD_OUT, rng)
+        table.arrange(np.concatenate([rows, held_out]))
+        return [(np.arange(len(rows)), np.arange(len(rows), n))]
+    order = rng.permutation(n)
+    order = order[np.argsort(groups[order], kind="stable")]  # rows of a class go to all folds
+    folds = [np.sort(order[i :: recipe.folds]) for i in range(recipe.folds)]
+    return [(np.setdiff1d(np.arange(n), fold), fold) for fold in folds]

@@ -1,0 +1,191 @@
+"""The scaling of numbers: minus the median, over the interquartile range, smoothly clipped.
+
+With the median m and the quartiles q1 and q3, a value x becomes z = (x - m) / (q3 - q1), and then
+z / sqrt(1 + (z / 3)²), which is between -3 and 3. This is the preprocessing of RealMLP (Holzmüller,
+Grinsztajn and Steinwart 2024, "Better by default"). If both quartiles are equal, half the range of
+the values takes the place of their difference. A missing value becomes 0, as the median does.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn._core.arrays import Array
+
+CHUNK = 1 << 15  # rows that are computed at a time, in double precision
+LARGE = 1e150  # larger scaled values are ±3 to the last digit, and their squares are finite
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the sorted values of a numeric column tell. The quantiles are floats."""
+
+    gaps: int
+    n_unique: int
+    low: float
+    quartile_1: float
+    median: float
+    quartile_3: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The scaling of a column, `(x - centre) * factor`."""
+
+    centre: float
+    factor: float
+
+
+def summary(values: Array, place: str) -> Summary:
+    """Return the exact quantiles of a column, and how many gaps and distinct values it has.
+
+    Quantiles between two values are interpolated linearly, as `numpy.quantile` does.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite; the message names the row.
+    """
+    ordered = np.sort(values)  # NaN comes last
+    gaps = 0
+    if ordered.dtype.kind == "f":
+        demand_finite(values, ordered, place)
+        gaps = int(len(ordered) - np.searchsorted(ordered, np.nan))
+        ordered = ordered[: len(ordered) - gaps]
+    if not ordered.size:
+        return Summary(gaps, 0, *[float("nan")] * 5)
+    n_unique = 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
+    return Summary(gaps, n_unique, *[quantile(ordered, k / 4) for k in range(5)])
+
+
+def demand_finite(values: Array, checked: Array, place: str, first_row: int = 0) -> None:
+    """Raise ValueError if values are infinite. `checked` holds the same values in any order."""
+    if np.isinf(checked).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise ValueError(
+            f"{place}, row {first_row + row} is {values[row]}; finite numbers, or NaN where "
+            f"missing, are wanted"
+        )
+
+
+def quantile(ordered: Array, q: float) -> float:
+    """Return a quantile of sorted values. No difference is formed, since it could overflow."""
+    at = q * (len(ordered) - 1)
+    below = int(at)
+    t = at - below
+    a, b = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    return a if a == b else a * (1 - t) + b * t
+
+
+def scaling_of(found: Summary) -> Scaling:
+    """Return the scaling of a column. A single value becomes 0."""
+    if found.low == found.high:
+        return Scaling(found.median, 0.0)
+    half = found.quartile_3 / 2 - found.quartile_1 / 2  # halves, since the range could overflow
+    factor = 0.5 / half if half > 0 else 1 / max(found.high / 2 - found.low / 2, sys.float_info.min)
+    return Scaling(found.median, min(factor, sys.float_info.max))
+
+
+@dataclass(frozen=True)
+class ScalingArrays:
+    """Scalings as arrays, for a column or for the columns of a matrix.
+
+    `low` and `high` limit the values before they are scaled, so that nothing overflows.
+    """
+
+    low: Array
+    high: Array
+    centre: Array
+    third: Array
+
+    @classmethod
+    def of(cls, scalings: list[Scaling]) -> "ScalingArrays":
+        """Return the arrays (k,) of k scalings."""
+        largest = sys.float_info.max / 2
+        limits = [
+            min(LARGE / scaling.factor, largest) if scaling.factor else largest
+            for scaling in scalings
+        ]
+        return cls(
+            np.array(
+                [scaling.centre - limit for scaling, limit in zip(scalings, limits, strict=True)]
+            ),
+            np.array(
+                [scaling.centre + limit for scaling, limit in zip(scalings, limits, strict=True)]
+            ),
+            np.array([scaling.centre for scaling in scalings]),
+            np.array([scaling.factor / 3 for scaling in scalings]),
+        )
+
+    def write(self, values: Array, out: Array, missing: Array | None = None) -> None:
+        """Write the scaled values into `out`, and 0 where `missing` is True.
+
+        The formula is 3 w / sqrt(1 + w²), with w = z / 3, in double precision.
+        """
+        w = np.maximum(values, self.low, dtype=np.float64)
+        np.minimum(w, self.high, out=w)
+        w -= self.centre
+        w *= self.third
+        root = w * w
+        root += 1
+        np.sqrt(root, out=root)
+        w /= root
+        if missing is not None:
+            w[missing] = 0
+        np.multiply(w, 3, out=out, casting="same_kind")
+
+
+def write_scaled(values: Array, scaling: Scaling, out: Array, place: str) -> None:
+    """Write the scaled values of one column into a column of the output; gaps become 0.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite; the message names the row.
+    """
+    arrays = ScalingArrays.of([scaling])
+    for start in range(0, len(values), CHUNK):
+        part = values[start : start + CHUNK]
+        missing = None
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            demand_finite(part, part, place, start)
+            missing = np.isnan(part)
+        arrays.write(part, out[start : start + CHUNK], missing)
+
+
+def scaled_levels(levels: Array, counts: Array) -> Array:
+    """Return the scaled levels of a column that takes few values, such as 0 and 1.
+
+    Parameters
+    ----------
+    levels : ndarray (k,)
+        Distinct values, in ascending order.
+    counts : ndarray (k,)
+        The number of rows with each value. A column with one value in all rows becomes 0.
+    """
+    ends = np.cumsum(counts)
+    there = np.flatnonzero(counts)
+    found = np.zeros(len(levels))
+    if len(there) < 2:
+        return found
+    sketch = _Repeated(levels, ends)
+    quantiles = [quantile(sketch, k / 4) for k in range(5)]  # type: ignore[arg-type]
+    scaling = scaling_of(Summary(0, len(there), *quantiles))
+    ScalingArrays.of([scaling]).write(levels, found)
+    return found
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    """Sorted values with many repetitions, without the memory of them."""
+
+    levels: Array
+    ends: Array
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, i: int) -> float:
+        return float(self.levels[np.searchsorted(self.ends, i, side="right")])

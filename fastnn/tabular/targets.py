@@ -1,0 +1,237 @@
+"""Targets as they come: classes, numbers, and transformations of skewed or heavy-tailed numbers."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn._core.arrays import Array, FloatArray, IntArray
+from fastnn.sklearn.warning import one_column
+from fastnn.tabular.reading import Content, Dates, Numbers, as_numbers, read, settled
+from fastnn.tabular.tables import library
+
+SKEWED = 1.0  # a skewness from here on is worth a transformation; an exponential variable has 2
+HEAVY = 3.0  # so is this excess kurtosis; that of a Laplace variable
+
+
+def class_labels(y: Any, n_rows: int) -> tuple[Array, IntArray]:
+    """Return the sorted classes (k,), and the class of each row as an integer (n_rows,).
+
+    Parameters
+    ----------
+    y : array_like (n_rows,)
+        Texts, booleans, integers, or a categorical column. Whole numbers may be floats.
+    n_rows : int
+        The number of rows of X.
+
+    Raises
+    ------
+    TypeError
+        If labels have types that cannot be ordered.
+    ValueError
+        If y has another length, gaps, a single class, or numbers that are not whole.
+    """
+    content = _content(y, n_rows)
+    if isinstance(content, Dates):
+        raise ValueError("Unknown label type: y has dates; classes are wanted")
+    if isinstance(content, Numbers):
+        _demand_values(np.isnan(content.values) if content.values.dtype.kind == "f" else None)
+        classes, codes = np.unique(content.values, return_inverse=True)
+        if classes.dtype.kind == "f" and (classes != np.trunc(classes)).any():
+            raise ValueError(
+                f"Unknown label type: y has the number {classes[classes != np.trunc(classes)][0]}, "
+                f"which is not whole; classes are wanted"
+            )
+    else:
+        _demand_values(content.codes < 0)
+        used = np.bincount(content.codes, minlength=len(content.labels)) > 0
+        labels = [label for label, there in zip(content.labels, used, strict=True) if there]
+        kinds = sorted({type(label).__name__ for label in labels})
+        try:
+            ordered = sorted(labels)
+        except TypeError:
+            raise TypeError(f"y has labels of different types: {', '.join(kinds)}") from None
+        classes = np.array(ordered, dtype=bool if kinds == ["bool"] else object)
+        if isinstance(y, np.ndarray | list | tuple) and set(kinds) <= {"str", "str_"}:
+            classes = np.array(ordered, np.asarray(y).dtype)
+        place = {label: i for i, label in enumerate(ordered)}
+        codes = np.array([place.get(label, 0) for label in content.labels])[content.codes]
+    if len(classes) < 2:
+        raise ValueError(f"y has one class, {classes[:1].tolist()[0]!r}; at least two are wanted")
+    return classes, codes.astype(np.int64)
+
+
+def real_targets(y: Any, n_rows: int) -> FloatArray:
+    """Return targets as float64 (n_rows,).
+
+    Parameters
+    ----------
+    y : array_like (n_rows,)
+        Numbers or booleans; texts only if all are numbers.
+    n_rows : int
+        The number of rows of X.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If y has another length, gaps, or values that are no finite numbers; the message names the
+        rows.
+    """
+    values = as_numbers(_content(y, n_rows), "y").astype(np.float64)
+    _demand_values(np.isnan(values))
+    if np.isinf(values).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise ValueError(f"y, row {row} is {values[row]}; finite numbers are wanted")
+    return values
+
+
+def _content(y: Any, n_rows: int) -> Content:
+    if y is None:
+        raise ValueError("y is None; a target for each row of X is wanted")
+    if hasattr(y, "columns") or hasattr(y, "column_names"):
+        y = y.to_numpy()
+    if hasattr(y, "chunks") and hasattr(y, "to_pandas"):
+        y = y.to_pandas()
+    if library(y) not in ("pandas", "polars"):
+        if isinstance(y, np.ma.MaskedArray):
+            raise TypeError("y is a masked array; fill or drop the masked entries first")
+        y = _array(y)
+        y = one_column(y) if y.ndim == 2 else y
+        if y.ndim != 1:
+            raise ValueError(f"y has shape {y.shape}; (n_samples,) is wanted")
+    if len(y) != n_rows:
+        raise ValueError(f"y has {len(y)} values, but X has {n_rows} rows")
+    return settled(read(y, "y"), "y")
+
+
+def _array(y: Any) -> Array:
+    """Return an array, of objects if the types of a list differ."""
+    try:
+        array = np.asarray(y)
+    except ValueError:
+        raise ValueError("y has values of different lengths; (n_samples,) is wanted") from None
+    if array.dtype.kind in "US" and not isinstance(y, np.ndarray):
+        return np.array(y, dtype=object)
+    return array
+
+
+def _demand_values(missing: Array | None) -> None:
+    """Raise ValueError, naming rows, if a target is missing."""
+    if missing is None or not missing.any():
+        return
+    rows = np.flatnonzero(missing)
+    shown = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
+    raise ValueError(
+        f"y is missing in {len(rows)} row{'s' * (len(rows) > 1)}: {shown}; drop "
+        f"{'these rows' if len(rows) > 1 else 'this row'} of X and y first"
+    )
+
+
+@dataclass(frozen=True)
+class TargetScaling:
+    """Targets in standardised units, after a transformation, and back.
+
+    Attributes
+    ----------
+    kind : {"linear", "log", "asinh"}
+        "log" is the logarithm, for positive targets. "asinh" is asinh((y - offset) / unit), which
+        is like a logarithm on both sides of `offset`.
+    offset, unit : float
+        The median and the interquartile range of y, for "asinh".
+    mean, deviation : float
+        Those of the transformed targets.
+    low, high : float
+        The range of y in training.
+    """
+
+    kind: str
+    offset: float
+    unit: float
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+    @classmethod
+    def from_data(cls, y: FloatArray, kind: str = "linear") -> "TargetScaling":
+        """Return the scaling for targets (n,), of which all are finite.
+
+        Raises
+        ------
+        ValueError
+            If `kind` is unknown, or is "log" and a target is not positive.
+        """
+        if kind not in ("linear", "log", "asinh"):
+            raise ValueError(f"kind is {kind!r}; 'linear', 'log' or 'asinh' is wanted")
+        low, high = float(y.min()), float(y.max())
+        if kind == "log" and low <= 0:
+            raise ValueError(f"kind is 'log', but y has {low}; positive targets are wanted")
+        offset, unit = 0.0, 1.0
+        if kind == "asinh":
+            first, middle, third = (float(q) for q in np.quantile(y, [0.25, 0.5, 0.75]))
+            offset, unit = middle, (third - first) or float(np.ptp(y)) or 1.0
+        start = cls(kind, offset, unit, 0.0, 1.0, low, high)
+        t = start.forward(y)
+        largest = float(np.abs(t).max()) or 1.0  # the squares of large targets would overflow
+        mean = float((t / largest).mean() * largest)
+        deviation = float((t / largest - mean / largest).std() * largest)
+        if not deviation > 0:
+            deviation = 1.0
+        return dataclasses.replace(start, mean=mean, deviation=deviation)
+
+    def forward(self, y: FloatArray) -> FloatArray:
+        """Return targets in standardised units (n,)."""
+        t = y
+        if self.kind == "log":
+            t = np.log(y)
+        elif self.kind == "asinh":
+            t = np.arcsinh((y - self.offset) / self.unit)
+        return (t - self.mean) / self.deviation
+
+    def backward(self, z: FloatArray) -> FloatArray:
+        """Return predictions (n,) in the units of y, clipped to the range of y in training."""
+        t = np.asarray(z, np.float64) * self.deviation + self.mean
+        ends = dataclasses.replace(self, mean=0.0, deviation=1.0).forward(
+            np.array([self.low, self.high])
+        )
+        t = np.clip(t, *ends)  # before the exponential, which could overflow
+        if self.kind == "log":
+            t = np.exp(t)
+        elif self.kind == "asinh":
+            t = np.sinh(t) * self.unit + self.offset
+        return np.clip(t, self.low, self.high)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the scaling as a dict of texts and numbers; `TargetScaling(**state)` reads it."""
+        return dataclasses.asdict(self)
+
+
+def shape_of(values: FloatArray) -> tuple[float, float]:
+    """Return the skewness and the excess kurtosis of numbers (n,); both are 0 for a constant."""
+    centred = values / (float(np.abs(values).max()) or 1.0)
+    centred = centred - centred.mean()
+    variance = float((centred**2).mean())
+    if variance <= 1e-28:
+        return 0.0, 0.0
+    return (
+        float((centred**3).mean()) / variance**1.5,
+        float((centred**4).mean()) / variance**2 - 3,
+    )
+
+
+def scalings_to_try(y: FloatArray) -> list[TargetScaling]:
+    """Return the scalings of targets (n,) that are worth measuring, the linear one first.
+
+    A second one is returned if y is skewed or has heavy tails and the transformation makes both
+    smaller: the logarithm if all targets are positive, else the inverse hyperbolic sine.
+    """
+    linear = TargetScaling.from_data(y)
+    skewness, kurtosis = shape_of(y)
+    if abs(skewness) < SKEWED and kurtosis < HEAVY:
+        return [linear]
+    other = TargetScaling.from_data(y, "log" if linear.low > 0 else "asinh")
+    new_skewness, new_kurtosis = shape_of(other.forward(y))
+    if abs(new_skewness) < abs(skewness) and abs(new_kurtosis) < abs(kurtosis):
+        return [linear, other]
+    return [linear]
