@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -56,3 +57,10 @@ def anchors(path):
         re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
         for heading in re.findall(r"^#+ (.*)$", path.read_text(), re.M)
     }
+
+
+def numbers(text):
+    """All numbers in a text: decimals, fractions with a stroke, and the characters ¼ ½ ¾."""
+    for character, decimal in (("¼", "0.25"), ("½", "0.5"), ("¾", "0.75")):
+        text = text.replace(character, decimal)
+    return [float(Fraction(number)) for number in re.findall(r"-?\d+/\d+|-?\d+\.?\d*", text)]

@@ -1,29 +1,29 @@
-"""The documentation is true: its code runs and prints what it says, its tables are complete."""
+"""The code on the pages of the documentation runs and prints what it says."""
 
 import doctest
 import json
 import re
-import subprocess
-import tomllib
-from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import GUIDE, PAGES, ROOT, anchors, blocks_of, section
+from pages import PAGES, blocks_of, numbers
 
 import fastnn as fn
-from fastnn.layers import LAYERS
-from fastnn.losses import BUILT_IN
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 TESTED = set()
 
 
-def shows(page, heading, number=0):
-    """Give a test the code of one Python block, as its argument `example`."""
+def block(page, heading, number=0):
+    """Return one Python block."""
     (found,) = [b for b in BLOCKS if (b.page, b.heading, b.number) == (page, heading, number)]
     assert found.language == "python"
+    return found
+
+
+def shows(page, heading, number=0):
+    """Give a test the code of one Python block, as its argument `example`."""
+    found = block(page, heading, number)
     TESTED.add(found)
     return pytest.mark.parametrize("example", [found.code], ids=[f"{page}: {heading}"])
 
@@ -35,16 +35,6 @@ def run(example):
 def printed(example):
     """Return the comments behind the `print` calls of an example, one line each."""
     return "".join(f"{text}\n" for text in re.findall(r"^print\(.*\)  # (.*)$", example, re.M))
-
-
-def numbers(text):
-    """All numbers in a text: decimals, fractions with a stroke, and the characters ¼ ½ ¾."""
-    for character, decimal in (("¼", "0.25"), ("½", "0.5"), ("¾", "0.75")):
-        text = text.replace(character, decimal)
-    return [float(Fraction(number)) for number in re.findall(r"-?\d+/\d+|-?\d+\.?\d*", text)]
-
-
-# ------------------------------------------------------------------ examples
 
 
 @shows("README.md", "Train a network")
@@ -316,6 +306,25 @@ def test_what_the_estimators_add(example, capsys):
     assert capsys.readouterr().out == printed(example)
 
 
+@shows("docs/tables.md", "Train on a table")
+def test_training_on_a_table(example, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/tables.md", "Look at the result")
+def test_looking_at_the_result_of_a_table(example, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    first = block("docs/tables.md", "Train on a table").code
+    run(first + example)
+    assert capsys.readouterr().out == printed(first) + printed(example)
+
+
 @shows("docs/tables.md", "Encode a table")
 def test_encoding_a_table(example, capsys):
     pytest.importorskip("sklearn")
@@ -333,188 +342,3 @@ def test_the_docstring_of_the_package():
 
 def test_every_python_block_is_tested():
     assert {block for block in BLOCKS if block.language == "python"} == TESTED
-
-
-# ------------------------------------------------------------------ commands
-
-
-def test_the_commands_of_the_program(tmp_path, monkeypatch, rng, capsys):
-    """Each line of the page runs as it stands, one after the other."""
-    pytest.importorskip("matplotlib")
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    monkeypatch.chdir(tmp_path)
-    from fastnn.cli import main
-
-    rows = rng.normal(size=(60, 3)).round(3)
-    for name in ("wine", "new", "test"):
-        np.savetxt(f"{name}.csv", rows, delimiter=",", header="acid,sugar,quality", comments="")
-    np.savez("data.npz", X=rows, y=np.arange(60) % 2)
-    (block,) = blocks_of("docs/command_line.md")
-    for line in block.code.splitlines():
-        program, *arguments = line.split("#")[0].split()
-        assert program == "fastnn"
-        assert main(arguments) == 0, capsys.readouterr().err
-    assert Path("curves.png").stat().st_size > 0
-    assert "prediction\n" in capsys.readouterr().out
-
-
-def test_the_other_commands_name_what_exists():
-    """Extras, benches and files; `.ci/run` executes the two commands of the README."""
-    from test_bench import BENCHES
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [
-        line
-        for block in BLOCKS
-        if block.language == "sh"
-        for line in block.code.splitlines()
-        if not line.startswith("fastnn ")
-    ]
-    assert len(lines) > 10
-    for line in lines:
-        command = line.split(" #")[0]
-        for extra in re.findall(r"\.\[(\w+)\]", command):
-            assert extra in project["optional-dependencies"], line
-        if command.startswith("python -m bench "):
-            benches, *_ = command.removeprefix("python -m bench ").split(" --")
-            assert set(benches.split()) <= set(BENCHES), line
-        for path in re.findall(r"(?:tests|bench|\.ci)/[\w/.]+", command):
-            assert (ROOT / path).exists(), line
-
-
-@pytest.mark.parametrize("script", ["run", "sanitize", "nightly"])
-def test_the_scripts_name_tests_that_exist(script):
-    path = ROOT / ".ci" / script
-    for word in re.findall(r"tests/\S+", path.read_text()):
-        expand = ["bash", "-c", f"shopt -s failglob; ls -d {word}"]
-        found = subprocess.run(expand, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert found.returncode == 0, found.stderr
-
-
-# ------------------------------------------------------------------ tables
-
-
-def test_the_table_of_layers():
-    calls = re.findall(r"^\| `((\w+)\(.*?\))`", section("docs/layers.md", "Layers"), re.M)
-    assert {getattr(fn, name) for _, name in calls} == set(LAYERS.values())
-    sizes = {"in_features": 3, "out_features": 2, "features": 3, "mean": [0.0], "scale": [1.0]}
-    sizes |= {"layers": [fn.Tanh()], "branches": [[]], "activation": fn.Tanh}
-    sizes |= {"edges": 3 * [[0.0, 1.0]], "cardinalities": [2]}
-    for call, name in calls:
-        plain = re.sub(r'(\w+)=[\w."]+', "", call).replace(", )", ")").replace("(, ", "(")
-        given = vars(fn) | sizes
-        assert eval(call, given).config() == eval(plain, given).config(), name  # the defaults
-
-
-def test_the_table_of_losses():
-    text = section("docs/losses.md", "Losses and weights")
-    calls = re.findall(r"^\| `(\w+\(.*?\))` \|", text, re.M)
-    assert {type(eval(call, vars(fn).copy())) for call in calls} == set(BUILT_IN)
-    assert all(eval(call, vars(fn).copy()) == getattr(fn, call.split("(")[0])() for call in calls)
-
-
-def test_the_table_of_optimizers():
-    text = section("docs/optimizers.md", "Optimizers and schedules")
-    calls = re.findall(r"^\| `(\w+\(.*?\))` \|", text, re.M)
-    made = {type(eval(call, vars(fn) | {"learning_rate": 0.1})) for call in calls}
-    assert made == {*fn.optimizers.OPTIMIZERS, fn.LBFGS, fn.LevenbergMarquardt}
-    for call in calls:
-        plain = re.sub(r"\w+=[\w.]+", "", call).replace(", )", ")")
-        given = vars(fn) | {"learning_rate": 0.1}
-        assert eval(call, given) == eval(plain, given)  # the defaults
-
-
-def test_the_table_of_schedules():
-    """Every schedule stands in it, with its own arguments."""
-    given = {name: getattr(fn.schedules, name) for name in dir(fn.schedules)}
-    given |= {
-        "rate": 0.1,
-        "max_rate": 0.1,
-        "every": 5,
-        "factor": 0.5,
-        "then": fn.schedules.Constant(1),
-    }
-    rows = re.findall(r"^\| (.*?) \| ", section("docs/optimizers.md", "Schedules"), re.M)[1:]
-    made = set()
-    for call in re.findall(r"`([A-Z].*?)`", " ".join(rows)):
-        call = call.replace(", …", "").replace("…", "3")
-        made.add(type(eval(call, given)))
-    own = {s for s in fn.schedules.Schedule.__subclasses__() if s.__module__ == "fastnn.schedules"}
-    assert made == own
-
-
-def test_the_shapes_of_derivatives():
-    n, d, m = 5, 3, 2
-    layer = fn.Linear(d, m)
-    net = fn.Network([fn.Linear(d, 4), fn.Tanh(), fn.Linear(4, m)], "float64", seed=0)
-    sizes = {"n": n, "d": d, "m": m, "p": net.n_params}
-    X, x, h, v = np.ones((n, d)), np.ones(d), np.ones((n, d)), np.ones(net.n_params)
-    given = {
-        "net": net,
-        "layer": layer,
-        "fn": fn,
-        "f": net,
-        "loss": fn.HalfSquaredError(),
-        "X": X,
-        "x": x,
-        "h": h,
-        "v": v,
-        "y": np.ones((n, m)),
-        "c": np.ones((n, m)),
-    }
-    text = section("docs/derivatives.md", "Calls")
-    rows = re.findall(r"^\| (`.*?`) \| (\(.*?\)) \| ", text, re.M)
-    assert len(rows) > 10
-    for calls, shapes in rows:
-        wanted = re.findall(r"\(.*?\)", shapes)
-        for call in re.findall(r"`(.*?)`", calls):
-            result = eval(call, given)
-            results = result if isinstance(result, tuple) else (result,)
-            assert [a.shape for a in results] == [eval(shape, sizes) for shape in wanted], call
-
-
-# ------------------------------------------------------------------ pages
-
-
-def test_the_readme_is_short():
-    assert len(PAGES["README.md"].read_text().splitlines()) <= 200
-
-
-def test_the_indexes_list_every_page():
-    for page, prefix in (("README.md", "docs/"), ("docs/README.md", "")):
-        listed = re.findall(rf"^\| \[.*?\]\({prefix}(\w+\.md)\)", PAGES[page].read_text(), re.M)
-        assert sorted(listed) == [name for name in GUIDE if name != "README.md"]
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page):
-    path = PAGES[page]
-    for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
-        if target.startswith("https://"):
-            continue
-        name, _, anchor = target.partition("#")
-        file = path.parent / name if name else path
-        assert file.exists(), target
-        assert not anchor or anchor in anchors(file), target
-
-
-@pytest.mark.parametrize("page", ["docs/internals.md", "CONTRIBUTING.md"])
-def test_the_files_that_a_page_names_exist(page):
-    """A path is relative to the repository or the package; a bare name is a kernel's."""
-    places = (ROOT, ROOT / "fastnn", ROOT / "fastnn" / "_core" / "kernels")
-    named = set(
-        re.findall(
-            r"`([\w./-]+\.(?:py|pyx|pxd|pxi|h|pyi|toml|md)|[\w/]+/)`", PAGES[page].read_text()
-        )
-    )
-    assert len(named) > 10
-    missing = {name for name in named if not any((place / name).exists() for place in places)}
-    assert not missing
-
-
-def test_the_version_is_the_same_everywhere():
-    assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.M)[1] == (
-        fn.__version__
-    )
-    releases = re.findall(r"^## \[(.*?)\]", PAGES["CHANGELOG.md"].read_text(), re.M)
-    assert releases[:2] == ["Unreleased", fn.__version__]
