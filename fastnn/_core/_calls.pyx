@@ -16,6 +16,8 @@ from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t)
 from libc.string cimport memcmp, memcpy
 
+import threading
+
 import numpy as np
 
 from fastnn import _core
@@ -31,4 +33,5 @@ cnp.import_array()
 
 include "calls/reading.pxi"
 include "calls/losses.pxi"
+include "calls/passes.pxi"
 include "calls/network.pxi"

@@ -8,12 +8,12 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._core import background
+from fastnn._core._calls import Passes
 from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
 from fastnn.layers import BatchNorm, Dropout, composition
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, is_built_in
 from fastnn.network.base import NetworkBase
-from fastnn.network.passes import Passes
 from fastnn.optimizers import OPTIMIZERS, Optimizer, OptimizerState
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.groups import factors_of

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import _checks, _core
+from fastnn._core._calls import Passes
 from fastnn._core.arrays import Array
 from fastnn.batch import InputChecks
 from fastnn.files import model_file
@@ -23,7 +24,6 @@ from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
 from fastnn.network.initialization import Initialization
 from fastnn.network.inspection import Inspection
-from fastnn.network.passes import Passes
 from fastnn.network.second_derivatives import SecondDerivatives
 from fastnn.network.stepping import Stepping
 from fastnn.network.uncertainty import Uncertainty, link_from
@@ -205,14 +205,12 @@ class Network(
         MemoryError
             If the activations do not fit into memory.
         """
-        moment = self._passes.now()
         training = _checks.boolean(training, "training")
         begin = self._begin_training if training else None
-        ready = self._calls.forward(X, begin)
+        ready = self._calls.forward(X, begin, self._passes)
         if ready is not None:
-            x, activations, outputs = ready
-            self._passes.keep((x, activations, training, moment))
-            return outputs
+            return ready
+        moment = self._passes.now()
         given, single = self._inputs.samples(X)
         row_bytes = (self._model.plan.row_width + self.in_features) * self.dtype.itemsize
         _core.demand_memory(len(given) * row_bytes, "X with all activations")
@@ -265,16 +263,15 @@ class Network(
         nothing, or copies of the network.
         """
         self._refuse_while_training()
-        x, activations, training, moment = self._passes.kept()
-        dy = self._calls.cotangent(x, dY)
-        if dy is None:
-            shape = (*x.shape[:-1], self.out_features)
-            dy = _checks.shaped_array(dY, "dY", self.dtype, shape)
-        self._passes.begin_backward(moment)
-        try:
-            return self._calls.backward(x, activations, dy, self._model.grads, training)
-        finally:
-            self._passes.end_backward()
+        grads = self._model.grads
+        ready = self._calls.backward(dY, grads, self._passes, False)
+        if ready is not None:
+            return ready
+        shape = (*self._passes.kept()[0].shape[:-1], self.out_features)
+        dy = _checks.shaped_array(dY, "dY", self.dtype, shape)
+        dx = self._calls.backward(dy, grads, self._passes, True)
+        assert dx is not None
+        return dx
 
     def predict(self, X: Any, *, n_threads: int | None = None) -> Array:
         """Return the outputs for any number of samples; no activations are kept.

@@ -456,7 +456,7 @@ def test_many_samples_take_the_longer_way(dtype):
     net = network(dtype)
     X = np.zeros((100_000, N_IN), dtype)
     assert net._calls.predict(X) is None
-    assert net._calls.forward(X) is None
+    assert net._calls.forward(X, None, net._passes) is None
     assert net._calls.jacobian(X, "input", None, None, False) is None
     assert np.allclose(net.predict(X)[-1], net.predict(X[0]), rtol=1e-5)
 

@@ -98,10 +98,6 @@ cdef class Calls:
         """Return one sample (n_in,), or None."""
         return self.samples(x, 1, False) if shape_of(x).ndim == 1 else None
 
-    def new_grads(self):
-        """Return a new array for a gradient (n_params,)."""
-        return self.new_vector(self.n_params)
-
     def predict(self, X, n_threads=None, /):
         """Return the outputs, or None."""
         cdef Shape shape = shape_of(X)
@@ -120,11 +116,13 @@ cdef class Calls:
         return out if self.engine_predict(
             self.plan, self.params, self.constants, x, out, 1) else None
 
-    def forward(self, X, begin_training=None, /):
-        """Return a copy of X, all activations and the outputs, or None. See `Model.forward`.
+    def forward(self, X, begin_training, Passes passes, /):
+        """Return the outputs, and keep this thread's forward pass; or return None.
 
-        In training mode, `begin_training(n_samples)` returns the argument `training`.
+        In training mode, `begin_training(n_samples)` returns the argument `training` of the
+        engine's function; in evaluation mode it is None.
         """
+        cdef tuple moment = passes.now()
         cdef cnp.ndarray x = self.samples(X, self.rows, True)
         cdef cnp.ndarray activations, out
         cdef Py_ssize_t n, size
@@ -141,19 +139,32 @@ cdef class Calls:
         memcpy(
             cnp.PyArray_DATA(out),
             cnp.PyArray_BYTES(activations) + cnp.PyArray_NBYTES(activations) - size, size)
-        return x, activations, out
+        passes.keep((x, activations, begin_training is not None, moment))
+        return out
 
-    def cotangent(self, cnp.ndarray x, dY, /):
-        """Return a cotangent of the outputs at x, or None."""
-        return self.like_outputs(dY, x) if 0 < sample_count(x) <= self.rows else None
+    def backward(self, dY, grads, Passes passes, bint checked, /):
+        """Overwrite `grads`, and return the cotangent of the input of the last forward pass.
 
-    def backward(self, x, activations, dy, grads, bint training, /):
-        """Overwrite `grads`, and return the cotangent of the input x; dy is checked."""
-        cdef cnp.ndarray dx = cnp.PyArray_EMPTY(
-            cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), self.kind, 0)
-        self.engine.backward(
-            self.plan, self.params, self.constants, x, activations, dy, grads, dx,
-            self.threads(sample_count(x) * self.n_params, None), training)
+        Return None if dY cannot be read; with `checked` it is an array for the engine.
+        """
+        cdef tuple done = passes.kept()
+        cdef cnp.ndarray x = done[0]
+        cdef cnp.ndarray dy = None
+        cdef cnp.ndarray dx
+        if checked:
+            dy = dY
+        elif 0 < sample_count(x) <= self.rows:
+            dy = self.like_outputs(dY, x)
+        if dy is None:
+            return None
+        dx = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), self.kind, 0)
+        passes.begin_backward(done[3])
+        try:
+            self.engine.backward(
+                self.plan, self.params, self.constants, x, done[1], dy, grads, dx,
+                self.threads(sample_count(x) * self.n_params, None), done[2])
+        finally:
+            passes.end_backward()
         return dx
 
     def jacobian(self, X, wrt, given, n_threads, bint with_outputs, /):
