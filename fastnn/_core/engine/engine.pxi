@@ -68,6 +68,11 @@ cdef extern from "<stdlib.h>" nogil:
 
 cdef extern from *:
     """
+    /* Tracebacks name the functions of the engine without lines: the code that stores the number of
+       a line is 2 % of the wheel. */
+    #undef __PYX_MARK_ERR_POS
+    #define __PYX_MARK_ERR_POS(file, line) \\
+        { __pyx_filename = __pyx_f[0]; (void)__pyx_filename; (void)__pyx_lineno; (void)__pyx_clineno; }
     #ifdef _OPENMP
     #include <omp.h>
     #else
