@@ -18,45 +18,54 @@ def is_estimator(path: str) -> bool:
 
 def predict(args: argparse.Namespace) -> None:
     """Write predictions as CSV: classes with their probabilities, or numbers with an interval."""
-    estimator, frame = _estimator(args.model), raw_tables.read(args)
+    estimator, frame = _estimator(args.model), raw_tables.read(args, args.id)
     X = _features(estimator, frame, args.data)
-    columns = {name: raw_tables.take(frame, name, args.data) for name in args.id}
-    columns["prediction"] = estimator.predict(X)
+    # a list of pairs, since an ID may have the name of a prediction
+    columns = [(name, raw_tables.take(frame, name, args.data).fillna("")) for name in args.id]
+    columns.append(("prediction", estimator.predict(X)))
     if hasattr(estimator, "classes_"):
         if args.interval is not None:
             raise ValueError("--interval needs a model for regression")
         for label, p in zip(estimator.classes_, estimator.predict_proba(X).T, strict=True):
-            columns[f"p_{label}"] = p
+            columns.append((f"p_{label}", p))
     elif args.interval is not None:
         low, high = estimator.predict_interval(X, coverage=args.interval).T
-        columns |= {"lower": low, "upper": high}
+        columns += [("lower", low), ("upper", high)]
     with streams.output_stream(args.output) as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow(name for name, _ in columns)
         # `str` of a NumPy scalar has as many digits as its dtype needs.
-        writer.writerows(map(str, row) for row in zip(*columns.values(), strict=True))
+        writer.writerows(
+            map(str, row) for row in zip(*(values for _, values in columns), strict=True)
+        )
 
 
 def evaluate(args: argparse.Namespace) -> None:
     """Print the accuracy and a table by class, or RMSE and R2."""
-    estimator, frame = _estimator(args.model), raw_tables.read(args)
+    estimator, frame = _estimator(args.model), raw_tables.read(args, [args.target or ""])
     X = _features(estimator, frame, args.data)
-    others = [name for name in frame if name not in set(X)]
-    if args.target is None and len(others) != 1:
-        choice = f"one of {csv_file.shown(others)}" if others else "but all columns are features"
-        raise ValueError(f"{args.data}: --target must name the target, {choice}")
-    y = raw_tables.take(frame, args.target or others[0], args.data)
+    name = args.target
+    if name is None:
+        others = [column for column in frame if column not in set(X)]
+        if len(others) != 1:
+            choice = f"one of {csv_file.shown(others)}" if others else "but all are features"
+            raise ValueError(f"{args.data}: --target must name the target, {choice}")
+        name = others[0]
+        frame = raw_tables.read(args, [name])
+    classes = getattr(estimator, "classes_", None)
+    of_texts = classes is not None and isinstance(classes[0], str)
+    y = (raw_tables.take if of_texts else raw_tables.target)(frame, name, args.data)
     if y.isna().any():
-        raise ValueError(f"{args.data}: the target {y.name!r} has gaps")
+        raise ValueError(f"{args.data}: the target {name!r} has gaps")
     predicted = estimator.predict(X)
-    if not hasattr(estimator, "classes_"):
+    if classes is None:
+        if y.dtype.kind not in "if":
+            raise ValueError(f"{args.data}: the target is text, but the model predicts numbers")
         wanted = np.asarray(y, float)
-        found = (
-            f"RMSE {metrics.rmse(predicted, wanted):.5g}, R2 {metrics.r2(predicted, wanted):.5g}"
-        )
-        print(f"{found} ({len(y)} samples)")
+        rmse, r2 = metrics.rmse(predicted, wanted), metrics.r2(predicted, wanted)
+        print(f"RMSE {rmse:.5g}, R2 {r2:.5g} ({len(y)} samples)")
         return
-    labels = estimator.classes_.tolist()
+    labels = classes.tolist()
     place = {label: i for i, label in enumerate(labels)}
     unknown = set(y.tolist()) - set(place)
     if unknown:

@@ -5,6 +5,7 @@ import itertools
 import re
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ def is_parquet(path: str) -> bool:
     return Path(path).suffix.lower() in PARQUET
 
 
-def read(args: argparse.Namespace) -> Any:
+def read(args: argparse.Namespace, texts: Iterable[str] = ()) -> Any:
     """Return the table `args.data` as a data frame.
 
-    The arguments `sep`, `decimal` and `na` say how a CSV file is written. Semicolons, tabs and
-    decimal commas are recognised, and a line on standard error says so.
+    Cells of the columns `texts` of a CSV file stay texts: "01" and "1" differ. The arguments `sep`,
+    `decimal` and `na` say how a CSV file is written. Semicolons, tabs and decimal commas are
+    recognised, and a line on standard error says so.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def read(args: argparse.Namespace) -> Any:
             raise ValueError(f"{path}: {error}") from error
         frame.columns = [str(name) for name in frame.columns]
     elif Path(path).suffix.lower() == ".csv":
-        frame = _read_csv(pd, args)
+        frame = _read_csv(pd, args, texts)
     else:
         raise ValueError(f"{path}: expected a .csv or .parquet file")
     if not len(frame):
@@ -64,7 +66,7 @@ def read(args: argparse.Namespace) -> Any:
     return frame
 
 
-def _read_csv(pd: Any, args: argparse.Namespace) -> Any:
+def _read_csv(pd: Any, args: argparse.Namespace, texts: Iterable[str]) -> Any:
     path = args.data
     if args.sep is not None and len(args.sep) != 1:
         raise ValueError(f"--sep is {args.sep!r}; one character is wanted")
@@ -81,16 +83,19 @@ def _read_csv(pd: Any, args: argparse.Namespace) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # cells without a column
-            return pd.read_csv(
+            frame = pd.read_csv(
                 path,
                 sep=separator,
                 decimal=decimal,
-                na_values=[*GAPS, *args.na],
+                dtype=dict.fromkeys(texts, str),
+                na_values=[*GAPS, *(gap for text in args.na for gap in text.split(","))],
                 keep_default_na=False,
                 index_col=False,
                 encoding="utf-8-sig",
                 low_memory=False,
             ).rename(columns=str.strip)
+            frame.attrs["decimal"] = decimal
+            return frame
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
@@ -114,6 +119,27 @@ def _has_decimal_commas(path: str, separator: str) -> bool:
 def _note(args: argparse.Namespace, text: str) -> None:
     if not getattr(args, "quiet", False):
         print(f"fastnn: {printable(args.data)}: {text}", file=sys.stderr)
+
+
+def target(frame: Any, name: str, path: str) -> Any:
+    """Remove the target from a data frame and return it: numbers if all its cells are, else texts.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column.
+    """
+    found = take(frame, name, path)
+    cells = [cell for cell in found if isinstance(cell, str)]
+    if not cells:
+        return found  # all are gaps, or the file has types
+    decimal = frame.attrs.get("decimal", ".")
+    plain = [cell.strip().replace(decimal, ".") for cell in cells]
+    if all(map(csv_file.is_canonical_integer, plain)) and len(cells) == len(found):
+        return found.astype("int64")
+    if all(map(csv_file.NUMBER.fullmatch, plain)):
+        return found.str.strip().str.replace(decimal, ".", regex=False).astype("float64")
+    return found
 
 
 def take(frame: Any, name: str, path: str) -> Any:

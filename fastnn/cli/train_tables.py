@@ -42,18 +42,22 @@ def demand_no_network(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace, output: str, say: Callable[[str], None]) -> None:
     """Train an estimator on a table, say how it read the columns, and write it to a file."""
     demand_no_network(args)
-    frame = raw_tables.read(args)
+    frame = raw_tables.read(args, [args.target] if args.target else [])
     try:
         from fastnn.tabular import TabularClassifier, TabularRegressor
     except ImportError as error:
         raise ImportError(raw_tables.NEEDED) from error
     for name in [*args.drop, *args.id]:
         raw_tables.take(frame, name, args.data)
-    y = raw_tables.take(frame, args.target or _only_target(frame, args.data), args.data)
+    name = args.target or _only_target(frame, args.data)
+    texts = frame.get(name)
+    y = raw_tables.target(frame, name, args.data)
     if not len(frame.columns):
         raise ValueError(f"{args.data}: no feature column besides the target")
     task = args.task or datasets.infer_task(y)
     classes: Any = TabularClassifier if task == "classification" else TabularRegressor
+    if task == "classification" and y.dtype.kind == "f":
+        y = texts  # a label is the text in the file
     say(f"data: {args.data}, {len(frame)} samples, {len(frame.columns)} columns")
     say(f"task: {task}" + ("" if args.task else " (inferred from the target; see --task)"))
     estimator = classes(

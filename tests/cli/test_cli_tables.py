@@ -216,3 +216,38 @@ def test_options_of_tables_need_such_a_model(fail, succeed, houses_csv):
         err = fail("predict", "houses.safetensors", houses_csv, *option)
         assert option[0] in err
         assert "preset" in err
+
+
+def test_texts_stay_as_they_are(succeed, folder):
+    """Leading zeros of row names and of labels, and a row name called like an output."""
+    rng = np.random.default_rng(0)
+    rows = [[f"{i:03}", "01" if i % 2 else "1", rng.normal() + i % 2, "u"] for i in range(60)]
+    rows[1][0] = ""
+    write("table.csv", ["prediction", "kind", "x", "town"], *rows)
+    succeed("train", "table.csv", "--target", "kind", "--id", "prediction", *EPOCHS, "--quiet")
+    assert load("table.safetensors").classes_.tolist() == ["01", "1"]
+    header, found = read_predictions(
+        succeed("predict", "table.safetensors", "table.csv", "--id", "prediction")
+    )
+    assert header == ["prediction", "prediction", "p_01", "p_1"]
+    assert [row[0] for row in found] == [row[0] for row in rows]
+    right = np.mean([row[1] == other[1] for row, other in zip(found, rows, strict=True)])
+    for target in ([], ["--target", "kind"]):
+        write("test.csv", ["kind", "x", "town"], *(row[1:] for row in rows))
+        shown = succeed("evaluate", "table.safetensors", "test.csv", *target)
+        assert shown.startswith(f"accuracy {right:.5g} (60 samples)")
+
+
+def test_whole_numbers_are_classes_in_their_order(succeed, folder):
+    write("table.csv", ["x", "n"], *([f"{'ab'[i % 2]}{i % 3}", 2 + 8 * (i % 2)] for i in range(40)))
+    succeed("train", "table.csv", "--target", "n", *EPOCHS, "--quiet")
+    assert load("table.safetensors").classes_.tolist() == [2, 10]
+    assert succeed("evaluate", "table.safetensors", "table.csv").startswith("accuracy ")
+
+
+def test_gaps_in_a_list(succeed, folder):
+    rows = ([["-", "?", i / 7][min(i % 9, 2)], i] for i in range(60))
+    write("table.csv", ["x", "y"], *rows)
+    succeed("train", "table.csv", "--target", "y", "--na", "?,-", *EPOCHS, "--quiet")
+    [column] = load("table.safetensors").encoder_.columns_
+    assert (column.kind, column.gaps) == ("numeric", 14)
