@@ -2,7 +2,9 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = arguments.parser().parse_args(argv)
         # Checks of the results report overflow, so NumPy need not warn.
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.showwarning = _show_warning
             COMMANDS[args.command](args)
         print(end="", flush=True)
     except BrokenPipeError:
@@ -57,3 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fastnn: error: {streams.one_line(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning on one line, without the place in the source."""
+    print(f"fastnn: warning: {streams.one_line(message)}", file=sys.stderr)

@@ -56,7 +56,7 @@ def output_stream(path: str | None) -> Iterator[Any]:
             stream.detach()  # else it would close the file before `atomic_file` has synced it
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: Exception | str) -> str:
     """Return the message of an error on one line, cut off if it is very long."""
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"

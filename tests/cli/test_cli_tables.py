@@ -251,3 +251,14 @@ def test_gaps_in_a_list(succeed, folder):
     succeed("train", "table.csv", "--target", "y", "--na", "?,-", *EPOCHS, "--quiet")
     [column] = load("table.safetensors").encoder_.columns_
     assert (column.kind, column.gaps) == ("numeric", 14)
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_is_one_line(run, folder):
+    """A column of row numbers is left out, with a warning."""
+    write("table.csv", ["row", "x", "y"], *([i, "ab"[i % 2], i % 7] for i in range(60)))
+    status, _, err = run("train", "table.csv", "--target", "y", *EPOCHS, "--quiet")
+    assert status == 0
+    assert err.startswith("fastnn: warning: ")
+    assert "'row'" in err
+    assert err.count("\n") == 1
