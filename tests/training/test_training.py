@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import reference_optimizers
 import reference_training
+import whole_segment
 from case_inputs import sample_params
 from custom_loss import Python
 from optimizer_cases import OPTIMIZER_CASES
@@ -182,7 +183,7 @@ def test_the_slices_of_time_do_not_change_a_bit(isa, rng):
             fn.SoftmaxCrossEntropy().formula(),
             rule,
             state,
-            np.array([[0, net.n_params, 0]]),
+            whole_segment.whole(net.n_params),
             0,
             4_500,
             3,

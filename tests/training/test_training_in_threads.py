@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from custom_loss import Python
+from whole_segment import whole
 
 import fastnn as fn
 from fastnn import _core
@@ -29,7 +30,7 @@ def test_other_threads_run_during_one_call_of_the_engine(isa, rng):
         fn.MeanSquaredError().formula(),
         fn.SGD(1e-3).update_rule(),
         np.empty((0, 0), "f"),
-        np.array([[0, net.n_params, 0]]),
+        whole(net.n_params),
         0,
         32,
         100,
