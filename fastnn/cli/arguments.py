@@ -22,6 +22,23 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message} (see {self.prog} --help)")
 
 
+# The arguments of a network, None in the parsed arguments unless they are given.
+DEFAULTS = {
+    "hidden": [128],
+    "activation": "relu",
+    "optimizer": "adamw",
+    "batch_size": 32,
+    "validation_fraction": 0.2,
+    "dtype": "float32",
+}
+
+
+def with_defaults(args: argparse.Namespace) -> argparse.Namespace:
+    """Return the arguments of `train` for a network, with the defaults for those not given."""
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    return argparse.Namespace(**vars(args) | DEFAULTS | given)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; the parsed `command` is the name of the command."""
     made = _Parser(prog="fastnn", description="Multi-layer perceptrons on the CPU.")
@@ -32,12 +49,43 @@ def parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=purpose, description=purpose).add_argument
 
     model = "a model file that train wrote"
-    data = "a .csv file with column names, a .npz file with X and y, or 'digits' (built in)"
-    target = "target column of a .csv, or target array of a .npz (default: y)"
+    data = (
+        "a .csv file with column names, a .parquet file, a .npz file with X and y, or 'digits' "
+        "(built in)"
+    )
+    target = "target column of a table, or target array of a .npz (default: y)"
+
+    def add_table_options(add: Any) -> None:
+        """Add the options that say how a CSV file is written."""
+        add("--sep", metavar="C", help="separator of the cells (default: recognised)")
+        add("--decimal", choices=[".", ","], help="decimal sign (default: recognised)")
+        add(
+            "--na",
+            nargs="+",
+            default=[],
+            metavar="TEXT",
+            help="cells without a value, besides empty cells, NA, N/A, NaN and null",
+        )
 
     add = command("train", "train a network and write it to a file")
     add("data", metavar="DATA", help=data)
     add("--target", metavar="NAME", help=target)
+    add(
+        "--preset",
+        choices=["default", "fast", "best"],
+        help="train an estimator of fastnn.tabular; without --preset, a table with texts or gaps "
+        "gets 'default'",
+    )
+    add("--metric", metavar="NAME", help="what counts, for a preset (such as auc or mae)")
+    add_table_options(add)
+    add("--drop", nargs="+", default=[], metavar="NAME", help="columns that are left out")
+    add(
+        "--id",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="columns that name the rows; they are left out too",
+    )
     add(
         "--task",
         choices=["classification", "regression"],
@@ -47,15 +95,13 @@ def parser() -> argparse.ArgumentParser:
         "--hidden",
         type=int,
         nargs="*",
-        default=[128],
         metavar="WIDTH",
         help="widths of the hidden layers (default: 128; none for a linear model)",
     )
-    add("--activation", choices=ACTIVATIONS, default="relu", help="default: relu")
+    add("--activation", choices=ACTIVATIONS, help="default: relu")
     add(
         "--optimizer",
         choices=["adamw", "adam", "sgd"],
-        default="adamw",
         help="default: adamw, with a rate that falls along a cosine",
     )
     add(
@@ -74,16 +120,15 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         help=f"default: enough for {defaults.UPDATES} updates, and at least {defaults.EPOCHS}",
     )
-    add("--batch-size", type=int, default=32, help="default: 32")
+    add("--batch-size", type=int, help="default: 32")
     add(
         "--validation-fraction",
         type=float,
-        default=0.2,
         help="share of the samples to hold out, equal for each class (default: 0.2)",
     )
     add("--seed", type=int, default=0, help="seed of the split, weights and batches (default: 0)")
     add("--threads", type=int, help="default: one per physical core")
-    add("--dtype", choices=["float32", "float64"], default="float32", help="default: float32")
+    add("--dtype", choices=["float32", "float64"], help="default: float32")
     add("--output", metavar="FILE", help="model file (default: <name of DATA>.safetensors)")
     add(
         "--plot",
@@ -96,6 +141,20 @@ def parser() -> argparse.ArgumentParser:
     add = command("predict", "write a model's predictions as CSV")
     add("model", metavar="MODEL", help=model)
     add("data", metavar="DATA", help=data)
+    add_table_options(add)
+    add(
+        "--id",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="columns to write beside the predictions, for a model of a preset",
+    )
+    add(
+        "--interval",
+        type=float,
+        metavar="P",
+        help="add an interval that contains the target with probability P, for a model of a preset",
+    )
     add("--output", metavar="FILE", help="default: standard output")
 
     add = command("evaluate", "print a model's accuracy by class, or its RMSE and R2")
@@ -106,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="column or array to compare with (default: the target that the model was trained for)",
     )
+    add_table_options(add)
 
     command("info", "describe this build of fastnn")
     return made

@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 
 import fastnn as fn
 from fastnn import metrics
-from fastnn.cli import class_labels, streams, tables
+from fastnn.cli import class_labels, predict_tables, streams, tables
 
 Array = NDArray[Any]
+TABLE_OPTIONS = ("sep", "decimal", "na")
 
 
 def predict(args: argparse.Namespace) -> None:
     """Write a model's predictions as CSV: classes with their probabilities, or targets."""
     streams.check_destinations([args.model, args.data], [args.output])
+    if predict_tables.is_estimator(args.model):
+        predict_tables.predict(args)
+        return
+    _demand_no_table_options(args, [*TABLE_OPTIONS, "id", "interval"])
     net = fn.load(args.model)
     table = tables.read(args.data, None, net.feature_names)
     outputs, labels = _outputs(net, table.X), net.class_labels
@@ -39,6 +44,10 @@ def predict(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Print a model's accuracy and a table by class, or its RMSE and R2."""
+    if predict_tables.is_estimator(args.model):
+        predict_tables.evaluate(args)
+        return
+    _demand_no_table_options(args, TABLE_OPTIONS)
     net = fn.load(args.model)
     target = args.target or tables.default_target(args.data, net)
     table = tables.read(args.data, target, net.feature_names)
@@ -59,6 +68,13 @@ def info(_: argparse.Namespace) -> None:
     for key, value in fn.build_info().items():
         text = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
         print(f"{key}: {text}")
+
+
+def _demand_no_table_options(args: argparse.Namespace, names: Sequence[str]) -> None:
+    """Raise ValueError if an option is given that needs a model of a preset."""
+    for name in names:
+        if getattr(args, name) not in (None, []):
+            raise ValueError(f"--{name} needs a model that was trained with a preset")
 
 
 def scores(outputs: Array, y: Array, labels: Sequence[Any] | None) -> str:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 import fastnn as fn
 from fastnn import _checks, datasets, plots
-from fastnn.cli import class_labels, streams, tables
-from fastnn.cli.arguments import ACTIVATIONS, PLOT_FORMATS
+from fastnn.cli import class_labels, streams, tables, train_tables
+from fastnn.cli.arguments import ACTIVATIONS, PLOT_FORMATS, with_defaults
 from fastnn.cli.predict import scores
+from fastnn.files import csv_file
 from fastnn.training import defaults
 
 Array = NDArray[Any]
@@ -25,12 +26,21 @@ def train(args: argparse.Namespace) -> None:
     output = args.output or f"{Path(args.data).stem}.safetensors"
     # Check before the training what would otherwise fail only after it.
     streams.check_destinations([args.data], [output, args.plot])
-    axes = _plot_axes(args.plot) if args.plot else None
-    optimizer = optimizer_of(args)
     if args.epochs is not None and args.epochs < 1:
         raise ValueError(f"--epochs is {args.epochs}; at least 1 is wanted")
+    if train_tables.is_wanted(args):
+        train_tables.train(args, output, say)
+        return
+    given, args = args, with_defaults(args)
+    axes = _plot_axes(args.plot) if args.plot else None
+    optimizer = optimizer_of(args)
 
-    table = tables.read(args.data, args.target or tables.default_target(args.data, None))
+    try:
+        table = tables.read(args.data, args.target or tables.default_target(args.data, None))
+    except csv_file.CellError as error:
+        say(f"note: {error}; so the preset 'default' for tables is trained")
+        train_tables.train(given, output, say)
+        return
     X = table.X
     y, labels = _target(table, args, say)
     training, validation = _split(y, labels, args)

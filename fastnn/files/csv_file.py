@@ -19,8 +19,35 @@ MISSING = re.compile(r"[+-]?(nan|inf|infinity)|", re.IGNORECASE)
 CANONICAL_INTEGER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
 
 
-def lines(path: FilePath) -> Iterator[tuple[int, list[str]]]:
+class CellError(ValueError):
+    """A cell holds no finite number."""
+
+
+def separator(path: FilePath) -> str:
+    """Return the separator of a CSV file: the comma, semicolon or tab, the most in the first line.
+
+    Raises
+    ------
+    ValueError
+        If the file is not UTF-8.
+    OSError
+        If the file cannot be opened.
+    """
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        try:
+            return max(",;\t", key=file.readline().count)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
+
+
+def lines(path: FilePath, separated_by: str | None = None) -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the cells of each line.
+
+    Parameters
+    ----------
+    path : str or PathLike
+    separated_by : str, optional
+        By default what `separator` returns.
 
     Raises
     ------
@@ -29,14 +56,9 @@ def lines(path: FilePath) -> Iterator[tuple[int, list[str]]]:
     OSError
         If the file cannot be opened.
     """
+    delimiter = separated_by or separator(path)
     with open(path, newline="", encoding="utf-8-sig") as file:
-        try:
-            first = file.readline()
-            file.seek(0)
-            separator = max(",;\t", key=first.count)
-            reader = csv.reader(file, strict=True, delimiter=separator)
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
+        reader = csv.reader(file, strict=True, delimiter=delimiter)
         try:
             for cells in reader:
                 yield reader.line_num, cells
@@ -46,13 +68,15 @@ def lines(path: FilePath) -> Iterator[tuple[int, list[str]]]:
             raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
 
 
-def column_names(path: FilePath) -> list[str]:
+def column_names(path: FilePath, separated_by: str | None = None) -> list[str]:
     """Return the column names of a CSV file.
 
     Parameters
     ----------
     path : str or PathLike
         A CSV file.
+    separated_by : str, optional
+        By default what `separator` returns.
 
     Returns
     -------
@@ -65,7 +89,7 @@ def column_names(path: FilePath) -> list[str]:
     OSError
         If the file cannot be opened.
     """
-    _, cells = next(lines(path), (0, []))
+    _, cells = next(lines(path, separated_by), (0, []))
     names = [cell.strip() for cell in cells]
     if not names:
         raise ValueError(f"{path}: expected column names in the first line, which is empty")
@@ -84,14 +108,14 @@ def number(text: str, path: FilePath, line: int, column: str) -> float:
 
     Raises
     ------
-    ValueError
+    CellError
         If the cell is not a number, or is too large for float64.
     """
     stripped = text.strip()
     value = float(stripped) if NUMBER.fullmatch(stripped) else math.nan
     if not math.isfinite(value):
         found = repr(text) if stripped else "an empty cell"
-        raise ValueError(
+        raise CellError(
             f"{path}, line {line}, column {column!r}: expected a finite number, found {found}"
         )
     return value

@@ -193,7 +193,10 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         if self.loss == "poisson":
             with np.errstate(over="ignore"):
                 np.exp(column, out=column)
-        return column.clip(*self.limits_, out=column)  # `np.clip` takes longer for one row
+        low, high = self.limits_
+        np.maximum(column, low, out=column)  # both are faster than np.clip for few rows
+        np.minimum(column, high, out=column)
+        return column
 
     def _after_fit(self, outputs: Array, held_out: Table) -> Array:
         predicted = self._finish(outputs)

@@ -191,7 +191,9 @@ def test_optimizers(succeed, flowers_csv, monkeypatch, argv, name, arguments):
 
 
 def test_the_defaults_are_those_of_fit(succeed, flowers_csv, monkeypatch):
-    by_default = train.optimizer_of(arguments.parser().parse_args(["train", "x.csv"]))
+    by_default = train.optimizer_of(
+        arguments.with_defaults(arguments.parser().parse_args(["train", "x.csv"]))
+    )
     assert by_default == defaults.optimizer()
     out = succeed("train", flowers_csv, "--target", "kind", "--hidden", 16)
     n = int(re.search(r"split: (\d+) for training", out)[1])

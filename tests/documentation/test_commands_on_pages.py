@@ -17,10 +17,10 @@ def test_the_commands_of_the_program(tmp_path, monkeypatch, rng, capsys):
     monkeypatch.chdir(tmp_path)
     from fastnn.cli import main
 
-    rows = rng.normal(size=(60, 3)).round(3)
+    rows = rng.normal(size=(120, 3)).round(3)
     for name in ("wine", "new", "test"):
         np.savetxt(f"{name}.csv", rows, delimiter=",", header="acid,sugar,quality", comments="")
-    np.savez("data.npz", X=rows, y=np.arange(60) % 2)
+    np.savez("data.npz", X=rows, y=np.arange(120) % 2)
     (block,) = blocks_of("docs/command_line.md")
     for line in block.code.splitlines():
         program, *arguments = line.split("#")[0].split()

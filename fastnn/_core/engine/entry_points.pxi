@@ -238,7 +238,7 @@ cdef matmul_typed(
 
 
 def elementary(str name, cnp.ndarray x, cnp.ndarray out, /):
-    """Overwrite `out` with exp, log, tanh, sigmoid, erf, expm1, log1p, normal_cdf, sin or cos of x.
+    """Overwrite `out` with exp, log, tanh, sigmoid, expm1, log1p, sin or cos of x.
 
     expm1 is defined for x ≤ 0 and log1p for x in [0, 1], which is all that the engine needs.
     """
@@ -263,18 +263,12 @@ cdef int evaluate(str name, const real *x, real *out, Py_ssize_t n) except -1:
     elif name == "sigmoid":
         for i in range(n):
             out[i] = sigmoid(x[i])
-    elif name == "erf":
-        for i in range(n):
-            out[i] = erf(x[i])
     elif name == "expm1":
         for i in range(n):
             out[i] = expm1_of_negative(x[i])
     elif name == "log1p":
         for i in range(n):
             out[i] = log1p_of_unit(x[i])
-    elif name == "normal_cdf":
-        for i in range(n):
-            out[i] = normal_cdf(x[i])
     elif name == "sin":
         sines(x, 0, out, n)
     elif name == "cos":

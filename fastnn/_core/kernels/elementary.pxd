@@ -1,4 +1,4 @@
-"""exp, expm1, log, log1p, tanh, sigmoid, erf and the normal distribution function, in both dtypes.
+"""exp, expm1, log, log1p, tanh, sigmoid and the tail of the normal distribution, in both dtypes.
 
 a) The functions are scalar and have no branches. So the compiler turns a loop over them into vector
    code. It cannot do this for a call of the C library.
@@ -7,15 +7,14 @@ b) exp(x) = 2ᵏ e^r with r = x - k ln 2 and |r| ≤ ln 2 / 2, and e^r = 1 + r +
    the sum are the exponent bits of 2ᵏ.
 c) log x = k ln 2 + log m with m in [√½, √2). As in fdlibm, f = m - 1 is exact, s = f / (2 + f),
    z = s², and log m = 2 s + s z p(z), which is computed as f - s (f - z p(z)).
-d) erf(x) = 1 - e^(-x - x p(x)) for x ≥ 0, with one polynomial p for all x. Near 0 it is computed as
-   by expm1, so its error is small relative to erf(x). The lower tail of the normal distribution is
-   e^(-x²/2) times a smooth factor. There x² is a sum of two parts, without a rounding error.
+d) The lower tail of the normal distribution is e^(-x²/2) times a smooth factor. There x² is a sum
+   of two parts, without a rounding error.
 e) Constants have the dtype of x. Otherwise C would compute `1 + x` in double and convert twice.
 f) The polynomials are minimax approximations (Remez). Their relative error is below half a unit in
    the last place.
 g) The errors were measured against exact values on all builds. They are below 2 units in the last
-   place for exp, expm1, log and log1p, below 3 for tanh, sigmoid and erf, and below 5 for the
-   normal distribution function. Zeros, infinities, NaN and denormals are exact.
+   place for exp, expm1, log and log1p, and below 3 for tanh and sigmoid. Zeros, infinities, NaN and
+   denormals are exact.
 """
 
 from libc.stdint cimport int32_t, uint32_t, uint64_t
@@ -254,52 +253,6 @@ cdef inline real sigmoid(real x) noexcept nogil:
     return sigmoid_and_slope(x, &slope)
 
 
-cdef inline real erf(real x) noexcept nogil:
-    cdef real top = <real>3.93 if real is float else <real>5.93  # erf is 1 from there on
-    cdef real a = fabs(x)
-    cdef real a8, p, middle, high
-    a = top if a > top else a
-    if real is float:
-        p = <real>9.256263977e-6
-        p = p * a - <real>1.176412619e-4
-        p = p * a + <real>6.328368257e-4
-        p = p * a - <real>1.667027416e-3
-        p = p * a + <real>1.603960331e-4
-        p = p * a + <real>1.915306391e-2
-        p = p * a - <real>0.1027778305
-        p = p * a - <real>0.636619382
-        p = p * a - <real>0.1283791716
-    else:
-        high = <real>3.5887926691353903e-15
-        high = high * a - <real>1.6134447536191871e-13
-        high = high * a + <real>3.3615835775663751e-12
-        high = high * a - <real>4.2984914288777731e-11
-        high = high * a + <real>3.7580152763929202e-10
-        high = high * a - <real>2.3589069345970351e-9
-        high = high * a + <real>1.0766122633250843e-8
-        high = high * a - <real>3.455985971067481e-8
-        middle = <real>6.5666352469651103e-8
-        middle = middle * a + <real>1.1849256690400207e-8
-        middle = middle * a - <real>5.7086306246228426e-7
-        middle = middle * a + <real>2.0374793864647027e-6
-        middle = middle * a - <real>3.1332399603350107e-6
-        middle = middle * a - <real>3.1694787059088255e-6
-        middle = middle * a + <real>2.9575578572510308e-5
-        middle = middle * a - <real>6.4420453319691121e-5
-        p = <real>-2.5904493361450138e-5
-        p = p * a + <real>5.9013242337134665e-4
-        p = p * a - <real>1.6962076672639778e-3
-        p = p * a + <real>2.0919485337316595e-4
-        p = p * a + <real>1.9128446993159104e-2
-        p = p * a - <real>0.10277260330131919
-        p = p * a - <real>0.63661977236759089
-        p = p * a - <real>0.12837916709551255
-        a8 = a * a * (a * a)
-        a8 *= a8
-        p += a8 * (middle + a8 * high)
-    return copysign(bounded_expm1(a * p - a), x)
-
-
 cdef inline real within_gaussian(real x) noexcept nogil:
     """|x|, limited to the bound from which on e^(-x²/2) and x² e^(-x²/2) are 0."""
     cdef real top = <real>15 if real is float else <real>39
@@ -360,10 +313,3 @@ cdef inline real upper_tail(real x) noexcept nogil:
         p = p * w + by_sign(side, <real>-0.59576912160573525, <real>0.79788456086377002)
         p = p * w + by_sign(side, <real>1, <real>0.39894228040122126)
     return v * p
-
-
-cdef inline real normal_cdf(real x) noexcept nogil:
-    """Φ(x) = (1 + erf(x / √2)) / 2, with a small relative error in the lower tail too."""
-    cdef real a = within_gaussian(x)
-    cdef real tail = scaled_gaussian(upper_tail(a), a)
-    return by_sign(x, tail, <real>1 - tail)

@@ -14,6 +14,7 @@ b) Each thread computes panels of columns, or blocks of rows if C has more rows 
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t
 
+from fastnn._core.kernels.apart cimport call_apart
 from fastnn._core.kernels.dots cimport product_by_dots
 from fastnn._core.kernels.dtypes cimport real
 from fastnn._core.kernels.outer cimport outer
@@ -93,9 +94,10 @@ cdef inline void gemm(
         rows = m if by_columns else min(share, m - row)
         columns = min(share, n - column) if by_columns else n
         if rows > 0 and columns > 0:
-            gemm_serial(
-                form, rows, columns, k, a + row * a_row, a_row, a_col, b + column * b_col, b_row,
-                b_col, start + row * start_row + column if start != NULL else start, start_row,
+            call_apart(
+                gemm_serial[real], form, rows, columns, k, a + row * a_row, a_row, a_col,
+                b + column * b_col, b_row, b_col,
+                start + row * start_row + column if start != NULL else start, start_row,
                 c + row * c_row + column, c_row,
                 relu, gate + row * c_row + column if gate != NULL else gate,
                 scratch + gemm_workspace(part))
@@ -165,14 +167,6 @@ cdef inline void gemm_serial(
     """`gemm` on one thread."""
     if form == DOTS:
         product_by_dots(m, n, k, a, a_row, b, b_col, start, start_row, c, c_row, relu, gate)
-    elif form == DOTS_OF_PACKED:
-        pack(n, k, k, b, 1, b_row, <real *>scratch)
-        product_by_dots(m, n, k, a, a_row, <real *>scratch, k, start, start_row, c, c_row, relu,
-                        gate)
-    elif form == TRANSPOSED:
-        product_transposed(m, n, k, a, a_col, b, b_row, b_col, start, start_row, c, c_row, scratch)
-    elif form == STRIPS:
-        product_by_strips(m, n, k, a, a_row, b, b_col, start, c, c_row, relu, scratch)
     elif form == ROW:
         product_of_row(n, k, a, a_col, b, b_row, start, c, relu, gate)
     elif form == SHALLOW:
@@ -183,11 +177,33 @@ cdef inline void gemm_serial(
     elif form == OUTER:
         outer(<Py_ssize_t>1, <const int32_t *>NULL, <Py_ssize_t>1, m, n, a, <Py_ssize_t>0,
               <Py_ssize_t>0, b, <Py_ssize_t>0, c, <Py_ssize_t>0, <Py_ssize_t>0)
-    elif form == FOLDED:
-        product_folded(n, k, a, a_col, b, start, c, scratch)
     elif form == SWEEPS:
         product_by_sweeps(m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row,
                           relu, gate, scratch)
-    else:
+    elif form == PANELS:
         product_by_panels(m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row,
                           relu, gate, scratch)
+    else:
+        call_apart(gemm_rearranged[real], form, m, n, k, a, a_row, a_col, b, b_row, b_col, start,
+                   start_row, c, c_row, relu, gate, scratch)
+
+
+cdef inline void gemm_rearranged(
+    Form form, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const real *a, Py_ssize_t a_row, Py_ssize_t a_col,
+    const real *b, Py_ssize_t b_row, Py_ssize_t b_col,
+    const real *start, Py_ssize_t start_row,
+    real *c, Py_ssize_t c_row, bint relu, const real *gate,
+    char *scratch,
+) noexcept nogil:
+    """The forms whose work is long compared with a call; their code exists once."""
+    if form == DOTS_OF_PACKED:
+        call_apart(pack[real], n, k, k, b, 1, b_row, <real *>scratch)
+        product_by_dots(m, n, k, a, a_row, <real *>scratch, k, start, start_row, c, c_row, relu,
+                        gate)
+    elif form == TRANSPOSED:
+        product_transposed(m, n, k, a, a_col, b, b_row, b_col, start, start_row, c, c_row, scratch)
+    elif form == STRIPS:
+        product_by_strips(m, n, k, a, a_row, b, b_col, start, c, c_row, relu, scratch)
+    else:
+        product_folded(n, k, a, a_col, b, start, c, scratch)

@@ -14,6 +14,7 @@ of weight 0 is skipped, since 0 times an infinite value would be NaN.
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
+from fastnn._core.kernels.apart cimport call_apart
 from fastnn._core.kernels.dtypes cimport fabs, real
 from fastnn._core.kernels.elementary cimport (
     by_sign, exp, exp_of_negative, exp_remainder, expm1_of_negative, log, log1p_of_unit, tanh)
@@ -308,7 +309,7 @@ cdef inline double softmax_cross_entropy(
     cdef double even = smoothing / n
     cdef real own, top, factor
     cdef Py_ssize_t c, i, j
-    exp_of_shifted_rows(logits, dy, rows, n)
+    call_apart(exp_of_shifted_rows[real], logits, dy, rows, n)
     for i in range(rows):
         if weights != NULL:
             weight = weights[i]

@@ -11,6 +11,7 @@ from cython.parallel cimport prange
 from libc cimport math
 from libc.float cimport DBL_MAX, DBL_MIN, FLT_MAX, FLT_MIN
 
+from fastnn._core.kernels.apart cimport call_apart
 from fastnn._core.kernels.dtypes cimport real, sqrt
 from fastnn._core.kernels.sums cimport sum_of_squares, sum_of_squares_of_multiple
 from fastnn._core.kernels.threads cimport startable
@@ -102,15 +103,15 @@ cdef inline void update(
         copy.weight_decay = optimizer.weight_decay * segment.decay_factor
         parts = max(<Py_ssize_t>1, min(<Py_ssize_t>n_threads, segment.size // THREAD_PARAMS))
         if parts == 1:
-            update_some(own, own_rate, clip, params, grads, state, n, segment.first,
-                        segment.first + segment.size, step - segment.missed)
+            call_apart(update_some[real], own, own_rate, clip, params, grads, state, n,
+                       segment.first, segment.first + segment.size, step - segment.missed)
         else:
             share = (segment.size + parts - 1) // parts
             for part in prange(parts, num_threads=startable(<int>parts), schedule="static"):
                 first = segment.first + part * share
-                update_some(own, own_rate, clip, params, grads, state, n, first,
-                            min(first + share, segment.first + segment.size),
-                            step - segment.missed)
+                call_apart(update_some[real], own, own_rate, clip, params, grads, state, n, first,
+                           min(first + share, segment.first + segment.size),
+                           step - segment.missed)
 
 
 cdef inline Clipping clipping(

@@ -4,6 +4,7 @@ C is transposed, or one row becomes several. The result is in scratch memory unt
 its destination.
 """
 
+from fastnn._core.kernels.apart cimport call_apart
 from fastnn._core.kernels.dtypes cimport real
 from fastnn._core.kernels.packing cimport VECTOR_BYTES, pack, transpose
 from fastnn._core.kernels.tiles cimport (
@@ -32,7 +33,7 @@ cdef inline void product_transposed(
         product_by_sweeps(n, rows, k, b, b_col, b_row, a + row, a_col, 1, <const real *>NULL, 0,
                           result, TRANSPOSED_ROWS, False, <const real *>NULL, scratch)
         if start == NULL and c_row == n:
-            pack(rows, n, n, result, 1, <Py_ssize_t>TRANSPOSED_ROWS, c + row * n)
+            call_apart(pack[real], rows, n, n, result, 1, TRANSPOSED_ROWS, c + row * n)
         else:
             for i in range(rows):
                 for j in range(n):

@@ -9,6 +9,7 @@ other S is used in its place. For this, a mean weighted by S is computed from th
 t-th number.
 """
 
+from fastnn._core.kernels.apart cimport call_apart
 from fastnn._core.kernels.dtypes cimport real
 from fastnn._core.kernels.elementary cimport exp_of_difference, log
 from fastnn._core.kernels.sums cimport SIDE_BY_SIDE, sum_of
@@ -97,7 +98,7 @@ cdef inline void softmax_forward(
     """y = S(x) row by row; overwrites y."""
     cdef Py_ssize_t _row, j
     cdef real total
-    exp_of_shifted_rows(x, y, rows, n)
+    call_apart(exp_of_shifted_rows[real], x, y, rows, n)
     for _row in range(rows):
         total = <real>row_sum(y, n)
         for j in range(n):
@@ -133,7 +134,7 @@ cdef inline void log_softmax_forward(
     cdef Py_ssize_t _row, t, j
     cdef real top, total, log_total
     cdef double rest
-    exp_of_shifted_rows(x, y, rows, n)
+    call_apart(exp_of_shifted_rows[real], x, y, rows, n)
     for _row in range(rows):
         top = row_maximum(x, n)
         t = 0

@@ -13,6 +13,7 @@ c) The sum over k is divided into blocks, so that data that is read again stays 
 
 from libc.stddef cimport ptrdiff_t
 
+from fastnn._core.kernels.apart cimport call_apart
 from fastnn._core.kernels.dtypes cimport real
 from fastnn._core.kernels.packing cimport HAVE_MASKS, VECTOR_BYTES, pack, prefetch
 
@@ -29,28 +30,6 @@ cdef extern from "kernels.h" nogil:
     const double *zeros
     f32_tile f32_tiles[3][14]  # the header's table has TILE_ROWS entries a row
     f64_tile f64_tiles[3][14]
-
-
-cdef extern from *:
-    """
-    /* Hide a function from the compiler, which then keeps one copy of it and calls that. */
-    static inline void *apart(void *function)
-    {
-        __asm__("" : "+r"(function));
-        return function;
-    }
-    """
-    void *apart(void *) nogil
-
-
-ctypedef void (*f32_product)(
-    Py_ssize_t, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, Py_ssize_t,
-    const float *, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t, float *, Py_ssize_t, bint,
-    const float *, char *) noexcept nogil
-ctypedef void (*f64_product)(
-    Py_ssize_t, Py_ssize_t, Py_ssize_t, const double *, Py_ssize_t, Py_ssize_t,
-    const double *, Py_ssize_t, Py_ssize_t, const double *, Py_ssize_t, double *, Py_ssize_t, bint,
-    const double *, char *) noexcept nogil
 
 
 cdef enum:
@@ -77,14 +56,8 @@ cdef inline void product_by_panels(
     char *scratch,
 ) noexcept nogil:
     """Call `by_panels`, whose code exists once: inlined it would be most of the wheel."""
-    if real is float:
-        (<f32_product>apart(<void *>by_panels[float]))(
-            m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row, relu, gate,
-            scratch)
-    else:
-        (<f64_product>apart(<void *>by_panels[double]))(
-            m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row, c, c_row, relu, gate,
-            scratch)
+    call_apart(by_panels[real], m, n, k, a, a_row, a_col, b, b_row, b_col, start, start_row,
+               c, c_row, relu, gate, scratch)
 
 
 cdef inline void by_panels(
@@ -147,8 +120,8 @@ cdef inline void by_panels(
                         panel = packed + ((j0 - n0) * depth if passes > 1 else 0)
                         panel_row = vectors * lanes
                         if number == 0:
-                            pack(depth, columns, panel_row, b + k0 * b_row + j0 * b_col, b_row,
-                                 b_col, <real *>panel)
+                            call_apart(pack[real], depth, columns, panel_row,
+                                       b + k0 * b_row + j0 * b_col, b_row, b_col, <real *>panel)
                     row = pass_row
                     a_tile = a_packed
                     for block in range(first_block, end_block):
@@ -219,8 +192,8 @@ cdef inline void product_by_sweeps(
                 while j < end:
                     vectors = vectors_of_panel(end - j, lanes, most_vectors)
                     columns = min(end - j, vectors * lanes)
-                    pack(depth, columns, vectors * lanes, b + k0 * b_row + j * b_col, b_row,
-                         b_col, <real *>panel)
+                    call_apart(pack[real], depth, columns, vectors * lanes,
+                               b + k0 * b_row + j * b_col, b_row, b_col, <real *>panel)
                     panel += depth * vectors * lanes
                     j += columns
             row = 0
@@ -276,7 +249,7 @@ cdef inline void pack_rows(
     cdef Py_ssize_t block, rows
     for block in range(first_block, end_block):
         rows = height_of_block(block, m, blocks)
-        pack(depth, rows, rows, a, a_col, a_row, packed)
+        call_apart(pack[real], depth, rows, rows, a, a_col, a_row, packed)
         packed += rows * depth
         a += rows * a_row
 
