@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fastnn._core._calls import Passes
 from fastnn._core.arrays import Array
 from fastnn.model import Model
 
@@ -15,15 +16,20 @@ class SegmentedCalls:
     def _none(self, *arguments: Any) -> None:
         """Return None."""
 
-    predict = forward = cotangent = jacobian = jvp = vjp = _none
+    predict = forward = jacobian = jvp = vjp = _none
     loss_and_grad = batch = sample_grads = hvp = _none
 
-    def backward(
-        self, x: Array, activations: Any, dy: Array, grads: Array, training: bool
-    ) -> Array:
-        """Overwrite `grads`, and return the cotangent of the input x; dy is checked."""
+    def backward(self, dY: Any, grads: Array, passes: Passes, checked: bool) -> Array | None:
+        """Overwrite `grads`, and return the cotangent of the input; None unless dY is checked."""
+        if not checked:
+            return None
+        x, activations, training, moment = passes.kept()
         model = self.model
         rows = x.reshape(-1, model.plan.n_in)
-        cotangent = dy.reshape(-1, model.plan.n_out)
-        dx = model.backward(rows, activations, cotangent, grads, None, training)
+        cotangent = dY.reshape(-1, model.plan.n_out)
+        passes.begin_backward(moment)
+        try:
+            dx = model.backward(rows, activations, cotangent, grads, None, training)
+        finally:
+            passes.end_backward()
         return dx.reshape(x.shape)

@@ -209,4 +209,4 @@ def test_no_library_of_frames_is_imported():
         "TableEncoder().fit_transform([[1, 'a'], [2, 'b'], [3, None]])\n"
         "assert not {'pandas', 'polars', 'pyarrow'} & (set(sys.modules) - before)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
