@@ -2,8 +2,13 @@
 
 Each library has its default parameters and the same rows: splits 0, 1 and 2 of scikit-learn's
 `train_test_split(test_size=0.2)`. The error is the share of wrong classes, or the RMSE over the
-standard deviation of the test targets. A record has the mean over the splits. The last records are
-geometric means over the tables, also of each library's error over the first one's.
+standard deviation of the test targets. A record has the mean over the splits. After the tables come
+geometric means over them, and the share of the test targets that lie in their intervals of nominal
+90 %, in the mean over the tables for regression.
+
+The last records are the times of predictions and the memory of a fit, of the preset "default" with
+numbers that are drawn. The memory is that of the process at its peak, beyond what it had before the
+table was made, over the bytes of the table.
 
 - HistGradientBoosting and CatBoost get categories as they are, LightGBM and XGBoost as pandas
   categories. RealMLP takes no gaps in numbers, so it gets medians.
@@ -17,14 +22,16 @@ geometric means over the tables, also of each library's error over the first one
 import importlib
 import json
 import math
+import multiprocessing
 import os
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from bench.common import Measured, Record, threads
+from bench.common import Measured, Record, measure, repeat, threads
 
 FOLDER = Path(os.environ.get("FASTNN_BENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CLASSIFICATION = ["adult", "bank", "phoneme", "letter", "attrition"]
@@ -38,6 +45,7 @@ PEERS = {  # module, and its class for classification or regression
     "sklearn": ("sklearn.ensemble", "HistGradientBoosting{}"),
 }
 SPLITS = 3
+COLUMNS = 20  # of the table for times of predictions and memory
 
 
 def load(name):
@@ -88,7 +96,10 @@ def columns_for(name, train, test):
 
 
 def measured(name, table, split, quick):
-    """Return the test error, and the seconds of the fit, of a preset or of a peer."""
+    """Return the test error, the seconds of the fit, and of a regressor the intervals' coverage.
+
+    `name` is a preset or a peer. A peer has no coverage.
+    """
     from sklearn.model_selection import train_test_split
 
     from fastnn.tabular import TabularClassifier, TabularRegressor
@@ -122,7 +133,11 @@ def measured(name, table, split, quick):
     if classes:
         return float(np.mean(predicted != y_test.to_numpy())), seconds
     wanted = y_test.to_numpy(float)
-    return float(np.sqrt(np.mean(np.square(predicted - wanted))) / wanted.std()), seconds
+    error = float(np.sqrt(np.mean(np.square(predicted - wanted))) / wanted.std())
+    if not name.startswith("fastnn "):
+        return error, seconds
+    low, high = model.predict_interval(test, 0.9).T
+    return error, seconds, float(np.mean((low <= wanted) & (wanted <= high)))
 
 
 class Kept:
@@ -149,15 +164,18 @@ def run(settings):
     kept = Kept()
     ours = [f"fastnn {preset}" for preset in PRESETS]
     peers = [name for name in PEERS if name in settings.peers]
-    errors, times = {}, {}
+    errors, times, covered = {}, {}, {name: [] for name in ours}
     splits = range(1 if settings.quick else SPLITS)
     tables = ["phoneme", "ames"] if settings.quick else CLASSIFICATION + REGRESSION
     for table in tables:
         found = {name: [measured(name, table, i, settings.quick) for i in splits] for name in ours}
         for name in peers:
             found[name] = [kept.measured(name, table, i, settings.quick) for i in splits]
-        errors[table] = {name: float(np.mean([e for e, _ in f])) for name, f in found.items()}
-        times[table] = {name: float(np.mean([s for _, s in f])) for name, f in found.items()}
+        errors[table] = {name: float(np.mean([f[0] for f in own])) for name, own in found.items()}
+        times[table] = {name: float(np.mean([f[1] for f in own])) for name, own in found.items()}
+        if table in REGRESSION:
+            for name in ours:
+                covered[name].append(np.mean([f[2] for f in found[name]]))
         unit = "error rate" if table in CLASSIFICATION else "RMSE / deviation"
         yield record(table, unit, errors[table])
         yield record(f"{table}, fit", "seconds", times[table])
@@ -167,6 +185,59 @@ def run(settings):
             for name in [*ours, *peers]
         }
         yield record(f"geometric mean of {len(tables)} tables", what, means)
+    means = {name: 100 * float(np.mean(shares)) for name, shares in covered.items()}
+    yield record("targets in their intervals of 90 %", "%", means)
+    yield from predictions(settings.quick)
+    n = 20_000 if settings.quick else 1_000_000
+    with multiprocessing.get_context("spawn").Pool(1) as pool:  # a process of its own
+        ratio = pool.apply(memory_of_fit, (n, threads()))
+    yield record(f"memory of a fit, {n:,} x {COLUMNS}", "tables", {"fastnn default": ratio})
+
+
+def table_of_numbers(n):
+    """Return an array of numbers, float32, and targets."""
+    rng = np.random.default_rng(0)
+    X = rng.random((n, COLUMNS), np.float32)
+    return X, X[:, 0] + X[:, 1] * X[:, 2]
+
+
+def predictions(quick):
+    """Yield the times of predictions, for rows of an array and of a data frame."""
+    import pandas as pd
+
+    from fastnn.tabular import TabularClassifier, TabularRegressor
+
+    X, y = table_of_numbers(2_000)
+    frame = pd.DataFrame(X, columns=[f"column {i}" for i in range(COLUMNS)])
+    for cls, target in ((TabularRegressor, y), (TabularClassifier, y > y.mean())):
+        for form, table in (("an array", X), ("a frame", frame)):
+            model = cls(epochs=1, random_state=0, n_jobs=threads()).fit(table, target)
+            for n in (1, 1_000):
+                work = partial(repeat, partial(model.predict, table[:n].copy()))
+                time = measure({"fastnn default": work}, 0.02, 20, quick)["fastnn default"]
+                case = f"{cls.__name__}, {n:,} row{'s' * (n > 1)} of {form}"
+                yield Record(case, "µs a call", {"fastnn default": time * 1e6})
+
+
+def memory_of_fit(n, n_threads):
+    """Return the most memory of this process beyond that before the fit, over the table's bytes."""
+    from fastnn.tabular import TabularRegressor
+
+    def fit(rows):
+        X, y = table_of_numbers(rows)
+        TabularRegressor(epochs=1, random_state=0, n_jobs=n_threads).fit(X, y)
+        return X.nbytes
+
+    fit(1_000)  # imports and workspaces
+    before = memory("VmRSS")
+    size = fit(n)
+    return (memory("VmHWM") - before) / size
+
+
+def memory(name):
+    """Return a figure of this process in bytes, such as the largest so far, "VmHWM"."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
 
 
 def record(case, unit, figures):

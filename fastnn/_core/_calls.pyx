@@ -11,7 +11,7 @@ The module is compiled once. It calls the functions of the engine's build that i
 cimport cython
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE
-from libc.math cimport INFINITY, floor
+from libc.math cimport INFINITY, fabs, floor, sqrt
 from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t)
 from libc.string cimport memcmp, memcpy
@@ -35,3 +35,4 @@ include "calls/reading.pxi"
 include "calls/losses.pxi"
 include "calls/passes.pxi"
 include "calls/network.pxi"
+include "calls/scaling.pxi"

@@ -13,6 +13,7 @@ from fastnn.optimizers import OptimizerState
 
 MOST_ROWS = 10_000  # the error of a standard deviation of so many rows is below 1 %
 ROWS_OF_BIAS = 5
+UNITS, BLOCK = 64, 1024  # units, and rows, that are computed at a time, to save memory
 
 
 class Initialization(NetworkBase):
@@ -94,20 +95,30 @@ def _initialize(layers: Sequence[Layer], x: Array, rng: "np.random.Generator") -
 
 
 def _initialize_linear(layer: Linear, x: Array, rng: "np.random.Generator") -> None:
-    weight = rng.standard_normal((layer.out_features, layer.in_features))
-    with np.errstate(over="ignore", invalid="ignore"):
-        z = x.astype(np.float64) @ weight.T
-    if not np.isfinite(z).all():
-        raise ValueError(f"X leads to pre-activations of {layer!r} that overflow")
-    largest = np.abs(z).max(axis=0)
-    unit = np.where(largest > 0, largest, 1)  # the squares of z might overflow
-    deviation = (z / unit).std(axis=0)
-    varies = deviation > 16 * np.finfo(x.dtype).eps  # more than rounding does
-    factor = np.full(layer.out_features, layer.in_features**-0.5)
-    factor[varies] = 1 / (deviation * unit)[varies]
-    layer.weight = weight * factor[:, np.newaxis]
+    n_units = layer.out_features
+    weight = rng.standard_normal((n_units, layer.in_features))
     if layer.bias is not None:
-        rows = rng.integers(len(z), size=(ROWS_OF_BIAS, layer.out_features))
+        rows = rng.integers(len(x), size=(ROWS_OF_BIAS, n_units))
         shares = rng.standard_exponential(rows.shape)
         shares /= shares.sum(axis=0)
-        layer.bias = -factor * (shares * np.take_along_axis(z, rows, axis=0)).sum(axis=0)
+    factor = np.full(n_units, layer.in_features**-0.5)
+    centre = np.empty(n_units)
+    blocks = [x[start : start + BLOCK] for start in range(0, len(x), BLOCK)]
+    for first in range(0, n_units, UNITS):
+        units = slice(first, first + UNITS)
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = np.concatenate([block.astype(np.float64) @ weight[units].T for block in blocks])
+        if not np.isfinite(z).all():
+            raise ValueError(f"X leads to pre-activations of {layer!r} that overflow")
+        if layer.bias is not None:
+            some = np.take_along_axis(z, rows[:, units], axis=0)
+            centre[units] = (shares[:, units] * some).sum(axis=0)
+        largest = np.maximum(z.max(axis=0), -z.min(axis=0))
+        unit = np.where(largest > 0, largest, 1)  # the squares of z might overflow
+        z /= unit
+        deviation = z.std(axis=0)
+        varies = deviation > 16 * np.finfo(x.dtype).eps  # more than rounding does
+        factor[units][varies] = 1 / (deviation * unit)[varies]
+    layer.weight = weight * factor[:, np.newaxis]
+    if layer.bias is not None:
+        layer.bias = -factor * centre

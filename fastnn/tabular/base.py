@@ -151,8 +151,8 @@ class TabularEstimator(BaseEstimator, ABC):
                 sample_weight, x, dtype=np.float64, ensure_non_negative=True
             )
         table = Table(x, target, self._weights(sample_weight, target))
-        kept = np.arange(len(x)) if table.weight is None else np.flatnonzero(table.weight)
-        if len(kept) < len(x):
+        kept = None if table.weight is None else np.flatnonzero(table.weight)
+        if kept is not None and len(kept) < len(x):
             if not len(kept):
                 raise ValueError("sample_weight, times class_weight, is 0 for all rows")
             table = table.part(kept)
@@ -186,8 +186,13 @@ class TabularEstimator(BaseEstimator, ABC):
     def _demand_targets(self, target: Array) -> None:
         """Raise ValueError if these targets, of rows with a weight, do not suffice."""
 
-    def _use_held_out(self, table: Table, trained: list[Member], kept: Array, n: int) -> None:
-        """Set what follows from held-out rows; `kept` are the numbers in X, of n, of the table."""
+    def _use_held_out(
+        self, table: Table, trained: list[Member], kept: Array | None, n: int
+    ) -> None:
+        """Set what follows from held-out rows.
+
+        `kept` are the rows of X, of n, that are in the table; None if all are.
+        """
         rows = np.concatenate([member.held_out for member in trained])
         held_out = table.part(rows)
         outputs, start = [], 0
@@ -202,7 +207,7 @@ class TabularEstimator(BaseEstimator, ABC):
         self.__dict__.pop("oof_prediction_", None)
         if len(trained) > 1:
             self.oof_prediction_ = np.full((n, *predicted.shape[1:]), np.nan)
-            self.oof_prediction_[kept[rows]] = predicted
+            self.oof_prediction_[rows if kept is None else kept[rows]] = predicted
 
     # ------------------------------------------------------------------ predicting
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn import _checks
+from fastnn._core._calls import scale
 from fastnn._core.arrays import Array
 from fastnn.tabular.codings import Coding, NumericCoding
-from fastnn.tabular.scaling import Scaling, ScalingArrays
+from fastnn.tabular.scaling import Scaling, scaling_arrays
 
-BLOCK = 1 << 16  # values that are computed at a time, in double precision
+BLOCK = 1 << 16  # values that are computed at a time
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class MatrixPlan:
     ----------
     positions : ndarray (k,) of int
         The columns of the table.
-    scalings : ScalingArrays
+    scalings : ndarray (4, k)
+        The argument of `_calls.scale`.
     outputs : ndarray (k,) of int, or None
         The places of the scaled numbers in the output; None if they are its only outputs.
     gaps : ndarray (m,) of int
@@ -35,7 +36,7 @@ class MatrixPlan:
     """
 
     positions: Array
-    scalings: ScalingArrays
+    scalings: Array
     outputs: Array | None
     gaps: Array
     gap_outputs: Array
@@ -68,23 +69,15 @@ class MatrixPlan:
 
     def write_columns(self, X: Array, out: Array) -> bool:
         """Write the outputs of the k columns (n, k); return False if a number is infinite."""
-        missing = None
-        if not (_checks.all_finite(X) if X.flags.carray else np.isfinite(X).all()):
-            missing = np.isnan(X)
-            if np.isinf(X).any():
-                return False
         if self.outputs is None:
-            self.scalings.write(X, out, missing)
-            return True
+            return scale(X, self.scalings, out)
         scaled = np.empty(X.shape, out.dtype)
-        self.scalings.write(X, scaled, missing)
+        finite = scale(X, self.scalings, scaled)
         out[:, self.outputs] = scaled
         if len(self.gaps):
-            out[:, self.gap_outputs] = self.present
-            if missing is not None:
-                given = np.where(missing[:, self.gaps], self.absent, self.present)
-                out[:, self.gap_outputs] = given
-        return True
+            missing = np.isnan(X[:, self.gaps])
+            out[:, self.gap_outputs] = np.where(missing, self.absent, self.present)
+        return finite
 
 
 def plan_of(codings: list[Coding], n_features: int) -> MatrixPlan | None:
@@ -96,7 +89,7 @@ def plan_of(codings: list[Coding], n_features: int) -> MatrixPlan | None:
     alone = len(numeric) == len(codings)
     return MatrixPlan(
         positions=np.array([coding.position for coding in numeric]),
-        scalings=ScalingArrays.of([Scaling(coding.centre, coding.factor) for coding in numeric]),
+        scalings=scaling_arrays([Scaling(coding.centre, coding.factor) for coding in numeric]),
         outputs=None if alone and not gaps else np.array([coding.at for coding in numeric]),
         gaps=np.array([i for i, _, _, _ in gaps], np.int64),
         gap_outputs=np.array([at for _, at, _, _ in gaps], np.int64),

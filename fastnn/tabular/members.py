@@ -39,10 +39,13 @@ class Table:
     target: Array
     weight: Array | None
 
-    def part(self, rows: "Rows | slice") -> "Table":
-        """Return some rows; a slice shares memory with the table."""
-        weight = None if self.weight is None else self.weight[rows]
-        return Table(self.x[rows], self.target[rows], weight)
+    def part(self, rows: Rows) -> "Table":
+        """Return some rows; they share memory with the table if each follows the one before."""
+        ascending = len(rows) and (rows[1:] > rows[:-1]).all()
+        consecutive = ascending and rows[-1] - rows[0] + 1 == len(rows)
+        which = slice(rows[0], rows[-1] + 1) if consecutive else rows
+        weight = None if self.weight is None else self.weight[which]
+        return Table(self.x[which], self.target[which], weight)
 
     def arrange(self, order: Rows) -> None:
         """Change the order of the rows, with memory for one column more."""
@@ -136,10 +139,7 @@ def train(
         network = recipes.network_of(recipe, shape, table.x[rows[first_rows]], seeds[i])
         networks.append(network)
         optimizers.append(recipes.optimizer_of(recipe, shape, network))
-        part = table.part(
-            slice(held_out[0], None) if len(parts) == 1 and len(held_out) else held_out
-        )
-        stop = BestEpoch(part, objective, finish, recipe.epochs, n_threads)
+        stop = BestEpoch(table.part(held_out), objective, finish, recipe.epochs, n_threads)
         stops.append([stop] if len(held_out) else [])
     settings: dict[str, Any] = {
         "loss": objective.loss,
@@ -154,7 +154,7 @@ def train(
     histories: list[History]
     try:
         if len(parts) == 1:
-            trained = table.part(slice(0, len(parts[0][0])))
+            trained = table.part(parts[0][0])
             history = networks[0].fit(
                 trained.x,
                 trained.target,
@@ -212,7 +212,7 @@ def _folds(
     For one network the table is arranged so that the held-out rows are the last ones.
     """
     n = len(table.x)
-    groups = np.zeros(n, np.int64) if strata is None else strata
+    groups = np.zeros(n, np.int8) if strata is None else strata
     if recipe.folds == 1 or n < 2 * recipe.folds:
         rows, held_out = datasets.stratified_split(groups, HELD_OUT, rng)
         table.arrange(np.concatenate([rows, held_out]))

@@ -107,12 +107,12 @@ def _microseconds(dates: Array, place: str) -> Array:
 
 def _of_pandas(column: Any, place: str) -> Content:
     dtype = column.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind != "O":
+        return _of_array(column.to_numpy(), place)
     if str(dtype) == "category":
         if len(column) <= FEW_ROWS:
             return Labels(*factorized(column.tolist(), place), categorical=True)
         return Labels(column.cat.codes.to_numpy(), list(column.cat.categories), categorical=True)
-    if isinstance(dtype, np.dtype) and dtype.kind != "O":
-        return _of_array(column.to_numpy(), place)
     if str(dtype).startswith("period"):
         column = column.dt.to_timestamp()
         dtype = column.dtype

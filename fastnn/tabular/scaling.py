@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastnn._core._calls import scale
 from fastnn._core.arrays import Array
 
 CHUNK = 1 << 15  # rows that are computed at a time, in double precision
@@ -60,13 +61,12 @@ def summary(values: Array, place: str) -> Summary:
     return Summary(gaps, n_unique, *[quantile(ordered, k / 4) for k in range(5)])
 
 
-def demand_finite(values: Array, checked: Array, place: str, first_row: int = 0) -> None:
+def demand_finite(values: Array, checked: Array, place: str) -> None:
     """Raise ValueError if values are infinite. `checked` holds the same values in any order."""
     if np.isinf(checked).any():
         row = int(np.argmax(np.isinf(values)))
         raise ValueError(
-            f"{place}, row {first_row + row} is {values[row]}; finite numbers, or NaN where "
-            f"missing, are wanted"
+            f"{place}, row {row} is {values[row]}; finite numbers, or NaN where missing, are wanted"
         )
 
 
@@ -88,53 +88,19 @@ def scaling_of(found: Summary) -> Scaling:
     return Scaling(found.median, min(factor, sys.float_info.max))
 
 
-@dataclass(frozen=True)
-class ScalingArrays:
-    """Scalings as arrays, for a column or for the columns of a matrix.
+def scaling_arrays(scalings: list[Scaling]) -> Array:
+    """Return the rows low, high, centre and third (4, k), for `_calls.scale`, of k scalings.
 
-    `low` and `high` limit the values before they are scaled, so that nothing overflows.
+    `low` and `high` limit the values before they are scaled, so that nothing overflows. `third` is
+    a third of the factor.
     """
-
-    low: Array
-    high: Array
-    centre: Array
-    third: Array
-
-    @classmethod
-    def of(cls, scalings: list[Scaling]) -> "ScalingArrays":
-        """Return the arrays (k,) of k scalings."""
-        largest = sys.float_info.max / 2
-        limits = [
-            min(LARGE / scaling.factor, largest) if scaling.factor else largest
-            for scaling in scalings
-        ]
-        return cls(
-            np.array(
-                [scaling.centre - limit for scaling, limit in zip(scalings, limits, strict=True)]
-            ),
-            np.array(
-                [scaling.centre + limit for scaling, limit in zip(scalings, limits, strict=True)]
-            ),
-            np.array([scaling.centre for scaling in scalings]),
-            np.array([scaling.factor / 3 for scaling in scalings]),
-        )
-
-    def write(self, values: Array, out: Array, missing: Array | None = None) -> None:
-        """Write the scaled values into `out`, and 0 where `missing` is True.
-
-        The formula is 3 w / sqrt(1 + w²), with w = z / 3, in double precision.
-        """
-        w = np.maximum(values, self.low, dtype=np.float64)
-        np.minimum(w, self.high, out=w)
-        w -= self.centre
-        w *= self.third
-        root = w * w
-        root += 1
-        np.sqrt(root, out=root)
-        w /= root
-        if missing is not None:
-            w[missing] = 0
-        np.multiply(w, 3, out=out, casting="same_kind")
+    largest = sys.float_info.max / 2
+    found = []
+    for scaling in scalings:
+        limit = min(LARGE / scaling.factor, largest) if scaling.factor else largest
+        centre = scaling.centre
+        found.append([centre - limit, centre + limit, centre, scaling.factor / 3])
+    return np.ascontiguousarray(np.array(found).T)
 
 
 def write_scaled(values: Array, scaling: Scaling, out: Array, place: str) -> None:
@@ -145,14 +111,8 @@ def write_scaled(values: Array, scaling: Scaling, out: Array, place: str) -> Non
     ValueError
         If a value is infinite; the message names the row.
     """
-    arrays = ScalingArrays.of([scaling])
-    for start in range(0, len(values), CHUNK):
-        part = values[start : start + CHUNK]
-        missing = None
-        if part.dtype.kind == "f" and not np.isfinite(part).all():
-            demand_finite(part, part, place, start)
-            missing = np.isnan(part)
-        arrays.write(part, out[start : start + CHUNK], missing)
+    if not scale(values, scaling_arrays([scaling]), out):
+        demand_finite(values, values, place)
 
 
 def scaled_levels(levels: Array, counts: Array) -> Array:
@@ -173,7 +133,7 @@ def scaled_levels(levels: Array, counts: Array) -> Array:
     sketch = _Repeated(levels, ends)
     quantiles = [quantile(sketch, k / 4) for k in range(5)]  # type: ignore[arg-type]
     scaling = scaling_of(Summary(0, len(there), *quantiles))
-    ScalingArrays.of([scaling]).write(levels, found)
+    scale(levels, scaling_arrays([scaling]), found)
     return found
 
 

@@ -48,9 +48,12 @@ def test_every_unit_has_variance_1_and_a_bias_within_the_data(isa, dtype, X):
             assert (-layer.bias < z.max(axis=0)).all()
 
 
-def test_the_rule(X):
-    """Every number from the same random ones, unit by unit."""
+@pytest.mark.parametrize("large", [False, True])
+def test_the_rule(large, X, rng):
+    """Every number from the same random ones, unit by unit; of many rows and units too."""
     net = network()
+    if large:
+        net, X = fn.Network([fn.Linear(4, 130)], "float64"), rng.standard_normal((2100, 4))
     net.initialize(X, seed=8)
     rng, a = np.random.default_rng(8), X
     for layer in net.layers:

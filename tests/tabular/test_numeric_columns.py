@@ -64,6 +64,23 @@ def test_both_ways_give_the_same_bits(rng):
             assert fast.shape == (70001, 4)
 
 
+@pytest.mark.parametrize("n_columns", [1, 127, 128, 129, 300])
+def test_many_columns(n_columns, rng):
+    """So many columns are scaled at a time; an array has any strides and byte order."""
+    X = rng.normal(size=(40, n_columns))
+    X[0] = np.nan
+    encoder = TableEncoder(dtype="float64", missing="median").fit(X)
+    wanted = realmlp(X)
+    swapped = X.astype(X.dtype.newbyteorder())
+    for form in (X, np.asfortranarray(X), np.repeat(X, 2, 1)[:, ::2], X[::-1][::-1], swapped):
+        np.testing.assert_allclose(encoder.encode(form), wanted, rtol=1e-12, atol=1e-14)
+    for row in (0, 39):
+        np.testing.assert_array_equal(encoder.encode(X[row : row + 1])[0], encoder.encode(X)[row])
+    X[5, -1] = -np.inf
+    with pytest.raises(ValueError, match=f"column {n_columns - 1}, row 5 is -inf"):
+        encoder.encode(X)
+
+
 def test_gaps(rng):
     X = rng.normal(size=(200, 3))
     X[:50, 1] = np.nan

@@ -124,7 +124,7 @@ cdef bint fill(object value, Shape shape, real *out):
     if is_array(value):
         array = value
         if not fill_from_array(
-                array, shape.rows, shape.columns,
+                array, cnp.PyArray_BYTES(array), shape.rows, shape.columns,
                 cnp.PyArray_STRIDE(array, 0) if shape.ndim == 2 else 0,
                 cnp.PyArray_STRIDE(array, shape.ndim - 1), out):
             return False
@@ -151,7 +151,8 @@ cdef bint fill_row(object row, Py_ssize_t n, real *out):
     # NumPy would convert the rows to a common dtype first, which may round these
     if cnp.PyArray_ITEMSIZE(array) >= 8 and cnp.PyArray_TYPE(array) != cnp.NPY_DOUBLE:
         return False
-    return fill_from_array(array, 1, n, 0, cnp.PyArray_STRIDE(array, 0), out)
+    return fill_from_array(
+        array, cnp.PyArray_BYTES(array), 1, n, 0, cnp.PyArray_STRIDE(array, 0), out)
 
 
 cdef bint fill_from_list(object items, Py_ssize_t n, real *out):
@@ -183,11 +184,10 @@ cdef bint fill_from_list(object items, Py_ssize_t n, real *out):
 
 
 cdef bint fill_from_array(
-    cnp.ndarray array, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t row_stride,
-    Py_ssize_t stride, real *out,
+    cnp.ndarray array, const char *data, Py_ssize_t rows, Py_ssize_t columns,
+    Py_ssize_t row_stride, Py_ssize_t stride, real *out,
 ):
-    """Write the rows of an array; return False if its dtype is no real number."""
-    cdef const char *data = cnp.PyArray_BYTES(array)
+    """Write rows of an array, from `data` on; return False if its dtype is no real number."""
     cdef int kind = cnp.PyArray_TYPE(array)
     cdef int size = cnp.PyArray_ITEMSIZE(array)
     cdef bint swapped = cnp.PyArray_ISBYTESWAPPED(array)

@@ -31,10 +31,6 @@ cdef enum Activation:  # `activation_kind` has the name of each
     HARD_TANH
 
 
-cdef enum:
-    SLOPES = 128  # of Mish, computed at a time
-
-
 cdef inline int activation_kind(str name) except -1:
     """Return the kind of the activation `name`, or NOT_AN_ACTIVATION."""
     return {
@@ -131,17 +127,14 @@ cdef inline real mish_and_slope(real x, real *slope) noexcept nogil:
 
 
 cdef inline void mish_forward(const real *x, real *y, real *kept, Py_ssize_t n) noexcept nogil:
-    """One loop serves both cases of `activation_forward`; the slopes may go to waste."""
-    cdef real[SLOPES] unused
-    cdef real *slopes = unused
-    cdef Py_ssize_t first = 0
+    cdef real unused
     cdef Py_ssize_t i
-    while first < n:
-        if kept != NULL:
-            slopes = kept + first
-        for i in range(min(<Py_ssize_t>SLOPES, n - first)):
-            y[first + i] = mish_and_slope(x[first + i], &slopes[i])
-        first += SLOPES
+    if kept == NULL:
+        for i in range(n):
+            y[i] = mish_and_slope(x[i], &unused)
+    else:
+        for i in range(n):
+            y[i] = mish_and_slope(x[i], &kept[i])
 
 
 cdef inline real within_exp(real x) noexcept nogil:
