@@ -41,7 +41,8 @@ if platform.machine().lower() not in ("x86_64", "amd64"):
 # flags include -fwrapv, which prevents the optimization of loops over a signed index. Of the
 # optimizations that -O3 adds to -O2, only this cost model of vectorizing makes kernels faster. The
 # others made the machine code 28 % larger. Clang has this model by default. Tables for unwinding
-# serve debuggers alone, and take 2 % of the wheel.
+# serve debuggers alone, and take 2 % of the wheel. GCC also inlines small functions that nothing
+# marks as inline. Without that the engines are equally fast, and 34 kB of the wheel are saved.
 FLAGS = [
     "-O2",
     "-ftree-vectorize",
@@ -51,7 +52,7 @@ FLAGS = [
     "-fno-wrapv",
     "-fno-asynchronous-unwind-tables",
 ]
-GCC_FLAGS = ["-fvect-cost-model=dynamic"]
+GCC_FLAGS = ["-fvect-cost-model=dynamic", "-fno-inline-small-functions"]
 OPENMP_PROBE = "#include <omp.h>\nint probe(void) { return omp_get_max_threads(); }"
 LINK_FLAGS = []
 
