@@ -71,7 +71,7 @@ def train(args: argparse.Namespace, output: str, say: Callable[[str], None]) -> 
         for name in role or ():
             if name not in frame:
                 raise ValueError(f"{path}: --{option} and --id or --drop name the column {name!r}")
-    task = args.task or datasets.infer_task(y)
+    task = args.task or _task(y, target, frame.attrs.get("decimal", "."), path)
     classes: Any = TabularClassifier if task == "classification" else TabularRegressor
     if task == "classification" and y.dtype.kind == "f":
         y = texts  # a label is the text in the file
@@ -92,6 +92,33 @@ def train(args: argparse.Namespace, output: str, say: Callable[[str], None]) -> 
     model_files.save(output, estimator, remembered.described())
     say(repr(estimator.report_))
     say(f"model: {output}")
+
+
+def _task(y: Any, name: str, decimal: str, path: str) -> str:
+    """Return the task that a target is for.
+
+    Raises
+    ------
+    ValueError
+        If it is numbers but for a few texts: these are no classes.
+    """
+    task = datasets.infer_task(y)
+    if y.dtype.kind in "iufb" or task == "regression":
+        return task
+    texts = [cell for cell in y if isinstance(cell, str)]
+    plain = [csv_file.with_point(text.strip(), decimal) for text in texts]
+    numbers = [float(text) for text in plain if csv_file.NUMBER.fullmatch(text)]
+    if len(numbers) > len(texts) / 2 and datasets.infer_task(numbers) == "regression":
+        wrong = next(
+            text
+            for text, number in zip(texts, plain, strict=True)
+            if not csv_file.NUMBER.fullmatch(number)
+        )
+        raise ValueError(
+            f"{path}: the target {name!r} has numbers, but also {wrong!r}; --na names cells "
+            f"without a value, and --task classification takes all cells as classes"
+        )
+    return task
 
 
 def _only_target(frame: Any, path: str) -> str:
