@@ -43,6 +43,8 @@ def decimal_sign(path: FilePath, separator: str, gaps: Collection[str]) -> str:
     first = itertools.islice(csv_file.rows(path, width, separator), SAMPLED_ROWS)
     found = _fractions(first, width, gaps)
     if not any("," in cell for _, cell in found.values()):
+        if not _has_commas(csv_file.rows(path, width, separator), width):
+            return "."
         found = _fractions(csv_file.rows(path, width, separator), width, gaps)
     commas = [i for i, (_, cell) in found.items() if "," in cell]
     points = [i for i, (_, cell) in found.items() if "." in cell]
@@ -54,6 +56,18 @@ def decimal_sign(path: FilePath, separator: str, gaps: Collection[str]) -> str:
             f"--decimal , or --decimal . is wanted"
         )
     return "," if len(commas) > len(points) else "."
+
+
+def _has_commas(rows: Iterable[tuple[int, list[str]]], width: int) -> bool:
+    """Return whether some column has commas in fractions only; few cells have commas: fast."""
+    alive, seen = list(range(width)), set()
+    for _, cells in rows:
+        for i in [i for i in alive if "," in cells[i]]:
+            if FRACTION.fullmatch(cells[i].strip()):
+                seen.add(i)
+            else:
+                alive.remove(i)
+    return not seen.isdisjoint(alive)
 
 
 def _fractions(

@@ -31,6 +31,8 @@ def predict(args: argparse.Namespace) -> None:
         ids = csv_style.names(ids, list(frame))
         raw_tables.demand(frame, ids, args.data)
     X = _features(estimator, frame, args.data)
+    for name in {*ids} & {*X} - {*_categories(estimator)}:
+        X[name] = raw_tables.target(X[[name]], name, args.data)  # IDs were read as texts
     # a list of pairs, since an ID may have the name of a prediction
     columns = [(name, raw_tables.take(frame, name, args.data).fillna("")) for name in ids]
     columns.append(("prediction", _predicted(estimator, X, args.data)))
@@ -97,10 +99,11 @@ def _read(args: argparse.Namespace, estimator: Any, known: Memory, texts: Iterab
     """Return the table, with categories as the texts in the file, as they were in training."""
     if args.na is None and not raw_tables.is_parquet(args.data):
         args = argparse.Namespace(**vars(args) | {"na": known.gaps})
-    categories = [
-        str(column.name) for column in estimator.encoder_.columns_ if column.kind == "category"
-    ]
-    return raw_tables.read(args, [*texts, *categories])
+    return raw_tables.read(args, [*texts, *_categories(estimator)])
+
+
+def _categories(estimator: Any) -> list[str]:
+    return [str(found.name) for found in estimator.encoder_.columns_ if found.kind == "category"]
 
 
 def _present(frame: Any, ids: list[str], path: str) -> list[str]:
@@ -135,4 +138,4 @@ def _features(estimator: Any, frame: Any, path: str) -> Any:
             f"{path}: no column {csv_file.shown(missing)}; the columns are "
             f"{csv_file.shown(list(frame))}"
         )
-    return frame[names]
+    return frame[names].copy()

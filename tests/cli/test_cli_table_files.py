@@ -215,6 +215,17 @@ def test_numbers_that_are_no_ids(run, fail, folder):
     assert "'many'" in err
 
 
+def test_a_row_name_that_is_a_feature(succeed, folder):
+    rows = [[i / 4, "uv"[i % 2], i % 7] for i in range(40)]
+    write("t.csv", ["a", "t", "y"], *rows, separator=";", decimal=",")
+    succeed("train", "t.csv", "--target", "y", *SHORT)
+    expected = read_predictions(succeed("predict", "t.safetensors", "t.csv"))[1]
+    header, found = read_predictions(succeed("predict", "t.safetensors", "t.csv", "--id", "a,t"))
+    assert header[:3] == ["a", "t", "prediction"]
+    assert [row[:2] for row in found] == [[str(a).replace(".", ","), t] for a, t, _ in rows]
+    assert [row[2:] for row in found] == expected
+
+
 def test_a_name_with_a_comma(succeed, folder):
     write("t.csv", ["x, y", "a", "y"], *([i % 5, "uv"[i % 2], i] for i in range(30)))
     succeed("train", "t.csv", "--target", "y", "--drop", "x, y", *SHORT)
