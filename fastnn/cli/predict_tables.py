@@ -32,7 +32,8 @@ def predict(args: argparse.Namespace) -> None:
         raw_tables.demand(frame, ids, args.data)
     X = _features(estimator, frame, args.data)
     for name in {*ids} & {*X} - {*_categories(estimator)}:
-        X[name] = raw_tables.target(X[[name]], name, args.data)  # IDs were read as texts
+        # IDs were read as texts
+        X = X.assign(**{name: raw_tables.target(X[[name]], name, args.data)})
     # a list of pairs, since an ID may have the name of a prediction
     columns = [(name, raw_tables.take(frame, name, args.data).fillna("")) for name in ids]
     columns.append(("prediction", _predicted(estimator, X, args.data)))
@@ -82,6 +83,9 @@ def evaluate(args: argparse.Namespace) -> None:
         print(f"RMSE {rmse:.5g}, R2 {r2:.5g} ({len(y)} samples)")
         return
     labels = classes.tolist()
+    if of_texts or classes.dtype.kind == "b":  # which a CSV file has as texts, and Parquet not
+        labels, y = [str(label) for label in labels], y.map(str)
+        predicted = predicted.astype(str)
     place = {label: i for i, label in enumerate(labels)}
     unknown = sorted(set(y.tolist()) - set(place), key=str)
     if unknown:
@@ -97,7 +101,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def _read(args: argparse.Namespace, estimator: Any, known: Memory, texts: Iterable[str]) -> Any:
     """Return the table, with categories as the texts in the file, as they were in training."""
-    if args.na is None and not raw_tables.is_parquet(args.data):
+    if args.na is None and csv_file.is_csv(args.data):
         args = argparse.Namespace(**vars(args) | {"na": known.gaps})
     return raw_tables.read(args, [*texts, *_categories(estimator)])
 
@@ -131,6 +135,8 @@ def _estimator(path: str) -> Any:
 
 def _features(estimator: Any, frame: Any, path: str) -> Any:
     """Return the columns that the estimator was trained on; others are ignored."""
+    if not hasattr(estimator, "feature_names_in_"):
+        raise ValueError(f"{path}: the model was trained on a table without column names")
     names = [str(name) for name in estimator.feature_names_in_]
     missing = [name for name in names if name not in frame]
     if missing:
@@ -138,4 +144,4 @@ def _features(estimator: Any, frame: Any, path: str) -> Any:
             f"{path}: no column {csv_file.shown(missing)}; the columns are "
             f"{csv_file.shown(list(frame))}"
         )
-    return frame[names].copy()
+    return frame[names]

@@ -26,8 +26,10 @@ def train(args: argparse.Namespace) -> None:
     output = args.output or f"{Path(args.data).stem}.safetensors"
     # Check before the training what would otherwise fail only after it.
     streams.check_destinations([args.data], [output, args.plot])
-    if args.epochs is not None and args.epochs < 1:
-        raise ValueError(f"--epochs is {args.epochs}; at least 1 is wanted")
+    for option in ("epochs", "threads"):
+        given_number = getattr(args, option)
+        if given_number is not None and given_number < 1:
+            raise ValueError(f"--{option} is {given_number}; at least 1 is wanted")
     if train_tables.is_wanted(args):
         train_tables.train(args, output, say)
         return

@@ -100,8 +100,10 @@ def _task(y: Any, name: str, decimal: str, path: str) -> str:
     Raises
     ------
     ValueError
-        If it is numbers but for a few texts: these are no classes.
+        If it has dates, or is numbers but for a few texts: these are no classes.
     """
+    if y.dtype.kind in "mM":
+        raise ValueError(f"{path}: the target {name!r} has dates; numbers or classes are wanted")
     task = datasets.infer_task(y)
     if y.dtype.kind in "iufb" or task == "regression":
         return task

@@ -13,7 +13,7 @@ pytest.importorskip("pandas")
 pytest.importorskip("sklearn")
 
 from fastnn.files import model_file
-from fastnn.tabular import load
+from fastnn.tabular import TabularRegressor, load
 
 SHORT = ["--preset", "fast", "--epochs", "2", "--quiet"]
 
@@ -182,6 +182,37 @@ def test_a_damaged_memory(fail, succeed, folder):
         for command in ("predict", "evaluate"):
             err = fail(command, "bad.safetensors", "homes.csv")
             assert "bad.safetensors: not a valid model" in err
+
+
+def test_a_parquet_model_and_files_of_other_kinds(fail, succeed, folder):
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    days = pd.date_range("2024-01-01", periods=40)
+    frame = pd.DataFrame({"t": ["u", "v"] * 20, "x": np.arange(40) / 7, "day": days})
+    frame["big"] = frame["x"] > 3
+    frame.to_parquet("t.parquet")
+    frame.to_csv("t.csv", index=False)
+    succeed("train", "t.parquet", "--target", "big", *SHORT)
+    shown = succeed("evaluate", "t.safetensors", "t.parquet")
+    assert succeed("evaluate", "t.safetensors", "t.csv") == shown
+    err = fail("train", "t.parquet", "--target", "day", *SHORT)
+    assert "t.parquet: the target 'day' has dates" in err
+    succeed("train", "t.csv", "--target", "big", "--na", "-", *SHORT)
+    assert succeed("evaluate", "t.safetensors", "t.parquet").startswith("accuracy")
+    assert "digits: expected a .csv" in fail("predict", "t.safetensors", "digits")
+    assert "--threads is 0" in fail("train", "t.csv", "--target", "x", "--threads", 0)
+
+
+def test_a_model_without_column_names(fail, folder):
+    X = [[i % 5, "uv"[i % 2]] for i in range(30)]
+    model = TabularRegressor("fast", epochs=1, random_state=0).fit(X, np.arange(30.0))
+    model.save("m.safetensors")
+    write("t.csv", ["a", "t", "y"], [1, "u", 2])
+    for command in ("predict", "evaluate"):
+        assert "t.csv: the model was trained on a table without" in fail(
+            command, "m.safetensors", "t.csv"
+        )
 
 
 def test_categories_keep_their_texts(succeed, folder):
