@@ -66,12 +66,16 @@ def load_digits() -> tuple[FloatArray, IntArray]:
 
 
 def read_table(
-    path: FilePath, target: str | None = None, features: Sequence[str] | None = None
+    path: FilePath,
+    target: str | None = None,
+    features: Sequence[str] | None = None,
+    *,
+    separator: str | None = None,
+    decimal: str = ".",
 ) -> Table:
-    """Return the table in a CSV file (`.csv`) or a NumPy archive (`.npz`).
+    """Return the table in a CSV file (`.csv`, `.tsv`) or a NumPy archive (`.npz`).
 
-    A CSV file is UTF-8 text. The first line has the column names. The separator is the comma, the
-    semicolon or the tab, whichever occurs most in the first line. Cells are finite decimal numbers
+    A CSV file is UTF-8 text. The first line has the column names. Cells are finite decimal numbers
     such as "-1.5e3". Cells of the target may also be class names. Blank lines are skipped.
     An archive has the features in the array `X` (n_samples, n_features), and the target in another
     array (n_samples,).
@@ -85,6 +89,11 @@ def read_table(
     features : sequence of str, optional
         The feature columns of a CSV file in the wanted order. Other columns are ignored. By default
         all columns except the target. Ignored for an archive, which has no column names.
+    separator : str, optional
+        The separator of the cells of a CSV file. By default the tab for `.tsv`; else the comma, the
+        semicolon or the tab, whichever occurs most in the first line.
+    decimal : {".", ","}
+        The decimal sign of a CSV file.
 
     Returns
     -------
@@ -97,12 +106,13 @@ def read_table(
     OSError
         If the file cannot be opened.
     """
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".csv":
-        return _read_csv(path, target, features)
-    if suffix == ".npz":
+    if decimal not in (".", ","):
+        raise ValueError(f"decimal is {decimal!r}; '.' or ',' is wanted")
+    if csv_file.is_csv(path):
+        return _read_csv(path, target, features, separator, decimal)
+    if os.path.splitext(path)[1].lower() == ".npz":
         return _read_npz(path, target)
-    raise ValueError(f"{path}: expected a .csv or .npz file")
+    raise ValueError(f"{path}: expected a .csv, .tsv or .npz file")
 
 
 def infer_task(y: "ArrayLike") -> Task:
@@ -168,30 +178,26 @@ def stratified_split(
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 
 
-def _read_csv(path: FilePath, target: str | None, features: Sequence[str] | None) -> Table:
-    names = column_names(path)
+def _read_csv(
+    path: FilePath,
+    target: str | None,
+    features: Sequence[str] | None,
+    separator: str | None,
+    decimal: str,
+) -> Table:
+    names = column_names(path, separator)
     place = {name: position for position, name in enumerate(names)}
     chosen = list(features) if features is not None else [n for n in names if n != target]
     for name in chosen if target is None else [*chosen, target]:
         if name not in place:
-            shown = csv_file.shown(names)
-            raise ValueError(f"{path}: no column {name!r}; the columns are {shown}")
+            raise ValueError(csv_file.no_column(path, name, names))
     if not chosen:
         raise ValueError(f"{path}: no feature column besides the target {target!r}")
     positions = [place[name] for name in chosen]
 
     values, cells_of_target, line_numbers = array("d"), [], []
-    rows = csv_file.lines(path)
-    next(rows)
-    for line, cells in rows:
-        # If there is only one column, a blank line is an empty cell.
-        if not cells and len(names) > 1:
-            continue
-        if len(cells) != len(names):
-            raise ValueError(
-                f"{path}, line {line}: {len(cells)} cells, but there are {len(names)} columns"
-            )
-        values.extend([csv_file.number(cells[i], path, line, names[i]) for i in positions])
+    for line, cells in csv_file.rows(path, len(names), separator):
+        values.extend([csv_file.number(cells[i], path, line, names[i], decimal) for i in positions])
         if target is not None:
             cells_of_target.append(cells[place[target]].strip())
         line_numbers.append(line)
@@ -201,23 +207,25 @@ def _read_csv(path: FilePath, target: str | None, features: Sequence[str] | None
     X = np.array(values).reshape(len(line_numbers), len(chosen))
     if target is None:
         return Table(X, None, chosen, None)
-    y = _csv_target(cells_of_target, path, line_numbers, target)
+    y = _csv_target(cells_of_target, path, line_numbers, target, decimal)
     return Table(X, y, chosen, target, _csv_labels(cells_of_target))
 
 
 def _csv_target(
-    cells: list[str], path: FilePath, lines: list[int], column: str
+    cells: list[str], path: FilePath, lines: list[int], column: str, decimal: str
 ) -> FloatArray | NDArray[np.object_]:
     """Return the numbers in `cells`, or `cells` themselves if they are class names."""
     rows = list(zip(cells, lines, strict=True))
     # An empty cell and "nan" raise an error among class names, too.
     values = [
-        csv_file.number(cell, path, line, column) for cell, line in rows if csv_file.is_number(cell)
+        csv_file.number(cell, path, line, column, decimal)
+        for cell, line in rows
+        if csv_file.is_number(csv_file.with_point(cell, decimal))
     ]
     # A text among real numbers is an error and not another class.
     if len(values) < len(cells) and infer_task(values) == "classification":
         return np.array(cells, object)
-    return np.array([csv_file.number(cell, path, line, column) for cell, line in rows])
+    return np.array([csv_file.number(cell, path, line, column, decimal) for cell, line in rows])
 
 
 def _csv_labels(cells: list[str]) -> Array:

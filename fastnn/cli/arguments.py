@@ -50,21 +50,21 @@ def parser() -> argparse.ArgumentParser:
 
     model = "a model file that train wrote"
     data = (
-        "a .csv file with column names, a .parquet file, a .npz file with X and y, or 'digits' "
-        "(built in)"
+        "a .csv or .tsv file with column names, a .parquet file, a .npz file with X and y, or "
+        "'digits' (built in)"
     )
     target = "target column of a table, or target array of a .npz (default: y)"
 
-    def add_table_options(add: Any) -> None:
+    def add_table_options(add: Any, default: str = "those of training") -> None:
         """Add the options that say how a CSV file is written."""
-        add("--sep", metavar="C", help="separator of the cells (default: recognised)")
+        add("--sep", metavar="C", help="separator of the cells, or 'tab' (default: recognised)")
         add("--decimal", choices=[".", ","], help="decimal sign (default: recognised)")
         add(
             "--na",
-            nargs="+",
-            default=[],
+            nargs="*",
             metavar="TEXT",
-            help="cells without a value, besides empty cells, NA, N/A, NaN and null",
+            help="cells without a value, besides empty cells, NA, N/A, NaN and null "
+            f"(default: {default})",
         )
 
     add = command("train", "train a network and write it to a file")
@@ -77,15 +77,14 @@ def parser() -> argparse.ArgumentParser:
         "gets 'default'",
     )
     add("--metric", metavar="NAME", help="what counts, for a preset (such as auc or mae)")
-    add_table_options(add)
-    add("--drop", nargs="+", default=[], metavar="NAME", help="columns that are left out")
-    add(
-        "--id",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="columns that name the rows; they are left out too",
-    )
+    add_table_options(add, "none")
+    for option, purpose in (
+        ("--drop", "columns that are left out"),
+        ("--id", "columns that name the rows; they are left out too, and predict writes them"),
+        ("--categorical", "columns of numbers that are categories, for a preset"),
+        ("--numeric", "columns that are numbers and no IDs, for a preset"),
+    ):
+        add(option, nargs="+", default=[], metavar="NAME", help=purpose)
     add(
         "--task",
         choices=["classification", "regression"],
@@ -144,10 +143,10 @@ def parser() -> argparse.ArgumentParser:
     add_table_options(add)
     add(
         "--id",
-        nargs="+",
-        default=[],
+        nargs="*",
         metavar="NAME",
-        help="columns to write beside the predictions, for a model of a preset",
+        help="columns to write beside the predictions, for a model of a preset (default: those of "
+        "training that there are)",
     )
     add(
         "--interval",

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 import fastnn as fn
 from fastnn import metrics
-from fastnn.cli import class_labels, predict_tables, streams, tables
+from fastnn.cli import class_labels, csv_style, errors, predict_tables, streams, tables
 
 Array = NDArray[Any]
-TABLE_OPTIONS = ("sep", "decimal", "na")
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -22,10 +21,13 @@ def predict(args: argparse.Namespace) -> None:
     if predict_tables.is_estimator(args.model):
         predict_tables.predict(args)
         return
-    _demand_no_table_options(args, [*TABLE_OPTIONS, "id", "interval"])
+    _demand_no_table_options(args, ["na", "id", "interval"])
     net = fn.load(args.model)
-    table = tables.read(args.data, None, net.feature_names)
-    outputs, labels = _outputs(net, table.X), net.class_labels
+    args = csv_style.recognised(args)
+    table = tables.read(args, None, net.feature_names)
+    labels = net.class_labels
+    with errors.of_file(args.data):
+        outputs = _outputs(net, table.X)
     rows: Iterable[Iterable[Any]]
     if labels is not None:
         header = ["prediction", *(f"p_{label}" for label in labels)]
@@ -47,16 +49,18 @@ def evaluate(args: argparse.Namespace) -> None:
     if predict_tables.is_estimator(args.model):
         predict_tables.evaluate(args)
         return
-    _demand_no_table_options(args, TABLE_OPTIONS)
+    _demand_no_table_options(args, ["na"])
     net = fn.load(args.model)
-    target = args.target or tables.default_target(args.data, net)
-    table = tables.read(args.data, target, net.feature_names)
-    outputs = _outputs(net, table.X)
+    args = csv_style.recognised(args)
+    target = args.target or tables.default_target(args, net)
+    table = tables.read(args, target, net.feature_names)
     y, labels = table.y, net.class_labels
     assert y is not None
-    if labels is not None:
-        y = class_labels.indices(table.labels, labels)
-    elif y.dtype.kind in "UO":
+    with errors.of_file(args.data):
+        outputs = _outputs(net, table.X)
+        if labels is not None:
+            y = class_labels.indices(table.labels, labels)
+    if labels is None and y.dtype.kind in "UO":
         raise ValueError(f"{args.data}: the target is text, but the model predicts numbers")
     print(f"{scores(outputs, y, labels)} ({y.size} samples)")
     if labels is not None:

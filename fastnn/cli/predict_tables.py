@@ -2,12 +2,16 @@
 
 import argparse
 import csv
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from fastnn import metrics
-from fastnn.cli import raw_tables, streams
+from fastnn._checks.printing import printable
+from fastnn.cli import csv_style, errors, memory, raw_tables, streams
+from fastnn.cli.memory import Memory
 from fastnn.files import csv_file, model_file
 
 
@@ -18,11 +22,21 @@ def is_estimator(path: str) -> bool:
 
 def predict(args: argparse.Namespace) -> None:
     """Write predictions as CSV: classes with their probabilities, or numbers with an interval."""
-    estimator, frame = _estimator(args.model), raw_tables.read(args, args.id)
+    estimator, known = _estimator(args.model), memory.of(args.model)
+    ids = known.ids if args.id is None else args.id
+    frame = _read(args, estimator, known, ids)
+    if args.id is None:
+        ids = _present(frame, ids, args.data)
+    else:
+        ids = csv_style.names(ids, list(frame))
+        raw_tables.demand(frame, ids, args.data)
     X = _features(estimator, frame, args.data)
+    for name in {*ids} & {*X} - {*_categories(estimator)}:
+        # IDs were read as texts
+        X = X.assign(**{name: raw_tables.target(X[[name]], name, args.data)})
     # a list of pairs, since an ID may have the name of a prediction
-    columns = [(name, raw_tables.take(frame, name, args.data).fillna("")) for name in args.id]
-    columns.append(("prediction", estimator.predict(X)))
+    columns = [(name, raw_tables.take(frame, name, args.data).fillna("")) for name in ids]
+    columns.append(("prediction", _predicted(estimator, X, args.data)))
     if hasattr(estimator, "classes_"):
         if args.interval is not None:
             raise ValueError("--interval needs a model for regression")
@@ -42,22 +56,25 @@ def predict(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Print the accuracy and a table by class, or RMSE and R2."""
-    estimator, frame = _estimator(args.model), raw_tables.read(args, [args.target or ""])
+    estimator, known = _estimator(args.model), memory.of(args.model)
+    name = args.target or known.target
+    frame = _read(args, estimator, known, [name or ""])
     X = _features(estimator, frame, args.data)
-    name = args.target
-    if name is None:
-        others = [column for column in frame if column not in set(X)]
-        if len(others) != 1:
+    if args.target is None and name not in frame:
+        others = [column for column in frame if column not in {*X, *known.ids}]
+        if name is not None or len(others) != 1:
             choice = f"one of {csv_file.shown(others)}" if others else "but all are features"
-            raise ValueError(f"{args.data}: --target must name the target, {choice}")
+            trained = f"; the model was trained for {name!r}" if name else ""
+            raise ValueError(f"{args.data}: --target must name the target, {choice}{trained}")
         name = others[0]
-        frame = raw_tables.read(args, [name])
+        frame = _read(args, estimator, known, [name])
+    assert name is not None
     classes = getattr(estimator, "classes_", None)
     of_texts = classes is not None and isinstance(classes[0], str)
     y = (raw_tables.take if of_texts else raw_tables.target)(frame, name, args.data)
     if y.isna().any():
         raise ValueError(f"{args.data}: the target {name!r} has gaps")
-    predicted = estimator.predict(X)
+    predicted = _predicted(estimator, X, args.data)
     if classes is None:
         if y.dtype.kind not in "if":
             raise ValueError(f"{args.data}: the target is text, but the model predicts numbers")
@@ -66,15 +83,46 @@ def evaluate(args: argparse.Namespace) -> None:
         print(f"RMSE {rmse:.5g}, R2 {r2:.5g} ({len(y)} samples)")
         return
     labels = classes.tolist()
+    if of_texts or classes.dtype.kind == "b":  # which a CSV file has as texts, and Parquet not
+        labels, y = [str(label) for label in labels], y.map(str)
+        predicted = predicted.astype(str)
     place = {label: i for i, label in enumerate(labels)}
-    unknown = set(y.tolist()) - set(place)
+    unknown = sorted(set(y.tolist()) - set(place), key=str)
     if unknown:
-        known = ", ".join(map(str, labels))
-        raise ValueError(f"the model does not know the class {min(unknown)!r}, only {known}")
+        known_ones = ", ".join(map(str, labels))
+        raise ValueError(
+            f"{args.data}: the model does not know the class {unknown[0]!r}, only {known_ones}"
+        )
     wanted = np.array([place[label] for label in y.tolist()])
     indices = np.array([place[label] for label in predicted.tolist()])
     print(f"accuracy {np.mean(indices == wanted):.5g} ({len(y)} samples)")
     print(metrics.class_report(indices, wanted, labels))
+
+
+def _read(args: argparse.Namespace, estimator: Any, known: Memory, texts: Iterable[str]) -> Any:
+    """Return the table, with categories as the texts in the file, as they were in training."""
+    if args.na is None and csv_file.is_csv(args.data):
+        args = argparse.Namespace(**vars(args) | {"na": known.gaps})
+    return raw_tables.read(args, [*texts, *_categories(estimator)])
+
+
+def _categories(estimator: Any) -> list[str]:
+    return [str(found.name) for found in estimator.encoder_.columns_ if found.kind == "category"]
+
+
+def _present(frame: Any, ids: list[str], path: str) -> list[str]:
+    """Return the columns of these that a table has; a line on standard error names the others."""
+    missing = [name for name in ids if name not in frame]
+    if missing:
+        names = csv_file.shown(missing)
+        text = f"no column {names}, which named the rows in training"
+        print(f"fastnn: {printable(path)}: {text}", file=sys.stderr)
+    return [name for name in ids if name in frame]
+
+
+def _predicted(estimator: Any, X: Any, path: str) -> Any:
+    with errors.of_file(path):
+        return estimator.predict(X)
 
 
 def _estimator(path: str) -> Any:
@@ -87,6 +135,8 @@ def _estimator(path: str) -> Any:
 
 def _features(estimator: Any, frame: Any, path: str) -> Any:
     """Return the columns that the estimator was trained on; others are ignored."""
+    if not hasattr(estimator, "feature_names_in_"):
+        raise ValueError(f"{path}: the model was trained on a table without column names")
     names = [str(name) for name in estimator.feature_names_in_]
     missing = [name for name in names if name not in frame]
     if missing:

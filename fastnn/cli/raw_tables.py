@@ -1,21 +1,15 @@
 """Tables with texts, gaps and dates, as data frames of pandas: CSV and Parquet files."""
 
 import argparse
-import itertools
-import re
-import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fastnn._checks.printing import printable
+from fastnn.cli import csv_style
 from fastnn.files import csv_file
 
-GAPS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")  # cells without a value
 PARQUET = (".parquet", ".pq")
-SAMPLED_LINES = 1000  # lines that are looked at for decimal commas
-WITH_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 NEEDED = "tables with texts or gaps need pandas and scikit-learn: pip install 'fastnn[tabular]'"
 
 
@@ -28,8 +22,7 @@ def read(args: argparse.Namespace, texts: Iterable[str] = ()) -> Any:
     """Return the table `args.data` as a data frame.
 
     Cells of the columns `texts` of a CSV file stay texts: "01" and "1" differ. The arguments `sep`,
-    `decimal` and `na` say how a CSV file is written. Semicolons, tabs and decimal commas are
-    recognised, and a line on standard error says so.
+    `decimal` and `na` say how a CSV file is written; see `csv_style.recognised`.
 
     Raises
     ------
@@ -45,80 +38,60 @@ def read(args: argparse.Namespace, texts: Iterable[str] = ()) -> Any:
     except ImportError as error:
         raise ImportError(NEEDED) from error
     path = args.data
+    args = csv_style.recognised(args)
     if is_parquet(path):
-        if args.sep or args.decimal or args.na:
-            raise ValueError(f"{path}: --sep, --decimal and --na are for CSV files")
-        try:
-            frame = pd.read_parquet(path)
-        except ImportError as error:
-            raise ImportError("Parquet files need pyarrow: pip install pyarrow") from error
-        except OSError:
-            raise
-        except Exception as error:  # pyarrow's errors have no common base class
-            raise ValueError(f"{path}: {error}") from error
-        frame.columns = [str(name) for name in frame.columns]
-    elif Path(path).suffix.lower() == ".csv":
+        frame = _read_parquet(pd, path)
+    elif csv_file.is_csv(path):
         frame = _read_csv(pd, args, texts)
     else:
-        raise ValueError(f"{path}: expected a .csv or .parquet file")
+        raise ValueError(f"{path}: expected a .csv, .tsv or .parquet file")
     if not len(frame):
         raise ValueError(f"{path}: no data after the line with the column names")
     return frame
 
 
+def _read_parquet(pd: Any, path: str) -> Any:
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError as error:
+        raise ImportError("Parquet files need pyarrow: pip install pyarrow") from error
+    except OSError:
+        raise
+    except Exception as error:  # pyarrow's errors have no common base class
+        raise ValueError(f"{path}: {error}") from error
+    frame.columns = [str(name) for name in frame.columns]
+    return frame
+
+
 def _read_csv(pd: Any, args: argparse.Namespace, texts: Iterable[str]) -> Any:
     path = args.data
-    if args.sep is not None and len(args.sep) != 1:
-        raise ValueError(f"--sep is {args.sep!r}; one character is wanted")
-    separator = args.sep or csv_file.separator(path)
-    if separator != "," and args.sep is None:
-        _note(args, {";": "semicolons", "\t": "tabs"}[separator] + " separate the cells")
-    csv_file.column_names(path, separator)
-    decimal = args.decimal or "."
-    if args.decimal is None and separator != "," and _has_decimal_commas(path, separator):
-        decimal = ","
-        _note(args, "numbers have decimal commas")
-    if decimal == separator:
-        raise ValueError(f"{path}: {separator!r} cannot be both --sep and --decimal")
+    names = csv_file.column_names(path, args.sep)
+    # pandas fills rows that are too short with gaps, and does not tell the line of a long one
+    n_rows = sum(1 for _ in csv_file.rows(path, len(names), args.sep))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells without a column
+            warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
                 path,
-                sep=separator,
-                decimal=decimal,
-                dtype=dict.fromkeys(texts, str),
-                na_values=[*GAPS, *(gap for text in args.na for gap in text.split(","))],
+                sep=args.sep,
+                decimal=args.decimal,
+                names=names,
+                header=0,
+                dtype=dict.fromkeys(csv_style.names(texts, names), str),
+                na_values=[*csv_style.GAPS, *csv_style.gaps(args.na)],
                 keep_default_na=False,
                 index_col=False,
                 encoding="utf-8-sig",
                 low_memory=False,
-            ).rename(columns=str.strip)
-            frame.attrs["decimal"] = decimal
-            return frame
+            )
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def _has_decimal_commas(path: str, separator: str) -> bool:
-    """Return whether some column has numbers with a comma, and nothing else but whole numbers."""
-    lines = itertools.islice(csv_file.lines(path, separator), 1, SAMPLED_LINES)
-    columns = itertools.zip_longest(*(cells for _, cells in lines), fillvalue="")
-    for column in columns:
-        cells = [text for cell in column if (text := cell.strip()) not in GAPS]
-        if any(map(WITH_COMMA.fullmatch, cells)) and all(
-            WITH_COMMA.fullmatch(cell) or csv_file.CANONICAL_INTEGER.fullmatch(cell)
-            for cell in cells
-        ):
-            return True
-    return False
-
-
-def _note(args: argparse.Namespace, text: str) -> None:
-    if not getattr(args, "quiet", False):
-        print(f"fastnn: {printable(args.data)}: {text}", file=sys.stderr)
+    if len(frame) != n_rows:
+        raise ValueError(f"{path}: {n_rows} rows, of which pandas reads {len(frame)}")
+    frame.attrs["decimal"] = args.decimal
+    return frame
 
 
 def target(frame: Any, name: str, path: str) -> Any:
@@ -134,11 +107,13 @@ def target(frame: Any, name: str, path: str) -> Any:
     if not cells:
         return found  # all are gaps, or the file has types
     decimal = frame.attrs.get("decimal", ".")
-    plain = [cell.strip().replace(decimal, ".") for cell in cells]
+    plain = [csv_file.with_point(cell.strip(), decimal) for cell in cells]
     if all(map(csv_file.is_canonical_integer, plain)) and len(cells) == len(found):
         return found.astype("int64")
     if all(map(csv_file.NUMBER.fullmatch, plain)):
-        return found.str.strip().str.replace(decimal, ".", regex=False).astype("float64")
+        found = found.copy()
+        found[found.notna()] = plain
+        return found.astype("float64")
     return found
 
 
@@ -150,7 +125,12 @@ def take(frame: Any, name: str, path: str) -> Any:
     ValueError
         If there is no such column.
     """
-    if name not in frame:
-        shown = csv_file.shown(list(frame))
-        raise ValueError(f"{path}: no column {name!r}; the columns are {shown}")
+    demand(frame, [name], path)
     return frame.pop(name)
+
+
+def demand(frame: Any, names: Iterable[str], path: str) -> None:
+    """Raise ValueError if a data frame lacks one of the columns."""
+    for name in names:
+        if name not in frame:
+            raise ValueError(csv_file.no_column(path, name, list(frame)))

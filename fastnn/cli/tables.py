@@ -1,29 +1,34 @@
 """The data that a command reads."""
 
+import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import fastnn as fn
 from fastnn import datasets
+from fastnn.files import csv_file
 
 
-def read(data: str, target: str | None, features: Sequence[str] | None = None) -> datasets.Table:
-    """Return the table in a file, or the built-in digits.
+def read(
+    args: argparse.Namespace, target: str | None, features: Sequence[str] | None = None
+) -> datasets.Table:
+    """Return the table in the file `args.data`, or the built-in digits.
 
     Parameters
     ----------
-    data : str
-        A path, or "digits".
+    args : Namespace
+        The data, a path or "digits", and how a CSV file is written: `sep` and `decimal`.
     target, features : optional
         As for `datasets.read_table`.
     """
-    if data == "digits":
+    if args.data == "digits":
         X, y = datasets.load_digits()
         return datasets.Table(X, y, None, "digit", y)
-    return datasets.read_table(data, target, features)
+    return datasets.read_table(
+        args.data, target, features, separator=args.sep, decimal=args.decimal or "."
+    )
 
 
-def default_target(data: str, net: fn.Network | None) -> str:
+def default_target(args: argparse.Namespace, net: fn.Network | None) -> str:
     """Return the name of the target that a model was trained for, or the only possible one.
 
     Raises
@@ -31,9 +36,9 @@ def default_target(data: str, net: fn.Network | None) -> str:
     ValueError
         If several columns are possible, or none.
     """
-    if Path(data).suffix.lower() != ".csv":
+    if not csv_file.is_csv(args.data):
         return "y"
-    names = datasets.column_names(data)
+    names = datasets.column_names(args.data, args.sep)
     trained_for = net.target_name if net else None
     if trained_for in names:
         return str(trained_for)
@@ -42,5 +47,5 @@ def default_target(data: str, net: fn.Network | None) -> str:
     if net and trained_for is None and len(others) == 1:
         return others[0]
     missing = f"; the model was trained for {trained_for!r}" if trained_for else ""
-    choice = f"one of {', '.join(others)}" if others else "but all columns are features"
-    raise ValueError(f"{data}: --target must name the target, {choice}{missing}")
+    choice = f"one of {csv_file.shown(others)}" if others else "but all columns are features"
+    raise ValueError(f"{args.data}: --target must name the target, {choice}{missing}")

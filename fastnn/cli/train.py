@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import fastnn as fn
 from fastnn import _checks, datasets, plots
-from fastnn.cli import class_labels, streams, tables, train_tables
+from fastnn.cli import class_labels, csv_style, errors, streams, tables, train_tables
 from fastnn.cli.arguments import ACTIVATIONS, PLOT_FORMATS, with_defaults
 from fastnn.cli.predict import scores
 from fastnn.files import csv_file
@@ -26,17 +26,20 @@ def train(args: argparse.Namespace) -> None:
     output = args.output or f"{Path(args.data).stem}.safetensors"
     # Check before the training what would otherwise fail only after it.
     streams.check_destinations([args.data], [output, args.plot])
-    if args.epochs is not None and args.epochs < 1:
-        raise ValueError(f"--epochs is {args.epochs}; at least 1 is wanted")
+    for option in ("epochs", "threads"):
+        given_number = getattr(args, option)
+        if given_number is not None and given_number < 1:
+            raise ValueError(f"--{option} is {given_number}; at least 1 is wanted")
     if train_tables.is_wanted(args):
         train_tables.train(args, output, say)
         return
-    given, args = args, with_defaults(args)
+    given = csv_style.recognised(args)
+    args = with_defaults(given)
     axes = _plot_axes(args.plot) if args.plot else None
     optimizer = optimizer_of(args)
 
     try:
-        table = tables.read(args.data, args.target or tables.default_target(args.data, None))
+        table = tables.read(args, args.target or tables.default_target(args, None))
     except csv_file.CellError as error:
         say(f"note: {error}; so the preset 'default' for tables is trained")
         train_tables.train(given, output, say)
@@ -45,11 +48,11 @@ def train(args: argparse.Namespace) -> None:
     y, labels = _target(table, args, say)
     training, validation = _split(y, labels, args)
     say(f"split: {training.size} for training, {validation.size} for validation")
-    net = _network(X[training], len(labels) if labels else 1, args)
+    with errors.of_file(args.data):
+        net = _network(X[training], len(labels) if labels else 1, args)
+        # One learning rate suits all regression tasks if the target has mean 0 and scale 1.
+        mean, scale = (0.0, 1.0) if labels else _standardisation(y, training, net.dtype)
     say(net.summary())
-
-    # One learning rate suits all regression tasks if the target has mean 0 and scale 1.
-    mean, scale = (0.0, 1.0) if labels else _standardisation(y, training, net.dtype)
     fit_y = y if labels else (y - mean) / scale
     _note_large_means(net, None if labels else abs(mean) / scale, say)
     start = time.perf_counter()
@@ -129,7 +132,8 @@ def _target(
     task = args.task or datasets.infer_task(y)
     labels = None
     if task == "classification":
-        labels = class_labels.distinct(table.labels)
+        with errors.of_file(args.data):
+            labels = class_labels.distinct(table.labels)
         y = class_labels.indices(table.labels, labels)
         if len(labels) > n_samples / 2:
             say(f"note: {len(labels)} classes for {n_samples} samples; maybe --task regression?")

@@ -1,19 +1,24 @@
 """CSV files: cells, column names and numbers. Errors name the line and the column.
 
 A number has decimal digits, and optionally a sign, a point and an exponent, as in a spreadsheet.
-"1_0", "٣" and "nan", which Python accepts, are not numbers here, and neither is "1,000".
+"1_0", "٣" and "nan", which Python accepts, are not numbers here, and neither is "1,000". A file
+whose decimal sign is the comma has commas in place of the points.
 """
 
 import csv
+import difflib
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fastnn._checks.printing import printable
 
 FilePath = str | os.PathLike[str]
 
+SUFFIXES = (".csv", ".tsv")
+MOST_SHOWN = 50  # column names in a message
+SWAPPED = str.maketrans(",.", ".,")
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 MISSING = re.compile(r"[+-]?(nan|inf|infinity)|", re.IGNORECASE)
 CANONICAL_INTEGER = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
@@ -23,8 +28,15 @@ class CellError(ValueError):
     """A cell holds no finite number."""
 
 
+def is_csv(path: FilePath) -> bool:
+    """Return whether a file is a CSV file, by its name."""
+    return os.path.splitext(path)[1].lower() in SUFFIXES
+
+
 def separator(path: FilePath) -> str:
     """Return the separator of a CSV file: the comma, semicolon or tab, the most in the first line.
+
+    The separator of a file whose name ends in ".tsv" is the tab.
 
     Raises
     ------
@@ -35,9 +47,12 @@ def separator(path: FilePath) -> str:
     """
     with open(path, newline="", encoding="utf-8-sig") as file:
         try:
-            return max(",;\t", key=file.readline().count)
+            first = file.readline()
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
+    if os.path.splitext(path)[1].lower() == ".tsv":
+        return "\t"
+    return max(",;\t", key=first.count)
 
 
 def lines(path: FilePath, separated_by: str | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -103,7 +118,38 @@ def column_names(path: FilePath, separated_by: str | None = None) -> list[str]:
     return names
 
 
-def number(text: str, path: FilePath, line: int, column: str) -> float:
+def rows(
+    path: FilePath, n_columns: int, separated_by: str | None = None
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line number and the cells of each row after the column names.
+
+    Blank lines are skipped, except in a file of one column.
+
+    Raises
+    ------
+    ValueError
+        If a row has too few or too many cells, or `lines` raises. It names the line.
+    OSError
+        If the file cannot be opened.
+    """
+    found = lines(path, separated_by)
+    next(found, None)
+    for line, cells in found:
+        if not cells and n_columns > 1:
+            continue
+        if len(cells) != n_columns:
+            raise ValueError(
+                f"{path}, line {line}: {len(cells)} cells, but there are {n_columns} columns"
+            )
+        yield line, cells
+
+
+def with_point(text: str, decimal: str) -> str:
+    """Return a cell with its points and commas exchanged if the decimal sign is the comma."""
+    return text if decimal == "." else text.translate(SWAPPED)
+
+
+def number(text: str, path: FilePath, line: int, column: str, decimal: str = ".") -> float:
     """Return the number in a cell.
 
     Raises
@@ -111,7 +157,7 @@ def number(text: str, path: FilePath, line: int, column: str) -> float:
     CellError
         If the cell is not a number, or is too large for float64.
     """
-    stripped = text.strip()
+    stripped = with_point(text.strip(), decimal)
     value = float(stripped) if NUMBER.fullmatch(stripped) else math.nan
     if not math.isfinite(value):
         found = repr(text) if stripped else "an empty cell"
@@ -131,6 +177,20 @@ def is_canonical_integer(text: str) -> bool:
     return bool(CANONICAL_INTEGER.fullmatch(text)) and -(2**63) <= int(text) < 2**63
 
 
-def shown(names: list[str]) -> str:
+def shown(names: Sequence[str]) -> str:
     """Return column names as a text for an error message."""
-    return ", ".join(map(printable, names))
+    text = ", ".join(map(printable, names[:MOST_SHOWN]))
+    more = len(names) - MOST_SHOWN
+    return text if more <= 0 else f"{text} and {more} more"
+
+
+def no_column(path: FilePath, name: str, names: Sequence[str]) -> str:
+    """Return the message for a column that does not exist: near names, or else those there are."""
+    folded: dict[str, str] = {}
+    for there in names:
+        folded.setdefault(there.casefold(), there)
+    near = difflib.get_close_matches(name.casefold(), folded, n=3)
+    if not near:
+        return f"{path}: no column {name!r}; the columns are {shown(names)}"
+    choice = " or ".join(repr(folded[text]) for text in near)
+    return f"{path}: no column {name!r} (did you mean {choice}?)"

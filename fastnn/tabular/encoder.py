@@ -150,17 +150,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             raise ValueError("X has 1 sample; a fit needs at least two")
         roles = self._roles(table)
         found: list[Found] = []
-        alike: dict[Any, list[int]] = {}  # the columns with each key
         for i in range(len(table.names)):
-            one = self._examined(table, i, roles[i])
-            first = self._first_equal(table, i, alike.get(one.key, []))
-            if first is not None:
-                reason = f"equal to column {table.names[first]!r}"
-                one = one.without_outputs("duplicate", reason)
-            elif one.key is not None:
-                alike.setdefault(one.key, []).append(i)
-            found.append(one)
-        self._set(table, _without_ids(found))
+            found.append(self._examined(table, i, roles[i]))
+        # before the duplicates: else a column equal to an ID would be dropped with it
+        self._set(table, self._without_duplicates(table, _without_ids(found)))
         return self
 
     def _roles(self, table: Table) -> list[str]:
@@ -186,6 +179,21 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         content = read(table.column(i), place(name))
         gaps = self.missing == "auto"
         return examine(content, i, name, place(name), role, self.max_one_hot, gaps)
+
+    def _without_duplicates(self, table: Table, found: list[Found]) -> list[Found]:
+        """Take the outputs from columns that are equal to an earlier one that has outputs."""
+        changed = list(found)
+        alike: dict[Any, list[int]] = {}  # the columns with each key
+        for i, one in enumerate(found):
+            if one.key is None:
+                continue
+            first = self._first_equal(table, i, alike.get(one.key, []))
+            if first is None:
+                alike.setdefault(one.key, []).append(i)
+            else:
+                reason = f"equal to column {table.names[first]!r}"
+                changed[i] = one.without_outputs("duplicate", reason)
+        return changed
 
     def _first_equal(self, table: Table, i: int, others: list[int]) -> int | None:
         name = place(table.names[i])

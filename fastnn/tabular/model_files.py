@@ -1,5 +1,6 @@
 """Model files of the estimators: one safetensors file, without pickle and without code."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -62,8 +63,8 @@ def restored(value: Any, arrays: dict[str, Array]) -> Any:
     return {key: restored(item, arrays) for key, item in value["dict"].items()}
 
 
-def save(path: Any, estimator: Any) -> None:
-    """Write a fitted estimator to a file."""
+def save(path: Any, estimator: Any, more: Mapping[str, Any] | None = None) -> None:
+    """Write a fitted estimator to a file, and what else its description should have."""
     arrays: dict[str, Array] = {}
     state = dict(vars(estimator))
     encoder, networks, report = (state.pop(n) for n in ("encoder_", "networks_", "report_"))
@@ -80,4 +81,4 @@ def save(path: Any, estimator: Any) -> None:
         "report": flattened(parts, arrays, "report"),
         "state": flattened(state, arrays, "state"),
     }
-    model_file.write(path, {KEY: description}, arrays)
+    model_file.write(path, {**(more or {}), KEY: description}, arrays)

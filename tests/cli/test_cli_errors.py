@@ -66,7 +66,7 @@ def test_read_only_folder_is_told_before_training(fail, flowers_csv, folder, mon
         ("train digits --layers 3", "unrecognized arguments: --layers"),
         ("train missing.csv", "missing.csv: No such file or directory"),
         ("train missing.npz", "missing.npz: No such file or directory"),
-        ("train flowers.txt", "expected a .csv or .npz file"),
+        ("train flowers.txt", "expected a .csv, .tsv or .npz file"),
         ("train flowers.csv", "--target must name the target, one of petal, kind, sepal"),
         ("train flowers.csv --target color", "no column 'color'; the columns are petal, kind"),
         ("predict missing.safetensors digits", "missing.safetensors: No such file or directory"),

@@ -205,14 +205,13 @@ def test_predictions_that_do_not_suit(run, succeed, european, houses_csv):
     assert "'area'" in error("predict", "raw.safetensors", "text.csv")
     assert "no column 'id'" in error("predict", "raw.safetensors", "raw.csv", "--id", "id")
     assert "coverage" in error("predict", "raw.safetensors", "raw.csv", "--interval", 1.5)
-    assert "--target" in error("evaluate", "raw.safetensors", "raw.csv")
     succeed("train", "raw.csv", "--target", "town", *EPOCHS, "--quiet", "--output", "t.safetensors")
     assert "regression" in error("predict", "t.safetensors", "raw.csv", "--interval", 0.9)
 
 
 def test_options_of_tables_need_such_a_model(fail, succeed, houses_csv):
     succeed("train", houses_csv, "--target", "price", "--hidden", 4, "--epochs", 2, "--quiet")
-    for option in (["--interval", 0], ["--id", "age"], ["--sep", ";"], ["--na", "?"]):
+    for option in (["--interval", 0], ["--id", "age"], ["--na", "?"]):
         err = fail("predict", "houses.safetensors", houses_csv, *option)
         assert option[0] in err
         assert "preset" in err

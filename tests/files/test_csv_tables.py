@@ -60,6 +60,33 @@ def test_csv_quoted_cells_may_hold_commas_quotes_and_newlines(csv_file):
     assert_array_equal(table.y, ['a "b"', "two\r\nlines"])
 
 
+def test_decimal_commas_and_other_separators(csv_file, tmp_path):
+    path = csv_file("a;b\n1,5;-2\n3;4,25e1\n")
+    table = read_table(path, "b", decimal=",")
+    assert_array_equal(table.X, [[1.5], [3]])
+    assert_array_equal(table.y, [-2, 42.5])
+    with pytest.raises(ValueError, match=r"line 2, column 'a'.*'1,5'"):
+        read_table(path)
+    with pytest.raises(ValueError, match=r"line 2, column 'a'.*'1\.5'"):
+        read_table(csv_file("a;b\n1.5;2\n"), decimal=",")
+    assert_array_equal(read_table(csv_file("a,x|b\n1|2\n"), separator="|").X, [[1, 2]])
+    with pytest.raises(ValueError, match="decimal is 'x'"):
+        read_table(path, decimal="x")
+    tabs = tmp_path / "t.tsv"
+    tabs.write_text("a,b,c\td\n1\t2\n")
+    assert read_table(tabs).feature_names == ["a,b,c", "d"]
+
+
+def test_a_column_that_is_not_there(csv_file):
+    path = csv_file("price,Town\n1,2\n")
+    for name, message in (("prices", "did you mean 'price'"), ("town", "did you mean 'Town'")):
+        with pytest.raises(ValueError, match=message):
+            read_table(path, name)
+    wide = csv_file(",".join(f"c{i}" for i in range(60)) + "\n" + ",".join("1" * 60) + "\n")
+    with pytest.raises(ValueError, match="c49 and 10 more"):
+        read_table(wide, "xyz")
+
+
 def test_csv_suffix_in_capitals(tmp_path):
     path = tmp_path / "DATA.CSV"
     path.write_text("a\n1\n")

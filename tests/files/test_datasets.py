@@ -31,7 +31,7 @@ def test_missing_file(tmp_path, suffix):
 
 
 def test_unknown_suffix(tmp_path):
-    with pytest.raises(ValueError, match=r"data\.xlsx: expected a \.csv or \.npz file"):
+    with pytest.raises(ValueError, match=r"data\.xlsx: expected a \.csv, \.tsv or \.npz file"):
         read_table(tmp_path / "data.xlsx")
 
 

@@ -73,6 +73,21 @@ def test_integers_that_are_ids(rng):
     assert kinds(X) == ["numeric", "numeric"]
 
 
+def test_a_column_equal_to_an_id_is_judged_by_itself(rng):
+    ids = rng.permutation(40) + 100
+    X = np.column_stack([ids, ids, rng.integers(0, 9, 40)])
+    with pytest.warns(UserWarning, match="different integer"):
+        assert kinds(X, numeric=[1]) == ["id", "numeric", "numeric"]
+    with pytest.warns(UserWarning, match=r"in the columns \[0, 1\]"):
+        assert kinds(X) == ["id", "id", "numeric"]
+    assert kinds(X, numeric=[0, 1]) == ["numeric", "duplicate", "numeric"]
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"row": ids, "size": ids.astype(float), "x": X[:, 2]})
+    with pytest.warns(UserWarning, match=r"in the columns \['row'\]"):
+        assert kinds(frame) == ["id", "numeric", "numeric"]
+    assert kinds(X[:, :2]) == ["numeric", "duplicate"]  # no other column is left
+
+
 def test_dropped_columns():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": [1.0, 2.0], "b": [{}, []], "c": ["x", "y"]})
