@@ -1,6 +1,5 @@
 """The base class of the two estimators: fitting, predictions, importance and files."""
 
-import dataclasses
 import time
 from abc import ABC, abstractmethod
 from numbers import Integral
@@ -136,8 +135,6 @@ class TabularEstimator(BaseEstimator, ABC):
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
         recipe = PRESETS[self.preset]
-        if self.epochs is not None:
-            recipe = dataclasses.replace(recipe, epochs=int(self.epochs))
         encoder = TableEncoder(
             max_one_hot=recipe.max_one_hot,
             categorical=self.categorical,
@@ -169,6 +166,7 @@ class TabularEstimator(BaseEstimator, ABC):
             self._finish,
             rng,
             self._n_threads(),
+            recipe.epochs_for(len(table.x)) if self.epochs is None else int(self.epochs),
             bool(self.verbose),
         )
         self.encoder_ = encoder

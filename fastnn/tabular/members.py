@@ -18,7 +18,6 @@ from fastnn.tabular.objective import Objective
 from fastnn.tabular.recipe import Recipe, Shape
 from fastnn.training import History
 
-HELD_OUT = 0.2  # share of the rows, where there is one network
 Rows = NDArray[np.int64]
 Finish = Callable[[Array], Array]
 
@@ -112,6 +111,7 @@ def train(
     finish: Finish,
     rng: "np.random.Generator",
     n_threads: int | None,
+    epochs: int,
     progress: bool,
 ) -> list[Member]:
     """Train one network, or one for each fold, and return them.
@@ -139,11 +139,11 @@ def train(
         network = recipes.network_of(recipe, shape, table.x[rows[first_rows]], seeds[i])
         networks.append(network)
         optimizers.append(recipes.optimizer_of(recipe, shape, network))
-        stop = BestEpoch(table.part(held_out), objective, finish, recipe.epochs, n_threads)
+        stop = BestEpoch(table.part(held_out), objective, finish, epochs, n_threads)
         stops.append([stop] if len(held_out) else [])
     settings: dict[str, Any] = {
         "loss": objective.loss,
-        "epochs": recipe.epochs,
+        "epochs": epochs,
         "batch_size": recipes.BATCH_SIZE,
         "drop_last": True,
         "standardize": "y" if shape.standardized else None,
@@ -214,7 +214,7 @@ def _folds(
     n = len(table.x)
     groups = np.zeros(n, np.int8) if strata is None else strata
     if recipe.folds == 1 or n < 2 * recipe.folds:
-        rows, held_out = datasets.stratified_split(groups, HELD_OUT, rng)
+        rows, held_out = datasets.stratified_split(groups, recipes.HELD_OUT, rng)
         table.arrange(np.concatenate([rows, held_out]))
         return [(np.arange(len(rows)), np.arange(len(rows), n))]
     order = rng.permutation(n)

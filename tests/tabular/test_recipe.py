@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("sklearn", minversion="1.6")
 
 import fastnn as fn
+from fastnn.tabular import TabularRegressor
 from fastnn.tabular import recipe as recipes
 from fastnn.tabular.members import Table, train
 from fastnn.tabular.objective import classification, regression
@@ -186,12 +187,31 @@ def test_the_last_best_epoch_is_kept(monkeypatch):
     shape = Shape(2, 2, (), 2, classes=True, standardized=False)
     objective = classification("accuracy")
     (member,) = train(
-        Table(x, target, None), target, recipe, shape, objective, lambda z: z, rng, 1, False
+        Table(x, target, None), target, recipe, shape, objective, lambda z: z, rng, 1, 80, False
     )
     values = member.curve["accuracy"]
-    assert len(values) == recipe.epochs
+    assert len(values) == 80
     assert values[member.best_epoch - 1] == max(values)
     assert max(values) not in values[member.best_epoch :]
     held_out = x[-len(member.held_out) :]  # the table was arranged: `x` is the same array
     right = member.network.predict(held_out).argmax(axis=1) == (held_out[:, 0] > 0)
     assert right.mean() == max(values)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "epochs"),
+    [(1, 256), (1_000, 256), (1_600, 200), (2_000, 167), (2_880, 128), (10**7, 128)],
+)
+def test_small_tables_are_trained_more_epochs_for_a_thousand_updates(n_rows, epochs):
+    # with 1,600 rows, 1,280 are trained on: 5 minibatches of 256, 200 times
+    assert PRESETS["default"].epochs_for(n_rows) == epochs
+
+
+@pytest.mark.parametrize(
+    ("rows", "given", "epochs"), [(60, None, 256), (2_000, None, 167), (60, 3, 3)]
+)
+def test_the_estimators_choose_the_epochs_by_the_rows(rows, given, epochs, monkeypatch):
+    monkeypatch.setattr(recipes, "HIDDEN", (2,))
+    x = np.random.default_rng(0).standard_normal((rows, 2))
+    model = TabularRegressor(random_state=0, epochs=given).fit(x, x[:, 0])
+    assert len(model.report_.curves[0]["loss"]) == epochs
