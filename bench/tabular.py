@@ -100,6 +100,7 @@ def measured(name, table, split, quick):
 
     `name` is a preset or a peer. A peer has no coverage.
     """
+    from pandas.api.types import is_numeric_dtype
     from sklearn.model_selection import train_test_split
 
     from fastnn.tabular import TabularClassifier, TabularRegressor
@@ -118,7 +119,7 @@ def measured(name, table, split, quick):
         model = peer(name, "Classifier" if classes else "Regressor")
         train, test = columns_for(name, train, test)
         if name == "catboost":
-            fit["cat_features"] = [c for c in train if train[c].dtype == object]
+            fit["cat_features"] = [c for c in train if not is_numeric_dtype(train[c])]
         if name in ("xgboost", "lightgbm") and classes:
             labels = {label: i for i, label in enumerate(sorted(y.unique()))}
             y_train, y_test = y_train.map(labels), y_test.map(labels)

@@ -7,10 +7,10 @@ RealMLP's linear layers compute x W / √fan_in + b. `Linear` computes x V + b. 
 Adam takes the same steps if the learning rate of V is multiplied by 1 / √fan_in, and the weight
 decay by √fan_in.
 
-RealMLP trains 256 epochs. Half of them gave the same errors on 13 tables of 3,000 to 5,000 rows (none
-of the benchmark's), but larger errors on two of 1,000 rows. So tables of many rows are trained 128
-epochs, and smaller ones up to 256, for the sake of 1,000 updates. 48 epochs of TD-S had 1.02 times the
-error of the default on these tables, as had 80.
+RealMLP trains 256 epochs. Half of them gave the same errors on 13 tables of 3,000 to 5,000 rows,
+which are none of the benchmark's, but larger errors on two tables of 1,000 rows. So tables of many
+rows are trained 128 epochs, and smaller ones up to 256, for the sake of 1,000 updates. 48 epochs of
+TD-S had 1.02 times the error of the default on these tables, as had 80.
 """
 
 import math
