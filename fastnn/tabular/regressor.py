@@ -45,8 +45,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         Columns that are read as categories, as numbers, or not at all; see `TableEncoder`.
     epochs : int, optional
         Passes over the rows. The default depends on the preset and on the number of rows: 128 of
-        "default" and "best" for many rows, and up to 256 for fewer than 2,560, so that 1,000
-        minibatches are trained.
+        "default" and "best" and 48 of "fast", and up to twice as many for fewer than 2,560 rows.
     random_state : int, RandomState or None
         Source of the held-out rows, the initial values and the order of the rows. With an int, each
         fit gives the same results.
