@@ -37,8 +37,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         the same total weight.
     calibrate : "auto" or bool
         Whether the logits are divided by the temperature with the least log loss on the held-out
-        rows. "auto" calibrates if 20 rows or more were held out. Predicted classes do not depend on
-        it, except with "best".
+        rows. "auto" calibrates if 20 rows or more were held out; True needs one row. Predicted
+        classes do not depend on it, except with "best".
     categorical, numeric, drop : sequence of str or int
         Columns that are read as categories, as numbers, or not at all; see `TableEncoder`.
     epochs : int, optional
@@ -192,8 +192,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         return outputs
 
     def _after_fit(self, outputs: Array, held_out: Table) -> Array:
-        enough = len(outputs) >= calibration.FEWEST_ROWS
+        fewest = calibration.FEWEST_ROWS if self.calibrate == "auto" else 1
         self.temperature_ = 1.0
-        if self.calibrate is True or (self.calibrate == "auto" and enough):
+        if self.calibrate and len(outputs) >= fewest:
             self.temperature_ = calibration.temperature(outputs, held_out.target, held_out.weight)
         return calibration.probabilities([outputs], self.temperature_)

@@ -200,7 +200,8 @@ def _member(
     best = len(curve["loss"])
     for stop in stops:
         curve[objective.metric] = stop.values
-        best = stop.best_epoch + 1
+        # if the metric is always NaN, no epoch is restored, and the last one counts
+        best = len(stop.values) if np.isnan(stop.best) else stop.best_epoch + 1
     return Member(network, curve, best, held_out)
 
 
