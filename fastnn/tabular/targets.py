@@ -23,9 +23,9 @@ def class_labels(y: Any, n_rows: int) -> tuple[Array, IntArray]:
     Raises
     ------
     TypeError
-        If labels have types that cannot be ordered.
+        If y is a masked array, or has labels of types that cannot be ordered.
     ValueError
-        If y has another length, gaps, a single class, or numbers that are not whole.
+        If y has another length, gaps, dates, a single class, or numbers that are not whole.
     """
     content = _content(y, n_rows)
     if isinstance(content, Dates):
@@ -70,7 +70,7 @@ def real_targets(y: Any, n_rows: int) -> FloatArray:
     Raises
     ------
     TypeError, ValueError
-        If y has another length, gaps, or values that are no finite numbers; the message names the
+        If y has another length, gaps, or values other than finite numbers; the message names the
         rows.
     """
     values = as_numbers(_content(y, n_rows), "y").astype(np.float64)
