@@ -1,7 +1,7 @@
 """The program `fastnn`: train, predict and evaluate without writing Python.
 
-A trained model takes raw features. It returns logits of the classes, or the target in its own
-units. The network itself scales the data, so the model file is all that a user needs.
+A trained model takes raw features. It returns logits of the classes, or targets in their own units.
+The network itself scales the data, so prediction needs only the model file.
 """
 
 from fastnn.cli.program import main

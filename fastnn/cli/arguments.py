@@ -22,7 +22,8 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message} (see {self.prog} --help)")
 
 
-# The arguments of a network, None in the parsed arguments unless they are given.
+# The defaults for a network. The parser leaves these arguments None, so that `train_tables` sees
+# which of them are given.
 DEFAULTS = {
     "hidden": [128],
     "activation": "relu",
@@ -34,13 +35,13 @@ DEFAULTS = {
 
 
 def with_defaults(args: argparse.Namespace) -> argparse.Namespace:
-    """Return the arguments of `train` for a network, with the defaults for those not given."""
+    """Return the arguments of `train`, with the defaults for a network where none is given."""
     given = {name: value for name, value in vars(args).items() if value is not None}
     return argparse.Namespace(**vars(args) | DEFAULTS | given)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line; the parsed `command` is the name of the command."""
+    """Return the parser of the command line; the argument `command` is the name of the command."""
     made = _Parser(prog="fastnn", description="Multi-layer perceptrons on the CPU.")
     made.add_argument("--version", action="version", version=f"fastnn {fn.__version__}")
     commands = made.add_subparsers(required=True, dest="command", metavar="COMMAND")
@@ -73,16 +74,16 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--preset",
         choices=["default", "fast", "best"],
-        help="train an estimator of fastnn.tabular; without --preset, a table with texts or gaps "
-        "gets 'default'",
+        help="train an estimator of fastnn.tabular (default: 'default' for a table with texts or "
+        "gaps, and else a network)",
     )
-    add("--metric", metavar="NAME", help="what counts, for a preset (such as auc or mae)")
+    add("--metric", metavar="NAME", help="chooses the best epoch of a preset, such as auc or mae")
     add_table_options(add, "none")
     for option, purpose in (
         ("--drop", "columns that are left out"),
-        ("--id", "columns that name the rows; they are left out too, and predict writes them"),
+        ("--id", "columns that name the rows; no features, but predict writes them"),
         ("--categorical", "columns of numbers that are categories, for a preset"),
-        ("--numeric", "columns that are numbers and no IDs, for a preset"),
+        ("--numeric", "columns that must be numbers, and that are kept, for a preset"),
     ):
         add(option, nargs="+", default=[], metavar="NAME", help=purpose)
     add(
@@ -145,8 +146,8 @@ def parser() -> argparse.ArgumentParser:
         "--id",
         nargs="*",
         metavar="NAME",
-        help="columns to write beside the predictions, for a model of a preset (default: those of "
-        "training that there are)",
+        help="columns to write beside the predictions, for a model of a preset (default: the --id "
+        "columns of training, if present)",
     )
     add(
         "--interval",

@@ -1,4 +1,4 @@
-"""Class labels of a table: the distinct ones, and their indices among the classes of a model."""
+"""The class labels of a table, and their indices among the classes of a model."""
 
 import contextlib
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def distinct(given: NDArray[Any] | None) -> list[Any]:
 def indices(given: NDArray[Any] | None, labels: Sequence[Any]) -> NDArray[np.int64]:
     """Return the index of each given label among the model's labels.
 
-    A label of the model that is a number is compared by value: "1.0" equals 1. A label that is a
+    A label of the model that is a number is compared by value, so "1.0" equals 1. A label that is a
     text is compared as text.
 
     Raises

@@ -10,19 +10,21 @@ from fastnn.files import csv_file
 
 GAPS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")  # cells without a value
 NAMES = {";": "semicolons", "\t": "tabs"}
-TAB = ("tab", "\\t")  # words for a separator that a shell makes hard to type
+TAB = ("tab", "\\t")  # names for the tab, which is hard to type in a shell
 
 
 def recognised(args: argparse.Namespace) -> argparse.Namespace:
     """Return the arguments with `sep` and `decimal` of the CSV file `args.data`.
 
-    They are recognised unless they are given. A line on standard error says what is not usual. The
-    arguments of another file are returned unchanged.
+    Both are recognised from the file unless they are given. A line on standard error reports a
+    separator or a decimal sign that is not the usual one. If the file is not CSV, the arguments are
+    returned unchanged.
 
     Raises
     ------
     ValueError
-        If the arguments do not suit each other or the file, or it is not CSV.
+        If `sep` is not one character or "tab", or is also the decimal sign; if `sep`, `decimal` or
+        `na` are given for a file that is not CSV; or if the file cannot be read as CSV.
     OSError
         If the file cannot be opened.
     """
@@ -49,12 +51,12 @@ def recognised(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def gaps(given: Iterable[str] | None) -> list[str]:
-    """Return the texts of `--na`, which commas may separate."""
+    """Return the texts of `--na`. Commas separate texts."""
     return [gap for text in given or () for gap in text.split(",")]
 
 
 def names(given: Iterable[str] | None, columns: Sequence[str]) -> list[str]:
-    """Return the columns that an option names. Commas separate names, unless they are in a name."""
+    """Return the columns that an option names. Commas separate names, unless a name has a comma."""
     found: list[str] = []
     for text in given or ():
         found += [text] if text in columns else text.split(",")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from fastnn.files import csv_file
 from fastnn.files.csv_file import FilePath
 
-SAMPLED_ROWS = 1000  # rows that are looked at first; most files show their sign there
+SAMPLED_ROWS = 1000  # rows that are read first; most files show their decimal sign there
 FRACTION = re.compile(r"[+-]?\d+([.,])\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 SOME_COMMA = re.compile(rb"\d,\d")
 
@@ -15,14 +15,14 @@ SOME_COMMA = re.compile(rb"\d,\d")
 def decimal_sign(path: FilePath, separator: str, gaps: Collection[str]) -> str:
     """Return the decimal sign of a CSV file: the one that most columns with fractions have.
 
-    A column counts if it has fractions with one of the signs, and nothing else but whole numbers
-    and gaps. The whole file is read if its beginning has no such column with commas.
+    A column counts if all its fractions have the same sign, and all its other cells are integers or
+    gaps. The first rows are read. If no column has decimal commas there, the whole file is read.
 
     Parameters
     ----------
     path : str or PathLike
     separator : str
-        With the comma as separator, the decimal sign is the point.
+        If it is the comma, the decimal sign is the point.
     gaps : collection of str
         Cells without a value.
 
@@ -59,7 +59,7 @@ def decimal_sign(path: FilePath, separator: str, gaps: Collection[str]) -> str:
 
 
 def _has_commas(rows: Iterable[tuple[int, list[str]]], width: int) -> bool:
-    """Return whether some column has commas in fractions only; few cells have commas: fast."""
+    """Return whether some column has commas in fractions only. Cells without commas are skipped."""
     alive, seen = list(range(width)), set()
     for _, cells in rows:
         for i in [i for i in alive if "," in cells[i]]:
@@ -73,7 +73,7 @@ def _has_commas(rows: Iterable[tuple[int, list[str]]], width: int) -> bool:
 def _fractions(
     rows: Iterable[tuple[int, list[str]]], width: int, gaps: Collection[str]
 ) -> dict[int, tuple[int, str]]:
-    """Return the first fraction, and its line, of each column that is all numbers of one sign."""
+    """Return the line and the text of the first fraction of each column that counts."""
     first: dict[int, tuple[int, str]] = {}
     signs: dict[int, str] = {}
     alive = list(range(width))

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def of_file(path: str, besides: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Put the path in front of the message of a ValueError or TypeError that does not have it.
+    """Raise each ValueError or TypeError of the block as a ValueError that begins with the path.
 
-    Errors of the classes `besides` are not about the file, and pass unchanged.
+    An error that already begins with the path is unchanged. So are errors of the classes `besides`,
+    which are not about the file.
     """
     try:
         yield

@@ -11,9 +11,9 @@ KEY = "table"
 
 @dataclass(frozen=True)
 class Memory:
-    """The target, the columns that name rows, and the cells besides the usual ones that are gaps.
+    """The target's name, the columns of `--id`, and the gaps of `--na`.
 
-    An estimator that was saved in Python has no such memory: then the target is None.
+    An estimator that was saved in Python has none of these: then the target is None.
     """
 
     target: str | None = None
@@ -21,7 +21,7 @@ class Memory:
     gaps: list[str] = field(default_factory=list)
 
     def described(self) -> dict[str, Any]:
-        """Return the memory as a part of the description in a model file."""
+        """Return the entry for the description in a model file."""
         return {KEY: dataclasses.asdict(self)}
 
 
@@ -47,6 +47,6 @@ def of(path: str) -> Memory:
             raise TypeError("texts are wanted")
     except TypeError as error:
         raise model_file.ModelFileError(
-            f"{path}: not a valid model: what it says of its table is damaged"
+            f"{path}: not a valid model: its entry {KEY!r} is damaged"
         ) from error
     return memory

@@ -17,6 +17,7 @@ from fastnn.files import csv_file, model_file
 
 def is_estimator(path: str) -> bool:
     """Return whether a model file holds an estimator for tables."""
+    # the key of `fastnn.tabular.model_files`, which cannot be imported without scikit-learn
     return "tabular" in model_file.read(path)[0]
 
 
@@ -32,7 +33,7 @@ def predict(args: argparse.Namespace) -> None:
         raw_tables.demand(frame, ids, args.data)
     X = _features(estimator, frame, args.data)
     for name in {*ids} & {*X} - {*_categories(estimator)}:
-        # IDs were read as texts
+        # IDs are read as texts, but this one is also a feature of numbers
         X = X.assign(**{name: raw_tables.target(X[[name]], name, args.data)})
     # a list of pairs, since an ID may have the name of a prediction
     columns = [(name, raw_tables.take(frame, name, args.data).fillna("")) for name in ids]
@@ -83,7 +84,8 @@ def evaluate(args: argparse.Namespace) -> None:
         print(f"RMSE {rmse:.5g}, R2 {r2:.5g} ({len(y)} samples)")
         return
     labels = classes.tolist()
-    if of_texts or classes.dtype.kind == "b":  # which a CSV file has as texts, and Parquet not
+    # booleans are texts in a CSV file, but not in a Parquet file
+    if of_texts or classes.dtype.kind == "b":
         labels, y = [str(label) for label in labels], y.map(str)
         predicted = predicted.astype(str)
     place = {label: i for i, label in enumerate(labels)}
@@ -100,7 +102,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _read(args: argparse.Namespace, estimator: Any, known: Memory, texts: Iterable[str]) -> Any:
-    """Return the table, with categories as the texts in the file, as they were in training."""
+    """Return the table. The columns `texts` and the categories are the texts in the file."""
     if args.na is None and csv_file.is_csv(args.data):
         args = argparse.Namespace(**vars(args) | {"na": known.gaps})
     return raw_tables.read(args, [*texts, *_categories(estimator)])
@@ -111,7 +113,7 @@ def _categories(estimator: Any) -> list[str]:
 
 
 def _present(frame: Any, ids: list[str], path: str) -> list[str]:
-    """Return the columns of these that a table has; a line on standard error names the others."""
+    """Return the `ids` that are columns of a table. A line on standard error names the others."""
     missing = [name for name in ids if name not in frame]
     if missing:
         names = csv_file.shown(missing)
@@ -134,7 +136,7 @@ def _estimator(path: str) -> Any:
 
 
 def _features(estimator: Any, frame: Any, path: str) -> Any:
-    """Return the columns that the estimator was trained on; others are ignored."""
+    """Return the columns that the estimator was trained on, in their order."""
     if not hasattr(estimator, "feature_names_in_"):
         raise ValueError(f"{path}: the model was trained on a table without column names")
     names = [str(name) for name in estimator.feature_names_in_]

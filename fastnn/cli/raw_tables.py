@@ -21,13 +21,13 @@ def is_parquet(path: str) -> bool:
 def read(args: argparse.Namespace, texts: Iterable[str] = ()) -> Any:
     """Return the table `args.data` as a data frame.
 
-    Cells of the columns `texts` of a CSV file stay texts: "01" and "1" differ. The arguments `sep`,
+    In a CSV file, the columns `texts` stay texts, so that "01" and "1" differ. The arguments `sep`,
     `decimal` and `na` say how a CSV file is written; see `csv_style.recognised`.
 
     Raises
     ------
     ValueError
-        If the file is no such table, or has no rows.
+        If the file is neither CSV nor Parquet, is damaged, or has no rows.
     ImportError
         If pandas is missing, or pyarrow for a Parquet file.
     OSError
@@ -66,7 +66,8 @@ def _read_parquet(pd: Any, path: str) -> Any:
 def _read_csv(pd: Any, args: argparse.Namespace, texts: Iterable[str]) -> Any:
     path = args.data
     names = csv_file.column_names(path, args.sep)
-    # pandas fills rows that are too short with gaps, and does not tell the line of a long one
+    # This checks the lengths of the rows. pandas would fill short ones with gaps, and does not name
+    # the line of a long one.
     n_rows = sum(1 for _ in csv_file.rows(path, len(names), args.sep))
     try:
         with warnings.catch_warnings():
@@ -89,13 +90,13 @@ def _read_csv(pd: Any, args: argparse.Namespace, texts: Iterable[str]) -> Any:
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise ValueError(f"{path}: {error}") from error
     if len(frame) != n_rows:
-        raise ValueError(f"{path}: {n_rows} rows, of which pandas reads {len(frame)}")
+        raise ValueError(f"{path}: {n_rows} rows, but pandas reads {len(frame)}")
     frame.attrs["decimal"] = args.decimal
     return frame
 
 
 def target(frame: Any, name: str, path: str) -> Any:
-    """Remove the target from a data frame and return it: numbers if all its cells are, else texts.
+    """Remove a column from a data frame and return it: as numbers if all its texts are numbers.
 
     Raises
     ------
@@ -105,7 +106,7 @@ def target(frame: Any, name: str, path: str) -> Any:
     found = take(frame, name, path)
     cells = [cell for cell in found if isinstance(cell, str)]
     if not cells:
-        return found  # all are gaps, or the file has types
+        return found  # all cells are gaps, or pandas has read the column as numbers or dates
     decimal = frame.attrs.get("decimal", ".")
     plain = [csv_file.with_point(cell.strip(), decimal) for cell in cells]
     if all(map(csv_file.is_canonical_integer, plain)) and len(cells) == len(found):

@@ -1,4 +1,4 @@
-"""Output of the program. Control characters that come from a file are escaped in messages."""
+"""Output of the program. Control characters are escaped in messages."""
 
 import contextlib
 import io
@@ -53,7 +53,7 @@ def output_stream(path: str | None) -> Iterator[Any]:
             stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
             yield stream
             stream.flush()
-            stream.detach()  # else it would close the file before `atomic_file` has synced it
+            stream.detach()  # otherwise it would close the file before `atomic_file` syncs it
 
 
 def one_line(error: Exception | str) -> str:

@@ -1,4 +1,4 @@
-"""The data that a command reads."""
+"""The numeric data that a command reads."""
 
 import argparse
 from collections.abc import Sequence

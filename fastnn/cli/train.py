@@ -24,7 +24,7 @@ def train(args: argparse.Namespace) -> None:
     """Train a network on a table, report how well it predicts, and write it to a file."""
     say = streams.silent if args.quiet else streams.say
     output = args.output or f"{Path(args.data).stem}.safetensors"
-    # Check before the training what would otherwise fail only after it.
+    # Wrong outputs are reported before the training.
     streams.check_destinations([args.data], [output, args.plot])
     for option in ("epochs", "threads"):
         given_number = getattr(args, option)
@@ -41,7 +41,7 @@ def train(args: argparse.Namespace) -> None:
     try:
         table = tables.read(args, args.target or tables.default_target(args, None))
     except csv_file.CellError as error:
-        say(f"note: {error}; so the preset 'default' for tables is trained")
+        say(f"note: {error}; the preset 'default' for tables is trained instead")
         train_tables.train(given, output, say)
         return
     X = table.X
@@ -171,7 +171,7 @@ def _network(X: Array, n_outputs: int, args: argparse.Namespace) -> fn.Network:
 def _note_large_means(
     net: fn.Network, target_offset: float | None, say: Callable[[str], None]
 ) -> None:
-    """Advise float64 if a column's mean is so large beside its scale that float32 loses digits."""
+    """Recommend float64 if float32 loses digits, since a mean is large relative to its scale."""
     standardize: Any = net.layers[0]
     offset = float((np.abs(standardize.mean) / standardize.scale).max())
     if net.dtype == np.float32 and max(offset, target_offset or 0.0) > 1e5:

@@ -1,4 +1,4 @@
-"""The command `train` for tables as they come: from a data frame to a tabular estimator."""
+"""The command `train` for the estimators of `fastnn.tabular`."""
 
 import argparse
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from fastnn import datasets
 from fastnn.cli import csv_style, errors, memory, raw_tables
 from fastnn.files import csv_file
 
-# Arguments that describe a network; a preset has its own.
+# Arguments that describe a network. They are errors with an estimator, which has its own values.
 OF_NETWORKS = (
     "hidden",
     "activation",
@@ -70,7 +70,9 @@ def train(args: argparse.Namespace, output: str, say: Callable[[str], None]) -> 
     for option, role in roles.items():
         for name in role or ():
             if name not in frame:
-                raise ValueError(f"{path}: --{option} and --id or --drop name the column {name!r}")
+                raise ValueError(
+                    f"{path}: --{option} names the column {name!r}, but so does --id or --drop"
+                )
     task = args.task or _task(y, target, frame.attrs.get("decimal", "."), path)
     classes: Any = TabularClassifier if task == "classification" else TabularRegressor
     if task == "classification" and y.dtype.kind == "f":
@@ -100,7 +102,7 @@ def _task(y: Any, name: str, decimal: str, path: str) -> str:
     Raises
     ------
     ValueError
-        If it has dates, or is numbers but for a few texts: these are no classes.
+        If it has dates, or is mostly numbers but also has texts.
     """
     if y.dtype.kind in "mM":
         raise ValueError(f"{path}: the target {name!r} has dates; numbers or classes are wanted")

@@ -34,9 +34,9 @@ def is_csv(path: FilePath) -> bool:
 
 
 def separator(path: FilePath) -> str:
-    """Return the separator of a CSV file: the comma, semicolon or tab, the most in the first line.
+    """Return the separator of a CSV file: the one that occurs most often in the first line.
 
-    The separator of a file whose name ends in ".tsv" is the tab.
+    It is the comma, the semicolon or the tab, and always the tab if the name ends in ".tsv".
 
     Raises
     ------
@@ -67,7 +67,7 @@ def lines(path: FilePath, separated_by: str | None = None) -> Iterator[tuple[int
     Raises
     ------
     ValueError
-        If the file is not CSV or not UTF-8. It names the line.
+        If the file is not CSV, naming the line, or not UTF-8.
     OSError
         If the file cannot be opened.
     """
@@ -100,7 +100,7 @@ def column_names(path: FilePath, separated_by: str | None = None) -> list[str]:
     Raises
     ------
     ValueError
-        If the first line is missing, or a name is empty or occurs twice.
+        If the first line is missing, a name is empty or occurs twice, or `lines` raises.
     OSError
         If the file cannot be opened.
     """
@@ -128,7 +128,7 @@ def rows(
     Raises
     ------
     ValueError
-        If a row has too few or too many cells, or `lines` raises. It names the line.
+        If a row has too few or too many cells, naming the line, or `lines` raises.
     OSError
         If the file cannot be opened.
     """
@@ -185,7 +185,7 @@ def shown(names: Sequence[str]) -> str:
 
 
 def no_column(path: FilePath, name: str, names: Sequence[str]) -> str:
-    """Return the message for a column that does not exist: near names, or else those there are."""
+    """Return the message for a column that does not exist, with similar names or with all names."""
     folded: dict[str, str] = {}
     for there in names:
         folded.setdefault(there.casefold(), there)

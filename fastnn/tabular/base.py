@@ -54,7 +54,7 @@ class TabularEstimator(BaseEstimator, ABC):
     }
 
     def _set_arguments(self, given: dict[str, Any]) -> None:
-        """Set an attribute for each argument of `__init__`, of which `given` is the `locals()`."""
+        """Set an attribute for each argument in `given`, the `locals()` of `__init__`."""
         for name, value in given.items():
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
@@ -78,44 +78,45 @@ class TabularEstimator(BaseEstimator, ABC):
 
     @abstractmethod
     def _shape(self, encoder: TableEncoder, n_columns: int, target: Array) -> Shape:
-        """Return what the network must look like."""
+        """Return the network's inputs and outputs."""
 
     @abstractmethod
     def _strata(self, target: Array) -> "Array | None":
-        """Return the classes that each part of the rows has in the same proportion, or None."""
+        """Return the classes by which the rows are split in proportion, or None."""
 
     @abstractmethod
     def _weights(self, sample_weight: "Array | None", target: Array) -> "Array | None":
-        """Return the weights of the rows, times those of their classes."""
+        """Return the weights of the rows times the weights of their classes, or None for 1."""
 
     @abstractmethod
     def _finish(self, outputs: Array) -> Array:
-        """Return what the metric compares with the targets, from a network's outputs."""
+        """Return a network's outputs in the form that the metric takes."""
 
     @abstractmethod
     def _after_fit(self, outputs: Array, held_out: Table) -> Array:
-        """Set what follows from the outputs on the rows that were held out; return predictions.
+        """Set the attributes that depend on the held-out rows; return the rows' predictions.
 
         Parameters
         ----------
         outputs : ndarray (n, n_outputs)
-            For each row those of the network that was not trained on it.
+            For each held-out row, the outputs of the network that was not trained on it.
         held_out : Table
-            The rows.
+            The held-out rows.
         """
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Read the table, train, and choose the epoch by held-out rows.
+        """Read the table, train, and keep the epoch that is best on held-out rows.
 
         Parameters
         ----------
-        X : data frame of pandas or polars, or array_like (n_samples, n_features)
-            Columns may hold numbers, text, categories, booleans or dates, and gaps.
+        X : data frame, Arrow table, or array_like (n_samples, n_features)
+            Columns may hold numbers, texts, categories, booleans, dates and gaps.
         y : array_like (n_samples,)
             The targets, without gaps.
         sample_weight : array_like (n_samples,), optional
-            Weights of the rows, at least 0. Rows of weight 0 do not count.
+            Weights of the rows, at least 0. Rows of weight 0 only count for how the columns are
+            read and scaled. By default all weights are 1.
 
         Returns
         -------
@@ -126,8 +127,8 @@ class TabularEstimator(BaseEstimator, ABC):
         ValueError, TypeError
             If a column, the targets or a parameter cannot be used. The message names it.
         KeyboardInterrupt
-            If Ctrl-C was pressed before the first epoch was complete. Later, Ctrl-C ends training
-            with a warning, and the best epoch so far counts.
+            If Ctrl-C is pressed before each network has completed an epoch, or if no row is held
+            out. Otherwise Ctrl-C ends training with a warning, and keeps the best epoch so far.
         """
         start = time.perf_counter()
         if y is None:
@@ -151,7 +152,7 @@ class TabularEstimator(BaseEstimator, ABC):
         kept = None if table.weight is None else np.flatnonzero(table.weight)
         if kept is not None and len(kept) < len(x):
             if not len(kept):
-                raise ValueError("sample_weight, times class_weight, is 0 for all rows")
+                raise ValueError("sample_weight times class_weight is 0 for all rows")
             table = table.part(kept)
             self._demand_targets(table.target)
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
@@ -182,14 +183,15 @@ class TabularEstimator(BaseEstimator, ABC):
         return self
 
     def _demand_targets(self, target: Array) -> None:
-        """Raise ValueError if these targets, of rows with a weight, do not suffice."""
+        """Raise ValueError if the targets of the rows with a weight above 0 cannot be learnt."""
 
     def _use_held_out(
         self, table: Table, trained: list[Member], kept: Array | None, n: int
     ) -> None:
-        """Set what follows from held-out rows.
+        """Set the attributes that depend on the held-out rows.
 
-        `kept` are the rows of X, of n, that are in the table; None if all are.
+        `kept` has the indices of the rows of X that are in the table, or is None if all of the n
+        rows are.
         """
         rows = np.concatenate([member.held_out for member in trained])
         held_out = table.part(rows)
@@ -229,9 +231,10 @@ class TabularEstimator(BaseEstimator, ABC):
         Returns
         -------
         ndarray (n_features,)
-            For each column the mean over the rows of √ Σ (σ_j ∂f_o/∂x_j)², over the networks'
-            outputs f_o and the encoded columns x_j of this column, whose standard deviations are
-            σ_j. The derivative by a category is the one by its embedding. The numbers sum to 1.
+            For each column the mean over the rows of √ Σ (σ_j ∂f_o/∂x_j)². The sum is over the
+            outputs f_o and the encoded columns x_j of this column; σ_j is the standard deviation of
+            x_j. For a column of codes, x_j are the components of its embedding. The numbers of
+            several networks are averaged, and those of all columns sum to 1.
         """
         check_is_fitted(self)
         return self._importance(self.encoder_.encode(X))
@@ -242,7 +245,7 @@ class TabularEstimator(BaseEstimator, ABC):
 
     @property
     def network_(self) -> Network:
-        """The first network of `networks_`; with the presets "default" and "fast" the only one."""
+        """The first network of `networks_`; the presets "default" and "fast" have only one."""
         check_is_fitted(self)
         return self.networks_[0]
 
@@ -254,14 +257,15 @@ class TabularEstimator(BaseEstimator, ABC):
         Parameters
         ----------
         path : str or PathLike
-            It is replaced completely or not at all. The file holds no pickle and no code.
+            An existing file is replaced completely or not at all. The file is in the safetensors
+            format, without pickle and without code.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         TypeError
-            If `random_state` is a RandomState, which the file cannot hold.
+            If a parameter is an object that the file cannot hold, such as a RandomState.
         OSError
             If the file cannot be written.
         """

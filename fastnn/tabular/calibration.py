@@ -8,15 +8,23 @@ from scipy.special import logsumexp, softmax
 
 from fastnn._core.arrays import Array
 
-FEWEST_ROWS = 20  # held-out rows from which "auto" calibrates
+FEWEST_ROWS = 20  # with fewer held-out rows, "auto" does not calibrate
 WIDEST = 20.0  # the temperature lies between 1/20 and 20
 
 
 def temperature(logits: Array, labels: Array, weights: Array | None) -> float:
     """Return the T that minimises the log loss of the logits (n, k) divided by T.
 
-    The labels are smoothed by 1 / (n + 2), as in Platt scaling. So T stays above 0 if all rows are
-    classified correctly.
+    The labels are smoothed by 1 / (n + 2), as in Platt scaling. Otherwise the best T would be 0 if
+    all rows are classified correctly.
+
+    Parameters
+    ----------
+    logits : ndarray (n, k)
+        At least one row.
+    labels : ndarray (n,) of int
+        Class indices.
+    weights : ndarray (n,) or None
     """
     n, k = logits.shape
     wide = logits.astype(np.float64)

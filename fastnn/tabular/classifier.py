@@ -1,4 +1,4 @@
-"""The classifier."""
+"""`TabularClassifier`."""
 
 from typing import Any, ClassVar
 
@@ -25,30 +25,32 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
 
     Parameters
     ----------
-    preset : {"default", "fast", "best"}
-        "default" is RealMLP's recipe. "fast" is its simple form, without embeddings, and with fewer
-        epochs. "best" trains the network of "default" on five folds and averages the probabilities.
-    metric : {"auto", "accuracy", "balanced_accuracy", "log_loss", "auc"}
-        What counts: it chooses the epoch. The labels are smoothed for the two accuracies only.
-        "auto" is "accuracy". "auc" is the area under the ROC curve; of several classes, the mean of
-        each against the rest.
-    class_weight : dict, "balanced" or None
-        Factors that multiply the weights of the rows of each class. "balanced" gives all classes
-        the same total weight.
-    calibrate : "auto" or bool
+    preset : {"default", "fast", "best"}, default "default"
+        "default" is RealMLP's recipe. "fast" is its simpler form, without embeddings of numbers,
+        and has fewer epochs. "best" trains five networks of "default", each without one fold of the
+        rows, and averages their probabilities. With fewer than 10 rows, it trains one network.
+    metric : {"auto", "accuracy", "balanced_accuracy", "log_loss", "auc"}, default "auto"
+        The metric that chooses the best epoch. "auto" is "accuracy". The labels are smoothed for
+        the two accuracies only. "auc" is the area under the ROC curve. With three or more classes,
+        it is the mean of the areas of each class against the rest.
+    class_weight : dict, "balanced" or None, default None
+        Factors that multiply the weights of the rows of each class; 1 for a class that the dict
+        does not have. "balanced" gives all classes the same total weight.
+    calibrate : "auto" or bool, default "auto"
         Whether the logits are divided by the temperature with the least log loss on the held-out
-        rows. "auto" calibrates if 20 rows or more were held out. Predicted classes do not depend on
-        it, except with "best".
-    categorical, numeric, drop : sequence of str or int
-        Columns that are read as categories, as numbers, or not at all; see `TableEncoder`.
+        rows. "auto" calibrates if 20 rows or more were held out; True needs one row. Predicted
+        classes do not depend on it, except with "best".
+    categorical, numeric, drop : sequence of str or int, optional
+        Columns that are read as categories, as numbers, or not at all; see `TableEncoder`. By
+        default none are named, and the values of each column decide.
     epochs : int, optional
-        Passes over the rows. The default depends on the preset and on the number of rows: 128 of
-        "default" and "best" and 48 of "fast", and up to twice as many for fewer than 2,560 rows.
-    random_state : int, RandomState or None
+        Passes over the rows. By default 128 with "default" and "best", and 48 with "fast". With
+        fewer than 2,560 rows, there are up to twice as many.
+    random_state : int, RandomState or None, default None
         Source of the held-out rows, the initial values and the order of the rows. With an int, each
-        fit gives the same results.
-    verbose : bool
-        Whether to show a progress bar.
+        fit gives the same results; with None, each fit differs.
+    verbose : bool, default False
+        Whether to show a progress bar. "best" never shows one.
     n_jobs : int, optional
         Number of threads of `fit`; -1 is one per processor. By default as many as are useful.
         Results do not depend on it.
@@ -60,20 +62,21 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     networks_ : list of Network
         The fitted networks, on encoded rows; their outputs are logits.
     network_ : Network
-        The first of them.
+        The first network of `networks_`.
     encoder_ : TableEncoder
         Turns rows of a table into the networks' inputs.
     temperature_ : float
-        What the logits are divided by; 1 without calibration.
+        The divisor of the logits; 1 without calibration.
     feature_importances_ : ndarray (n_features,)
-        `gradient_importance` of at most 1,000 held-out rows.
+        `gradient_importance` of at most 1,000 held-out rows, or of training rows if none were held
+        out.
     oof_prediction_ : ndarray (n_samples, n_classes)
-        With "best", the probabilities of each row from the network that was not trained on it. Rows
-        of weight 0 have none and are NaN.
+        The probabilities of each row from the network that was not trained on it; NaN for rows of
+        weight 0. It exists only if "best" trained several networks.
     report_ : Report
         How the columns were read, the metric of each epoch, and the time.
     n_features_in_ : int
-        Number of columns of X.
+        Number of columns of X, also those without outputs.
     feature_names_in_ : ndarray (n_features_in_,) of str
         Their names; not set if X had no names.
 
@@ -148,7 +151,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
 
     def _demand_targets(self, target: Array) -> None:
         if len(np.unique(target)) < 2:
-            raise ValueError("y has one class among the rows of positive weight; two are needed")
+            raise ValueError("y has one class among the rows with a weight above 0; two are wanted")
 
     def _objective(self) -> Objective:
         return classification(self.metric)
@@ -191,8 +194,8 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         return outputs
 
     def _after_fit(self, outputs: Array, held_out: Table) -> Array:
-        enough = len(outputs) >= calibration.FEWEST_ROWS
+        fewest = calibration.FEWEST_ROWS if self.calibrate == "auto" else 1
         self.temperature_ = 1.0
-        if self.calibrate is True or (self.calibrate == "auto" and enough):
+        if self.calibrate and len(outputs) >= fewest:
             self.temperature_ = calibration.temperature(outputs, held_out.target, held_out.weight)
         return calibration.probabilities([outputs], self.temperature_)

@@ -1,4 +1,4 @@
-"""How a fitted column is written into the output. One frozen dataclass for each way."""
+"""The codings: each writes one fitted column into the output."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fastnn.tabular.scaling import CHUNK, Scaling, scaled_levels, write_scaled
 
 @dataclass(frozen=True)
 class NumericCoding:
-    """One scaled output, and a second one that tells where gaps are if `gap` is given.
+    """One scaled output, and a second one that tells where gaps are unless `gap` is None.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class NumericCoding:
 
 @dataclass(frozen=True)
 class DateCoding:
-    """Scaled parts of a date: outputs named in `names`, from `at` on. Gaps are as in numbers."""
+    """Scaled parts of a date: outputs named `names`, from `at` on. Gaps are coded as in numbers."""
 
     type: ClassVar[str] = "datetime"
     position: int
@@ -85,7 +85,7 @@ class DateCoding:
 
 @dataclass(frozen=True)
 class CategoryCoding:
-    """The row of `table` for each category, or its code if `table` is None.
+    """For each value the row of `table` at its code, or the code if `table` is None.
 
     `codes` has the code of each text, from 1 on. Other texts and gaps have the code 0.
     """
@@ -98,7 +98,7 @@ class CategoryCoding:
 
     @property
     def suffixes(self) -> list[str]:
-        """Nothing, since no output is in the numeric block."""
+        """An empty list, since no output is in the numeric block."""
         return []
 
     def write(self, content: Content, place: str, out: Array) -> None:
@@ -137,8 +137,8 @@ def gap_levels(gaps: int, n_rows: int) -> list[float]:
 def one_hot_table(counts: Array) -> Array:
     """Return the scaled one-hot outputs of each code, given the number of rows with each code.
 
-    Two categories share one output: 1 for the first, -1 for the second, 0 if missing. Else each
-    category has an output that is 1 for it and 0 for all others. All are scaled as numbers are.
+    Two categories share one output: 1 for the first, -1 for the second, 0 for a gap. Otherwise each
+    category has an output that is 1 for it and 0 for all others. All are scaled like numbers.
     """
     n_rows, k = int(counts.sum()), len(counts) - 1
     if k == 2:
@@ -160,8 +160,8 @@ def placed(codings: list[Coding]) -> tuple[list[Coding], int, int, list[int]]:
     Returns
     -------
     (list, int, int, list of int)
-        The codings with their places, the number of numeric and of one-hot outputs, and the
-        cardinality of each column of codes, which counts the code 0.
+        The codings with their places, the number of numeric outputs, the number of one-hot outputs,
+        and the number of codes of each column of codes, with the code 0.
     """
     n_numeric = sum(len(coding.suffixes) for coding in codings)
     n_one_hot = sum(_n_one_hot(coding) for coding in codings)

@@ -21,7 +21,7 @@ from fastnn.tabular.reading import Content, Dates, Labels, Numbers
 from fastnn.tabular.scaling import scaling_of, summary
 from fastnn.tabular.values import BOOLEANS, is_missing
 
-FEWEST_IDS = 20  # so many rows are needed to call a column an ID
+FEWEST_IDS = 20  # a column with fewer values is never an ID
 
 
 @dataclass(frozen=True)
@@ -55,35 +55,41 @@ class Column:
 
 @dataclass(frozen=True)
 class Found:
-    """A column, its coding if it has outputs, and a key that duplicates share."""
+    """A column, its coding if it has outputs, and a key that equal columns have in common."""
 
     column: Column
     coding: Coding | None = None
     key: Any = None
 
     def without_outputs(self, kind: str, reason: str) -> "Found":
-        """Return the column as one of another kind that has no outputs."""
+        """Return the column without outputs, as another kind and for a reason."""
         return Found(dataclasses.replace(self.column, kind=kind, reading=reason))
 
 
 def examine(
     content: Content, position: int, name: Any, place: str, role: str, max_one_hot: int, gaps: bool
 ) -> Found:
-    """Return what a column is.
+    """Return the kind of a column, and its coding.
 
     Parameters
     ----------
     content : Numbers, Labels or Dates
     position : int
+        The place of the column in the table.
     name : str or int
     place : str
-        How errors name the column.
+        The column's name in errors.
     role : {"auto", "numeric", "categorical"}
-        What the user asked for.
+        How the user wants the column to be read.
     max_one_hot : int
-        The largest number of categories, with the missing one, that are coded one-hot.
+        The largest number of categories, with the gap, that are coded one-hot.
     gaps : bool
-        Whether a numeric column with gaps has an output that tells where they are.
+        Whether a column of numbers or dates with gaps has an output that tells where they are.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value cannot be used. The message names the column and the row.
     """
     if role == "categorical":
         return _category(content, position, name, max_one_hot, ids=False)
@@ -178,7 +184,7 @@ def _category(content: Content, position: int, name: Any, max_one_hot: int, ids:
     else:
         table, how = None, "codes"
     key = ("category", tuple(codes), counts.tobytes())
-    if boolean:  # 0 and 1, which numbers become when a frame has no booleans
+    if boolean:  # a table for prediction may have 0 and 1 for False and True
         codes |= {"0": codes.get("False", 0), "1": codes.get("True", 0)}
     coding = CategoryCoding(position, codes, table)
     return Found(

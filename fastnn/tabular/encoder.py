@@ -1,4 +1,4 @@
-"""`TableEncoder`: from a table as it comes to a matrix of numbers for a network."""
+"""`TableEncoder`: it turns a table into a matrix of numbers for a network."""
 
 import dataclasses
 import warnings
@@ -26,14 +26,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     The output has three blocks: numeric outputs, one-hot outputs, and codes for a
     `CategoricalEmbedding`.
 
-    - A number becomes one output: minus the median, over the interquartile range, smoothly clipped
-      to (-3, 3). A gap becomes the median.
-    - A category of few values becomes one-hot outputs. Gaps and values that training did not have
-      are 0 in all of them. Two values share one output, 1 and -1. All are scaled as numbers are.
-    - A category of many values becomes a code: 1, 2, … in the order of the texts, and 0 for gaps
-      and values that training did not have.
-    - A date becomes its time in days, and the sine and cosine of the hour, the weekday and the day
-      of the year, as far as they vary. All are scaled as numbers are.
+    - A number becomes one output: the median is subtracted, and the difference is divided by the
+      interquartile range and smoothly clipped to (-3, 3). A gap becomes the median.
+    - A column of few categories becomes one-hot outputs. Two categories share one output, 1 and -1.
+      For gaps and for values that training did not have, all outputs are 0. Then the outputs are
+      scaled like numbers.
+    - A column of many categories becomes a column of codes: 1, 2, … in the order of the texts, and
+      0 for gaps and for values that training did not have.
+    - A date becomes its time in days, and the sine and cosine of the hour, of the weekday and of
+      the day of the year, each only if it varies. All are scaled like numbers.
 
     Texts, booleans and categorical columns are categories. Constant columns, duplicates of other
     columns and IDs have no outputs. `columns_` says how each column was read.
@@ -41,17 +42,18 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     max_one_hot : int, default 9
-        A category is coded one-hot if it has at most so many values. The missing value counts, also
-        if no row has it.
+        The largest number of categories that are coded one-hot. The gap counts as a category, also
+        if no row has one.
     categorical : list of str or int, optional
-        Columns to read as categories: names in a data frame, positions in an array.
+        Columns to read as categories: names in a data frame, positions in an array. They are never
+        IDs. By default the values of a column decide how it is read.
     numeric : list of str or int, optional
         Columns to read as numbers. Their texts must be numbers. They are never IDs.
     missing : {"auto", "median"}, default "auto"
-        "auto" adds a one-hot output for each column of numbers or dates that has gaps in training,
-        which tells where they are. "median" adds none.
+        "auto" adds an output to the one-hot block for each column of numbers or dates that has gaps
+        in training. It tells where the gaps are. "median" adds no such outputs.
     drop : list of str or int, default ()
-        Columns without outputs. They are not read.
+        Columns that are ignored.
     dtype : {float32, float64}, default float32
         The dtype of the output.
 
@@ -65,8 +67,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     cardinalities_ : list of int
         The number of codes of each column of the third block, with the code 0.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Only if the columns have names.
+        The number of columns of the table.
+    feature_names_in_ : ndarray (n_features_in_,) of str
+        Their names; not set if the table had none.
 
     References
     ----------
@@ -134,8 +137,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         TypeError
             If X is no table, or a value is no number, text, boolean or date.
         ValueError
-            If X is empty or has one row, two columns have one name, a number is infinite, an
-            argument names no column, or no column has two distinct values.
+            If X is empty or has one row, two columns have the same name, a number is infinite, an
+            argument names a column that does not exist, two arguments name the same column, a text
+            of a column in `numeric` is no number, or no column has outputs.
 
         Warns
         -----
@@ -152,7 +156,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         found: list[Found] = []
         for i in range(len(table.names)):
             found.append(self._examined(table, i, roles[i]))
-        # before the duplicates: else a column equal to an ID would be dropped with it
+        # IDs are taken out first: otherwise a column equal to an ID would be a duplicate of it
         self._set(table, self._without_duplicates(table, _without_ids(found)))
         return self
 
@@ -181,7 +185,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return examine(content, i, name, place(name), role, self.max_one_hot, gaps)
 
     def _without_duplicates(self, table: Table, found: list[Found]) -> list[Found]:
-        """Take the outputs from columns that are equal to an earlier one that has outputs."""
+        """Return the columns, without outputs for those equal to an earlier one with outputs."""
         changed = list(found)
         alike: dict[Any, list[int]] = {}  # the columns with each key
         for i, one in enumerate(found):
@@ -237,25 +241,27 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : data frame or array_like (n_samples, n_features)
-            The columns of training. Those of a frame may stand in another order.
+            The columns of training. A frame may have them in another order.
 
         Returns
         -------
-        ndarray, or what `set_output` asks for
+        ndarray (n_samples, n_outputs), or the container that `set_output` asks for
 
         Raises
         ------
         TypeError, ValueError
             If columns are missing or additional, or a value is of another kind than in training.
-            The message names column, row and value.
+            The message names the column, the row and the value.
+        sklearn.exceptions.NotFittedError
+            If the encoder is not fitted.
         """
         check_is_fitted(self)
         return self.encode(X)
 
     def encode(self, X: Any) -> Array:
-        """Return the ndarray of `transform`, whatever `set_output` asks for; fast on few rows.
+        """Return the array of `transform`, whatever `set_output` asks for; fast on few rows.
 
-        The arguments and errors are those of `transform`. The encoder must be fitted.
+        The argument and the errors are those of `transform`, but the encoder must be fitted.
         """
         width = self.n_numeric_ + self.n_one_hot_ + len(self.cardinalities_)
         plan, names = self._plan, self._names
@@ -301,9 +307,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Return the names of the outputs (n_outputs,).
 
-        A number has the name of its column. A one-hot output adds the category, as in "colour_red";
-        an output of a date adds its part, as in "day_weekday_sin". An output that tells where gaps
-        are is called as in "missingindicator_age".
+        The output of a number, and a column of codes, have the name of the table's column. A
+        one-hot output adds the category, as in "colour_red". An output of a date adds the part, as
+        in "day_weekday_sin". The output that tells where the gaps of the column "age" are is
+        "missingindicator_age".
 
         Parameters
         ----------
@@ -322,7 +329,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def to_state(self) -> dict[str, Any]:
         """Return the fitted encoder as a dict of texts, numbers, lists, dicts and arrays.
 
-        `from_state` makes the encoder from it, also after JSON has turned the arrays into lists.
+        `from_state` makes the encoder from this dict. The arrays may become lists, as in JSON.
         """
         check_is_fitted(self)
         arguments = self.get_params() | {"dtype": self._output_dtype}
@@ -342,7 +349,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "TableEncoder":
-        """Return the fitted encoder that `to_state` described."""
+        """Return the fitted encoder whose `to_state` returned the dict.
+
+        Raises
+        ------
+        ValueError
+            If the dict has another format.
+        """
         if state.get("format") != 1:
             raise ValueError(f"the encoder's state has format {state.get('format')!r}; 1 is wanted")
         encoder = cls(**state["arguments"] | {"dtype": np.dtype(state["arguments"]["dtype"]).type})
@@ -362,7 +375,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
 
 def _without_ids(found: list[Found]) -> list[Found]:
-    """Take the outputs from IDs, with a warning. IDs alone become numeric columns."""
+    """Return the columns, without outputs for IDs; if only IDs have outputs, as numeric ones."""
     ids = [i for i, one in enumerate(found) if one.column.kind == "id" and one.coding is not None]
     changed = list(found)
     if len(ids) == sum(one.coding is not None for one in found):
@@ -375,7 +388,7 @@ def _without_ids(found: list[Found]) -> list[Found]:
     if ids:
         names = [found[i].column.name for i in ids]
         warnings.warn(
-            f"X has a different integer in each row in the columns {names}, which are dropped as "
+            f"X has a different integer in each row of the columns {names}, which are dropped as "
             f"IDs; numeric={names} keeps them",
             stacklevel=3,
         )

@@ -1,4 +1,7 @@
-"""A few rows of a data frame as Python objects: its library takes longer for each column."""
+"""A few rows of a data frame, encoded from Python objects.
+
+For few rows this is faster than calls of the frame's library for each column.
+"""
 
 from typing import Any
 
@@ -32,9 +35,9 @@ def cells_of(X: Any, names: list[str]) -> Array | None:
 
 
 def write_cells(cells: Array, codings: list[Coding], plan: MatrixPlan | None, out: Array) -> bool:
-    """Write the outputs of the rows; return False if a cell cannot be read without its column.
+    """Write the outputs of the rows; return False if a cell cannot be read by itself.
 
-    The way through the columns then reads it, or raises the error.
+    Then the caller reads the table by columns, which succeeds or raises the error.
     """
     numbers = plan is not None and _write_numbers(cells, plan, out)
     for coding in codings:

@@ -9,22 +9,22 @@ from fastnn._core.arrays import Array
 from fastnn.layers import CategoricalEmbedding
 from fastnn.network import Network
 
-MOST_ROWS = 1000
+MOST_ROWS = 1000  # held-out rows that `feature_importances_` uses; Jacobians of more take long
 
 
 def gradient_importance(
     networks: Sequence[Network], x: Array, columns: Sequence[Sequence[int]]
 ) -> Array:
-    """Return a number (n_features,) for each column of a table; they sum to 1, or all are 0.
+    """Return the importance of each column (n_features,); the sum is 1, or all are 0.
 
-    The number of a column is the mean over the rows of √ Σ (σ_j ∂f_o/∂x_j)², over the outputs f_o
-    and the encoded columns x_j of this column, with standard deviations σ_j. The derivative by a
-    code is the one by its embedding.
+    The importance of a column is the mean over the rows of √ Σ (σ_j ∂f_o/∂x_j)². The sum is over
+    the outputs f_o and the encoded columns x_j of this column; σ_j is the standard deviation of
+    x_j. For a column of codes, x_j are the components of its embedding.
 
     Parameters
     ----------
     networks : sequence of Network
-        Their numbers are averaged.
+        The importances are averaged over the networks.
     x : ndarray (n, n_columns)
         Encoded rows.
     columns : sequence of sequences of int

@@ -23,7 +23,7 @@ def offsets(errors: Array, coverage: float) -> tuple[float, float]:
     Returns
     -------
     (float, float)
-        An equal share of the errors lies outside on both sides.
+        The lower and the upper offset. Equally many errors lie below the one and above the other.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def offsets(errors: Array, coverage: float) -> tuple[float, float]:
     if outside < 1:
         needed = math.ceil(2 / (1 - coverage) - 1 - 1e-9)
         raise ValueError(
-            f"coverage is {coverage:g}, and {n} rows were held out; {needed} or more are needed"
+            f"coverage is {coverage:g}, and {n} rows were held out; {needed} or more are wanted"
         )
     return float(errors[outside - 1]), float(errors[n - outside])
 

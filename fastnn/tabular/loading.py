@@ -1,4 +1,4 @@
-"""Estimators from model files."""
+"""`load`: an estimator from a model file."""
 
 import os
 from typing import Any
@@ -17,11 +17,15 @@ CLASSES = {cls.__name__: cls for cls in (TabularClassifier, TabularRegressor)}
 
 
 def load(path: "str | os.PathLike[str]") -> "TabularClassifier | TabularRegressor":
-    """Return the estimator in a file of `save`.
+    """Return the estimator in a file that its method `save` wrote.
 
     Parameters
     ----------
     path : str or PathLike
+
+    Returns
+    -------
+    TabularClassifier or TabularRegressor
 
     Raises
     ------

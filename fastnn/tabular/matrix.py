@@ -1,4 +1,4 @@
-"""The numeric columns of a few rows, or of an array of numbers, in one expression."""
+"""All numeric columns of a few rows, or of an array of numbers, encoded in one call."""
 
 from dataclasses import dataclass
 
@@ -23,12 +23,13 @@ class MatrixPlan:
     scalings : ndarray (4, k)
         The argument of `_calls.scale`.
     outputs : ndarray (k,) of int, or None
-        The places of the scaled numbers in the output; None if they are its only outputs.
+        The places of the scaled numbers in the output; None if the output has nothing else.
     gaps : ndarray (m,) of int
-        The places among the k columns of those whose gaps have an output.
+        Which of the k columns have an output that tells where gaps are.
     gap_outputs : ndarray (m,) of int
+        The places of these outputs.
     present, absent : ndarray (m,)
-        The outputs for a present and for a missing value.
+        The values of these outputs for a present and for a missing value.
     every_column : bool
         Whether the columns are all columns of the table, in their order.
     alone : bool
@@ -46,10 +47,10 @@ class MatrixPlan:
     alone: bool
 
     def encoded(self, X: Array, n_features: int, dtype: str) -> Array | None:
-        """Return the outputs of all rows of a matrix, if no other column has outputs.
+        """Return the outputs of all rows of a matrix. Only the k columns may have outputs.
 
-        None is returned if X has another shape or dtype or an infinite value. The way through the
-        columns then raises the error.
+        None is returned if X has another shape or dtype, or an infinite value. Then the caller
+        reads the table by columns, which succeeds or raises the error.
         """
         shape = X.shape
         if len(shape) != 2 or shape[1] != n_features or not shape[0] or X.dtype.char not in "fd":

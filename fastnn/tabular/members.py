@@ -1,4 +1,4 @@
-"""The training of an estimator's networks, and the choice of the epoch by held-out rows."""
+"""The training of an estimator's networks, and the choice of the best epoch by held-out rows."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -32,6 +32,7 @@ class Table:
     target : ndarray (n,)
         Class indices, or numbers.
     weight : ndarray (n,) or None
+        Weights of the rows; None means 1 for each row.
     """
 
     x: Array
@@ -39,7 +40,7 @@ class Table:
     weight: Array | None
 
     def part(self, rows: Rows) -> "Table":
-        """Return some rows; they share memory with the table if each follows the one before."""
+        """Return some rows; consecutive rows share memory with the table."""
         ascending = len(rows) and (rows[1:] > rows[:-1]).all()
         consecutive = ascending and rows[-1] - rows[0] + 1 == len(rows)
         which = slice(rows[0], rows[-1] + 1) if consecutive else rows
@@ -47,7 +48,7 @@ class Table:
         return Table(self.x[which], self.target[which], weight)
 
     def arrange(self, order: Rows) -> None:
-        """Change the order of the rows, with memory for one column more."""
+        """Change the order of the rows in place; the memory needed is that of one column."""
         for column in self.x.T:
             column[...] = column[order]
         self.target = self.target[order]
@@ -55,7 +56,9 @@ class Table:
 
 
 class BestEpoch(EarlyStopping):
-    """Measures the metric on held-out rows after each epoch, and restores the last best epoch.
+    """Measure the metric on held-out rows after each epoch, and restore the best epoch at the end.
+
+    Of several best epochs, the last one is restored.
 
     Attributes
     ----------
@@ -67,7 +70,7 @@ class BestEpoch(EarlyStopping):
         self, held_out: Table, objective: Objective, finish: Finish, epochs: int, n_threads: Any
     ) -> None:
         mode = "max" if objective.larger_is_better else "min"
-        # a patience of all epochs never stops
+        # with a patience of all epochs, training never stops early
         super().__init__("held_out", patience=max(epochs, 1), mode=mode, ties="last")
         self.held_out, self.objective, self.finish = held_out, objective, finish
         self.n_threads = n_threads
@@ -89,7 +92,7 @@ class Member:
     ----------
     network : Network
     curve : dict of str to list of float
-        "loss", and the metric of the held-out rows under its name: a number for each epoch.
+        A number for each epoch: "loss", and the metric on the held-out rows under its name.
     best_epoch : int
         The epoch whose parameters the network has, counted from 1.
     held_out : ndarray of int64
@@ -119,17 +122,30 @@ def train(
     Parameters
     ----------
     table : Table
-        With one network, the order of its rows is changed.
+        If one network is trained, the order of the rows is changed.
     strata : ndarray (n,) of int, or None
-        Classes that each part has in the same proportion.
+        Classes by which the rows are split in proportion.
+    recipe : Recipe
+    shape : Shape
+    objective : Objective
     finish : function
-        Turns the network's outputs into what the metric compares.
+        Turns a network's outputs into what `objective.score` takes.
+    rng : numpy.random.Generator
+        Source of the split, the initial values and the order of the rows.
+    n_threads : int or None
+    epochs : int
+    progress : bool
+        Whether to show a progress bar. For several networks none is shown.
+
+    Returns
+    -------
+    list of Member
 
     Raises
     ------
     KeyboardInterrupt
-        If Ctrl-C was pressed before each network had completed an epoch. Later it ends training
-        with a warning.
+        If Ctrl-C is pressed before each network has completed an epoch, or if no row is held out.
+        Otherwise Ctrl-C ends training with a warning, and the best epochs are restored.
     """
     parts = _folds(table, strata, recipe, rng)
     seeds = [int(seed) for seed in rng.integers(2**31, size=2 * len(parts))]
@@ -200,7 +216,8 @@ def _member(
     best = len(curve["loss"])
     for stop in stops:
         curve[objective.metric] = stop.values
-        best = stop.best_epoch + 1
+        # if the metric is always NaN, no epoch is restored, and the last one counts
+        best = len(stop.values) if np.isnan(stop.best) else stop.best_epoch + 1
     return Member(network, curve, best, held_out)
 
 
@@ -209,7 +226,8 @@ def _folds(
 ) -> list[tuple[Rows, Rows]]:
     """Return the rows to train on and to hold out for each network.
 
-    For one network the table is arranged so that the held-out rows are the last ones.
+    For one network, the table is reordered so that the held-out rows come last. Then neither part
+    is a copy.
     """
     n = len(table.x)
     groups = np.zeros(n, np.int8) if strata is None else strata

@@ -13,7 +13,7 @@ KEY = "tabular"
 
 
 def flattened(value: Any, arrays: dict[str, Array], name: str) -> Any:
-    """Return a value for JSON; arrays go to `arrays`, under names that begin with `name`.
+    """Return a value for JSON; add its arrays to `arrays`, with names that begin with `name`.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def flattened(value: Any, arrays: dict[str, Array], name: str) -> Any:
 
 
 def restored(value: Any, arrays: dict[str, Array]) -> Any:
-    """Return what `flattened` was given."""
+    """Return the value that `flattened` turned into `value`."""
     if isinstance(value, list):
         return [restored(item, arrays) for item in value]
     if not isinstance(value, dict):
@@ -64,7 +64,7 @@ def restored(value: Any, arrays: dict[str, Array]) -> Any:
 
 
 def save(path: Any, estimator: Any, more: Mapping[str, Any] | None = None) -> None:
-    """Write a fitted estimator to a file, and what else its description should have."""
+    """Write a fitted estimator to a file. `more` is added to the description in the file."""
     arrays: dict[str, Array] = {}
     state = dict(vars(estimator))
     encoder, networks, report = (state.pop(n) for n in ("encoder_", "networks_", "report_"))

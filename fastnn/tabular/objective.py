@@ -1,4 +1,4 @@
-"""What an estimator minimises, and the metric that chooses the epoch and compares predictions."""
+"""The loss that an estimator minimises, and the metric that chooses the best epoch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from fastnn.losses import (
     SoftmaxCrossEntropy,
 )
 
-SMOOTHING = 0.1  # of the labels, unless probabilities count
+SMOOTHING = 0.1  # of the labels, unless the metric measures probabilities
 Score = Callable[[Array, Array, "Array | None"], float]
 
 
@@ -31,7 +31,7 @@ class Objective:
     metric : str
     larger_is_better : bool
     score : function (outputs, targets, weights) -> float
-        Measures the metric. Outputs are logits of a classifier, or predictions of a regressor.
+        Computes the metric. The outputs are a classifier's logits or a regressor's predictions.
     """
 
     loss: Loss
@@ -45,7 +45,7 @@ def _accuracy(logits: Array, labels: Array, weights: Array | None) -> float:
 
 
 def _balanced_accuracy(logits: Array, labels: Array, weights: Array | None) -> float:
-    """Return the mean over the classes of the share of their rows that are predicted."""
+    """Return the mean recall of the classes that have rows."""
     right = logits.argmax(axis=1) == labels
     k = logits.shape[1]
     hits = np.bincount(labels, right if weights is None else right * weights, minlength=k)
@@ -60,9 +60,10 @@ def _log_loss(logits: Array, labels: Array, weights: Array | None) -> float:
 
 
 def _auc(logits: Array, labels: Array, weights: Array | None) -> float:
-    """Return the area under the ROC curve; of several classes, the mean of each against the rest.
+    """Return the area under the ROC curve.
 
-    Classes without a held-out row are left out. With fewer than two classes it is NaN.
+    With three or more classes, this is the mean of the areas of each class against the rest.
+    Classes without a row are left out. If all rows are of one class, it is NaN.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -107,7 +108,7 @@ def _pinball(quantile: float) -> Score:
     return score
 
 
-# the function, whether larger is better, and whether probabilities count
+# the function, whether larger is better, and whether it measures probabilities
 OF_CLASSES: dict[str, tuple[Score, bool, bool]] = {
     "accuracy": (_accuracy, True, False),
     "balanced_accuracy": (_balanced_accuracy, True, False),
@@ -129,7 +130,7 @@ METRIC_OF_LOSS = {
 
 
 def classification(metric: str) -> Objective:
-    """Return the objective of a classifier for a metric, "auto" for the accuracy."""
+    """Return the objective of a classifier for a metric; "auto" is "accuracy"."""
     name = "accuracy" if metric == "auto" else metric
     score, larger, of_probabilities = OF_CLASSES[name]
     smoothing = 0.0 if of_probabilities else SMOOTHING
@@ -139,8 +140,8 @@ def classification(metric: str) -> Objective:
 def regression(loss: str, metric: str, quantile: float) -> Objective:
     """Return the objective of a regressor.
 
-    "auto" for the loss is "absolute" with the metric "mae", and otherwise "squared". "auto" for the
-    metric is the one of the loss.
+    The loss "auto" is "absolute" with the metric "mae", and otherwise "squared". The metric "auto"
+    is that of the loss, by `METRIC_OF_LOSS`.
     """
     if loss == "auto":
         loss = "absolute" if metric == "mae" else "squared"

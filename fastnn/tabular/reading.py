@@ -1,4 +1,4 @@
-"""Columns of all libraries as one of three contents: numbers, labels, or dates."""
+"""The content of a column of any library: numbers, labels or dates."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from fastnn.tabular.values import (
     text_of,
 )
 
-CHUNK = 1 << 15  # rows of texts that are Python objects at a time
-FEW_ROWS = 100  # so many are read value by value, since a library's calls cost more
+CHUNK = 1 << 15  # rows of texts that become Python objects at a time
+FEW_ROWS = 100  # up to here, reading value by value is faster than calls of a library
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Numbers:
 class Labels:
     """A column of values that repeat: `labels[codes[i]]` is the value of row i, and -1 a gap.
 
-    `categorical` means that its library calls it so, and then a label may be any object. `texts`
-    means that numbers could only come as texts.
+    `categorical` means that the dtype is categorical; then a label may be any object. `texts` means
+    that the dtype holds only texts, so texts may stand for numbers.
     """
 
     codes: Array
@@ -47,7 +47,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Dates:
-    """A column of dates (n,), in microseconds of its own clock. NaT marks a gap."""
+    """A column of dates (n,), datetime64 in microseconds of local time. NaT marks a gap."""
 
     values: Array
 
@@ -61,7 +61,7 @@ def read(column: Any, place: str) -> Content:
     Raises
     ------
     TypeError, ValueError
-        If its values are no numbers, texts, booleans, dates or categories.
+        If its values are other than numbers, texts, booleans, dates and categories.
     """
     if isinstance(column, np.ndarray):
         return _of_array(column, place)
@@ -93,7 +93,7 @@ def _of_array(values: Array, place: str) -> Content:
 
 
 def _microseconds(dates: Array, place: str) -> Array:
-    """Return dates in microseconds, or raise ValueError for a year that these do not reach."""
+    """Return dates in microseconds, or raise ValueError for a year out of their range."""
     found = dates.astype("datetime64[us]")
     if np.datetime_data(dates.dtype)[0] in ("Y", "M", "W", "D", "h", "m", "s", "ms"):
         wrong = (found.astype(dates.dtype) != dates) & ~np.isnat(dates)
@@ -138,7 +138,7 @@ def _of_pandas(column: Any, place: str) -> Content:
     try:
         codes, labels = column.factorize()
     except TypeError:
-        return Labels(*factorized(column.tolist(), place))  # which says where it is not hashable
+        return Labels(*factorized(column.tolist(), place))  # it names the row that is not hashable
     return Labels(codes, list(labels))
 
 
@@ -168,7 +168,7 @@ def _of_polars(column: Any, place: str) -> Content:
 
 @dataclass(frozen=True)
 class _Chunks:
-    """The values of a column of polars, few at a time, since they become Python objects."""
+    """The values of a column of polars. Only a chunk at a time becomes Python objects."""
 
     column: Any
 
@@ -181,7 +181,7 @@ class _Chunks:
 
 
 def factorized(values: Any, place: str) -> tuple[Array, list[Any]]:
-    """Return the code of each value, and the distinct values in the order of their codes.
+    """Return the code of each value, -1 for a gap, and the distinct values in the order of codes.
 
     Raises
     ------

@@ -7,10 +7,11 @@ RealMLP's linear layers compute x W / √fan_in + b. `Linear` computes x V + b. 
 Adam takes the same steps if the learning rate of V is multiplied by 1 / √fan_in, and the weight
 decay by √fan_in.
 
-RealMLP trains 256 epochs. Half of them gave the same errors on 13 tables of 3,000 to 5,000 rows,
-which are none of the benchmark's, but larger errors on two tables of 1,000 rows. So tables of many
-rows are trained 128 epochs, and those of fewer than 8 minibatches up to twice as many. 48 epochs of
-TD-S had 1.03 times the error of the default on these tables, in 0.3 of its time.
+RealMLP trains 256 epochs. The numbers of epochs here were chosen on tables outside the benchmark.
+With 128 epochs, the errors were the same on 13 tables of 3,000 to 5,000 rows, but larger on two
+tables of 1,000 rows. So large tables are trained for 128 epochs, and tables of fewer than 8
+minibatches for up to twice as many. On these tables, TD-S with 48 epochs had 1.03 times the error
+of "default", in 0.3 of its time.
 """
 
 import math
@@ -43,7 +44,7 @@ FEW_MINIBATCHES = 8  # in an epoch; with fewer, there are more epochs
 WEIGHT_DECAY = 0.02
 DROPOUT = 0.15
 EMBEDDING_SIZE = 8
-BIAS_RATE, SCALE_RATE, EMBEDDING_RATE, ALPHA_RATE = 0.1, 6.0, 0.1, 0.1  # factors
+BIAS_RATE, SCALE_RATE, EMBEDDING_RATE, ALPHA_RATE = 0.1, 6.0, 0.1, 0.1  # learning rate factors
 INITIAL_ROWS = 8192  # rows that the initial values are computed from
 
 
@@ -54,17 +55,17 @@ class Recipe:
     Attributes
     ----------
     simple : bool
-        Whether there are no numeric embeddings, no parametric activations, no dropout, no weight
-        decay, and no initial values from the data.
+        Whether it is "TD-S": no embeddings of numbers, no parametric activations, no dropout, no
+        weight decay, and no initial values from the data.
     max_one_hot : int
-        Categories of more values have an embedding.
+        As in `TableEncoder`. Columns of more categories have an embedding.
     epochs : int
-        For tables of many rows. Smaller ones get up to twice as many; see `epochs_for`.
+        Epochs for large tables. Smaller ones get up to twice as many; see `epochs_for`.
     rates : (float, float)
         The learning rates for classification and for regression.
     folds : int
-        Networks that are trained, each on the rows outside its fold; 1 trains one network, on all
-        rows but a fifth.
+        The number of networks, each trained without one fold of the rows. With 1, one network is
+        trained, and a fifth of the rows is held out.
     """
 
     simple: bool
@@ -88,23 +89,24 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """The columns of an encoded table, and what the network predicts from them.
+    """The inputs and outputs of a network for an encoded table.
 
     Attributes
     ----------
     n_numeric : int
-        The first columns.
+        The number of numeric columns, which come first.
     n_columns : int
-        All columns, with the codes.
+        The number of all columns.
     cardinalities : tuple of int
-        The numbers of codes of the last columns.
+        The number of codes of each column of codes; these columns come last.
     n_outputs : int
+        The number of classes, or 1.
     classes : bool
         Whether the outputs are logits of classes.
     standardized : bool
         Whether the network trains on standardised targets.
     initial_output : float
-        The bias of the last layer before training.
+        The bias of the last linear layer before training.
     """
 
     n_numeric: int
@@ -117,7 +119,7 @@ class Shape:
 
 
 def network_of(recipe: Recipe, shape: Shape, x: Array, seed: int) -> Network:
-    """Return an untrained network; `x` are rows for the initial values."""
+    """Return an untrained network. Except in TD-S, its initial values depend on the rows `x`."""
     layers: list[Layer] = []
     width = shape.n_columns
     if shape.n_numeric and not recipe.simple:
@@ -149,7 +151,7 @@ def network_of(recipe: Recipe, shape: Shape, x: Array, seed: int) -> Network:
 
 
 def _initialize(network: Network, seed: int) -> None:
-    """Draw the initial values of TD-S: N(0, 1) in its parametrisation, and 0 in the last layer."""
+    """Draw the initial values of TD-S: W and b from N(0, 1), and 0 in the last layer."""
     rng = np.random.default_rng(seed)
     linear = [layer for layer in network.layers if isinstance(layer, Linear)]
     for layer in linear[:-1]:
@@ -174,7 +176,7 @@ def optimizer_of(recipe: Recipe, shape: Shape, network: Network) -> AdamW:
 
 
 def _groups(index: int, layer: Layer) -> list[Group]:
-    """Return the groups of a layer. In RealMLP a rate's factor also multiplies the decay."""
+    """Return the groups of a layer. As in RealMLP, a rate's factor multiplies the decay too."""
 
     def group(params: str | None, rate: float, decay: float) -> Group:
         return Group(params, [index], learning_rate_factor=rate, weight_decay_factor=decay)
@@ -192,5 +194,5 @@ def _groups(index: int, layer: Layer) -> list[Group]:
 
 
 def dropout_schedule(recipe: Recipe) -> Any:
-    """Return the factor of the dropout probability by update, or None."""
+    """Return the schedule that the dropout probability is multiplied by, or None."""
     return None if recipe.simple else FlatCosine(1.0)

@@ -1,4 +1,4 @@
-"""The regressor."""
+"""`TabularRegressor`."""
 
 import math
 from numbers import Real
@@ -29,28 +29,30 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
 
     Parameters
     ----------
-    preset : {"default", "fast", "best"}
-        "default" is RealMLP's recipe. "fast" is its simple form, without embeddings, and with fewer
-        epochs. "best" trains the network of "default" on five folds and averages the predictions.
-    loss : {"auto", "squared", "absolute", "quantile", "poisson"}
-        What is minimised. "squared" predicts means, "absolute" medians, "quantile" the quantile of
-        the parameter `quantile`, and "poisson" means of counts, or of other targets of at least 0.
-        "auto" is "absolute" with the metric "mae", and otherwise "squared".
-    quantile : float
-        The quantile for the loss "quantile", above 0 and below 1.
-    metric : {"auto", "rmse", "mae", "r2", "pinball", "poisson_deviance"}
-        What counts: it chooses the epoch. "auto" is the metric of the loss: "rmse", "mae",
+    preset : {"default", "fast", "best"}, default "default"
+        "default" is RealMLP's recipe. "fast" is its simpler form, without embeddings of numbers,
+        and has fewer epochs. "best" trains five networks of "default", each without one fold of the
+        rows, and averages their predictions. With fewer than 10 rows, it trains one network.
+    loss : {"auto", "squared", "absolute", "quantile", "poisson"}, default "auto"
+        The loss that is minimised. "squared" predicts means, "absolute" medians, "quantile" the
+        quantile of the parameter `quantile`, and "poisson" means of counts, or of other targets
+        that are not negative. "auto" is "absolute" with the metric "mae", and otherwise "squared".
+    quantile : float, default 0.5
+        The quantile for the loss and the metric, above 0 and below 1.
+    metric : {"auto", "rmse", "mae", "r2", "pinball", "poisson_deviance"}, default "auto"
+        The metric that chooses the best epoch. "auto" is the metric of the loss: "rmse", "mae",
         "pinball" or "poisson_deviance".
-    categorical, numeric, drop : sequence of str or int
-        Columns that are read as categories, as numbers, or not at all; see `TableEncoder`.
+    categorical, numeric, drop : sequence of str or int, optional
+        Columns that are read as categories, as numbers, or not at all; see `TableEncoder`. By
+        default none are named, and the values of each column decide.
     epochs : int, optional
-        Passes over the rows. The default depends on the preset and on the number of rows: 128 of
-        "default" and "best" and 48 of "fast", and up to twice as many for fewer than 2,560 rows.
-    random_state : int, RandomState or None
+        Passes over the rows. By default 128 with "default" and "best", and 48 with "fast". With
+        fewer than 2,560 rows, there are up to twice as many.
+    random_state : int, RandomState or None, default None
         Source of the held-out rows, the initial values and the order of the rows. With an int, each
-        fit gives the same results.
-    verbose : bool
-        Whether to show a progress bar.
+        fit gives the same results; with None, each fit differs.
+    verbose : bool, default False
+        Whether to show a progress bar. "best" never shows one.
     n_jobs : int, optional
         Number of threads of `fit`; -1 is one per processor. By default as many as are useful.
         Results do not depend on it.
@@ -58,23 +60,24 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     Attributes
     ----------
     networks_ : list of Network
-        The fitted networks, on encoded rows; their outputs are in the units of y. With the Poisson
-        loss they are logarithms of predictions.
+        The fitted networks, on encoded rows; their outputs are in the units of y. With the loss
+        "poisson", the outputs are logarithms of the predictions.
     network_ : Network
-        The first of them.
+        The first network of `networks_`.
     encoder_ : TableEncoder
         Turns rows of a table into the networks' inputs.
     limits_ : (float, float)
-        The least and the largest training target.
+        The smallest and the largest training target. Predictions are clipped to them.
     feature_importances_ : ndarray (n_features,)
-        `gradient_importance` of at most 1,000 held-out rows.
+        `gradient_importance` of at most 1,000 held-out rows, or of training rows if none were held
+        out.
     oof_prediction_ : ndarray (n_samples,)
-        With "best", the prediction of each row from the network that was not trained on it. Rows of
-        weight 0 have none and are NaN.
+        The prediction of each row from the network that was not trained on it; NaN for rows of
+        weight 0. It exists only if "best" trained several networks.
     report_ : Report
         How the columns were read, the metric of each epoch, and the time.
     n_features_in_ : int
-        Number of columns of X.
+        Number of columns of X, also those without outputs.
     feature_names_in_ : ndarray (n_features_in_,) of str
         Their names; not set if X had no names.
 
@@ -129,26 +132,26 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         return mean
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
-        """Return an interval for each target, which contains it with the given probability.
+        """Return an interval for each row that contains its target with the given probability.
 
         Parameters
         ----------
         X : data frame or array_like (n_samples, n_features)
-        coverage : float
+        coverage : float, default 0.9
             The probability, above 0 and below 1.
 
         Returns
         -------
         ndarray (n_samples, 2), float64
             The lower and the upper ends: the prediction plus quantiles of the errors on the
-            held-out rows (split conformal prediction), clipped to at least 0 with the Poisson loss.
-            All intervals have the same width, but for this clipping. The probability holds on
-            average over rows from the distribution of the training rows.
+            held-out rows (split conformal prediction). All intervals have the same width. With the
+            loss "poisson", negative ends become 0. The probability holds on average over rows from
+            the distribution of the training rows.
 
         Raises
         ------
         ValueError
-            If too few rows were held out for this coverage: 0.9 needs 19 of them.
+            If `coverage` is out of range, or too few rows were held out: 0.9 needs 19 rows.
         """
         check_is_fitted(self)
         coverage = _checks.number(coverage, "coverage", above=0, below=1)
@@ -162,7 +165,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         if self.loss == "poisson" and target.min(initial=0) < 0:
             row = int(np.argmin(target))
             raise ValueError(
-                f"y[{row}] is {target[row]:g}; the loss 'poisson' takes targets of at least 0"
+                f"y, row {row} is {target[row]:g}; the loss 'poisson' takes targets of at least 0"
             )
         if self.loss == "poisson" and not target.any():
             raise ValueError("y is 0 everywhere; the loss 'poisson' needs a target above 0")
@@ -195,7 +198,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
             with np.errstate(over="ignore"):
                 np.exp(column, out=column)
         low, high = self.limits_
-        np.maximum(column, low, out=column)  # both are faster than np.clip for few rows
+        np.maximum(column, low, out=column)  # faster than np.clip for few rows
         np.minimum(column, high, out=column)
         return column
 

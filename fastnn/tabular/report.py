@@ -1,4 +1,4 @@
-"""What a fit has read and measured, to print or to show in a notebook."""
+"""The report of a fit: how it read the columns, and what it measured."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from fastnn.tabular.objective import Objective
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """The report of a fit.
+    """The report of a fit, which can be printed or shown in a notebook.
 
     Attributes
     ----------
@@ -19,7 +19,7 @@ class Report:
     n_samples : int
         Rows of the table.
     n_held_out : int
-        Rows that were held out; with several networks, from one network each.
+        Rows that were held out. With several networks, each row is held out from one of them.
     metric : str
         The metric that chose the epochs.
     scores : list of float
@@ -27,7 +27,7 @@ class Report:
     best_epochs : list of int
         The best epoch of each network, counted from 1.
     curves : list of dict of str to list of float
-        For each network "loss", the training loss, and the metric, with one number per epoch.
+        For each network the training loss, "loss", and the metric, with one number per epoch.
     n_params : int
         Parameters of one network.
     seconds : float
@@ -105,7 +105,7 @@ class Report:
         return "\n".join([self._summary(), *table])
 
     def _repr_html_(self) -> str:
-        """Return the same as HTML, with the curve of the first network."""
+        """Return the summary and the columns as HTML, with the curves of the first network."""
         header = ("column", "kind", "read as", "gaps", "values")
         table = _html.table(self._summary(), header, self._rows(), n_texts=3)
         return table + _html.curves(self.curves[0], "epoch")

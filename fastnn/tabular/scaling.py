@@ -1,4 +1,4 @@
-"""The scaling of numbers: minus the median, over the interquartile range, smoothly clipped.
+"""The scaling of numbers by their median and quartiles, with a smooth clipping.
 
 With the median m and the quartiles q1 and q3, a value x becomes z = (x - m) / (q3 - q1), and then
 z / sqrt(1 + (z / 3)²), which is between -3 and 3. This is the preprocessing of RealMLP (Holzmüller,
@@ -15,12 +15,12 @@ from fastnn._core._calls import scale
 from fastnn._core.arrays import Array
 
 CHUNK = 1 << 15  # rows that are computed at a time, in double precision
-LARGE = 1e150  # larger scaled values are ±3 to the last digit, and their squares are finite
+LARGE = 1e150  # a scaled value this large is ±3 to the last digit, and its square is finite
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What the sorted values of a numeric column tell. The quantiles are floats."""
+    """The gaps, the distinct values, the range and the quartiles of a numeric column."""
 
     gaps: int
     n_unique: int
@@ -33,7 +33,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Scaling:
-    """The scaling of a column, `(x - centre) * factor`."""
+    """The scaling of a column before the clipping, `(x - centre) * factor`."""
 
     centre: float
     factor: float
@@ -71,7 +71,7 @@ def demand_finite(values: Array, checked: Array, place: str) -> None:
 
 
 def quantile(ordered: Array, q: float) -> float:
-    """Return a quantile of sorted values. No difference is formed, since it could overflow."""
+    """Return a quantile of sorted values, without differences, which could overflow."""
     at = q * (len(ordered) - 1)
     below = int(at)
     t = at - below
@@ -80,7 +80,7 @@ def quantile(ordered: Array, q: float) -> float:
 
 
 def scaling_of(found: Summary) -> Scaling:
-    """Return the scaling of a column. A single value becomes 0."""
+    """Return the scaling of a column. If all values are equal, they become 0."""
     if found.low == found.high:
         return Scaling(found.median, 0.0)
     half = found.quartile_3 / 2 - found.quartile_1 / 2  # halves, since the range could overflow
@@ -89,7 +89,7 @@ def scaling_of(found: Summary) -> Scaling:
 
 
 def scaling_arrays(scalings: list[Scaling]) -> Array:
-    """Return the rows low, high, centre and third (4, k), for `_calls.scale`, of k scalings.
+    """Return k scalings as the rows low, high, centre and third (4, k), for `_calls.scale`.
 
     `low` and `high` limit the values before they are scaled, so that nothing overflows. `third` is
     a third of the factor.
@@ -139,7 +139,7 @@ def scaled_levels(levels: Array, counts: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Repeated:
-    """Sorted values with many repetitions, without the memory of them."""
+    """A sequence of sorted values that stores each distinct value once."""
 
     levels: Array
     ends: Array

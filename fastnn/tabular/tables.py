@@ -1,6 +1,7 @@
 """One view of every kind of table: its column names, its number of rows, and its columns.
 
-The attributes of an object tell what it is. Neither pandas nor polars nor pyarrow is imported.
+The attributes of an object tell which kind it is, so that pandas, polars and pyarrow need not be
+imported.
 """
 
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from fastnn._checks import frames
 class Table:
     """A table whose columns are read one at a time.
 
-    `names` has a text for each column if `named`, else its position. `column(i)` returns the i-th
-    column as its library has it.
+    `names` has a text for each column if `named` is True, and otherwise the column's position.
+    `column(i)` returns the i-th column as an object of the table's library.
     """
 
     names: list[Any]
@@ -32,7 +33,7 @@ def library(value: Any) -> str:
 
 
 def place(name: Any) -> str:
-    """Return how an error message names a column."""
+    """Return the name of a column for error messages."""
     return f"X, column {name!r}"
 
 
@@ -44,8 +45,8 @@ def table_of(X: Any) -> Table:
     TypeError
         If X is sparse, masked, lazy, or no table.
     ValueError
-        If X has another number of dimensions than 2, no column, no row, rows of different lengths,
-        or two columns with one name.
+        If X does not have two dimensions, has no column, no row, rows of different lengths, or two
+        columns with the same name.
     """
     if hasattr(X, "toarray"):
         raise TypeError("Sparse data was passed for X, but dense data is required: X.toarray()")
@@ -106,7 +107,7 @@ def positions_of(named: Any, table: Table, argument: str) -> list[int]:
     Raises
     ------
     ValueError
-        If there is no such column.
+        If there is no such column, or `named` is a text.
     """
     if named is None:
         return []

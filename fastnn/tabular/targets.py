@@ -1,7 +1,5 @@
-"""Targets as they come: classes, numbers, and transformations of skewed or heavy-tailed numbers."""
+"""Checks of the targets, and their conversion to class indices or to numbers."""
 
-import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +8,6 @@ from fastnn._core.arrays import Array, FloatArray, IntArray
 from fastnn.sklearn.warning import one_column
 from fastnn.tabular.reading import Content, Dates, Numbers, as_numbers, read, settled
 from fastnn.tabular.tables import library
-
-SKEWED = 1.0  # a skewness from here on is worth a transformation; an exponential variable has 2
-HEAVY = 3.0  # so is this excess kurtosis; that of a Laplace variable
 
 
 def class_labels(y: Any, n_rows: int) -> tuple[Array, IntArray]:
@@ -28,9 +23,9 @@ def class_labels(y: Any, n_rows: int) -> tuple[Array, IntArray]:
     Raises
     ------
     TypeError
-        If labels have types that cannot be ordered.
+        If y is a masked array, or has labels of types that cannot be ordered.
     ValueError
-        If y has another length, gaps, a single class, or numbers that are not whole.
+        If y has another length, gaps, dates, a single class, or numbers that are not whole.
     """
     content = _content(y, n_rows)
     if isinstance(content, Dates):
@@ -75,7 +70,7 @@ def real_targets(y: Any, n_rows: int) -> FloatArray:
     Raises
     ------
     TypeError, ValueError
-        If y has another length, gaps, or values that are no finite numbers; the message names the
+        If y has another length, gaps, or values other than finite numbers; the message names the
         rows.
     """
     values = as_numbers(_content(y, n_rows), "y").astype(np.float64)
@@ -126,112 +121,3 @@ def _demand_values(missing: Array | None) -> None:
         f"y is missing in {len(rows)} row{'s' * (len(rows) > 1)}: {shown}; drop "
         f"{'these rows' if len(rows) > 1 else 'this row'} of X and y first"
     )
-
-
-@dataclass(frozen=True)
-class TargetScaling:
-    """Targets in standardised units, after a transformation, and back.
-
-    Attributes
-    ----------
-    kind : {"linear", "log", "asinh"}
-        "log" is the logarithm, for positive targets. "asinh" is asinh((y - offset) / unit), which
-        is like a logarithm on both sides of `offset`.
-    offset, unit : float
-        The median and the interquartile range of y, for "asinh".
-    mean, deviation : float
-        Those of the transformed targets.
-    low, high : float
-        The range of y in training.
-    """
-
-    kind: str
-    offset: float
-    unit: float
-    mean: float
-    deviation: float
-    low: float
-    high: float
-
-    @classmethod
-    def from_data(cls, y: FloatArray, kind: str = "linear") -> "TargetScaling":
-        """Return the scaling for targets (n,), of which all are finite.
-
-        Raises
-        ------
-        ValueError
-            If `kind` is unknown, or is "log" and a target is not positive.
-        """
-        if kind not in ("linear", "log", "asinh"):
-            raise ValueError(f"kind is {kind!r}; 'linear', 'log' or 'asinh' is wanted")
-        low, high = float(y.min()), float(y.max())
-        if kind == "log" and low <= 0:
-            raise ValueError(f"kind is 'log', but y has {low}; positive targets are wanted")
-        offset, unit = 0.0, 1.0
-        if kind == "asinh":
-            first, middle, third = (float(q) for q in np.quantile(y, [0.25, 0.5, 0.75]))
-            offset, unit = middle, (third - first) or float(np.ptp(y)) or 1.0
-        start = cls(kind, offset, unit, 0.0, 1.0, low, high)
-        t = start.forward(y)
-        largest = float(np.abs(t).max()) or 1.0  # the squares of large targets would overflow
-        mean = float((t / largest).mean() * largest)
-        deviation = float((t / largest - mean / largest).std() * largest)
-        if not deviation > 0:
-            deviation = 1.0
-        return dataclasses.replace(start, mean=mean, deviation=deviation)
-
-    def forward(self, y: FloatArray) -> FloatArray:
-        """Return targets in standardised units (n,)."""
-        t = y
-        if self.kind == "log":
-            t = np.log(y)
-        elif self.kind == "asinh":
-            t = np.arcsinh((y - self.offset) / self.unit)
-        return (t - self.mean) / self.deviation
-
-    def backward(self, z: FloatArray) -> FloatArray:
-        """Return predictions (n,) in the units of y, clipped to the range of y in training."""
-        t = np.asarray(z, np.float64) * self.deviation + self.mean
-        ends = dataclasses.replace(self, mean=0.0, deviation=1.0).forward(
-            np.array([self.low, self.high])
-        )
-        t = np.clip(t, *ends)  # before the exponential, which could overflow
-        if self.kind == "log":
-            t = np.exp(t)
-        elif self.kind == "asinh":
-            t = np.sinh(t) * self.unit + self.offset
-        return np.clip(t, self.low, self.high)
-
-    def to_state(self) -> dict[str, Any]:
-        """Return the scaling as a dict of texts and numbers; `TargetScaling(**state)` reads it."""
-        return dataclasses.asdict(self)
-
-
-def shape_of(values: FloatArray) -> tuple[float, float]:
-    """Return the skewness and the excess kurtosis of numbers (n,); both are 0 for a constant."""
-    centred = values / (float(np.abs(values).max()) or 1.0)
-    centred = centred - centred.mean()
-    variance = float((centred**2).mean())
-    if variance <= 1e-28:
-        return 0.0, 0.0
-    return (
-        float((centred**3).mean()) / variance**1.5,
-        float((centred**4).mean()) / variance**2 - 3,
-    )
-
-
-def scalings_to_try(y: FloatArray) -> list[TargetScaling]:
-    """Return the scalings of targets (n,) that are worth measuring, the linear one first.
-
-    A second one is returned if y is skewed or has heavy tails and the transformation makes both
-    smaller: the logarithm if all targets are positive, else the inverse hyperbolic sine.
-    """
-    linear = TargetScaling.from_data(y)
-    skewness, kurtosis = shape_of(y)
-    if abs(skewness) < SKEWED and kurtosis < HEAVY:
-        return [linear]
-    other = TargetScaling.from_data(y, "log" if linear.low > 0 else "asinh")
-    new_skewness, new_kurtosis = shape_of(other.forward(y))
-    if abs(new_skewness) < abs(skewness) and abs(new_kurtosis) < abs(kurtosis):
-        return [linear, other]
-    return [linear]

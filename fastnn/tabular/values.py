@@ -1,4 +1,4 @@
-"""Single values of a table: what counts as missing, and the text that stands for a category."""
+"""Single values of a table: which are missing, and their reading as text, number or date."""
 
 import datetime
 import re
@@ -58,7 +58,7 @@ def number_of(value: Any) -> float | None:
     if isinstance(value, (*NUMBERS, *BOOLEANS)) and not isinstance(value, np.complexfloating):
         try:
             return float(value)
-        except OverflowError:  # an integer of more than 308 digits
+        except OverflowError:  # an integer beyond the range of float64
             return np.inf if value > 0 else -np.inf  # type: ignore[operator]
     return None
 
@@ -66,7 +66,7 @@ def number_of(value: Any) -> float | None:
 def date_of(value: Any) -> np.datetime64 | None:
     """Return a date or a text in ISO 8601 form as a NumPy date; None for another value.
 
-    A time with a zone keeps its own clock.
+    A time with a zone keeps its local time.
     """
     if is_missing(value):
         return np.datetime64("NaT", "us")

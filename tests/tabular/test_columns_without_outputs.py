@@ -62,7 +62,7 @@ def test_texts_that_are_ids(n):
 def test_integers_that_are_ids(rng):
     ids = rng.permutation(100)[:80] + 5000
     X = np.column_stack([rng.integers(0, 9, 80), ids])
-    with pytest.warns(UserWarning, match=r"different integer in each row in the columns \[1\]"):
+    with pytest.warns(UserWarning, match=r"different integer in each row of the columns \[1\]"):
         encoder = TableEncoder().fit(X)
     assert [column.kind for column in encoder.columns_] == ["numeric", "id"]
     assert encoder.transform(X).shape == (80, 1)

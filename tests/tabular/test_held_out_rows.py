@@ -23,6 +23,20 @@ def test_probabilities_are_calibrated():
     assert tiny.temperature_ == 1
 
 
+@pytest.mark.parametrize("weights", [None, [1, 2]])
+def test_without_held_out_rows_nothing_is_calibrated(weights):
+    model = classifier("fast", calibrate=True, epochs=1)
+    model.fit([[1.0], [2.0]], [0, 1], sample_weight=weights)
+    assert model.report_.n_held_out == 0
+    assert model.temperature_ == 1
+
+
+def test_the_last_epoch_counts_if_the_metric_is_never_defined():
+    model = regressor("fast", metric="r2", epochs=3).fit(np.arange(40.0)[:, None], np.ones(40))
+    assert np.isnan(model.report_.scores).all()
+    assert model.report_.best_epochs == [3]
+
+
 def test_a_temperature_is_the_minimiser():
     from fastnn.tabular import calibration
 

@@ -1,16 +1,9 @@
-"""Targets: classes, numbers, and transformations."""
+"""Targets: classes and numbers."""
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from fastnn.tabular.targets import (
-    TargetScaling,
-    class_labels,
-    real_targets,
-    scalings_to_try,
-    shape_of,
-)
+from fastnn.tabular.targets import class_labels, real_targets
 
 
 def frame_columns(values):
@@ -113,61 +106,3 @@ def test_wrong_numbers(y, error, message):
 def test_many_gaps_are_not_all_listed():
     with pytest.raises(ValueError, match="in 50 rows: 0, 1, 2, 3, 4, …; drop"):
         real_targets([np.nan] * 50, 50)
-
-
-# ------------------------------------------------------------------ transformations
-
-
-@pytest.mark.parametrize("kind", ["linear", "log", "asinh"])
-def test_there_and_back(kind, rng):
-    y = rng.lognormal(2, 1.5, 400)
-    scaling = TargetScaling.from_data(y, kind)
-    z = scaling.forward(y)
-    assert z.mean() == pytest.approx(0, abs=1e-12)
-    assert z.std() == pytest.approx(1)
-    np.testing.assert_allclose(scaling.backward(z), y, rtol=1e-9)
-    assert TargetScaling(**scaling.to_state()) == scaling
-    far = scaling.backward(np.array([-1e30, 1e30, -50, 50]))
-    np.testing.assert_allclose(far, [y.min(), y.max()] * 2)
-    assert (far >= y.min()).all()
-    assert (far <= y.max()).all()
-
-
-def test_formulas(rng):
-    y = rng.gamma(2, 3, 300)
-    quartiles = np.quantile(y, [0.25, 0.5, 0.75])
-    log, linear, asinh = (TargetScaling.from_data(y, k) for k in ("log", "linear", "asinh"))
-    np.testing.assert_allclose(linear.forward(y), stats.zscore(y))
-    np.testing.assert_allclose(log.forward(y), stats.zscore(np.log(y)))
-    t = np.arcsinh((y - quartiles[1]) / (quartiles[2] - quartiles[0]))
-    np.testing.assert_allclose(asinh.forward(y), stats.zscore(t))
-
-
-def test_the_shape_of_a_distribution(rng):
-    y = rng.lognormal(size=1000)
-    found = shape_of(y)
-    assert found == pytest.approx((stats.skew(y), stats.kurtosis(y)))
-    assert shape_of(y * 1e300) == pytest.approx(found)
-    assert shape_of(np.full(10, 7.0)) == (0, 0)
-
-
-def test_which_scalings_are_tried(rng):
-    def kinds(y):
-        return [scaling.kind for scaling in scalings_to_try(y)]
-
-    n = 2000
-    assert kinds(rng.normal(size=n)) == ["linear"]
-    assert kinds(rng.uniform(size=n)) == ["linear"]
-    assert kinds(rng.lognormal(size=n)) == ["linear", "log"]
-    assert kinds(rng.lognormal(size=n) - 1) == ["linear", "asinh"]
-    assert kinds(rng.standard_t(2, size=n)) == ["linear", "asinh"]
-    assert kinds(np.full(n, 3.0)) == ["linear"]
-
-
-def test_wrong_kinds():
-    with pytest.raises(ValueError, match="kind is 'sqrt'; 'linear', 'log' or 'asinh' is wanted"):
-        TargetScaling.from_data(np.ones(3), "sqrt")
-    with pytest.raises(ValueError, match=r"kind is 'log', but y has 0\.0; positive"):
-        TargetScaling.from_data(np.arange(3.0), "log")
-    constant = TargetScaling.from_data(np.full(5, 7.0))
-    np.testing.assert_array_equal(constant.backward(np.array([-3.0, 0, 9])), 7)
