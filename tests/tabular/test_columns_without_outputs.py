@@ -83,7 +83,7 @@ def test_a_column_equal_to_an_id_is_judged_by_itself(rng):
     assert kinds(X, numeric=[0, 1]) == ["numeric", "duplicate", "numeric"]
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"row": ids, "size": ids.astype(float), "x": X[:, 2]})
-    with pytest.warns(UserWarning, match=r"in the columns \['row'\]"):
+    with pytest.warns(UserWarning, match=r"of the columns \['row'\]"):
         assert kinds(frame) == ["id", "numeric", "numeric"]
     assert kinds(X[:, :2]) == ["numeric", "duplicate"]  # no other column is left
 
