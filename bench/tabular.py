@@ -2,21 +2,21 @@
 
 Each library has its default parameters and the same rows: splits 0, 1 and 2 of scikit-learn's
 `train_test_split(test_size=0.2)`. The error is the share of wrong classes, or the RMSE over the
-standard deviation of the test targets. A record has the mean over the splits. After the tables come
-geometric means over them, and the share of the test targets that lie in their intervals of nominal
-90 %, in the mean over the tables for regression.
+standard deviation of the test targets. Each record has the mean over the splits. The next records
+have the geometric means over the tables, and the share of the test targets that lie in their 90 %
+intervals, as the mean over the regression tables.
 
-The last records are the times of predictions and the memory of a fit, of the preset "default" with
-numbers that are drawn. The memory is that of the process at its peak, beyond what it had before the
-table was made, over the bytes of the table.
+The last records have the times of predictions and the memory of a fit, with the preset "default" on
+random numbers. The memory is the peak of the process, less its memory before the table is made,
+divided by the bytes of the table.
 
-- HistGradientBoosting and CatBoost get categories as they are, LightGBM and XGBoost as pandas
-  categories. RealMLP takes no gaps in numbers, so it gets medians.
+- CatBoost gets categories as texts, and the other peers as the categorical dtype of pandas. RealMLP
+  takes no gaps in numbers, so these become medians.
 - The tables are CSV files in the folder tabular of ../shared/data, or of the folder that the
   environment variable FASTNN_BENCH_DATA names. The last column of a file is the target.
-- The extra `bench-tabular` installs the peers. `--peers pytabkit,lightgbm` chooses some.
-- The environment variable FASTNN_BENCH_KEPT names a JSON file that keeps the peers' results. What
-  it has is not measured again.
+- The extra `bench-tabular` installs the peers. `--peers pytabkit,lightgbm` selects peers.
+- The environment variable FASTNN_BENCH_KEPT names a JSON file that keeps the peers' results.
+  Results in this file are not measured again.
 """
 
 import importlib
@@ -37,7 +37,7 @@ FOLDER = Path(os.environ.get("FASTNN_BENCH_DATA", Path(__file__).parents[2] / "s
 CLASSIFICATION = ["adult", "bank", "phoneme", "letter", "attrition"]
 REGRESSION = ["california", "abalone", "cpu_act", "elevators", "ames"]
 PRESETS = ["default", "fast", "best"]
-PEERS = {  # module, and its class for classification or regression
+PEERS = {  # the module and the class; {} is "Classifier" or "Regressor"
     "pytabkit": ("pytabkit", "RealMLP_TD_{}"),
     "lightgbm": ("lightgbm", "LGBM{}"),
     "catboost": ("catboost", "CatBoost{}"),
@@ -45,7 +45,7 @@ PEERS = {  # module, and its class for classification or regression
     "sklearn": ("sklearn.ensemble", "HistGradientBoosting{}"),
 }
 SPLITS = 3
-COLUMNS = 20  # of the table for times of predictions and memory
+COLUMNS = 20  # of the table of random numbers
 
 
 def load(name):
@@ -96,9 +96,9 @@ def columns_for(name, train, test):
 
 
 def measured(name, table, split, quick):
-    """Return the test error, the seconds of the fit, and of a regressor the intervals' coverage.
+    """Return the test error, the seconds of the fit, and for a preset's regressor the coverage.
 
-    `name` is a preset or a peer. A peer has no coverage.
+    `name` is a peer, or a preset after "fastnn ". The coverage is that of its 90 % intervals.
     """
     from pandas.api.types import is_numeric_dtype
     from sklearn.model_selection import train_test_split
@@ -152,7 +152,7 @@ class Kept:
             self.found = json.loads(self.file.read_text())
 
     def measured(self, name, table, split, quick):
-        """Return what the file has, or measure and write it."""
+        """Return a result from the file, or measure it and write it to the file."""
         key = f"{name} {table} {split}{' quick' if quick else ''}"
         if key not in self.found:
             self.found[key] = measured(name, table, split, quick)
@@ -196,7 +196,7 @@ def run(settings):
 
 
 def table_of_numbers(n):
-    """Return an array of numbers, float32, and targets."""
+    """Return random numbers (n, COLUMNS), float32, and targets (n,)."""
     rng = np.random.default_rng(0)
     X = rng.random((n, COLUMNS), np.float32)
     return X, X[:, 0] + X[:, 1] * X[:, 2]
@@ -221,7 +221,7 @@ def predictions(quick):
 
 
 def memory_of_fit(n, n_threads):
-    """Return the most memory of this process beyond that before the fit, over the table's bytes."""
+    """Return the peak memory, less that before the table, divided by the bytes of the table."""
     from fastnn.tabular import TabularRegressor
 
     def fit(rows):
@@ -236,7 +236,7 @@ def memory_of_fit(n, n_threads):
 
 
 def memory(name):
-    """Return a figure of this process in bytes, such as the largest so far, "VmHWM"."""
+    """Return a memory figure of this process in bytes, such as "VmHWM", the peak."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
 

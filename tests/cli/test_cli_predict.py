@@ -108,7 +108,7 @@ def test_evaluate_takes_the_target_that_was_trained_for(succeed, fail, flowers_c
     write_csv("other.csv", ["petal", "sepal", "weight"], X[:, 0], X[:, 1], np.ones(len(X)))
     message = fail(
         "evaluate", "flowers.safetensors", "other.csv"
-    )  # it does not take the only other column
+    )  # evaluate does not use the only other column as the target
     assert "must name the target, one of weight; the model was trained for 'kind'" in message
     write_csv("none.csv", ["petal", "sepal"], X[:, 0], X[:, 1])
     message = fail("evaluate", "flowers.safetensors", "none.csv")
@@ -197,7 +197,7 @@ def test_control_characters_do_not_reach_the_terminal(succeed, fail, folder, mon
     assert SHOWN in shown[-1]
     assert HOSTILE in succeed(
         "predict", "h.safetensors", "h.csv"
-    )  # for a file or a pipe, nothing is escaped
+    )  # in a file or a pipe, nothing is escaped
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     shown.append(succeed("predict", "h.safetensors", "h.csv"))
     assert SHOWN in shown[-1]

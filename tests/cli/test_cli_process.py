@@ -64,7 +64,7 @@ def test_reader_that_goes_away(monkeypatch):
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     fn.Network([fn.Linear(64, 30)], seed=0).save(
         "m.safetensors"
-    )  # its predictions do not fit into a pipe
+    )  # so many predictions do not fit into the buffer of a pipe
     command = [sys.executable, "-m", "fastnn", "predict", "m.safetensors", "digits"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         running.stdout.readline()

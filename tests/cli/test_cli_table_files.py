@@ -1,4 +1,4 @@
-"""How a table is written: separators, decimal signs, gaps, rows of other lengths, wrong names."""
+"""The forms of CSV files: separators, decimal signs, gaps, rows of wrong lengths, wrong names."""
 
 import csv
 from pathlib import Path
@@ -144,7 +144,7 @@ def test_a_model_remembers_gaps_row_names_and_the_target(run, succeed, folder):
     assert shown.startswith("RMSE")
     assert shown == succeed("evaluate", "homes.safetensors", "homes.csv", "--target", "price")
 
-    # what is given anew counts
+    # options that are given again replace those of training
     given = succeed("predict", "homes.safetensors", "homes.csv", "--id", "town,zip")
     assert read_predictions(given)[0] == ["town", "zip", "prediction"]
     header = read_predictions(succeed("predict", "homes.safetensors", "homes.csv", "--id"))[0]
@@ -216,7 +216,7 @@ def test_a_model_without_column_names(fail, folder):
 
 
 def test_categories_keep_their_texts(succeed, folder):
-    """Leading zeros, also in a file to predict where all codes look like numbers."""
+    """Codes keep leading zeros, also if all codes in the file to predict look like numbers."""
     write("homes.csv", *homes())
     options = ["--target", "price", "--id", "ref", "--categorical", "zip,town", "--na", "?"]
     succeed("train", "homes.csv", *options, *SHORT)
@@ -328,7 +328,7 @@ def test_one_row_or_class_of_numbers(fail, folder):
         ("--target price --numeric areas", "homes.csv: no column 'areas' (did you mean 'area'?)"),
         ("--target price --categorical 7", "homes.csv: no column '7'; the columns are ref, town"),
         ("--target price --drop ref,price", "homes.csv: --drop names the target 'price'"),
-        ("--target price --drop zip --numeric zip", "--numeric and --id or --drop name"),
+        ("--target price --drop zip --numeric zip", "--numeric names the column 'zip', but so"),
         ("--target price --numeric zip --categorical zip", "homes.csv: column 'zip' is named"),
         ("--target price --sep ;;", "--sep is ';;'; one character or 'tab' is wanted"),
         ('--target price --sep "', "one character or 'tab' is wanted"),

@@ -122,7 +122,7 @@ def test_separators(run, folder, separator):
 
 
 def test_a_comma_that_is_no_decimal_sign(run, folder):
-    """Points and commas in one column: no column of numbers with decimal commas."""
+    """A column with points and commas is not numeric, so it does not count."""
     frame = houses().assign(size=["1.5", "2,5"] * 60)
     frame.to_csv("houses.csv", sep=";", index=False)
     _, out, err = run("train", "houses.csv", "--target", "price", *EPOCHS)
@@ -218,7 +218,7 @@ def test_options_of_tables_need_such_a_model(fail, succeed, houses_csv):
 
 
 def test_texts_stay_as_they_are(succeed, folder):
-    """Leading zeros of row names and of labels, and a row name called like an output."""
+    """Row names and labels keep leading zeros; a row name may be called like an output."""
     rng = np.random.default_rng(0)
     rows = [[f"{i:03}", "01" if i % 2 else "1", rng.normal() + i % 2, "u"] for i in range(60)]
     rows[1][0] = ""

@@ -64,7 +64,7 @@ def test_regression_predicts_raw_units(succeed, houses_csv):
     table = datasets.read_table(houses_csv, "price")
     net = fn.load("houses.safetensors")
     assert net.class_labels is None
-    # The file has all digits of the numbers.
+    # The CSV file has all digits of the predictions.
     predicted = net.predict(table.X)
     assert_array_equal(np.array(rows, dtype=float), predicted)
     rmse = np.sqrt(np.mean((predicted[:, 0] - table.y) ** 2))

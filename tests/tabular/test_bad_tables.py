@@ -1,4 +1,4 @@
-"""Tables and arguments that are refused, with the name of what is wrong."""
+"""Wrong tables and arguments raise errors that name what is wrong."""
 
 import numpy as np
 import pytest

@@ -41,7 +41,7 @@ def test_one_category_and_gaps():
 
 
 def test_the_number_of_one_hot_categories():
-    """The missing one counts, so eight categories are one-hot by default, and nine are codes."""
+    """The gap counts as a category: by default, 8 categories are one-hot and 9 become codes."""
     for k, one_hot, cardinalities in ((8, 8, []), (9, 0, [10])):
         encoder, Z = encoded([str(i) for i in range(k)] * 3)
         assert (encoder.n_one_hot_, encoder.cardinalities_) == (one_hot, cardinalities)
@@ -112,7 +112,7 @@ def test_an_array_of_texts():
 
 
 def test_many_categories():
-    """A category of 200,000 values in 400,000 rows; no memory or time beyond the table's."""
+    """200,000 categories in 400,000 rows need little time and memory."""
     codes = np.random.default_rng(0).permutation(400_000) // 2
     X = np.array([f"c{code:06d}" for code in codes], dtype=object)[:, np.newaxis]
     encoder = TableEncoder().fit(X)

@@ -67,9 +67,9 @@ def test_integers_that_are_ids(rng):
     assert [column.kind for column in encoder.columns_] == ["numeric", "id"]
     assert encoder.transform(X).shape == (80, 1)
     assert kinds(X, numeric=[1]) == ["numeric", "numeric"]
-    assert kinds(X.astype(float)) == ["numeric", "numeric"]  # measured values may be whole
+    assert kinds(X.astype(float)) == ["numeric", "numeric"]  # floats are never IDs
     assert kinds(X[:, 1:]) == ["numeric"]  # no other column is left
-    X[:, 1] *= 3  # a wide range is no count of rows
+    X[:, 1] *= 3  # the range is too wide for numbers of rows
     assert kinds(X) == ["numeric", "numeric"]
 
 
@@ -78,12 +78,12 @@ def test_a_column_equal_to_an_id_is_judged_by_itself(rng):
     X = np.column_stack([ids, ids, rng.integers(0, 9, 40)])
     with pytest.warns(UserWarning, match="different integer"):
         assert kinds(X, numeric=[1]) == ["id", "numeric", "numeric"]
-    with pytest.warns(UserWarning, match=r"in the columns \[0, 1\]"):
+    with pytest.warns(UserWarning, match=r"of the columns \[0, 1\]"):
         assert kinds(X) == ["id", "id", "numeric"]
     assert kinds(X, numeric=[0, 1]) == ["numeric", "duplicate", "numeric"]
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"row": ids, "size": ids.astype(float), "x": X[:, 2]})
-    with pytest.warns(UserWarning, match=r"in the columns \['row'\]"):
+    with pytest.warns(UserWarning, match=r"of the columns \['row'\]"):
         assert kinds(frame) == ["id", "numeric", "numeric"]
     assert kinds(X[:, :2]) == ["numeric", "duplicate"]  # no other column is left
 

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of what a transformer is."""
+"""scikit-learn's own checks of a transformer."""
 
 import pytest
 from sklearn.utils.estimator_checks import (

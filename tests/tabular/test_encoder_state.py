@@ -1,4 +1,4 @@
-"""Fitted encoders that are saved and read again."""
+"""A fitted encoder is saved and read again."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The same table gives the same outputs in the form of every library."""
+"""A table gives the same outputs, whichever library it comes from."""
 
 import datetime
 import subprocess
@@ -136,7 +136,7 @@ def test_one_row_of_another_library(trained, given, wanted):
 
 
 def test_time_zones():
-    """The clock of the column's zone counts."""
+    """A date keeps the local time of its zone."""
     pd = pytest.importorskip("pandas")
     pl = pytest.importorskip("polars")
     naive = pd.Series(pd.date_range("2024-03-30 20:00", periods=12, freq="h"))

@@ -1,4 +1,4 @@
-"""What follows from held-out rows: temperature, intervals, out-of-fold predictions, importance."""
+"""Results from held-out rows: temperature, intervals, out-of-fold predictions, importance."""
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_out_of_fold_predictions():
 
 def test_out_of_fold_rows_were_not_trained_on():
     rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((200, 5)), rng.standard_normal(200)  # nothing to find
+    X, y = rng.standard_normal((200, 5)), rng.standard_normal(200)  # y does not depend on X
     model = regressor("best").fit(X, y)
     assert np.corrcoef(model.oof_prediction_, y)[0, 1] < 0.3
     own = np.array([z[:, 0] for z in model._outputs(X)])

@@ -51,7 +51,7 @@ def test_equal_quartiles(rng):
 
 
 def test_both_ways_give_the_same_bits(rng):
-    """An array of numbers takes the fast way, and a column of it the other one."""
+    """The fast encoding of an array of numbers equals the encoding by columns."""
     X = rng.normal(size=(70001, 3)) * [1e-3, 1, 1e6]
     X[::7, 1] = np.nan
     for kind in ("float32", "float64"):
@@ -66,7 +66,7 @@ def test_both_ways_give_the_same_bits(rng):
 
 @pytest.mark.parametrize("n_columns", [1, 127, 128, 129, 300])
 def test_many_columns(n_columns, rng):
-    """So many columns are scaled at a time; an array has any strides and byte order."""
+    """The formula holds for any number of columns, strides and byte order."""
     X = rng.normal(size=(40, n_columns))
     X[0] = np.nan
     encoder = TableEncoder(dtype="float64", missing="median").fit(X)
@@ -103,7 +103,7 @@ def test_gaps(rng):
 
 
 def test_a_single_value_and_gaps():
-    """The gaps are informative, though the value is not."""
+    """A column of one value and gaps has an output that tells where the gaps are."""
     X = np.array([[1.0, 5.0], [2.0, np.nan], [3.0, 5.0], [4.0, 5.0]])
     encoder = TableEncoder().fit(X)
     Z = encoder.transform(X)

@@ -1,4 +1,4 @@
-"""Memory, beyond the table and the output."""
+"""The memory of an encoder beyond the table and the output."""
 
 import tracemalloc
 
@@ -23,7 +23,7 @@ def form(name):
 
 @pytest.mark.parametrize("name", ["array", "pandas", "polars"])
 def test_memory(name):
-    """A fit takes some columns, and the encoding the output and some chunks."""
+    """A fit needs the memory of a few columns, and the encoding that of the output."""
     X = form(name)
     column, output = N * 4, N * COLUMNS * 4
     encoder = TableEncoder()

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of what an estimator is, on both."""
+"""scikit-learn's own checks of an estimator, for both estimators."""
 
 import warnings
 

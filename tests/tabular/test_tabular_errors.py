@@ -1,4 +1,4 @@
-"""What the estimators refuse: tables, targets, parameters and columns at prediction."""
+"""Errors of the estimators: wrong tables, targets, parameters and columns at prediction."""
 
 import numpy as np
 import pytest
