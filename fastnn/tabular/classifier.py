@@ -45,8 +45,7 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
         default none are named, and the values of each column decide.
     epochs : int, optional
         Passes over the rows. By default 128 with "default" and "best", and 48 with "fast". With
-        fewer than 2,560 rows (6,720 with "fast"), there are up to twice as many epochs, so that
-        1,000 minibatches are trained.
+        fewer than 2,560 rows, there are up to twice as many.
     random_state : int, RandomState or None, default None
         Source of the held-out rows, the initial values and the order of the rows. With an int, each
         fit gives the same results; with None, each fit differs.

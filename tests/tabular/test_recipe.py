@@ -200,15 +200,16 @@ def test_the_last_best_epoch_is_kept(monkeypatch):
 
 @pytest.mark.parametrize(
     ("n_rows", "epochs"),
-    [(1, 256), (1_000, 256), (1_600, 200), (2_000, 167), (2_880, 128), (10**7, 128)],
+    [(1, 256), (1_000, 256), (1_600, 205), (2_000, 171), (2_560, 128), (10**7, 128)],
 )
-def test_small_tables_are_trained_more_epochs_for_a_thousand_updates(n_rows, epochs):
-    # with 1,600 rows, 1,280 are trained on: 5 minibatches of 256, 200 times
+def test_small_tables_are_trained_up_to_twice_as_many_epochs(n_rows, epochs):
+    # of 1,600 rows, 1,280 are trained on: 5 minibatches, so 8 / 5 of 128 epochs
     assert PRESETS["default"].epochs_for(n_rows) == epochs
+    assert PRESETS["fast"].epochs_for(n_rows) == round(epochs * 48 / 128)
 
 
 @pytest.mark.parametrize(
-    ("rows", "given", "epochs"), [(60, None, 256), (2_000, None, 167), (60, 3, 3)]
+    ("rows", "given", "epochs"), [(60, None, 256), (2_000, None, 171), (60, 3, 3)]
 )
 def test_the_estimators_choose_the_epochs_by_the_rows(rows, given, epochs, monkeypatch):
     monkeypatch.setattr(recipes, "HIDDEN", (2,))
