@@ -83,11 +83,11 @@ class TabularClassifier(ClassifierMixin, TabularEstimator):
     Examples
     --------
     >>> from fastnn.tabular import TabularClassifier
-    >>> X = [[i, "red" if i % 3 else "blue"] for i in range(60)]
+    >>> X = [[i / 10, "red" if i % 3 else "blue"] for i in range(60)]
     >>> y = ["yes" if i > 30 else "no" for i in range(60)]
     >>> model = TabularClassifier(epochs=20, random_state=0).fit(X, y)
-    >>> model.predict([[50, "red"]])
-    array(['yes'], dtype='<U3')
+    >>> model.predict([[1.0, "red"], [5.0, "red"]])
+    array(['no', 'yes'], dtype='<U3')
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -84,10 +84,11 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
     Examples
     --------
     >>> from fastnn.tabular import TabularRegressor
-    >>> X = [[i, "red" if i % 3 else "blue"] for i in range(60)]
+    >>> X = [[i / 10, "red" if i % 3 else "blue"] for i in range(60)]
     >>> y = [float(i) for i in range(60)]
     >>> model = TabularRegressor(epochs=50, random_state=0).fit(X, y)
-    >>> bool(20 < model.predict([[30, "red"]])[0] < 40)
+    >>> low, high = model.predict([[1.0, "red"], [5.0, "red"]])
+    >>> bool(low < 20 and high > 40)
     True
     """
 

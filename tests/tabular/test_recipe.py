@@ -88,7 +88,7 @@ class InPyTorch:
         return x
 
     def train(self, x, target, orders, rate):
-        """Take the steps of Adam and of the decay, one minibatch after another."""
+        """Train with Adam and weight decay, one minibatch after another."""
         torch = self.torch
         optimizer = torch.optim.Adam(
             [{"params": [p]} for p, _, _ in self.parameters], betas=(0.9, 0.95)
@@ -125,7 +125,7 @@ def test_training_takes_the_steps_of_realmlp(preset, classes, monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(recipes, "HIDDEN", (8, 7, 6))
     monkeypatch.setattr(recipes, "BATCH_SIZE", BATCH)
-    monkeypatch.setattr(recipes, "DROPOUT", 0.0)  # the masks would differ
+    monkeypatch.setattr(recipes, "DROPOUT", 0.0)  # PyTorch draws other masks
     rng = np.random.default_rng(0)
     x = encoded(rng)
     y = rng.integers(0, 3, N) if classes else 3 * x[:, 0].astype(np.float64) + 7
@@ -193,7 +193,7 @@ def test_the_last_best_epoch_is_kept(monkeypatch):
     assert len(values) == 80
     assert values[member.best_epoch - 1] == max(values)
     assert max(values) not in values[member.best_epoch :]
-    held_out = x[-len(member.held_out) :]  # the table was arranged: `x` is the same array
+    held_out = x[-len(member.held_out) :]  # `train` has reordered the rows of `x` in place
     right = member.network.predict(held_out).argmax(axis=1) == (held_out[:, 0] > 0)
     assert right.mean() == max(values)
 
