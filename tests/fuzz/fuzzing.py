@@ -24,6 +24,7 @@ from fastnn import cli, datasets
 from . import corpus, damage
 
 HANG = 20  # seconds for one input
+STYLE = ("separate the cells", "numbers have decimal commas")  # ends of lines that are no errors
 BATCH = 500  # inputs that a child process reads before the next one starts
 
 
@@ -66,7 +67,10 @@ def run(kind, content, path, targets):
 
 
 def evaluate(kind, path):
-    """Read the file with the program: it prints one line of error and no control characters."""
+    """Read the file with the program: it prints one line of error and no control characters.
+
+    Lines before the error may report the separator and the decimal sign.
+    """
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         if kind == "model":
@@ -74,7 +78,8 @@ def evaluate(kind, path):
         else:
             status = cli.main(["evaluate", str(path.parent / "net"), str(path), "--target", "y"])
     assert status in (0, 2)
-    assert status == 0 or err.getvalue().count("\n") == 1
+    lines = [line for line in err.getvalue().split("\n")[:-1] if not line.endswith(STYLE)]
+    assert status == 0 or len(lines) == 1
     if kind != "model":
         assert (out.getvalue() + err.getvalue()).replace("\n", "").isprintable()
     else:

@@ -174,7 +174,7 @@ def test_counts():
     y = rng.poisson(1000 * np.exp(X[:, 0]))
     model = regressor("fast", loss="poisson").fit(X, y)
     np.testing.assert_allclose(model.predict(X), 1000 * np.exp(X[:, 0]), rtol=0.2)
-    with pytest.raises(ValueError, match=r"y\[3\] is -1; the loss 'poisson' takes targets of at"):
+    with pytest.raises(ValueError, match=r"y, row 3 is -1; the loss 'poisson' takes targets of at"):
         model.fit(X, np.where(np.arange(1000) == 3, -1, y))
 
 
