@@ -8,7 +8,7 @@ Adam takes the same steps if the learning rate of V is multiplied by 1 / √fan_
 decay by √fan_in.
 
 RealMLP trains 256 epochs. The numbers of epochs here were chosen on tables outside the benchmark.
-With 128 epochs, the errors were the same on 13 tables of 3,000 to 5,000 rows, but larger on two
+With 128 epochs, the errors were the same on 13 tables of 1,800 to 5,000 rows, but larger on two
 tables of 1,000 rows. So large tables are trained for 128 epochs, and tables of fewer than 8
 minibatches for up to twice as many. On these tables, TD-S with 48 epochs had 1.03 times the error
 of "default", in 0.3 of its time.
