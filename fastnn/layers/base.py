@@ -218,13 +218,13 @@ class Layer:
         return self.out_features or in_features
 
     def inner_layers(self) -> "list[tuple[str, tuple[Layer, ...]]]":
-        """Return the name and the layers of each branch of a block; other layers have no branches."""
+        """Return the name and the layers of each branch of a block; other layers have none."""
         return []
 
     def kinks_at(self, x: Array) -> tuple[Array, Array] | None:
         """Return the places of kinks (k, 1, 1), and the inputs (n, in_features) to compare to them.
 
-        If each column has its own kinks, they are (k, 1, columns), and the inputs are these columns.
+        If each column has its own kinks, they are (k, 1, columns), and the inputs are (n, columns).
         None means that the layer has no kinks.
         """
         return (np.reshape(self.kinks, (-1, 1, 1)), x) if self.kinks else None

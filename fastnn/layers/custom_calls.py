@@ -3,9 +3,9 @@
 The arguments are trusted. A method gets read-only views of them. Its results are copied in the
 dtype of the computation, so it may return an argument, or an array that it uses again.
 
-If a method returns NaN or infinity for finite arguments, the call raises ValueError. In a fit there
-is no exception, since NaN and infinity mean divergence or a step that is too long: the caller passes
-a list `trouble`, and the message is appended to it.
+If a method returns NaN or infinity for finite arguments, the call raises ValueError. In a fit, NaN
+and infinity mean divergence, or a step that is too long. The caller then passes a list `trouble`,
+which gets the message in place of the exception.
 """
 
 from collections.abc import Mapping

@@ -36,7 +36,7 @@ class Initialization(NetworkBase):
         Parameters
         ----------
         X : array_like or sparse matrix (n, in_features)
-            The training samples, at least one. Of more than 10,000 rows, so many are drawn.
+            The training samples, at least one. Of more than 10,000, a random 10,000 are used.
         seed : int, optional
             The seed of all random numbers, at least 0. By default they differ in each call.
 
@@ -46,7 +46,7 @@ class Initialization(NetworkBase):
             If `fit` is training the network.
         ValueError, TypeError
             If X is empty, has another shape, or holds anything but finite real numbers; or if the
-            pre-activations overflow. The network is as before then.
+            pre-activations overflow. The network is then unchanged.
 
         Notes
         -----
