@@ -1,4 +1,4 @@
-"""The second derivatives of a model, of which the engine takes some samples at a time."""
+"""The second derivatives of a model, computed for some samples at a time."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any

@@ -28,7 +28,7 @@ cdef Targets targets_of(cnp.ndarray values, cnp.ndarray labels, cnp.ndarray weig
     return targets
 
 
-# `loss_from` and `optimizer_from` are inlined in these two functions only, so that their code exists
+# `loss_from` and `optimizer_from` are inlined in these functions only, so that their code exists
 # once.
 
 cdef dict last_formula = None  # calls on few samples in a row have one loss
