@@ -44,9 +44,9 @@ class CustomLayer(Layer):
     out_features : int, optional
         The number of outputs; by default as many as inputs.
     parameters : mapping of str to array_like or (initializer, shape), optional
-        The initial value of each parameter. Or a pair of its shape and a function
-        `(rng, shape) -> array` that draws it, such as those of `fastnn.initializers`: the function
-        comes first. By default no parameters.
+        The initial value of each parameter, or a pair (initializer, shape). An initializer is a
+        function `(rng, shape) -> array` that draws the value, such as those of
+        `fastnn.initializers`. By default no parameters.
 
     Attributes
     ----------

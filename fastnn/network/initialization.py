@@ -117,7 +117,7 @@ def _initialize_linear(layer: Linear, x: Array, rng: "np.random.Generator") -> N
         unit = np.where(largest > 0, largest, 1)  # the squares of z might overflow
         z /= unit
         deviation = z.std(axis=0)
-        varies = deviation > 16 * np.finfo(x.dtype).eps  # more than rounding does
+        varies = deviation > 16 * np.finfo(x.dtype).eps  # else these are rounding errors
         factor[units][varies] = 1 / (deviation * unit)[varies]
     layer.weight = weight * factor[:, np.newaxis]
     if layer.bias is not None:
