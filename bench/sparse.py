@@ -2,7 +2,7 @@
 
 A result is the time of one epoch: the difference between a fit of many epochs and a fit of one,
 both the minimum of runs that alternate. The note has the peak memory of each in MB, above what the
-process takes before `fit`. Each run is a process of its own. Linux alone tells the peak.
+process takes before `fit`. Each run is a process of its own. Only Linux reports the peak.
 """
 
 import subprocess
@@ -63,7 +63,7 @@ def resident(field):
 
 
 def forget_peak():
-    """Let the peak memory of the process begin anew."""
+    """Reset the peak memory of the process."""
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 

@@ -1,4 +1,4 @@
-"""A table of houses: a data frame in, prices out, in their own units.
+"""Prices of houses from a data frame, in euros.
 
 Two layers of the network hold the means and scales of the features and of the price. `fit` sets
 them from the training rows, stops early, and measures R² and the mean absolute error in euros.

@@ -1,8 +1,8 @@
 """Gradient accumulation: large batches whose gradient is summed over small parts.
 
 A batch of 256 samples is processed 64 samples at a time, as if no more fitted into memory. The mean
-of the parts' gradients is the gradient of the batch, so the parameters are those of a `fit` with
-`batch_size=256`, apart from rounding.
+of the parts' gradients is the gradient of the batch. So the parameters are those of a `fit` with
+`batch_size=256`, up to rounding.
 """
 
 import numpy as np

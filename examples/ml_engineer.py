@@ -1,7 +1,8 @@
 """From training to serving: a checkpoint, a crash, a resumed fit, a model file, and its speed.
 
-The training of the digits breaks off after some epochs. The next run continues from the checkpoint,
-and reaches the bits of a run that was never broken off. A server then loads the model file.
+The training on the digits breaks off after some epochs. The next run continues from the checkpoint.
+Its parameters have the same bits as those of an uninterrupted run. A server then loads the model
+file.
 """
 
 import time

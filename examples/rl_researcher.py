@@ -1,9 +1,9 @@
-"""A population of policies with one's own gradient: REINFORCE for 16 policies at once.
+"""A population of policies with a gradient of your own: REINFORCE for 16 policies at once.
 
 A policy pushes a cart to the middle of a track. It returns the mean of a normally distributed
-force. All parameters are one array with a row for each policy. `predict_many` computes the forces
-of all policies in all episodes, and `jacobian_many` the derivatives by the parameters, from which
-the program makes the policy gradient itself.
+force. All parameters are one array with a row for each policy. `predict_many` computes the mean
+forces of all policies in all episodes. `jacobian_many` computes the derivatives of these by the
+parameters, and the program computes the policy gradient from them.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """A surrogate of a noisy experiment: values, derivatives and their uncertainty.
 
 Levenberg-Marquardt with Bayesian regularisation estimates the noise and a penalty of the weights
-from the measurements, without validation data. The matrix JᵀJ of the fitted network then gives the
-standard deviation of each prediction, by the delta method.
+from the measurements, without validation data. The Jacobian of the fitted network then gives the
+covariance of the parameters, and from it the standard deviation of each prediction.
 """
 
 import numpy as np

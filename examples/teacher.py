@@ -2,7 +2,7 @@
 
 The network is f(x) = w ReLU(V x + b) with V = [[1, 1], [1, 1]], b = (0, -1) and w = (1, -2). The
 program shows the Jacobian of each layer, multiplies them, and compares the product with the
-Jacobian of the network and with differences. At last it lets gradient descent find XOR by itself.
+Jacobian of the network and with finite differences. In the end it trains another network on XOR.
 """
 
 import numpy as np

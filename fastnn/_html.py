@@ -78,7 +78,7 @@ def curves(columns: Mapping[str, Sequence[float]], x_label: str) -> str:
 
 
 def _finite_runs(column: Sequence[float]) -> list[list[int]]:
-    """Return the indices of finite values in a row, as lists; of a long column, only some."""
+    """Return runs of finite values, as lists of indices; a long column is thinned out."""
     stride = -(-len(column) // MOST_POINTS)
     indices = sorted({*range(0, len(column), max(stride, 1)), len(column) - 1})
     runs: list[list[int]] = [[]]

@@ -44,8 +44,8 @@ class Kink:
         The input of the activation `layers[layer]`, or of one inside that block, crosses a kink at
         this unit and sample.
     interval : (float, float)
-        The slopes of the loss on the left and on the right of the entry. If no other unit
-        crosses a kink, every number between them is a subderivative.
+        The slopes of the loss on the left and on the right of the entry. If no other unit crosses a
+        kink, every number between them is a subderivative.
     """
 
     entry: str

@@ -135,7 +135,7 @@ def predict_ensemble(
 def _computed(
     networks: Any, X: Any, params: Any, n_threads: int | None, wrt: str | None = None
 ) -> Array:
-    """Return the Jacobians by `wrt`, or the outputs if that is None."""
+    """Return the Jacobians with respect to `wrt`, or the outputs if it is None."""
     by_params = wrt == "params"
     group = networks if params is None else [networks]
     if type(group) is list and group and isinstance(group[0], Network) and n_threads is None:
@@ -176,7 +176,7 @@ def _fill(
     out: Array,
     n_threads: int | None,
 ) -> None:
-    """Overwrite `out`; a call of the engine is short enough for Ctrl-C to be noticed in between."""
+    """Overwrite `out`, in calls of the engine that are short, so that Ctrl-C is noticed between."""
     model, by_params = members[0]._model, wrt == "params"
     many, n = out.shape[:2]
     outputs = out.shape[2]
@@ -186,7 +186,7 @@ def _fill(
     threads = _core.thread_count(n_threads) if many * n > rows // 100 else 1
     networks_per_call = rows // n
     if networks_per_call < min(threads, many) or n > max(rows, at_least):
-        # the samples of a network are many: its threads share them
+        # each network has many samples, which the threads share
         for i in range(many):
             own = members[i if params is None else 0]._model
             own = own if params is None else replace(own, params=params[i])

@@ -206,8 +206,8 @@ def class_labels(
     """Return checked class indices (n_samples,), from 0 to n_classes - 1, as int64.
 
     Floats are accepted if they are whole numbers. With `missing`, NaN and -1 mark a missing label,
-    and the result has -1 there. A copy is checked and returned, so that no other
-    thread can change an index after the check.
+    and the result has -1 there. A copy is checked and returned, so that no other thread can change
+    an index after the check.
     """
     try:
         given = numeric_array(value, name, missing)

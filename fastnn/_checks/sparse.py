@@ -38,7 +38,7 @@ class SparseRows:
 
     @property
     def dtype(self) -> "np.dtype[Any]":
-        """Of the elements."""
+        """The dtype of the elements."""
         return self.data.dtype
 
     @property
@@ -79,7 +79,7 @@ class SparseRows:
         return out
 
     def converted(self, name: str, dtype: "np.dtype[Any]") -> "SparseRows":
-        """Return rows of finite numbers of this dtype; they share `data` if that has it.
+        """Return rows of finite numbers of this dtype; they share `data` if it has this dtype.
 
         Raises
         ------
@@ -117,7 +117,7 @@ def sparse_matrix(value: Any, name: str, n_features: int) -> SparseRows:
 
 
 def one_or_more_sparse(value: Any, name: str, n_features: int) -> tuple[SparseRows, bool]:
-    """Return sparse samples (n, n_features) or (n_features,), and whether the value was one."""
+    """Return the rows of sparse samples, and whether the value is one sample (n_features,)."""
     shape = tuple(value.shape)
     if len(shape) not in (1, 2) or shape[-1] != n_features:
         raise ValueError(

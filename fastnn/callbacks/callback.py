@@ -14,8 +14,8 @@ class Callback:
     Attributes
     ----------
     pauses : bool
-        Of the class: whether a fit that this callback has stopped goes on when its checkpoint is
-        resumed. By default False: the fit is complete.
+        Set it in the class. It says whether a fit that this callback has stopped goes on when its
+        checkpoint is resumed. By default False: the fit is complete.
     """
 
     pauses: ClassVar[bool] = False

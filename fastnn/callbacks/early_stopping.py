@@ -53,7 +53,7 @@ class EarlyStopping(Callback):
         metric of this name.
     """
 
-    ties: str = "first"  # of callbacks that older versions have pickled
+    ties: str = "first"  # pickles of older versions have no such attribute
 
     def __init__(
         self,

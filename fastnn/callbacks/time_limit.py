@@ -10,10 +10,10 @@ from fastnn.callbacks.callback import Callback
 class TimeLimit(Callback):
     """Stop training after the epoch in which a time limit passes.
 
-    It is wall-clock time. It begins with the first epoch of each call of `fit`,
-    and contains validation, checkpoints and other callbacks. It is compared after each epoch, so
-    `fit` can last longer than the limit by one epoch with its validation. `EarlyStopping` and other
-    callbacks end as after the last epoch.
+    The limit is wall-clock time from the first epoch of each call of `fit`. It includes validation,
+    checkpoints and other callbacks. It is checked after each epoch, so `fit` can last longer than
+    the limit by one epoch with its validation. `EarlyStopping` and other callbacks end as after the
+    last epoch.
 
     A fit with a checkpoint can be resumed after the limit. It then has the whole limit again.
 

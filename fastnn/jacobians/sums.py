@@ -1,4 +1,4 @@
-"""Jacobians of functions side by side: their sum, their outputs together, their arguments apart."""
+"""Jacobians of several functions together: sums, stacked rows and block diagonals."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -9,10 +9,11 @@ from fastnn._core._calls import Calls, form_of
 from fastnn._core.arrays import Array
 from fastnn.jacobians import Jacobian
 
-# The engine's description of a layer:
-# (kind, in_features, out_features, bias, hyper-parameter, momentum)
-# or of a block: ("sum" or "concat", in_features, out_features, a list of them for each branch)
-# or of an embedding: (kind, in_features, out_features, columns, sizes)
+# The engine's description
+# - of a layer: (kind, in_features, out_features, bias, hyper-parameter, momentum)
+# - of a block: ("sum" or "concat", in_features, out_features, branches); a branch is a list of
+#   descriptions
+# - of an embedding: (kind, in_features, out_features, columns, sizes)
 Operation = (
     tuple[str, int, int, bool, float, float]
     | tuple[str, int, int, list[Any]]
@@ -213,18 +214,18 @@ class Layer:
         return (self.kind, in_features, self.out_features or in_features, False, 0.0, 0.0)
 
     def width_after(self, in_features: int) -> int:
-        """Return the width of the output for inputs of that width."""
+        """Return the width of the output for inputs of this width."""
         return self.out_features or in_features
 
     def inner_layers(self) -> "list[tuple[str, tuple[Layer, ...]]]":
-        """Return the layers of each branch of a block with a name; other layers have none."""
+        """Return the name and the layers of each branch of a block; other layers have none."""
         return []
 
     def kinks_at(self, x: Array) -> tuple[Array, Array] | None:
         """Return the places of kinks (k, 1, 1), and the inputs (n, in_features) to compare to them.
 
-        A layer with kinks of its own in each column returns (k, 1, columns), and these columns.
-        None means that there are none.
+        If each column has its own kinks, they are (k, 1, columns), and the inputs are (n, columns).
+        None means that the layer has no kinks.
         """
         return (np.reshape(self.kinks, (-1, 1, 1)), x) if self.kinks else None
 

@@ -12,7 +12,7 @@ from fastnn.layers import composition
 from fastnn.layers.base import Layer, Operation
 from fastnn.layers.custom import CustomLayer
 
-DEEPEST = 20  # blocks inside each other; a model file can hold so many
+DEEPEST = 20  # nested blocks; their description stays within the limit of a model file
 WIDEST = 2**31  # more than any memory holds, but safe for the engine's integers
 
 
@@ -27,7 +27,7 @@ class Branched(Layer):
     _branches: tuple[tuple[Layer, ...], ...]  # an empty one is the identity
 
     def _set_branches(self, branches: Sequence[Any], combine: str) -> None:
-        """Check the branches, and set what the block knows of itself."""
+        """Check the branches, and set the widths and counts of the block."""
         self.combine = combine
         self._branches = tuple(tuple(branch) for branch in branches)
         inner = [layer for branch in self._branches for layer in branch]
@@ -51,7 +51,7 @@ class Branched(Layer):
                     f"{self._place(known[0][0])} takes {known[0][1]} features and "
                     f"{self._place(i)} {width}; all branches get the same input"
                 )
-        # without a width, layers multiply that of the input by a factor, which is nearly always 1
+        # if no branch has a width, these numbers are factors of the input's width, nearly always 1
         width = known[0][1] if known else 1
         outputs = [
             composition.widths_through(branch, width, self._place(i))[-1]
@@ -66,7 +66,7 @@ class Branched(Layer):
         self.n_constants = sum(layer.n_constants for layer in inner)
 
     def _demand_equal(self, width: int, outputs: list[int], known: bool) -> None:
-        """Check the widths of branches that are added; they are factors if none is `known`."""
+        """Check the widths of branches that are added; if not `known`, they are factors."""
         raise NotImplementedError
 
     def _place(self, i: int) -> str:
@@ -97,7 +97,7 @@ class Branched(Layer):
                 layer.join_network()
 
     def width_after(self, in_features: int) -> int:
-        """Return the width of the output for inputs of that width."""
+        """Return the width of the output for inputs of this width."""
         width = self.out_features or in_features * self._widening
         if width > WIDEST:
             raise ValueError(f"{type(self).__name__} would return {width:,} features: too many")
@@ -173,10 +173,10 @@ class Residual(Branched):
 
     Notes
     -----
-    Between the layers and in the block's surroundings everything else works as without a block:
-    initial weights are drawn in the order of the layers, BatchNorm and Dropout have their training
-    mode, and `trainable = False` freezes the block or one layer. A linear layer at the end of f
-    gets initial weights for the activation that follows the block.
+    The layers work as outside a block: initial weights are drawn in the order of the layers,
+    BatchNorm and Dropout have their training mode, and `trainable = False` freezes the block or one
+    layer. A linear layer at the end of f gets initial weights that suit the activation after the
+    block.
     """
 
     kind: ClassVar[str] = "residual"
@@ -204,7 +204,7 @@ class Residual(Branched):
         return "layers"
 
     def inner_layers(self) -> list[tuple[str, tuple[Layer, ...]]]:
-        """Return the layers with the name of the attribute."""
+        """Return the layers, under the name of their attribute."""
         return [("layers", self.layers)]
 
     def config(self) -> dict[str, Any]:
@@ -247,7 +247,8 @@ class Parallel(Branched):
     Notes
     -----
     Initial weights are drawn branch by branch. A linear layer before the block gets initial weights
-    that suit the first branch with layers; one at the end of a branch, for what follows the block.
+    that suit the first branch with layers. A linear layer at the end of a branch gets initial
+    weights that suit the activation after the block.
     """
 
     kind: ClassVar[str] = "parallel"
@@ -279,7 +280,7 @@ class Parallel(Branched):
         return f"branches[{i}]"
 
     def inner_layers(self) -> list[tuple[str, tuple[Layer, ...]]]:
-        """Return the layers of each branch with the name of the branch."""
+        """Return the name and the layers of each branch."""
         return [(f"branches.{i}", branch) for i, branch in enumerate(self.branches)]
 
     def config(self) -> dict[str, Any]:
@@ -312,7 +313,7 @@ class Parallel(Branched):
 
 
 def _by_branch(arrays: dict[str, Array], names: set[str]) -> dict[str, dict[str, Array]]:
-    """Return the arrays of each branch, without the branch's name before theirs."""
+    """Return the arrays of each branch, by their names without that of the branch."""
     found: dict[str, dict[str, Array]] = {name: {} for name in names}
     for name, array in arrays.items():
         branch = next((b for b in names if name.startswith(f"{b}.")), None)

@@ -21,7 +21,7 @@ class CategoricalEmbedding(Parametrized):
 
     The last columns have the codes 0, 1, … of categories, as numbers. Each is replaced by the row
     of its table at the code. All other columns stay in front, unchanged. A code that is no
-    category, such as -1 for a missing or unknown one, becomes zeros. Codes are rounded to whole
+    category becomes zeros, such as -1 for a missing or unknown category. Codes are rounded to whole
     numbers.
 
     Parameters
@@ -37,7 +37,7 @@ class CategoricalEmbedding(Parametrized):
     ------
     ValueError, TypeError
         If an argument is out of range or of the wrong type, or there are more columns of codes than
-        columns.
+        `in_features`.
 
     Notes
     -----
@@ -45,8 +45,8 @@ class CategoricalEmbedding(Parametrized):
     (cardinality, size) of each. It starts as N(0, 1), as in PyTorch. The derivative by a code is 0.
 
     A minibatch touches few rows of the tables, but the gradient is a dense array, and an optimizer
-    updates all rows: Adam moves also those without a gradient, by its momentum, and weight decay
-    shrinks them. So an update takes time in proportion to the number of categories.
+    updates all rows. Rows without a gradient move too: by Adam's momentum, and by weight decay. So
+    an update takes time in proportion to the number of categories.
     """
 
     kind: ClassVar[str] = "categorical_embedding"

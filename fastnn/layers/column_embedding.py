@@ -16,8 +16,8 @@ from fastnn.layers.weighted import Parametrized, Shapes
 class ColumnEmbedding(Parametrized):
     """The base class of the embeddings of numeric columns; use one of its subclasses.
 
-    Some features φ(x) of each column x are mapped to its embedding, W φ(x) + b, with a weight W and
-    a bias b of its own. All other columns are passed on, after the embeddings.
+    A subclass computes some features φ(x) of each column x. The embedding of the column is
+    W φ(x) + b. Each column has its own weight W and bias b. All other columns follow unchanged.
     """
 
     in_features: int
@@ -107,7 +107,7 @@ class ColumnEmbedding(Parametrized):
         return [self._of_columns(by_weight, x), self._of_columns([identity] * self.columns, x)]
 
     def _of_columns(self, blocks: Sequence[Jacobian], x: Array) -> Jacobian:
-        """Return a block for each column, below zeros if x is joined; other columns have none."""
+        """Return the blocks on a diagonal, with a row of zeros for each x that is joined."""
         if self._joined:
             zeros = [jacobians.Dense(np.zeros((1, block.shape[1]), x.dtype)) for block in blocks]
             blocks = [jacobians.Stack(pair) for pair in zip(zeros, blocks, strict=True)]
@@ -125,7 +125,7 @@ class ColumnEmbedding(Parametrized):
 
 
 def demand_width(layer: Layer, inner: int = 0) -> None:
-    """Raise ValueError if the output, or features inside, are too many for the engine."""
+    """Raise ValueError if the output or the `inner` features are too many for the engine."""
     width = max(layer.width_after(0), inner)
     if width >= 2**31:
         raise ValueError(f"{layer!r} would have {width:,} features: too many")

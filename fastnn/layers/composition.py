@@ -67,7 +67,7 @@ def sequence_width(layers: Sequence[Layer], name: str = "layers") -> int | None:
                     f"{layers[i - 1]!r} before it returns a multiple of {factor}"
                 )
             return layer.in_features // factor
-        factor = layer.width_after(factor)  # without a width, a layer multiplies that of its input
+        factor = layer.width_after(factor)  # such a layer multiplies the width of its input
     return None
 
 
@@ -166,8 +166,9 @@ def _suitable_initializers(
 ) -> tuple[list[initializers.Initializer], str]:
     """Return the default initializer of each leaf, as the layers after it choose it.
 
-    `name` is the choice of what follows the layers. The choice for what precedes them is returned
-    too. A block leaves it to its first branch with layers.
+    `name` is the initializer that suits what follows the layers. The name of the one that suits
+    these layers is returned too, for the layers before them. For a block it is that of the first
+    branch with layers.
     """
     suitable: list[initializers.Initializer] = []
     for layer in reversed(layers):

@@ -1,4 +1,4 @@
-"""Layers written in Python: their base class, and checks of what their methods return."""
+"""The base class of layers written in Python."""
 
 import inspect
 import math
@@ -44,8 +44,9 @@ class CustomLayer(Layer):
     out_features : int, optional
         The number of outputs; by default as many as inputs.
     parameters : mapping of str to array_like or (initializer, shape), optional
-        The initial value of each parameter, or a function `(rng, shape) -> array` that draws it,
-        such as the functions of `fastnn.initializers`, with the shape. By default no parameters.
+        The initial value of each parameter, or a pair (initializer, shape). An initializer is a
+        function `(rng, shape) -> array` that draws the value, such as those of
+        `fastnn.initializers`. By default no parameters.
 
     Attributes
     ----------
@@ -234,7 +235,7 @@ class CustomLayer(Layer):
     def __getstate__(self) -> dict[str, Any]:
         state = {**super().__getstate__(), "_grads": None}
         if state.get("_params") is not None:
-            state["_initial"] = {}  # no longer needed; its functions may be local to another one
+            state["_initial"] = {}  # not needed any more; pickle refuses local functions
         return state
 
     def __setattr__(self, name: str, value: Any) -> None:

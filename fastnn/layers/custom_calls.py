@@ -1,11 +1,11 @@
 """Calls of the methods of a custom layer, with checks of what they return.
 
-Arrays that go in are trusted, and shown to the method as read-only views. What comes out is copied
-to the dtype of the computation, so a method may return its argument or an array that it uses again.
+The arguments are trusted. A method gets read-only views of them. Its results are copied in the
+dtype of the computation, so it may return an argument, or an array that it uses again.
 
-If a method returns NaN or infinity for finite arguments, the call raises ValueError. In a fit it
-must not: there an overflow means divergence, or a step that is too long. The caller then passes a
-list `trouble`, which gets the message in place of the exception.
+If a method returns NaN or infinity for finite arguments, the call raises ValueError. In a fit, NaN
+and infinity mean divergence, or a step that is too long. The caller then passes a list `trouble`,
+which gets the message in place of the exception.
 """
 
 from collections.abc import Mapping

@@ -13,10 +13,10 @@ from fastnn.layers.weighted import Parametrized, Shapes
 
 
 class Parametric(Parametrized):
-    """y = x + α (f(x) - x), feature by feature: an activation f of which α decides how much acts.
+    """y = x + α (f(x) - x), feature by feature: a mix of the identity and an activation f.
 
-    With α = 1 the layer is f, and with α = 0 the identity. Training moves each feature's α between
-    the two or beyond (RealMLP, Holzmüller et al. 2024). The derivatives are
+    With α = 1 the layer is f, and with α = 0 the identity. Training may move the α of each feature
+    to any number (RealMLP, Holzmüller et al. 2024). The derivatives are
     ∂y/∂x = diag(1 + α (f'(x) - 1)) and ∂y/∂α = diag(f(x) - x). Backpropagation turns a cotangent dy
     into dx = (1 + α (f'(x) - 1)) dy and dα = (f(x) - x) dy, summed over the samples.
 
@@ -53,7 +53,7 @@ class Parametric(Parametrized):
 
     @property
     def alpha(self) -> Array:
-        """How much of the activation acts, (features,), writable; assigning copies into it."""
+        """The share of the activation, (features,), writable; assigning copies into it."""
         return self._parameter("alpha")
 
     @alpha.setter

@@ -15,11 +15,11 @@ from fastnn.layers.weighted import Shapes
 class PeriodicEmbedding(ColumnEmbedding):
     """Replace columns x by W cos(2π f x + p) + b, with learned frequencies f and phases p.
 
-    The first `columns` columns are embedded, each on its own. Its place is taken by x itself, if
-    `joined`, and the numbers of its embedding. All other columns follow unchanged. Networks learn
-    functions with fast changes better from such features. With x joined this is the embedding PBLD
-    of RealMLP (Holzmüller et al. 2024); periodic embeddings were proposed by Gorishniy et al.
-    (2022).
+    The first `columns` columns are embedded, each on its own. An embedded column x is replaced by
+    the numbers of its embedding; if `joined`, x stands in front of them. All other columns follow
+    unchanged. Networks learn functions with fast changes better from such features. With x joined
+    this is the embedding PBLD of RealMLP (Holzmüller et al. 2024). Gorishniy et al. (2022) proposed
+    periodic embeddings.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class PeriodicEmbedding(ColumnEmbedding):
     columns : int, optional
         How many columns are embedded, from the first one; by default all of them.
     frequencies : int
-        For each column; by default 16.
+        How many frequencies each column has; by default 16.
     size : int
         How many numbers the embedding of a column has, without x; by default 3.
     sigma : float

@@ -41,7 +41,7 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
     -----
     The edges are constants: training does not change them, and a model file holds them. The
     parameters are `weight` (columns, size, most bins of a column) and `bias` (columns, size),
-    initially uniform in ±1/√(most bins). If a column has fewer bins, the rest of its weights has no
+    initially uniform in ±1/√(most bins). If a column has fewer bins, its other weights have no
     effect. At an edge, the derivative by x is the one from below.
     """
 
@@ -61,7 +61,7 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
         edges = [_edges(own, f"bins[{i}]") for i, own in enumerate(bins)]
         self.n_bins = tuple(own.size - 1 for own in edges)
         most = max(self.n_bins)
-        # of each column the number of bins and the edges, with zeros up to the same width
+        # a row for each column: the number of bins, the edges, and zeros up to a common width
         constants = np.zeros((self.columns, most + 2))
         for row, own in zip(constants, edges, strict=True):
             row[0] = own.size - 1
@@ -79,7 +79,7 @@ class PiecewiseLinearEmbedding(ColumnEmbedding):
         Parameters
         ----------
         X : array_like (n, n_features)
-            With at least one row. Each column is read at once.
+            With at least one row. It is read one column at a time.
         columns : int, optional
             How many columns are embedded, from the first one; by default all of them.
         bins : int

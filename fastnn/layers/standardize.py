@@ -151,10 +151,10 @@ class FixedScaling(Layer):
 class Standardize(FixedScaling):
     """y = (x - mean) / scale for each feature, with the Jacobian diag(1 / scale).
 
-    Mean and scale are constants: training does not change them, and a model file holds them. As the
-    first layer of a network, `fit` sets them from the training rows if it is asked to, by
-    `standardize="X"`. Features are first rounded to the network's dtype. Use a network with
-    dtype="float64" if a feature varies little about a large mean, as time stamps do.
+    Mean and scale are constants: training does not change them, and a model file holds them. If it
+    is the first layer of a network, `fit(…, standardize="X")` sets them from the training rows.
+    Features are first rounded to the network's dtype. Use a network with dtype="float64" if a
+    feature varies little about a large mean, as time stamps do.
 
     Parameters
     ----------

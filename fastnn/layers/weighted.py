@@ -31,7 +31,7 @@ class Parametrized(Layer):
     constructor, and has a property for each parameter, made of `_parameter` and `_set_parameter`.
 
     In a network the parameters are views into `net.params`. Outside a network the layer holds its
-    values in float64. A network that takes the layer copies the values that were drawn or set
+    values in float64. When a network takes the layer, it copies values that were set or drawn
     before.
     """
 

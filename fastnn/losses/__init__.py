@@ -57,7 +57,7 @@ def is_built_in(loss: Any) -> TypeGuard[Loss]:
 
 
 def allows_negative_weights(loss: Any) -> bool:
-    """Return whether sample weights of this loss may be negative; an own loss may say so too."""
+    """Return whether sample weights may be negative; a loss of your own may allow it too."""
     return getattr(loss, "negative_weights", False) is True
 
 

@@ -123,9 +123,10 @@ class Loss:
         return formula
 
     def factors_of_outputs(self) -> Array:
-        """Return what the engine multiplies the loss of each output by, float64.
+        """Return the factor of each output's loss in the engine, (n_outputs,) of float64.
 
-        It divides a mean over the outputs by their number, so these factors have the mean 1 then.
+        If the loss is a mean over the outputs, the factors have the mean 1: the engine divides by
+        the number of outputs.
         """
         weights = np.array(self.output_weight)
         return weights if self.sums_outputs else weights * (len(weights) / weights.sum())
@@ -234,9 +235,9 @@ class Loss:
         return float(weights.sum(dtype=np.float64)) or 1.0
 
     def target_bounds(self, n_outputs: int) -> tuple[float, float] | None:
-        """Return the least and the largest target, which `check_target` accepts without conversion.
+        """Return the range of the targets that `check_target` accepts.
 
-        None means that only `check_target` can tell for a network of so many outputs.
+        None means that only `check_target` can decide, for this number of outputs.
         """
         return -math.inf, math.inf
 
@@ -271,10 +272,10 @@ class Loss:
     def observed(
         self, outputs: Array, target: Array, weights: Array | None
     ) -> tuple[Array, Array, Array | None]:
-        """Return the arguments of a metric: what was observed, with its weights.
+        """Return the observed outputs and targets, and their weights, as a metric takes them.
 
-        Without missing targets and weights of outputs, these are the arguments. Otherwise labels
-        are those of some rows. Real targets become vectors of elements.
+        Rows without a label are left out. With `ignore_nan` or `output_weight`, real targets become
+        vectors of the elements of positive weight. Otherwise the arguments are returned.
         """
         if self.takes_labels:
             rows = target >= 0

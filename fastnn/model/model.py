@@ -68,7 +68,7 @@ class Model(SecondDerivatives):
 
     @property
     def dtype(self) -> "np.dtype[Any]":
-        """Of all arrays."""
+        """The dtype of all arrays."""
         return self.params.dtype
 
     @classmethod
@@ -211,7 +211,7 @@ class Model(SecondDerivatives):
         n_threads: int | None,
         grads: Array | None = None,
     ) -> tuple[float, Array]:
-        """Return the loss of a batch in evaluation mode, and its gradient (n_params,).
+        """Return the loss of a batch in evaluation mode, and its gradient.
 
         The gradient (n_params,) is written to `grads`, by default a new array.
         """

@@ -1,4 +1,4 @@
-"""The second derivatives of a model, of which the engine takes some samples at a time."""
+"""The second derivatives of a model, computed for some samples at a time."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -34,8 +34,8 @@ class SecondDerivatives:
     ) -> Array:
         """Return the Gauss-Newton matrix of a loss, (n_params, n_params).
 
-        With `roots` Q (n, k, n_out), it is Σ (QJ)ᵀ QJ, and the loss does not count. The matrix is
-        written to `out`, by default a new array. `target` may be None unless
+        With `roots` Q (n, k, n_out), it is Σ (QJ)ᵀ QJ, whatever the loss. The matrix is written to
+        `out`, by default a new array. `target` may be None unless
         `loss.gram_takes_target`.
         """
         matrix = np.empty((self.params.size,) * 2, x.dtype) if out is None else out

@@ -84,35 +84,35 @@ class Fitting(NetworkBase):
             ½ Σ r² over the residuals r. The second array has their derivatives by `y_pred`.
         optimizer : an optimizer of fastnn, such as Adam, optional
             By default `AdamW(CosineDecay(0.02), weight_decay=0.1)`, which suits all losses of
-            fastnn, or `AdamW(0.002, weight_decay=0.1)` if X is an iterable. The running means of
-            one fit continue in the next if the kind of optimizer is the same.
+            fastnn, or `AdamW(0.002, weight_decay=0.1)` if X is an iterable. The state of one fit,
+            such as running means, continues in the next if the kind of optimizer is the same.
             LBFGS and LevenbergMarquardt take one step per epoch on all samples. They keep nothing
             from an earlier fit, and stop before `epochs` if they converge. They raise ValueError
             for networks with Dropout or BatchNorm and for iterables; LBFGS also for a checkpoint.
         epochs : int, optional
-            The number of passes over the data, at least 0. The default makes as many epochs as need
-            5,000 updates, at least 20. It is 20 if X is an iterable, and at most 200 with LBFGS and
+            The number of passes over the data, at least 0. The default is the number that makes
+            5,000 updates, at least 20. It is 20 if X is an iterable, and 200 with LBFGS and
             LevenbergMarquardt.
         batch_size : int
             The number of samples in an update, at least 1. The last batch of an epoch may be
             smaller. A number above n means n. By default 32.
         shuffle : bool
-            Whether each epoch has an order of its own. By default True. The orders are successive
+            Whether each epoch has a new random order. By default True. The orders are successive
             results of `rng.permutation(n)` with `rng = numpy.random.default_rng(seed)`; dropout
             masks do not use this generator.
         drop_last : bool
             Whether to leave out the last batch of an epoch if it is smaller than the others. With
-            `shuffle`, each epoch leaves out other samples. By default False. False if X is an
-            iterable.
+            `shuffle`, each epoch leaves out other samples. By default False. It must be False if X
+            is an iterable.
         dropout_factor : Schedule, optional
-            A factor of the probability of each Dropout, for each update. A probability must stay
-            below 1. By default it is 1.
+            The factor of the probability of each Dropout, for each update. The product must stay
+            below 1. By default the factor is 1.
         standardize : {"X", "y", "both"}, optional
             Which means and standard deviations to set from the training rows: those of Standardize,
             the first layer, of Unstandardize, the last layer, or both. Held-out samples do not
             count. `sample_weight` counts, unless the loss allows negative weights, and
             `class_weight` does not. A constant column gets the scale 1. An iterable is read once
-            more, before the first epoch. A later fit sets them anew if it is asked to, which
+            more, before the first epoch. A later fit with this argument sets them anew, which
             changes what the network computes. By default the layers keep their values.
         seed : int, optional
             The seed of all random numbers, at least 0. By default they differ in each fit.
@@ -140,8 +140,8 @@ class Fitting(NetworkBase):
             For instance `EarlyStopping()`, or others of `fastnn.callbacks`. They are called in this
             order, before and after each epoch.
         progress : bool, optional
-            Whether to show a progress bar on standard error. By default only in a
-            terminal or a notebook.
+            Whether to show a progress bar on standard error. By default only in a terminal or a
+            notebook.
         n_threads : int, optional
             The number of threads, by default one for each processor. The results are the same for
             any number, bit for bit.
@@ -157,9 +157,9 @@ class Fitting(NetworkBase):
             results equal those of an uninterrupted fit on the same instruction set, bit for bit.
             The data, the layers of the network and the other arguments must be the same. Only
             `n_threads` may differ, and `epochs`, unless the learning rates depend on it as with
-            CosineDecay and OneCycle. Your own callbacks must save their values by
-            `state`. The values of X and y are compared with the checkpoint. Of a memmap, an
-            iterable and `validation_data` only the shapes are compared.
+            CosineDecay and OneCycle. Your own callbacks must save their values by `state`. The
+            values of X and y are compared with the checkpoint. Of a memmap, an iterable and
+            `validation_data` only the shapes are compared.
 
         Returns
         -------

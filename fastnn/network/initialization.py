@@ -36,7 +36,7 @@ class Initialization(NetworkBase):
         Parameters
         ----------
         X : array_like or sparse matrix (n, in_features)
-            The training samples, at least one. Of more than 10,000 rows, so many are drawn.
+            The training samples, at least one. Of more than 10,000, a random 10,000 are used.
         seed : int, optional
             The seed of all random numbers, at least 0. By default they differ in each call.
 
@@ -46,7 +46,7 @@ class Initialization(NetworkBase):
             If `fit` is training the network.
         ValueError, TypeError
             If X is empty, has another shape, or holds anything but finite real numbers; or if the
-            pre-activations overflow. The network is as before then.
+            pre-activations overflow. The network is then unchanged.
 
         Notes
         -----
@@ -117,7 +117,7 @@ def _initialize_linear(layer: Linear, x: Array, rng: "np.random.Generator") -> N
         unit = np.where(largest > 0, largest, 1)  # the squares of z might overflow
         z /= unit
         deviation = z.std(axis=0)
-        varies = deviation > 16 * np.finfo(x.dtype).eps  # more than rounding does
+        varies = deviation > 16 * np.finfo(x.dtype).eps  # else these are rounding errors
         factor[units][varies] = 1 / (deviation * unit)[varies]
     layer.weight = weight * factor[:, np.newaxis]
     if layer.bias is not None:

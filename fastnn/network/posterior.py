@@ -26,9 +26,9 @@ class PredictiveVariance(NamedTuple):
     Attributes
     ----------
     epistemic : ndarray
-        From the parameters: what more data of this kind would reduce.
+        The part that follows from the uncertainty of the parameters. More data would reduce it.
     noise : ndarray
-        Of the targets around the true function.
+        The part that follows from the noise of the targets.
     total : ndarray
         Their sum, the variance of a new target.
     """
@@ -159,13 +159,13 @@ def estimate(
     residuals = np.where(counts > 0, model.predict(x, n_threads) - target, 0.0)
     squares, n_targets = (counts * residuals**2).sum(axis=0), counts.sum(axis=0)
     size = np.abs(np.where(counts > 0, target, 0.0)).max(axis=0)
-    least = np.square(np.finfo(network.dtype).eps * np.where(size > 0, size, 1.0))  # by rounding
+    least = np.square(np.finfo(network.dtype).eps * np.where(size > 0, size, 1.0))  # of rounding
     least = np.maximum(least, np.finfo(np.float64).tiny)
 
     def at(sigma2: Array) -> tuple[Array, Array]:
         """Return the root of the covariance and γ for this noise."""
         smallest = sigma2.min()
-        scaled = replace(loss, output_weight=smallest / sigma2)  # of float64, without overflow
+        scaled = replace(loss, output_weight=smallest / sigma2)  # at most 1: no overflow
         gram = model.gram(x, target, weights, scaled, n_threads) / smallest
         root = inverse_root(gram, trained, alpha)
         determined = (counts * variances(model, x, root, n_threads)).sum(axis=0) / sigma2
@@ -209,7 +209,7 @@ def inverse_root(matrix: Array, trained: Array, alpha: float) -> Array:
     root = None
     matrix[np.diag_indices_from(matrix)] += alpha
     if alpha > 0:
-        # it fails if α is less than the rounding error of the matrix
+        # the factorisation fails if α is less than the rounding error of the matrix
         with contextlib.suppress(np.linalg.LinAlgError):
             root = inverse_of_lower(np.linalg.cholesky(matrix)).T
     if root is None:
@@ -223,7 +223,7 @@ def inverse_root(matrix: Array, trained: Array, alpha: float) -> Array:
 
 
 def variances(model: Model, x: Array, root: Array, n_threads: int) -> Array:
-    """Return the variance (n, n_outputs) of each output that follows from the parameters'."""
+    """Return the variance (n, n_outputs) of the outputs, for the root of the covariance."""
     found = np.empty((len(x), model.plan.n_out))
     for part in model.parts(len(x), model.params.size, 32):
         jacobian = model.jacobian(x[part], True, n_threads)

@@ -13,7 +13,7 @@ from fastnn.training.steps import SingleSteps
 
 
 class Stepping(NetworkBase):
-    """The method of `Network` that trains it by gradients of the user."""
+    """The method of `Network` that trains it with gradients that the user computes."""
 
     _optimizer_state: OptimizerState
     _training: dict[int, object]
@@ -59,7 +59,7 @@ class Stepping(NetworkBase):
             If another thread is training this network.
         ValueError, TypeError
             If an argument is invalid. If the schedule needs a number of steps that is missing, has
-            ended, or follows a metric, as ReduceOnPlateau.
+            ended, or follows a metric, as ReduceOnPlateau does.
 
         Notes
         -----
@@ -114,7 +114,7 @@ class Stepping(NetworkBase):
                 self._optimizer_state = state
                 lengths = (total_steps, steps_per_epoch)
                 steps = SingleSteps(self._model, leaves, optimizer, state, factors, lengths)
-            # the running fits are those of other processes, from which this one was forked
+            # no fit runs here: those in `self._training` belong to the process that forked
             done = steps.take(gradient, None)
         except BaseException:
             self._optimizer_state = before

@@ -70,8 +70,8 @@ class LayerTrace:
 class Trace(Sequence[LayerTrace]):
     """A sample's way through a network: a sequence of a `LayerTrace` for each layer.
 
-    `trace[i]` is the layer at a place, and `trace["0.Linear"]` the layer of a name. All values are
-    those of the moment when the trace was made.
+    `trace[i]` is the record of the layer at place i, and `trace["0.Linear"]` that of the layer with
+    this name. Later changes of the network do not change a trace.
     """
 
     def __init__(self, layers: Sequence[LayerTrace]) -> None:
@@ -94,7 +94,7 @@ class Trace(Sequence[LayerTrace]):
 
     @property
     def jacobian_operator(self) -> Jacobian:
-        """The product of the layers' Jacobians, starting with the last layer, not multiplied."""
+        """The product of the layers' Jacobians as a linear map, without forming the matrix."""
         return Composed([record.jacobian_operator for record in reversed(self._layers)])
 
     @property

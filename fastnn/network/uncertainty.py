@@ -15,7 +15,7 @@ from fastnn.network.posterior import GaussianPosterior, estimate
 
 
 class Uncertainty(NetworkBase):
-    """The methods of `Network` that say how sure it is."""
+    """The methods of `Network` that return probabilities and the uncertainty of parameters."""
 
     _link: str | None = None  # of the loss of the last fit
 
@@ -46,7 +46,8 @@ class Uncertainty(NetworkBase):
         Raises
         ------
         ValueError
-            If `loss` is None, and neither a fit nor the last layer tells the probabilities.
+            If `loss` is None, the last fit had no loss of classes, and the last layer is not
+            Softmax.
         TypeError
             If the loss has no probabilities, such as a loss for regression.
         ValueError, TypeError
@@ -86,9 +87,9 @@ class Uncertainty(NetworkBase):
         ignore_nan: bool = False,
         n_threads: int | None = None,
     ) -> GaussianPosterior:
-        """Return the Gaussian approximation of what the training data say about the parameters.
+        """Return a Gaussian approximation of the posterior distribution of the parameters.
 
-        It gives predictions their standard deviations. Call it after a fit of a squared error, with
+        Its predictions have standard deviations. Call it after a fit of a squared error, with
         the data of this fit.
 
         Parameters

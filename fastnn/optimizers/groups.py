@@ -23,8 +23,8 @@ class Group:
     Parameters
     ----------
     params : str, optional
-        The name of a parameter in its layer, as in `layer.arrays()`: "weight", "bias", or a name
-        that the layer has chosen. By default all parameters.
+        The name of a parameter in its layer, as in `layer.arrays()`: "weight", "bias", or another
+        name that the layer has. By default all parameters.
     layers : sequence of int or str, optional
         The places of layers in the network, counted from 0, or from -1 backwards, or their names
         as `Network.activations` returns them: "0.Linear", or "1.layers.0.Linear" for a layer inside
@@ -67,7 +67,7 @@ def factors_of(optimizer: Any, layers: Sequence[Layer]) -> Factors:
     Raises
     ------
     ValueError
-        If a group has a layer that the network has not, or no parameter of the network is in it.
+        If a group names a layer that the network lacks, or contains no parameter of the network.
     """
     groups: tuple[Group, ...] = getattr(optimizer, "groups", ())
     if not groups:

@@ -105,7 +105,7 @@ class OneCycle(Schedule):
         return np.where(updates < peak, up, down)
 
     def base_rate(self, updates_per_epoch: int, total_updates: int) -> float:
-        """Return the rate that a Warmup before this schedule rises to: max_rate / div_factor."""
+        """Return the rate at the end of a Warmup before this schedule: max_rate / div_factor."""
         return self.max_rate / self.div_factor
 
 

@@ -1,8 +1,9 @@
 """Networks with layers written in Python: compiled segments, and custom layers between them.
 
 The engine's plan is a linear list of operations. Custom layers cut it into segments. Each segment
-is a `Model` on its slices of the flat arrays, and each custom layer has the same few methods, so a
-pass goes through a list of parts. As in `fastnn.model`, all arguments are trusted.
+is a `Model` on its slices of the flat arrays. Each custom layer is a `CustomPart`, which has the
+same methods. So a pass goes through one list of parts. As in `fastnn.model`, all arguments are
+trusted.
 """
 
 import dataclasses
@@ -49,7 +50,7 @@ def custom_layers(model: Model) -> tuple[CustomLayer, ...]:
 
 
 def for_training(model: Model) -> Model:
-    """Return the model on the same arrays for a fit, in which the numbers may overflow."""
+    """Return a model on the same arrays for a fit, where NaN and infinity mean divergence."""
     return dataclasses.replace(model, trouble=[]) if isinstance(model, SegmentedModel) else model
 
 

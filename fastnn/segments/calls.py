@@ -8,7 +8,7 @@ from fastnn.model import Model
 
 
 class SegmentedCalls:
-    """Has the methods of `Calls`. All but one return None: the general way takes the arguments."""
+    """The methods of `Calls`. All but `backward` return None: the caller then uses the model."""
 
     def __init__(self, model: Model) -> None:
         self.model = model

@@ -11,7 +11,7 @@ from fastnn.model import TrainingMode
 
 @dataclass(frozen=True)
 class CustomPart:
-    """A custom layer on its slice of the parameters, with those methods of `Model` that it needs.
+    """A custom layer on its slice of the parameters, with the methods of `Model` for one part.
 
     Attributes
     ----------

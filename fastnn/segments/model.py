@@ -49,8 +49,8 @@ class SegmentedModel(Model):
     params, grads, constants : ndarray
         As in `Model`.
     trouble : list of str, or None
-        None outside fits: a custom layer that returns NaN or infinity raises ValueError. In a fit a
-        list, which gets the message, because overflow means divergence.
+        None outside fits: a custom layer that returns NaN or infinity raises ValueError. In a fit
+        it means divergence, so the message is appended to this list.
     """
 
     plan: Any
@@ -227,8 +227,9 @@ class SegmentedModel(Model):
     ) -> Array:
         """Return the Jacobian of each sample, (n, n_out, n_in) or (n, n_out, n_params).
 
-        With respect to the input it is computed forward if that takes fewer passes and all custom
-        layers have `jvp`. Each sample is repeated, once for each row or column.
+        Each sample is repeated for each output. The Jacobian with respect to the input is computed
+        in forward mode if the network has fewer inputs than outputs and all custom layers have
+        `jvp`. Then each sample is repeated for each input.
         """
         n_in, n_out = self.plan.n_in, self.plan.n_out
         columns = self.params.size if by_params else n_in

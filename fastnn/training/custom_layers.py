@@ -62,7 +62,7 @@ class SegmentedTrainer:
         self.segments = segments
 
     def set_rates(self, rates: float | NDArray[np.float64]) -> None:
-        """Set the learning rate of all next updates, or learning rate, … of each, (n, 3)."""
+        """Set the learning rate of all next updates, or an array (n, 3) as `Trainer` describes."""
         self.rates = rates
         self.rates_left = 1 if isinstance(rates, float) else len(rates)
 

@@ -169,7 +169,7 @@ class FitLoop:
             callback.fit_end(net)
 
     def end(self) -> None:
-        """Stop the trainer's threads, update the optimizer's state, close bar and callbacks."""
+        """Stop the trainer's threads, update the optimizer's state, close the bar and callbacks."""
         self.trainer.close()
         if self.show:
             self.show(None, self.state.columns)

@@ -1,6 +1,6 @@
-"""The learning rates of one fit, which a trainer gets from a number or a schedule.
+"""The learning rates, weight decays and factors of dropout that a trainer gets.
 
-With them go the weight decays, and the factors of dropout.
+Each comes from a number or a schedule.
 """
 
 from typing import Any
@@ -60,9 +60,9 @@ def rates_of_steps(
     total_steps: int | None,
     name: str = "learning_rate",
 ) -> Rates:
-    """Return the rates of some single steps, which need not belong to epochs or have an end.
+    """Return the rates of some single steps, for which the numbers of steps may be unknown.
 
-    Messages give the rates this name.
+    `name` is the name of the rates in messages.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def rates_of_steps(
         )
     total = total_steps or FAR + len(steps)
     per_epoch = steps_per_epoch or 1
-    # a schedule may depend on a number only later, after a warmup or near its end
+    # the rates of late steps are compared too: a schedule may use a number only after a warmup
     probes = steps
     if total_steps is None:
         total += int(steps[-1])

@@ -62,7 +62,7 @@ class GivenTargets(InputChecks):
 
 
 class Columns:
-    """Mean and scale of each column of some rows, of the observed numbers if some may be NaN."""
+    """Mean and scale of each column, where NaN is left out if numbers may be missing."""
 
     def __init__(self, width: int, may_be_missing: bool) -> None:
         self.may_be_missing = may_be_missing
@@ -147,7 +147,7 @@ class Standardization:
             self._first = first
         self._sets_y = self.given in ("y", "both")
         self._constants = model.constants
-        # a mean with negative weights would mean nothing
+        # with negative weights, a mean would have no meaning
         self._ignores_weights = allows_negative_weights(loss)
         self._may_be_missing = bool(getattr(loss, "ignore_nan", False))  # a target that is NaN
         self.model, self.inputs = model, inputs
@@ -162,8 +162,8 @@ class Standardization:
     def values(self, data: TrainingData, saved: Sequence[Layer] | None) -> list[Array | None]:
         """Return what `write` stores: means and scales of the first and of the last layer.
 
-        None leaves a layer as it is. `saved` are the layers of a checkpoint that the fit resumes;
-        their values hold then.
+        None leaves a layer as it is. `saved` are the layers of a checkpoint that the fit resumes,
+        or None. Their values are used again.
 
         Raises
         ------

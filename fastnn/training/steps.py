@@ -14,7 +14,7 @@ from fastnn.optimizers.schedule import Schedule
 from fastnn.training.rates import rates_of_steps
 
 STEPS_AHEAD = 1024  # the number of steps whose learning rates are computed at once
-SEVERAL_THREADS = 200_000  # parameters, from which on a step may use several threads
+SEVERAL_THREADS = 200_000  # with fewer parameters, a step uses one thread
 
 
 class SingleSteps:
@@ -26,7 +26,7 @@ class SingleSteps:
     state : OptimizerState
         Shared with the network.
     factors : list of list of (int, float, float)
-        Of the parameters of each layer, by the groups of the optimizer.
+        As in `OptimizerState`, for the groups of the optimizer.
     lengths : (int or None, int or None)
         The numbers of steps in total and in an epoch, for a schedule.
     """
@@ -92,7 +92,7 @@ class SingleSteps:
         return done
 
     def _read_layers(self) -> None:
-        """Take over which layers are trainable, and the state's counts of missed updates."""
+        """Read which layers are trainable, and the state's counts of missed updates."""
         self.trainable = [layer.trainable for layer in self.layers]
         self.frozen = not all(self.trainable)
         sizes = (layer.n_params for layer in self.layers)

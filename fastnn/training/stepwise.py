@@ -44,7 +44,7 @@ class StepwiseTrainer:
             None,
             None,
             None,
-            # only the reduction counts
+            # the engine uses only the reduction
             {"kind": "half_squared_error", "reduction": "mean" if mean else "sum"},
             optimizer.update_rule(),
             optimizer_state.arrays,
@@ -103,7 +103,7 @@ class StepwiseTrainer:
         self.engine.set_segments(segments)
 
     def set_rates(self, rates: float | NDArray[np.float64]) -> None:
-        """Set the learning rate of all next updates, or learning rate, … of each, (n, 3)."""
+        """Set the learning rate of all next updates, or an array (n, 3) as `Trainer` describes."""
         self.engine.set_rates(rates)
 
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:
@@ -121,7 +121,7 @@ class StepwiseTrainer:
                 returned = loss.value_and_grad(outputs, y[rows])
                 # the loss may have forked this process, which changes the number of threads
                 threads = _core.thread_count(n_threads)
-                if not engine.end_batch(returned, len(rows), threads):  # the usual types only
+                if not engine.end_batch(returned, len(rows), threads):  # it needs a conversion
                     engine.end_batch(checked(returned, shape, outputs.dtype), len(rows), threads)
             else:
                 part = weights[rows]

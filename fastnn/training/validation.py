@@ -72,7 +72,7 @@ class Validation:
     def measure(self, model: Model, n_threads: int) -> dict[str, float]:
         """Return the loss, the metric of a built-in loss and the user's metrics, by their names."""
         given = self.target if self.last is None else self.given
-        # an average with negative weights would mean nothing
+        # with negative weights, an average would have no meaning
         weights = None if allows_negative_weights(self.loss) else self.weights
         if is_built_in(self.loss):
             plan, formula = self.loss.under(model.plan)

@@ -86,7 +86,7 @@ cdef class Calls:
         return 1 if work < ONE_THREAD_WORK else _core.thread_count(n_threads)
 
     cdef LossPlan loss_plan(self, object loss):
-        """Return the plan of a built-in loss, or None if targets of it are not read here."""
+        """Return the plan of a built-in loss, or None if its targets are not read here."""
         cdef LossPlan plan = self.loss
         if plan is None or plan.loss is not loss:
             if not is_in_engine(loss):
@@ -323,7 +323,7 @@ cdef class Calls:
         return product
 
     def batch(self, X, y, loss, sample_weight, /):
-        """Return X, the targets and the weights or None as `Model` takes them; or None."""
+        """Return (X, targets, weights or None) as `Model` takes them, or None."""
         cdef LossPlan plan = self.loss_plan(loss)
         cdef cnp.ndarray x = None if plan is None else self.matrix(X)
         cdef Batch batch

@@ -1,7 +1,7 @@
 # What a user passes, as an array for the engine: C-contiguous, aligned, of one dtype, and finite.
 #
-# Read are arrays of booleans, integers or real numbers with any strides and byte order, and lists
-# or tuples of numbers or of rows. Anything else, and any error, gives None: the checks of
+# The functions read arrays of booleans, integers or real numbers with any strides and byte order,
+# and lists or tuples of numbers or of rows. Anything else, and any error, gives None: the checks of
 # `fastnn._checks` then read the value again, and raise the errors. Both give the same numbers.
 
 cdef enum:
@@ -148,7 +148,7 @@ cdef bint fill_row(object row, Py_ssize_t n, real *out):
     array = row
     if cnp.PyArray_NDIM(array) != 1 or cnp.PyArray_DIM(array, 0) != n:
         return False
-    # NumPy would convert the rows to a common dtype first, which may round these
+    # NumPy would convert the rows to a common dtype first, which may round long numbers
     if cnp.PyArray_ITEMSIZE(array) >= 8 and cnp.PyArray_TYPE(array) != cnp.NPY_DOUBLE:
         return False
     return fill_from_array(
@@ -156,7 +156,7 @@ cdef bint fill_row(object row, Py_ssize_t n, real *out):
 
 
 cdef bint fill_from_list(object items, Py_ssize_t n, real *out):
-    """Write a list or tuple of numbers; return False if one of another type or a large integer."""
+    """Write a list or tuple of numbers; return False for another type or a large integer."""
     cdef Py_ssize_t i
     cdef object item
     cdef type kind

@@ -7,8 +7,8 @@ cdef enum:
 def scale(cnp.ndarray values, cnp.ndarray scalings, cnp.ndarray out, /):
     """Write scaled numbers into `out`, and 0 for NaN; return False if a number is infinite.
 
-    A number x becomes 3 w / sqrt(1 + w²), in double precision. Its w is (x - centre) * third, after
-    x is limited to the range from low to high.
+    A number x is limited to the range from low to high, and becomes 3 w / sqrt(1 + w²) for
+    w = (x - centre) * third, in double precision.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def scale(cnp.ndarray values, cnp.ndarray scalings, cnp.ndarray out, /):
     cdef bint finite = True
     cdef Py_ssize_t i, j, k, first, n
     cdef char *place
-    for j in range(0 if matrix else 4):  # the scaling of the column, for each number
+    for j in range(0 if matrix else 4):  # all numbers of a vector have one scaling
         for k in range(SCALED):
             scaling[j * SCALED + k] = given[j]
     first = 0

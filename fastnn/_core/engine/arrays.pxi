@@ -28,7 +28,8 @@ cdef Targets targets_of(cnp.ndarray values, cnp.ndarray labels, cnp.ndarray weig
     return targets
 
 
-# The inlined code of these two exists once, thanks to functions that are called.
+# `loss_from` and `optimizer_from` are inlined in these functions only, so that their code exists
+# once.
 
 cdef dict last_formula = None  # calls on few samples in a row have one loss
 cdef Loss last_loss

@@ -10,15 +10,15 @@
 # c) Slots are memory of the backward pass. Blocks inside a block have slots of their own; blocks
 #    one after the other share them.
 # d) Jacobians do the same with blocks of rows. The block of JOIN stays where it is, since no
-#    operation of a branch writes there. A total has the place FORK.kept.
-# e) An operation whose input depends on no parameter hands nothing down if only the gradient by the
-#    parameters is wanted. What then stands in the cotangent below it is not used.
+#    operation of a branch writes there. A total is at the offset FORK.kept.
+# e) If only the gradient by the parameters is wanted, an operation whose input depends on no
+#    parameter does not compute the cotangent of its input. Its memory is then not used.
 
 cdef void put_rows(
     const real *source, Py_ssize_t source_row, bint add, real *out, Py_ssize_t out_row,
     Py_ssize_t rows, Py_ssize_t width,
 ) noexcept nogil:
-    """Overwrite some columns of `out`, or with `add` add to them; a row starts every ..._row."""
+    """Overwrite some columns of `out`, or with `add` add to them; `..._row` is a row's length."""
     cdef Py_ssize_t i, j
     if source_row == width and out_row == width:
         width *= rows

@@ -60,7 +60,7 @@ cdef void embed(
     cdef real *out
     cdef real turn
     if operation.kind == LOOKUP:
-        if not add:  # what would be added comes from a tangent, and is zero
+        if not add:  # else x is a tangent of the codes, which adds 0
             look_up(operation, params, x, with_bias, y, rows)
         return
     y += operation.joined
@@ -95,7 +95,7 @@ cdef void embed(
 cdef inline Py_ssize_t code_of(real x, Py_ssize_t categories) noexcept nogil:
     """Return the whole number nearest to x, or -1 if that is no category."""
     cdef Py_ssize_t code
-    if not <real>-0.5 < x < <real>4e7:  # more than the largest table has, and no overflow
+    if not <real>-0.5 < x < <real>4e7:  # larger than any table, and safe to convert
         return -1
     code = <Py_ssize_t>x
     code += x - <real>code >= <real>0.5
@@ -132,7 +132,7 @@ cdef void pull_embedding(
 ) noexcept nogil:
     """Overwrite dx with the cotangent of the input.
 
-    With `add`, the part through the parameters is added, without the columns that are passed on.
+    With `add`, only the part through the parameters is added: other columns do not change.
     """
     cdef const real *weight = params + operation.weight
     cdef Py_ssize_t n = operation.outputs
@@ -266,10 +266,10 @@ cdef void cosine_pass(
     const Operation *operation, Py_ssize_t order, const real *z, const real *factor,
     const real *tangent, real *out, Py_ssize_t rows,
 ) noexcept nogil:
-    """Overwrite `out` with cos z (order 0) or -sin z times the factor (1), which may be `out`.
+    """Overwrite `out` with cos z (order 0), or with -sin z times the factor (order 1).
 
-    With order 2, -cos z times the factor and the tangent is added. Joined and other columns are
-    passed on: z has the order 0, the factor the order 1, and nothing is added to them.
+    With order 2, -cos z times the factor and the tangent is added. The factor may be `out`. Joined
+    and other columns are copied from z (order 0) or the factor (order 1), and order 2 leaves them.
     """
     cdef real[SINES] values
     cdef Py_ssize_t i, c, first, n, place, j

@@ -39,9 +39,9 @@ cdef bint gather(
 ):
     """Set the pointers of all networks; return whether they have one type, the plan and the dtype.
 
-    These are not compared if the networks are `checked`.
-    The parameters are the rows of `params`, or if it is None, those of the networks. A single
-    network gives its constants to all rows of `params`.
+    Nothing is compared if the networks are `checked`. The parameters are the rows of `params`, or
+    if it is None, those of the networks. With `params` there is one network, whose constants belong
+    to all rows.
     """
     cdef Py_ssize_t many = len(networks)
     cdef Py_ssize_t i
@@ -118,8 +118,8 @@ cdef bint fill_many(
 ):
     """Overwrite `out`; return whether the networks are alike and all values finite.
 
-    Neither is examined if the arguments are `checked`. `hold` says that Python's lock is kept,
-    since releasing it is not worth the time.
+    Nothing is examined if the arguments are `checked`. With `hold`, the GIL is kept and one thread
+    computes, since releasing the GIL would take longer.
     """
     cdef Py_ssize_t many = cnp.PyArray_DIM(out, 0)
     cdef int kind = cnp.PyArray_TYPE(out)

@@ -1,4 +1,4 @@
-# Questions about operations, by their kind.
+# Properties of operations, which follow from their kind.
 
 cdef inline bint is_border(int kind) noexcept nogil:
     """Return whether an operation is a border of a branch and has no arithmetic of its own."""

@@ -1,8 +1,8 @@
 # Activations as functions that are called, and parametric activations, y = (1 - α) x + α f(x), with
 # one α for each column.
 #
-# a) The inlined code of all activations is large. It exists once, thanks to the first three
-#    functions.
+# a) The code of all activations is large. It is inlined in the first three functions only, so that
+#    it exists once.
 # b) A parametric activation keeps two values for each output: its slope (1 - α) + α f'(x), and
 #    f(x) - x, the derivative by α. So its Jacobian by the input is applied as that of an
 #    activation, and its gradient by α is that of the weight of a SCALE whose input is f(x) - x.

@@ -134,7 +134,7 @@ cdef class Plan:
         free(self.operations)
 
     cdef object add_all(self, list operations, Py_ssize_t held):
-        """Add the operations of some layers; the slots up to `held` are in use around them."""
+        """Add the operations of some layers; blocks around them use the slots up to `held`."""
         cdef int code
         for operation in operations:
             if len(operation) == 4:

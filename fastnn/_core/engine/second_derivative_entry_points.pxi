@@ -73,7 +73,7 @@ def gram(
     `targets` and `labels` may both be None if H_L does not depend on them. Only the diagonal and
     the elements right of it are written, unless `complete` asks for the copy to the left.
 
-    With `roots` Q (n, k, n_out), Σ (QJ)ᵀ QJ is written or added, and the loss does not count.
+    With `roots` Q (n, k, n_out), Σ (QJ)ᵀ QJ is written or added, whatever the loss.
     """
     cdef Targets given = targets_of(targets, labels, weights)
     cdef Loss loss = loss_of(formula)

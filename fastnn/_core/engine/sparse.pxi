@@ -1,10 +1,10 @@
 # Sparse rows: the products with their stored elements, or dense rows, and a minibatch's gradient.
 
 cdef enum:
-    DENSE_FROM = 5   # of a matrix, 1 / DENSE_FROM stored makes the dense products faster
+    DENSE_FROM = 5   # if 1 / DENSE_FROM of a matrix is stored, the dense products are as fast
 
 
-# The inlined code of a kernel exists once for each dtype, thanks to the first three functions.
+# Kernels are inlined in these three functions only, so that their code exists once for each dtype.
 
 cdef void transposed(
     const real *a, Py_ssize_t rows, Py_ssize_t columns, real *out, int n_threads,
@@ -46,7 +46,7 @@ cdef SparseRows csr_rows(x):
 def takes_elements(Plan plan, Py_ssize_t n_elements, Py_ssize_t n_samples, /):
     """Return whether the products go through the stored elements instead of dense rows.
 
-    The first operation must be a linear layer, and the matrix of few elements.
+    This needs a linear layer as the first operation, and few stored elements.
     """
     return (plan.operations[0].kind == DENSE
             and <double>DENSE_FROM * n_elements < <double>n_samples * plan.n_in)

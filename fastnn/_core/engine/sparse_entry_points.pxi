@@ -1,7 +1,7 @@
 # What Python calls for sparse rows; `csr_rows` says which objects these are.
 
 cdef enum:
-    DOTS_UP_TO = 4   # times fewer elements than features: a transposed weight does not pay
+    DOTS_UP_TO = 4   # with fewer elements than features / DOTS_UP_TO, transposing takes longer
 
 
 def dense_of_sparse(

@@ -2,14 +2,14 @@
 #
 # a) The Trainer changes a copy of the parameters in which the first weight is transposed. The
 #    weight's gradient and the optimizer's state are transposed in place. `publish` writes all of
-#    them back in the order of the arrays, and `collect` reads them again.
+#    them in the order of the network, and `collect` transposes them again.
 # b) Between the steps, the gradient is 0 outside the rows of the features in the last batch.
 
 cdef struct FirstLayer:
     bint used
     bint is_float
     bint learns            # whether it is trained
-    bint published         # whether the arrays are up to date, and the copy is not
+    bint published         # whether the arrays are in the order of the network, and up to date
     Py_ssize_t n_in
     Py_ssize_t n_out
     Py_ssize_t n_params
@@ -69,7 +69,7 @@ cdef void transpose_first(
 
 
 cdef void collect(FirstLayer *layer, bint within_batch, int n_threads) noexcept nogil:
-    """Read the arrays, if they are up to date.
+    """Transpose the parameters, gradient and state, if they are `published`.
 
     `within_batch` means that the gradient belongs to an unfinished batch.
     """
@@ -107,7 +107,7 @@ cdef void collect_typed(
 
 
 cdef void publish(FirstLayer *layer, int n_threads) noexcept nogil:
-    """Write the arrays, unless they are up to date."""
+    """Write the arrays in the order of the network, unless they are `published`."""
     if not layer.published:
         if layer.is_float:
             publish_typed(layer, <float *>layer.params, n_threads)

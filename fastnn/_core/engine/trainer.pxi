@@ -3,8 +3,8 @@
 # a) The Trainer advances by one chunk of rows (see Plan.chunk_rows) and can stop after any of them.
 #    `run` returns to Python after a slice of time, for Ctrl-C, progress bars and other threads.
 # b) Parameters change only in `update`, after a whole minibatch: whenever `run` returns, they are
-#    the result of complete steps. A penalty on the weights (without the biases) is added to the
-#    loss and the gradient of a batch before.
+#    the result of complete steps. Before that, a penalty on the weights (without the biases) is
+#    added to the loss and the gradient of the batch.
 # c) The learning rates, weight decays and dropout of the next updates are given. The engine has no
 #    schedules; `run` returns when their array is used up.
 # d) At the end of an epoch the parameters are checked and copied. If the loss or the parameters are

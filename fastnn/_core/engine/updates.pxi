@@ -19,7 +19,7 @@ cdef void update_params(
 cdef Clipping clipping_of(
     const Optimizer *optimizer, const real *grads, const Segment *segments, Py_ssize_t n_segments,
 ) noexcept nogil:
-    """Call `clipping`, whose inlined code exists once thanks to this function."""
+    """Call `clipping`, which is inlined here only, so that its code exists once."""
     return clipping(optimizer, grads, segments, n_segments)
 
 
@@ -28,7 +28,7 @@ cdef void update_clipped(
     real *state, Py_ssize_t n, const Segment *segments, Py_ssize_t n_segments, Py_ssize_t step,
     int n_threads,
 ) noexcept nogil:
-    """Call `update`, whose inlined code exists once thanks to this function."""
+    """Call `update`, which is inlined here only, so that its code exists once."""
     update(optimizer, rate, clip, params, grads, state, n, segments, n_segments, step, n_threads)
 
 

@@ -1,7 +1,7 @@
 """Calls of functions that are not inlined, so that their code exists once.
 
-Every `cdef inline` function is inlined, also a long one in each of its callers. A call takes a few
-nanoseconds. This is the better choice if the function takes far longer.
+Otherwise a `cdef inline` function, however long, is copied into each of its callers. A call takes a
+few nanoseconds, so it is the better choice for a function that takes far longer.
 """
 
 

@@ -1,8 +1,8 @@
 """The first linear layer on a sparse input: z = x Wᵀ + b and dW = dzᵀ x, by stored elements alone.
 
-The weight is held transposed, (n_in, n_out), so that a stored element x[i, j] meets a row without
-gaps: the product adds x[i, j] W[:, j] to row i of z, and the gradient adds x[i, j] dz[i, :] to row
-j of the transposed dW. Elements are added in order for any number of threads. See sparse.h.
+The weight is held transposed, (n_in, n_out). So a stored element x[i, j] belongs to one contiguous
+row: the product adds x[i, j] W[:, j] to row i of z, and the gradient adds x[i, j] dz[i, :] to row j
+of the transposed dW. Elements are added in order for any number of threads. See sparse.h.
 """
 
 from cython.parallel cimport prange
