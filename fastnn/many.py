@@ -36,7 +36,7 @@ def predict_many(
         Parameters in the order of `Network.params`, in place of those of the one network, for
         instance the candidates of an evolution strategy. The network is not changed.
     n_threads : int, optional
-        By default one thread for each processor. It does not change any bit of a result.
+        By default one for each physical core. It does not change any bit of a result.
 
     Returns
     -------

@@ -55,7 +55,7 @@ def fit_many(
         A file for each network.
     n_threads : int, optional
         The number of threads of all networks together, and the most networks that train at the
-        same time. By default one for each processor.
+        same time. By default one for each physical core.
     **arguments
         Further arguments of `Network.fit`, for all networks. No progress is shown.
 

@@ -21,7 +21,7 @@ class Derivatives(NetworkBase):
     """The methods of `Network` that differentiate it once.
 
     `wrt` chooses the variable: "input", or "params", the parameters in the order of `net.params`.
-    `n_threads` is by default one thread for each processor. It does not change any bit of a result.
+    `n_threads` is by default one for each physical core. It does not change any bit of a result.
     """
 
     def loss_and_grad(

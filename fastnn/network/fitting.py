@@ -143,8 +143,8 @@ class Fitting(NetworkBase):
             Whether to show a progress bar on standard error. By default only in a terminal or a
             notebook.
         n_threads : int, optional
-            The number of threads, by default one for each processor. The results are the same for
-            any number, bit for bit.
+            The number of threads, by default one for each physical core. The results are the same
+            for any number, bit for bit.
         checkpoint : str or PathLike, optional
             A file that saves the state of this fit. It is always replaced completely or not at all.
             `load` reads the network from it, with the parameters after the last saved epoch, even

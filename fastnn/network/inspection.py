@@ -24,7 +24,7 @@ class Inspection(NetworkBase):
         ----------
         X : array_like (n, in_features) or (in_features,)
         n_threads : int, optional
-            By default one thread for each processor. It does not change any bit of a result.
+            By default one for each physical core. It does not change any bit of a result.
 
         Returns
         -------

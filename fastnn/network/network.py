@@ -281,7 +281,7 @@ class Network(
         X : array_like or sparse matrix (n, in_features) or (in_features,)
             A `numpy.memmap` may be larger than memory.
         n_threads : int, optional
-            By default one thread for each processor. It does not change any bit of a result.
+            By default one for each physical core. It does not change any bit of a result.
 
         Returns
         -------

@@ -16,7 +16,7 @@ from fastnn.network.base import NetworkBase
 class SecondDerivatives(NetworkBase):
     """The methods of `Network` that differentiate a loss twice.
 
-    `n_threads` is by default one thread for each processor. It does not change any bit of a result.
+    `n_threads` is by default one for each physical core. It does not change any bit of a result.
     """
 
     def gram(

@@ -1,4 +1,4 @@
-"""The one table of cases: every layer, loss and optimizer, and networks made of them.
+"""The table of cases: every activation, loss and optimizer, and networks made of them.
 
 A row says what the library calls a thing (`cls`, a name in `fastnn`, with its keyword arguments
 `args`) and what the oracle in `reference.py` calls it. A new activation, loss or optimizer gets a

@@ -64,6 +64,24 @@ def test_few_and_many_rows_get_the_same_bits():
             assert (net.predict(wide, n_threads=n_threads) == many).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("columns", [1, 15, 16, 17, 33, 100])
+def test_rows_of_every_length_are_written_out(columns, dtype):
+    """Rows of 0 to all columns, and a layer that takes dense rows, in a fit and in predictions."""
+    rng = np.random.default_rng(0)
+    dense = np.zeros((2 * columns + 2, columns), dtype)
+    for row, n in zip(dense, rng.permutation(np.arange(2 * columns + 2) // 2), strict=True):
+        row[rng.permutation(columns)[:n]] = rng.standard_normal(n)
+    y = dense.sum(axis=1)
+    found = []
+    for matrix in (sparse.csr_matrix(dense), dense):
+        net = fn.Network([fn.LayerNorm(columns), fn.Linear(columns, 1)], dtype, seed=0)
+        loss = fn.HalfSquaredError()
+        net.fit(matrix, y, loss=loss, epochs=2, batch_size=3, seed=1, progress=False)
+        found.append((net.params.tobytes(), net.predict(matrix).tobytes()))
+    assert found[0] == found[1]
+
+
 def test_one_sample_and_no_sample():
     net = network()
     row = sparse.coo_array(X[3].toarray()[0])
