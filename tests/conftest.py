@@ -1,5 +1,6 @@
 """Fixtures: every build of the engine that this machine can run, both dtypes, and real data."""
 
+import signal
 from pathlib import Path
 
 import layer_cases
@@ -9,6 +10,13 @@ import reference
 
 import fastnn as fn
 from fastnn import _core
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_raises():
+    """Let SIGINT raise KeyboardInterrupt: a shell lets its background jobs ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=_core.available_isas())
