@@ -124,6 +124,10 @@ class Jacobian(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.shape} {self.dtype}>"
 
+    def _factors(self) -> "tuple[Jacobian, ...]":
+        """Return the factors of a product, or else this Jacobian alone."""
+        return (self,)
+
     def _times(self, right: "Jacobian") -> "Jacobian | None":
         """Return self @ right as one structured Jacobian, or None if this class cannot."""
         return None
@@ -157,7 +161,8 @@ def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def promoted(parts: Iterable[Array | Jacobian]) -> np.dtype[Any]:
     """Return the dtype of a result that is computed from all parts."""
-    return np.result_type(*(part.dtype for part in parts))
+    dtypes = {part.dtype for part in parts}
+    return dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
 
 
 def jacobians(value: Any, name: str) -> tuple[Jacobian, ...]:
@@ -239,6 +244,9 @@ class Composed(Jacobian):
             x = factor._rmatmat(x)
         return x
 
+    def _factors(self) -> tuple[Jacobian, ...]:
+        return self.factors
+
     def __repr__(self) -> str:
         kinds = " @ ".join(type(factor).__name__ for factor in self.factors)
         return f"<Composed {self.shape} {self.dtype}: {kinds}>"
@@ -266,11 +274,7 @@ def _flattened(factors: Sequence[Jacobian]) -> tuple[Jacobian, ...]:
                 f"since {left.shape[1]} inputs meet {right.shape[0]} outputs; the order matters: "
                 f"the chain rule is J_f(g(x)) @ J_g(x)"
             )
-    return tuple(
-        single
-        for factor in factors
-        for single in (factor.factors if isinstance(factor, Composed) else (factor,))
-    )
+    return tuple(single for factor in factors for single in factor._factors())
 
 
 def _product(factors: Sequence[Jacobian]) -> Array:

@@ -10,9 +10,16 @@ from fastnn import _checks
 from fastnn._core.arrays import Array
 from fastnn.jacobians.base import Jacobian, floating, jacobians, promoted
 
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 def _read_only_copy(value: Any, name: str, ndim: int) -> Array:
     """Return a checked, read-only copy of an array for a Jacobian to hold."""
+    if type(value) is np.ndarray and value.ndim == ndim and value.dtype in FLOATS:
+        copy = value.copy()
+        if _checks.all_finite(copy):  # otherwise the checks below raise the error
+            copy.setflags(write=False)
+            return copy
     given = _checks.numeric_array(value, name)
     if given.ndim != ndim:
         wanted = "a vector" if ndim == 1 else "a matrix"

@@ -1,5 +1,6 @@
 """Functions that join layers to a network: widths, arrays, description, and the chain rule."""
 
+import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -146,9 +147,19 @@ def bind(
     _store(fixed, constants, "a mean, scale or variance")
     for layer in layers:
         layer.demand_dtype(params.dtype)
+    _use_arrays(top, params, grads, constants)
 
+
+def copies(layers: Sequence[Layer], params: Array, constants: Array) -> list[Layer]:
+    """Return copies of the layers of a network, with these values instead of the network's."""
+    copied = copy.deepcopy(list(layers))
+    _use_arrays(copied, params, np.empty_like(params), constants)
+    return copied
+
+
+def _use_arrays(top: Sequence[Layer], params: Array, grads: Array, constants: Array) -> None:
     n_params = n_constants = 0
-    for layer in layers:
+    for layer in leaves(top):
         if isinstance(layer, Parametrized | CustomLayer):
             place = slice(n_params, n_params + layer.n_params)
             layer.bind(params[place], grads[place])
@@ -307,10 +318,10 @@ def jacobian_operator(layers: Sequence[Layer], x: Array, wrt: str) -> Jacobian:
         layer. With respect to the parameters: blocks side by side, in the order of the layers.
     """
     if wrt == "input":
-        factors = []
-        for layer in layers:
+        factors = [layers[0].jacobian(x)]
+        for before, layer in itertools.pairwise(layers):
+            x = before(x)
             factors.append(layer.jacobian(x))
-            x = layer(x)
         return Composed(factors[::-1])
     total = layers[0].jacobian(x, "params")
     for before, layer in itertools.pairwise(layers):

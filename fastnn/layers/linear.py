@@ -100,7 +100,9 @@ class Linear(Weighted):
         return f"Linear({self.in_features}, {self.out_features}{bias})"
 
     def _by_input(self, x: Array) -> jacobians.Dense:
-        return jacobians.Dense(self.split(self._flat_params(x.dtype))["weight"])
+        size = self.in_features * self.out_features  # the bias comes after the weight
+        weight = self._flat_params(x.dtype)[:size]
+        return jacobians.Dense(weight.reshape(self.out_features, self.in_features))
 
     def _by_params(self, x: Array) -> jacobians.Block:
         by_weight = jacobians.Kronecker(self._identity(x), x[np.newaxis])  # ∂z_k/∂W_ij = δ_ki a_j

@@ -12,9 +12,9 @@ import numpy as np
 from fastnn import _checks, _core
 from fastnn._core.arrays import Array
 from fastnn.jacobians import Jacobian
-from fastnn.layers import composition
 from fastnn.losses import CustomLoss, Loss
 from fastnn.network.base import NetworkBase
+from fastnn.network.jacobian_operator import NetworkJacobian
 
 
 class Derivatives(NetworkBase):
@@ -100,10 +100,10 @@ class Derivatives(NetworkBase):
         return ready or self._jacobian(X, wrt, out, n_threads, with_outputs=True)
 
     def jacobian_operator(self, x: Any, wrt: str = "input") -> Jacobian:
-        """Return the Jacobian of the outputs at one sample, as a product of the layers' Jacobians.
+        """Return the Jacobian of the outputs at one sample, as a linear map.
 
-        The factors are not multiplied: a product with a vector costs about as much as a pass
-        through the network. Only `to_dense()` makes a matrix.
+        A product with a vector costs about as much as a pass through the network. Only `to_dense()`
+        makes a matrix.
 
         Parameters
         ----------
@@ -116,7 +116,8 @@ class Derivatives(NetworkBase):
         fastnn.jacobians.Jacobian (out_features, in_features) or (out_features, n_params)
             It uses the present values of the parameters. `matvec(h)` is the derivative in direction
             h, and `rmatvec(c)` multiplies a cotangent c by the Jacobian.
-            `scipy.sparse.linalg.aslinearoperator` accepts it.
+            `scipy.sparse.linalg.aslinearoperator` accepts it. Its attribute `structure` is the same
+            Jacobian made of the layers' Jacobians.
 
         Raises
         ------
@@ -124,11 +125,11 @@ class Derivatives(NetworkBase):
             If x has another shape or holds anything but finite real numbers, or `wrt` is invalid.
         """
         wrt = _checks.choice(wrt, "wrt", ("input", "params"))
-        if not _checks.all_finite(self._model.params):
-            raise ValueError("params hold NaN or infinity; finite numbers are wanted")
-        self._inputs.demand_names(x)
-        sample = _checks.shaped_array(x, "x", self.dtype, (self.in_features,))
-        return composition.jacobian_operator(self._layers, sample, wrt)
+        sample = self._calls.sample(x)
+        if sample is None:
+            self._inputs.demand_names(x)
+            sample = _checks.shaped_array(x, "x", self.dtype, (self.in_features,))
+        return NetworkJacobian(self._layers, self._model, sample, wrt)
 
     def jvp(
         self, X: Any, tangent: Any, wrt: str = "input", *, n_threads: int | None = None

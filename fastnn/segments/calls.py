@@ -16,7 +16,7 @@ class SegmentedCalls:
     def _none(self, *arguments: Any) -> None:
         """Return None."""
 
-    predict = forward = jacobian = jvp = vjp = _none
+    sample = predict = forward = jacobian = jvp = vjp = _none
     loss_and_grad = batch = sample_grads = hvp = _none
 
     def backward(self, dY: Any, grads: Array, passes: Passes, checked: bool) -> Array | None:

@@ -386,3 +386,40 @@ def test_bad_samples():
         net.layers[0].jacobian([[1, 2]])
     with pytest.raises(ValueError, match=r"x has shape \(3,\)"):
         net.layers[0].jacobian([1, 2, 3])
+
+
+def test_an_operator_and_its_structure_are_the_same_map(dtype, rng):
+    net = fn.Network([fn.Linear(3, 4), fn.Tanh(), fn.Linear(4, 2)], dtype, seed=0)
+    for wrt in ("input", "params"):
+        J = net.jacobian_operator([1, 2, 3], wrt)
+        assert J.shape == J.structure.shape
+        assert J.dtype == J.structure.dtype == dtype
+        h, H, c, C = (rng.standard_normal(s) for s in (J.shape[1], (J.shape[1], 4), 2, (5, 2)))
+        for numbers in (dtype, "float64"):  # the result of float64 operands is float64
+            for found, wanted in (
+                (J @ h.astype(numbers), J.structure @ h.astype(numbers)),
+                (J @ H.astype(numbers), J.structure @ H.astype(numbers)),
+                (c.astype(numbers) @ J, c.astype(numbers) @ J.structure),
+                (C.astype(numbers) @ J, C.astype(numbers) @ J.structure),
+                (J.T @ c.astype(numbers), J.structure.T @ c.astype(numbers)),
+            ):
+                close(found, wanted, wanted.dtype)
+        close((J.T).to_dense(), J.structure.to_dense().T, dtype)
+        before = Dense(np.ones((J.shape[1], 2), dtype))
+        assert repr(J @ before) == repr(J.structure @ before)
+        close((J @ before).to_dense(), J.to_dense().sum(1, keepdims=True) * [1, 1], dtype)
+        for same in (copy.deepcopy(J), pickle.loads(pickle.dumps(J))):
+            close(same.to_dense(), J.to_dense(), dtype)
+
+
+def test_the_structure_of_an_operator_is_that_of_the_parameters_at_the_time():
+    standardize = fn.Standardize([1, 2], [2, 4])
+    net = fn.Network([standardize, fn.Residual([fn.Linear(2, 2), fn.BatchNorm(2)])], seed=0)
+    x = np.array([1.0, 2.0], np.float32)
+    J, wanted = net.jacobian_operator(x), net.jacobian(x)
+    net.params[...] = 7
+    net.forward(np.array([[1, 2], [3, 5]], np.float32), training=True)  # changes the statistics
+    x[...] = 9
+    close(J.structure.to_dense(), wanted, "float32")
+    assert np.array_equal(J.to_dense(), wanted)
+    assert "Sum" in repr(J.structure)
