@@ -8,6 +8,16 @@ import numpy as np
 from fastnn._checks.printing import printable
 from fastnn._core.arrays import Array
 
+LARGER_IS_BETTER = ("accuracy", "r2", "d2", "log_evidence")  # the ends of the metrics' names
+
+
+def larger_is_better(name: str, mode: str) -> bool:
+    """Return whether a larger value of the metric with that name is better.
+
+    `mode` is "min", "max", or "auto", which decides by the name.
+    """
+    return mode == "max" or (mode == "auto" and name.endswith(LARGER_IS_BETTER))
+
 
 def accuracy(outputs: Array, labels: Array, sample_weight: Array | None = None) -> float:
     """Return the share of rows of `outputs` (n, k) whose largest entry is at the label."""

@@ -16,6 +16,8 @@ from libc.stdint cimport (
     int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t)
 from libc.string cimport memcmp, memcpy
 
+from fastnn._core.kernels.dtypes cimport is_finite, real
+
 import threading
 
 import numpy as np

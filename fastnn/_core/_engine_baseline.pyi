@@ -213,6 +213,7 @@ def hvp(
     scale: float,
     direction: _Array,
     out: _Array,
+    accumulate: bool,
     n_threads: int,
 ) -> None: ...
 def gram(

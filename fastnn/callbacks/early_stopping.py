@@ -8,8 +8,7 @@ import numpy as np
 from fastnn import _checks
 from fastnn._core.arrays import Array
 from fastnn.callbacks.callback import Callback, checked_monitor, metric_named
-
-LARGER_IS_BETTER = ("accuracy", "r2", "d2", "log_evidence")
+from fastnn.metrics import larger_is_better
 
 
 class EarlyStopping(Callback):
@@ -85,10 +84,8 @@ class EarlyStopping(Callback):
     def epoch_end(self, net: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Copy the parameters if the metric is the best; return whether the patience has ended."""
         value = metric_named(self.monitor, metrics)
-        larger = self.mode == "max" or (
-            self.mode == "auto" and self.monitor.endswith(LARGER_IS_BETTER)
-        )
-        gain = value - self.best if larger else self.best - value
+        better = larger_is_better(self.monitor, self.mode)
+        gain = value - self.best if better else self.best - value
         improved = gain > self.min_delta or (np.isnan(self.best) and not np.isnan(value))
         if improved or (self.ties == "last" and gain >= -self.min_delta):
             self.best_epoch = epoch

@@ -86,8 +86,8 @@ class SecondDerivatives:
         ]
 
         def product(direction: Array) -> Array:
-            total = np.zeros_like(direction)
-            for rows in parts:
+            total = np.empty_like(direction)
+            for i, rows in enumerate(parts):
                 _core.engine.hvp(
                     plan,
                     self.params,
@@ -97,6 +97,7 @@ class SecondDerivatives:
                     scale,
                     direction,
                     total,
+                    i > 0,
                     threads,
                 )
             return total

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _checks
+from fastnn.metrics import larger_is_better
 from fastnn.optimizers.schedule import Rates, Schedule, Updates
 
 
@@ -31,8 +32,8 @@ class ReduceOnPlateau(Schedule):
         The name of the metric in the History. The default, "val_loss", means "loss" if there is no
         validation data.
     mode : {"auto", "min", "max"}
-        Whether a smaller or a larger metric is better. "auto", the default, means "max" for an
-        accuracy or R², and "min" for all others.
+        Whether a smaller or a larger metric is better. "auto", the default, means "max" for
+        accuracy, R², D² and the evidence, and "min" for all others.
     cooldown : int
         The number of epochs after a change that do not count as epochs without an improvement; at
         least 0. By default 0.
@@ -108,10 +109,9 @@ class PlateauMemory:
             raise ValueError(f"monitor is {name!r}; one of {sorted(metrics)} is wanted")
         factor = self.factors[-1]
         if len(self.factors) > self.epochs_to_skip:
-            more = schedule.mode == "max" or (
-                schedule.mode == "auto" and name.endswith(("accuracy", "r2"))
-            )
-            value = -metrics[name] if more else metrics[name]
+            value = metrics[name]
+            if larger_is_better(name, schedule.mode):
+                value = -value
             if value < (np.inf if self.best is None else self.best - schedule.min_delta):
                 self.best, self.bad_epochs = float(value), 0
             else:

@@ -194,14 +194,13 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         return sample_weight
 
     def _finish(self, outputs: Array) -> Array:
-        column = outputs[:, 0].astype(np.float64)
+        column = outputs[:, 0]
         if self.loss == "poisson":
             with np.errstate(over="ignore"):
-                np.exp(column, out=column)
-        low, high = self.limits_
-        np.maximum(column, low, out=column)  # faster than np.clip for few rows
-        np.minimum(column, high, out=column)
-        return column
+                column = np.exp(column, dtype=np.float64)
+        low, high = self.limits_  # the two functions are faster than np.clip for few rows
+        clipped: Array = np.minimum(np.maximum(column, low, dtype=np.float64), high)
+        return clipped
 
     def _after_fit(self, outputs: Array, held_out: Table) -> Array:
         predicted = self._finish(outputs)

@@ -281,6 +281,8 @@ def test_which_metric_a_plateau_monitors():
     rising = [{"loss": 0.0, "val_accuracy": 0.5}, {"loss": 0.0, "val_accuracy": 0.7}]
     assert factor_after(rising, monitor="val_accuracy") == 1
     assert factor_after(rising, monitor="val_accuracy", mode="min") == 0.1
+    for name in ("r2", "val_d2", "log_evidence"):
+        assert factor_after([{name: 0.5}, {name: 0.7}], monitor=name) == 1
     with pytest.raises(ValueError, match=r"monitor is 'val_f1'; one of \['loss', 'val_loss'\]"):
         factor_after(falling, monitor="val_f1")
 

@@ -316,10 +316,10 @@ cdef class Calls:
         if (batch is None or direction is None or threads == 0
                 or not self.suits(plan, x)):
             return None
-        product = cnp.PyArray_ZEROS(1, cnp.PyArray_DIMS(self.params), self.kind, 0)
+        product = self.new_vector(self.n_params)
         self.engine.hvp(
             plan.plan, self.params, self.constants, x, batch.targets, batch.labels, batch.weights,
-            plan.formula, 1 / divisor(plan, batch, n), direction, product, threads)
+            plan.formula, 1 / divisor(plan, batch, n), direction, product, False, threads)
         return product
 
     def batch(self, X, y, loss, sample_weight, /):

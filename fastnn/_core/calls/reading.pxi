@@ -24,10 +24,6 @@ ctypedef fused number:
     double
     long_double
 
-ctypedef fused real:
-    float
-    double
-
 
 cdef struct Shape:
     int ndim            # 1 or 2; 0 for a value that is not read here
@@ -107,14 +103,6 @@ cdef bint all_finite(cnp.ndarray array, int kind):
     if kind == cnp.NPY_FLOAT:
         return is_finite(<const float *>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
     return is_finite(<const double *>cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
-
-
-cdef inline bint is_finite(const real *x, Py_ssize_t n) noexcept:
-    cdef bint finite = True
-    cdef Py_ssize_t i
-    for i in range(n):  # without a branch, so that it is vectorized
-        finite &= x[i] - x[i] == 0
-    return finite
 
 
 cdef bint fill(object value, Shape shape, real *out):
@@ -296,8 +284,17 @@ cdef cnp.ndarray read_labels(object value, Py_ssize_t n, Py_ssize_t n_classes):
     cdef const double *numbers
     cdef int64_t *indices
     cdef Py_ssize_t i
+    cdef bint inside = True
     if shape.ndim != 1 or shape.columns != n:
         return None
+    if (is_array(value) and cnp.PyArray_TYPE(value) == cnp.NPY_INT64
+            and cnp.PyArray_ISCARRAY_RO(value)):
+        labels = cnp.PyArray_EMPTY(1, &size, cnp.NPY_INT64, 0)
+        indices = <int64_t *>cnp.PyArray_DATA(labels)
+        memcpy(indices, cnp.PyArray_DATA(value), n * sizeof(int64_t))
+        for i in range(n):
+            inside &= 0 <= indices[i] < n_classes
+        return labels if inside else None
     if is_array(value) and cnp.PyArray_TYPE(value) == cnp.NPY_LONGDOUBLE:
         return None  # float64 could round it to an index
     given = read(value, shape, cnp.NPY_DOUBLE, True)

@@ -149,15 +149,17 @@ cdef bint fill_many(
     workspace = take_workspace(members_bytes + n_threads * share.per_thread)
     share.members = <const Member *>workspace.data
     share.workspace = workspace.data + members_bytes
-    if not gather(plan, kind, networks, params, checked, <Member *>workspace.data):
-        return False
-    if hold:
-        bad = compute_members(plan, kind, &share, many, 1)
-    else:
-        with nogil:
-            bad = compute_members(plan, kind, &share, many, n_threads)
-    give_back(workspace)
-    return bad == 0
+    try:
+        if not gather(plan, kind, networks, params, checked, <Member *>workspace.data):
+            return False
+        if hold:
+            bad = compute_members(plan, kind, &share, many, 1)
+        else:
+            with nogil:
+                bad = compute_members(plan, kind, &share, many, n_threads)
+        return bad == 0
+    finally:
+        give_back(workspace)
 
 
 def fill_many_networks(

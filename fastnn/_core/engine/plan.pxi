@@ -300,6 +300,7 @@ cdef class Plan:
             if bias:
                 operation.bias = self.n_params
                 self.n_params += n_out
+            operation.n_own = self.n_params - operation.weight  # an embedding sets it later
             self.first_trainable = min(self.first_trainable, self.n_operations)
             self.has_scales |= kind != DENSE
         elif is_fixed_scaling(kind) or kind == BATCH_NORMALIZE:

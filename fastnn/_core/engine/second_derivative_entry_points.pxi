@@ -3,22 +3,25 @@
 
 def hvp(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, targets, labels, weights,
-    dict formula, double scale, cnp.ndarray direction, cnp.ndarray out, int n_threads, /,
+    dict formula, double scale, cnp.ndarray direction, cnp.ndarray out, bint accumulate,
+    int n_threads, /,
 ):
-    """Add the Hessian of `scale` times the summed loss, times `direction`, to `out` (n_params,)."""
+    """Overwrite `out` (n_params,) with the Hessian of `scale` times the summed loss, times
+    `direction`, or add it with `accumulate`."""
     cdef Targets given = targets_of(targets, labels, weights)
     cdef Loss loss = loss_of(formula)
     if is_float(params):
         hvp_typed(plan, <const float *>address(params), constants, x, given, loss, scale,
-                  direction, out, n_threads)
+                  direction, out, accumulate, n_threads)
     else:
         hvp_typed(plan, <const double *>address(params), constants, x, given, loss, scale,
-                  direction, out, n_threads)
+                  direction, out, accumulate, n_threads)
 
 
 cdef hvp_typed(
     Plan plan, const real *params, cnp.ndarray constants_array, cnp.ndarray x_array, Targets given,
-    Loss loss, double scale, cnp.ndarray direction_array, cnp.ndarray out_array, int n_threads,
+    Loss loss, double scale, cnp.ndarray direction_array, cnp.ndarray out_array, bint accumulate,
+    int n_threads,
 ):
     cdef const real *constants = <const real *>address(constants_array)
     cdef const real *x = <const real *>address(x_array)
@@ -57,7 +60,7 @@ cdef hvp_typed(
         backward_tangent_pass(
             plan, params, constants, direction, x + first * plan.n_in, activations,
             tangents, samples, dy, dy + room, dy + 2 * room, dy + 3 * room, out,
-            workspace.data, n_threads)
+            accumulate or first > 0, workspace.data, n_threads)
         first += samples
     regain_gil(thread)
     give_back(workspace)

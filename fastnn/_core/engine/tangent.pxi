@@ -77,20 +77,24 @@ cdef void linear_pull(
 
 cdef void add_params_gradient(
     const Operation *operation, const real *x, const real *dy, bint with_bias, real *grads,
-    Py_ssize_t rows, char *scratch, int n_threads,
+    bint accumulate, Py_ssize_t rows, char *scratch, int n_threads,
 ) noexcept nogil:
-    """dW += dyᵀ x, and db += Σ dy."""
+    """dW += dyᵀ x, and with `with_bias` db += Σ dy. Without `accumulate`, both start at zero."""
     cdef Py_ssize_t n_in = operation.n_in
     cdef Py_ssize_t n_out = operation.n_out
     cdef real *dweight = grads + operation.weight
+    cdef Py_ssize_t first
+    if not accumulate:
+        first = 0 if operation.kind != DENSE else n_in * n_out  # the product overwrites dW
+        memset(dweight + first, 0, (operation.n_own - first) * sizeof(real))
     if embeds(operation.kind):
         add_embedding_gradient(operation, x, dy, with_bias, grads, rows, scratch, n_threads)
         return
     if operation.kind == SCALE:
         add_products(x, dy, dweight, rows, n_out)
     else:
-        product(n_out, n_in, rows, dy, hidden(1), n_out, x, n_in, hidden(1), dweight, n_in,
-                dweight, n_in, scratch, n_threads)
+        product(n_out, n_in, rows, dy, hidden(1), n_out, x, n_in, hidden(1),
+                dweight if accumulate else <real *>NULL, n_in, dweight, n_in, scratch, n_threads)
     if with_bias and operation.bias >= 0:
         add_rows(dy, grads + operation.bias, rows, n_out)
 
@@ -155,9 +159,9 @@ cdef void backward_tangent_pass(
     Plan plan, const real *params, const real *constants, const real *direction,
     const real *x, const real *activations, const real *tangents, Py_ssize_t rows,
     real *cotangent, real *spare, real *cotangent_tangent, real *spare_tangent,
-    real *out, char *scratch, int n_threads,
+    real *out, bint accumulate, char *scratch, int n_threads,
 ) noexcept nogil:
-    """Add the Hessian times `direction` to `out` (n_params,).
+    """Overwrite `out` (n_params,) with the Hessian times `direction`, or with `accumulate` add it.
 
     The arguments are those of `backward_pass`, each with its tangent. All four buffers, of
     rows * max_width each, and twice the slots after the last, are overwritten.
@@ -188,6 +192,8 @@ cdef void backward_tangent_pass(
         y_tangent = tangents + operation.output * rows
         kept = activations + operation.kept * rows
         if is_parametric(operation.kind):
+            if not accumulate:
+                memset(out + operation.weight, 0, operation.n_own * sizeof(real))
             parametric_backward_tangent(
                 operation, params + operation.weight, direction + operation.weight, op_x, x_tangent,
                 kept, cotangent, cotangent_tangent, out + operation.weight, spare, spare_tangent,
@@ -197,11 +203,11 @@ cdef void backward_tangent_pass(
                 times_slope(operation, op_x, activations, cotangent, cotangent, rows)
                 times_slope(operation, op_x, activations, cotangent_tangent, cotangent_tangent,
                             rows)
-            add_params_gradient(operation, op_x, cotangent_tangent, True, out, rows, scratch,
-                                n_threads)
+            add_params_gradient(operation, op_x, cotangent_tangent, True, out, accumulate, rows,
+                                scratch, n_threads)
             if not operation.params_below:
                 continue
-            add_params_gradient(operation, x_tangent, cotangent, False, out, rows, scratch,
+            add_params_gradient(operation, x_tangent, cotangent, False, out, True, rows, scratch,
                                 n_threads)
             linear_pull(operation, params, cotangent_tangent, False, spare_tangent, rows, scratch,
                         n_threads)
