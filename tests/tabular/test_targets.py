@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fastnn.tabular import TabularRegressor
 from fastnn.tabular.targets import class_labels, real_targets
 
 
@@ -106,3 +107,32 @@ def test_wrong_numbers(y, error, message):
 def test_many_gaps_are_not_all_listed():
     with pytest.raises(ValueError, match="in 50 rows: 0, 1, 2, 3, 4, …; drop"):
         real_targets([np.nan] * 50, 50)
+
+
+# ------------------------------------------------------------------ skewed targets
+
+
+def test_a_transformed_target(rng):
+    """The estimator in scikit-learn's transformer is the estimator of the transformed target."""
+    compose = pytest.importorskip("sklearn.compose")
+    X = rng.standard_normal((120, 3))
+    y = np.exp(2 * X[:, 0])
+    settings = {"preset": "fast", "epochs": 4, "random_state": 0}
+    model = compose.TransformedTargetRegressor(
+        TabularRegressor(**settings), func=np.log1p, inverse_func=np.expm1
+    ).fit(X, y)
+    by_hand = TabularRegressor(**settings).fit(X, np.log1p(y))
+    np.testing.assert_array_equal(model.predict(X), np.expm1(by_hand.predict(X)))
+
+
+@pytest.mark.parametrize("preset", ["fast", "default"])
+def test_a_heavy_tailed_target(rng, preset):
+    """A few huge values do not make the training diverge, and predictions stay in their range."""
+    X = rng.standard_normal((300, 3))
+    y = X[:, 0] + rng.standard_t(1, 300) * 0.1
+    y[:3] = [1e12, -1e9, 1e6]
+    model = TabularRegressor(preset=preset, epochs=4, random_state=0).fit(X, y)
+    predicted = model.predict(X)
+    assert np.isfinite(predicted).all()
+    assert predicted.min() >= y.min()
+    assert predicted.max() <= y.max()
