@@ -49,9 +49,7 @@ def source_and_header(
     includes = [f'#include "{header}"']
     includes += ["#include <math.h>"] * ("sqrt" in helpers)
     includes += ["#include <stdint.h>"] * ("@word" in helpers)
-    arrays = [
-        array_definition(f"{name}_{own}", array) for own, array in program.arrays.items()
-    ]
+    arrays = [array_definition(f"{name}_{own}", array) for own, array in program.arrays.items()]
 
     def finished(text: str) -> str:
         for macro in program.workspaces:

@@ -16,6 +16,7 @@ from fastnn.c_code.operations import (
     Softmax,
 )
 from fastnn.c_code.text import FUNCTIONS
+from fastnn.layers import Activation as ActivationLayer
 from fastnn.layers import (
     BatchNorm,
     CategoricalEmbedding,
@@ -34,7 +35,6 @@ from fastnn.layers import (
     Standardize,
     Unstandardize,
 )
-from fastnn.layers import Activation as ActivationLayer
 from fastnn.layers import Linear as LinearLayer
 from fastnn.layers import Softmax as SoftmaxLayer
 from fastnn.layers.column_embedding import ColumnEmbedding
@@ -52,8 +52,9 @@ class Branches:
 
     def __init__(self, n_in: int, branches: "Sequence[Sequence[Node]]", joined: bool) -> None:
         self.branches, self.joined = branches, joined
-        self.widths = [branch[-1].n_out if branch else n_in for branch in branches]
-        self.n_in, self.n_out = n_in, sum(self.widths) if joined else self.widths[0]
+        self.widths: list[int] = [branch[-1].n_out if branch else n_in for branch in branches]
+        self.n_in = n_in
+        self.n_out: int = sum(self.widths) if joined else self.widths[0]
 
 
 Node = Operation | Branches

@@ -8,7 +8,6 @@ b) `linearize` computes the output as `forward` does, and writes the numbers tha
 c) If `in_place`, source and result may be one place.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -190,9 +189,7 @@ class Activation(Operation):
 
     in_place = True
 
-    def __init__(
-        self, n: int, value: str, slope: str, curvature: str | None, twice: bool
-    ) -> None:
+    def __init__(self, n: int, value: str, slope: str, curvature: str | None, twice: bool) -> None:
         super().__init__(n, n)
         self._value, self._derivatives = value, [slope]
         if twice and curvature is not None:

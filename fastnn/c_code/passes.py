@@ -83,9 +83,7 @@ def _through(
     return lines
 
 
-def _branches_ahead(
-    node: Branches, x: Place, y: Place, workspace: Workspace, step: Step
-) -> Lines:
+def _branches_ahead(node: Branches, x: Place, y: Place, workspace: Workspace, step: Step) -> Lines:
     lines: Lines = []
     for i, (branch, width) in enumerate(zip(node.branches, node.widths, strict=True)):
         if node.joined:
@@ -98,9 +96,7 @@ def _branches_ahead(
     return lines
 
 
-def _branches_back(
-    node: Branches, dy: Place, dx: Place, workspace: Workspace, step: Step
-) -> Lines:
+def _branches_back(node: Branches, dy: Place, dx: Place, workspace: Workspace, step: Step) -> Lines:
     lines: Lines = []
     for i, (branch, width) in enumerate(zip(node.branches, node.widths, strict=True)):
         if i == 0:

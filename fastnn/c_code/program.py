@@ -157,7 +157,9 @@ class Program:
         ]
         # the two halves differ by rounding
         mirrored = [f"for (int k = 0; k < {n}; ++k) {{"]
-        mirrored += [f"    {line}" for line in loop("k", f"hessian[k * {n} + i] = hessian[i * {n} + k]")]
+        mirrored += [
+            f"    {line}" for line in loop("k", f"hessian[k * {n} + i] = hessian[i * {n} + k]")
+        ]
         return [*lines, *_for_each_unit(unit, n, steps), *mirrored, "}"]
 
 
@@ -171,20 +173,15 @@ def _operations(nodes: Sequence[Node]) -> Iterator[Operation]:
 
 
 def _pass(
-    nodes: Sequence[Node],
-    n_in: int,
-    name: str,
-    way: Any,
-    workspace: Workspace,
-    step: Any,
+    nodes: Sequence[Node], n_in: int, name: str, way: Any, workspace: Workspace, step: Any
 ) -> str:
     """Return a function of the program that goes through all operations."""
     source, target = Place("source"), Place("result")
     lines = way(nodes, n_in, source, target, workspace, step)
-    if not any("work" in line for line in lines):
-        lines = ["(void)work;", *lines]
+    text = "".join(lines)
+    unused = [f"(void){name};" for name in ("source", "work") if name not in text]
     head = f"static void @{name}(const T *source, T *result, T *work)"
-    return _definition(head, lines)
+    return _definition(head, [*unused, *lines])
 
 
 def _for_each_unit(unit: Place, n: int, lines: Lines) -> Lines:

@@ -18,16 +18,17 @@ import numpy as np
 from fastnn._core.arrays import Array
 from fastnn.c_code.activations import ACTIVATIONS
 from fastnn.c_code.elementary import ELEMENTARY
+from fastnn.c_code.products import PRODUCTS
 from fastnn.c_code.rows import ROWS
 
 
 def _by_name(text: str) -> dict[str, str]:
     """Return each function and type of the text, by its name. A blank line ends a function."""
-    parts = re.split(r"\n\n(?=\S)", text.strip())
+    parts = re.split(r"\n\n+(?=\S)", text.strip())
     return {re.findall(r"@(\w+)[(;]", part)[0]: part for part in parts}
 
 
-FUNCTIONS = _by_name(ELEMENTARY) | _by_name(ACTIVATIONS) | _by_name(ROWS)
+FUNCTIONS = _by_name("\n\n".join((ELEMENTARY, ACTIVATIONS, PRODUCTS, ROWS)))
 
 
 def needed_functions(text: str) -> str:
