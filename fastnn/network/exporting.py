@@ -5,7 +5,7 @@ import re
 
 from fastnn import _checks
 from fastnn.c_code import source_and_header
-from fastnn.files.atomic_file import atomic_file
+from fastnn.files.atomic_file import atomic_file, check_destination
 from fastnn.network.base import NetworkBase
 
 
@@ -62,13 +62,19 @@ class Exporting(NetworkBase):
         The order of the operations is that of the engine's build for every CPU. Another order, or
         fused multiply-add instructions, change the last bits. A compiler must not use -ffast-math.
         """
-        folder, file_name = os.path.split(os.fspath(path))
+        target = os.fspath(path) if isinstance(path, os.PathLike) else path
+        wanted_path = f"path is {path!r}; a file name that ends in .c is wanted"
+        if not isinstance(target, str):
+            raise TypeError(wanted_path)
+        folder, file_name = os.path.split(target)
         stem, ending = os.path.splitext(file_name)
         if ending != ".c" or re.search(r'["\\\n]', stem):
-            raise ValueError(f"path is {os.fspath(path)!r}; a file name that ends in .c is wanted")
+            raise ValueError(wanted_path)
         prefix = stem if name is None else name
-        if not isinstance(prefix, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", prefix):
-            raise ValueError(f"name is {prefix!r}; letters, digits and underscores are wanted")
+        if not isinstance(prefix, str):
+            raise TypeError(f"name is {name!r}; an identifier of C is wanted")
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", prefix):
+            raise ValueError(f"name is {prefix!r}; an identifier of C is wanted, such as net")
         choices = {"jacobian": jacobian, "jvp": jvp, "vjp": vjp, "hessian": hessian}
         wanted = [key for key, value in choices.items() if _checks.boolean(value, key)]
         if hessian and self.out_features != 1:
@@ -77,10 +83,12 @@ class Exporting(NetworkBase):
             )
         if not _checks.all_finite(self._model.params):
             raise ValueError("params hold NaN or infinity; finite numbers are wanted")
-        header = f"{stem}.h"
+        header = os.path.join(folder, f"{stem}.h")
         texts = source_and_header(
-            self._layers, self.in_features, self.dtype, prefix, header, ["predict", *wanted]
+            self._layers, self.in_features, self.dtype, prefix, f"{stem}.h", ["predict", *wanted]
         )
-        with atomic_file(path) as file, atomic_file(os.path.join(folder, header)) as head:
-            for target, text in zip((file, head), texts, strict=True):
-                target.write(text.encode())
+        for destination in (target, header):  # errors below would name the source alone
+            check_destination(destination)
+        with atomic_file(target) as file, atomic_file(header) as header_file:
+            for output, text in zip((file, header_file), texts, strict=True):
+                output.write(text.encode())
