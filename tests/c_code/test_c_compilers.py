@@ -35,11 +35,10 @@ def network_of_everything(dtype):
 @pytest.mark.parametrize(
     ("compiler", "flags"),
     [
-        ("gcc", ["-O3", *C99]),
-        ("gcc", ["-O2", "-std=c11", *WARNINGS]),
+        ("gcc", ["-O2", *WARNINGS, *C99]),
         ("gcc", ["-O1", "-x", "c++", "-std=c++98"]),
-        ("gcc", ["-O1", "-fsanitize=undefined", "-fno-sanitize-recover", *C99]),
-        ("clang", ["-O2", *C99, *WARNINGS]),
+        ("gcc", ["-O0", "-fsanitize=undefined", "-fno-sanitize-recover", *C99]),
+        ("clang", ["-O2", *WARNINGS, *C99]),
         ("clang", ["-O1", "-x", "c++", "-std=c++17"]),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0] + value[-1],

@@ -26,7 +26,11 @@ def assert_as_special(found, expected):
     assert (np.abs(found - expected) <= tolerance).all()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [(case, "float32") for case in LAYER_CASES] + [(case, "float64") for case in CASES],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_every_layer_and_network(case, dtype, make_network, tmp_path, rng, monkeypatch):
     """With special values of the inputs, the results are those of the engine."""
     monkeypatch.setattr(_core, "engine", _core.load_engine("baseline"))
