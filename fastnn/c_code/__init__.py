@@ -11,6 +11,10 @@ from fastnn.layers import Layer
 
 __all__ = ["SIGNATURES", "source_and_header"]
 
+CHECK_OF_SIZE = """\
+/* An error where the numbers have another size, as double has on some microcontrollers. */
+typedef char @N(float_has_32_bits | double_has_64_bits)[sizeof(T) == N(4 | 8) ? 1 : -1];"""
+
 
 def source_and_header(
     layers: Sequence[Layer],
@@ -60,6 +64,9 @@ def source_and_header(
     source = [
         f"{title}, written by fastnn.\n   Compile it without -ffast-math. */",
         "\n".join(includes),
+        finished(
+            "typedef char @N(float_has_32 | double_has_64)_bits[sizeof(T) == N(4 | 8) ? 1 : -1];"
+        ),
         finished(helpers),
         *arrays,
         finished(functions),
