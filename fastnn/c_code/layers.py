@@ -95,7 +95,7 @@ class Translation:
         if isinstance(layer, Scale):
             return [self._scaled(n, layer.weight, layer.bias)]
         if isinstance(layer, LayerNorm):
-            return [Normalization(n, _number(layer.eps)), self._scaled(n, layer.weight, layer.bias)]
+            return [Normalization(n, number(layer.eps)), self._scaled(n, layer.weight, layer.bias)]
         if isinstance(layer, BatchNorm):
             dtype = self._constants.dtype
             inverse = 1 / np.sqrt(layer.running_var.astype(dtype) + dtype.type(layer.eps))
@@ -125,7 +125,7 @@ class Translation:
 
     def _activation(self, layer: ActivationLayer, n: int, alpha: str | None) -> Operation:
         """Return the operation of an activation f, or with `alpha` of (1 - alpha) x + alpha f."""
-        config = "".join(f", {_number(value)}" for value in layer.config().values())
+        config = "".join(f", {number(value)}" for value in layer.config().values())
         kind = layer.kind
         texts: list[str] = [f"@{name}({{x}}{config})" for name in (kind, f"{kind}_slope")]
         if f"{kind}_curvature" in FUNCTIONS:
@@ -179,5 +179,6 @@ class Translation:
         return [Branches(n, [[gather[0]], [gather[1], tables]], True)]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a number of the network, rounded to its dtype."""
     return f"R({np.float32(value):.9g} | {value:.17g})"

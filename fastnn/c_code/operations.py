@@ -65,7 +65,7 @@ class Constants:
 
     def add(self, name: str, array: Array) -> str:
         """Return the name in C of a new array."""
-        kept = array if array.dtype.kind == "i" else array.astype(self.dtype)
+        kept = array if array.dtype.kind in "iu" else array.astype(self.dtype)
         name = f"{name}_{len(self.arrays)}"
         self.arrays[name] = kept
         return f"@{name}"

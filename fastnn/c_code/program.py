@@ -45,7 +45,13 @@ class Kept:
 class Program:
     """The functions of some layers one after the other, in the text of `text.py`.
 
-    `wanted` has names of `SIGNATURES`; a Hessian needs a network with one output.
+    `wanted` has names of `SIGNATURES`, the first of which is "predict"; a Hessian needs a network
+    with one output.
+
+    Raises
+    ------
+    TypeError
+        If there is a custom layer.
 
     Attributes
     ----------
@@ -55,11 +61,16 @@ class Program:
         The constants by their names.
     workspaces : dict of str to int
         How many numbers the functions hold on the stack, by the name of the macro.
+    note : str
+        More lines for the comment at the head of the files.
     """
 
+    note = ""
+
     def __init__(
-        self, layers: Sequence[Layer], n_in: int, dtype: "np.dtype[Any]", wanted: Sequence[str]
+        self, layers: Sequence[Layer], n_in: int, dtype: "np.dtype[Any]", wanted: list[str]
     ) -> None:
+        self.dtype, self.wanted = dtype, wanted
         constants = Constants(dtype)
         self._twice = "hessian" in wanted
         self._nodes = Translation(constants, self._twice).nodes(layers, n_in)
@@ -76,7 +87,7 @@ class Program:
         self.workspaces["PREDICT_WORKSPACE"] = workspace.size
         if workspace.size:
             lines = ["T work[@PREDICT_WORKSPACE];", *lines]
-        return _public("predict", lines)
+        return function("predict", lines)
 
     def _derivatives(self, wanted: Sequence[str]) -> Lines:
         by_rows = self.n_out <= self.n_in
@@ -126,7 +137,7 @@ class Program:
             passes.append(tangents)
         self.workspaces["DERIVATIVES_WORKSPACE"] = max(workspace.size, 1)
         first = ["T work[@DERIVATIVES_WORKSPACE];", "@linearize(x, y, work);"]
-        return passes + [_public(name, [*first, *lines]) for name, lines in public.items()]
+        return passes + [function(name, [*first, *lines]) for name, lines in public.items()]
 
     def _kept(self, operation: Operation, workspace: Workspace) -> Kept:
         twice = self._twice and operation.curved
@@ -190,7 +201,8 @@ def _for_each_unit(unit: Place, n: int, lines: Lines) -> Lines:
     return [f"for (int k = 0; k < {n}; ++k) {{", *(f"    {line}" for line in inner), "}"]
 
 
-def _public(name: str, lines: Lines) -> str:
+def function(name: str, lines: Lines) -> str:
+    """Return the definition of one of the public functions."""
     return _definition(f"void @{name}({SIGNATURES[name][0]})", lines)
 
 

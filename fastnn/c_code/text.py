@@ -18,6 +18,7 @@ import numpy as np
 from fastnn._core.arrays import Array
 from fastnn.c_code.activations import ACTIVATIONS
 from fastnn.c_code.elementary import ELEMENTARY
+from fastnn.c_code.integers import INTEGERS
 from fastnn.c_code.products import PRODUCTS
 from fastnn.c_code.rows import ROWS
 
@@ -28,7 +29,15 @@ def _by_name(text: str) -> dict[str, str]:
     return {re.findall(r"@(\w+)[(;]", part)[0]: part for part in parts}
 
 
-FUNCTIONS = _by_name("\n\n".join((ELEMENTARY, ACTIVATIONS, PRODUCTS, ROWS)))
+# The type in C of a constant array of integers.
+INTEGER_TYPES = {
+    "int8": "signed char",
+    "uint8": "unsigned char",
+    "int32": "int32_t",
+    "int64": "int",
+}
+
+FUNCTIONS = _by_name("\n\n".join((ELEMENTARY, ACTIVATIONS, PRODUCTS, ROWS, INTEGERS)))
 
 
 def needed_functions(text: str) -> str:
@@ -97,8 +106,8 @@ def array_definition(name: str, array: Array) -> str:
     """Return the definition of a constant array, whose numbers are read back to the same bits."""
     is_double = array.dtype == np.float64
     values = array.ravel().tolist()
-    if array.dtype.kind == "i":
-        dtype, words = "int", [str(value) for value in values]
+    if array.dtype.kind in "iu":
+        dtype, words = INTEGER_TYPES[str(array.dtype)], [str(value) for value in values]
     else:
         dtype, style = ("double", "%.17g") if is_double else ("float", "%.9g")
         words = [literal(style % value, is_double) for value in values]

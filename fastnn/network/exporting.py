@@ -1,11 +1,12 @@
 """The methods of a network that write it for other programs."""
 
+import copy
 import os
-import re
+from typing import Any
 
 from fastnn import _checks
-from fastnn.c_code import source_and_header
-from fastnn.files.atomic_file import atomic_file, check_destination
+from fastnn._core.arrays import Array
+from fastnn.c_code import Int8Network, Program, write
 from fastnn.network.base import NetworkBase
 
 
@@ -62,33 +63,54 @@ class Exporting(NetworkBase):
         The order of the operations is that of the engine's build for every CPU. Another order, or
         fused multiply-add instructions, change the last bits. A compiler must not use -ffast-math.
         """
-        target = os.fspath(path) if isinstance(path, os.PathLike) else path
-        wanted_path = f"path is {path!r}; a file name that ends in .c is wanted"
-        if not isinstance(target, str):
-            raise TypeError(wanted_path)
-        folder, file_name = os.path.split(target)
-        stem, ending = os.path.splitext(file_name)
-        if ending != ".c" or re.search(r'["\\\n]', stem):
-            raise ValueError(wanted_path)
-        prefix = stem if name is None else name
-        if not isinstance(prefix, str):
-            raise TypeError(f"name is {name!r}; an identifier of C is wanted")
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", prefix):
-            raise ValueError(f"name is {prefix!r}; an identifier of C is wanted, such as net")
         choices = {"jacobian": jacobian, "jvp": jvp, "vjp": vjp, "hessian": hessian}
         wanted = [key for key, value in choices.items() if _checks.boolean(value, key)]
         if hessian and self.out_features != 1:
             raise ValueError(
                 f"hessian is True, but the network has {self.out_features} outputs; one is wanted"
             )
-        if not _checks.all_finite(self._model.params):
-            raise ValueError("params hold NaN or infinity; finite numbers are wanted")
-        header = os.path.join(folder, f"{stem}.h")
-        texts = source_and_header(
-            self._layers, self.in_features, self.dtype, prefix, f"{stem}.h", ["predict", *wanted]
-        )
-        for destination in (target, header):  # errors below would name the source alone
-            check_destination(destination)
-        with atomic_file(target) as file, atomic_file(header) as header_file:
-            for output, text in zip((file, header_file), texts, strict=True):
-                output.write(text.encode())
+        _demand_finite(self._model.params)
+        program = Program(self._layers, self.in_features, self.dtype, ["predict", *wanted])
+        write(path, name, program)
+
+    def quantize(self, X: Any) -> Int8Network:
+        """Return the network with linear layers that compute in integers of 8 bits.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+            The calibration set: samples that are typical. The least and greatest numbers between
+            the layers choose the scales.
+
+        Returns
+        -------
+        Int8Network
+            `predict(X)` computes with the integers, `export_c(path, name)` writes the program in C
+            that computes the same integers, and `rms_error` and `max_error` are the differences to
+            this network's outputs for X. Later changes of this network do not change it.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape or no rows, or holds anything but finite real numbers; if a
+            parameter is not finite. If a layer has no form in int8. Between linear layers,
+            activations, BatchNorm, Dropout, Scale, Standardize and Unstandardize are possible;
+            before the first one, Standardize; and after the last one, any layer of fastnn.
+
+        Notes
+        -----
+        Weights are int8 with a scale for each output. Activations are int8 with a scale and a zero
+        for each layer. Products are added in int32, and the sums are rescaled by integers.
+        """
+        given = self._inputs.sample_matrix(X, "X")
+        if len(given) == 0:
+            raise ValueError(f"X has shape {given.shape}; at least one sample is wanted")
+        _demand_finite(self._model.params)
+        x = _checks.converted(given, "X", self.dtype)
+        outputs = self._model.predict(x, _checks.thread_count(None))
+        return Int8Network(copy.deepcopy(self._layers), self.in_features, x, outputs)
+
+
+def _demand_finite(params: Array) -> None:
+    if not _checks.all_finite(params):
+        raise ValueError("params hold NaN or infinity; finite numbers are wanted")

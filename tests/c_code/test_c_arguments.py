@@ -5,7 +5,7 @@ import os
 import custom_layers
 import numpy as np
 import pytest
-from c_programs import Program
+from c_programs import ACTIVATIONS, Program
 
 import fastnn as fn
 
@@ -89,6 +89,18 @@ def test_two_programs_in_one(net, tmp_path, rng):
     X = rng.normal(size=(5, 2)).astype("float32")
     np.testing.assert_allclose(first("predict", X), net.predict(X), rtol=1e-5)
     np.testing.assert_allclose(second("predict", X), other.predict(X), rtol=1e-5)
+
+
+def test_nan_goes_through(dtype, tmp_path):
+    """Every activation, softmax and embedding returns NaN for NaN."""
+    layers = [activation() for activation in ACTIVATIONS]
+    layers += [fn.PeriodicEmbedding(1), fn.CategoricalEmbedding(1, [3]), fn.LayerNorm(1)]
+    layers += [fn.PiecewiseLinearEmbedding(1, bins=[[0.0, 1.0]]), fn.Softmax(), fn.LogSoftmax()]
+    net = fn.Network([fn.Parallel([[own] for own in layers], combine="concat")], dtype, seed=0)
+    x = np.array([[np.nan], [0.5]], dtype)
+    found = Program(net, tmp_path)("predict", x)
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).all()
 
 
 def test_networks_without_operations(dtype, tmp_path, rng):

@@ -55,12 +55,22 @@ def small_network(dtype, width=16):
 
 
 def inputs_and_lines(net, folder, n):
-    """Write the program; return inputs, and y and the Jacobian of each in hexadecimal."""
+    """Write the program; return inputs, and y and the Jacobian of each in hexadecimal.
+
+    A network in int8 has no Jacobian.
+    """
     X = np.random.default_rng(0).normal(size=(n, net.in_features)).astype(net.dtype)
-    outputs, jacobians = Program(net, folder, "jacobian")("jacobian", X)
-    flat = np.concatenate([outputs, jacobians.reshape(n, -1)], axis=1)
+    main = MAIN
+    if isinstance(net, fn.Network):
+        outputs, jacobians = Program(net, folder, "jacobian")("jacobian", X)
+        flat = np.concatenate([outputs, jacobians.reshape(n, -1)], axis=1)
+    else:
+        flat = Program(net, folder)("predict", X)
+        main = MAIN.replace("jacobian(x, y, j)", "predict(x, y)")
+        main = main.replace(", j[NET_OUT_FEATURES * NET_IN_FEATURES]", "")
+        main = main.replace("print_bytes(j, sizeof j);", "")
     scalar = {"float32": "float", "float64": "double"}[str(net.dtype)]
-    main = MAIN.replace("BYTES", ",".join(map(str, X.tobytes()))).replace("SCALAR", scalar)
+    main = main.replace("BYTES", ",".join(map(str, X.tobytes()))).replace("SCALAR", scalar)
     (folder / "main.c").write_text(main)
     return X, [row.tobytes().hex() for row in flat]
 
@@ -78,7 +88,19 @@ def test_a_cortex_m4(seed, dtype, tmp_path):
     """LayerNorm, softmax, embeddings and blocks are among the layers."""
     demand("arm-none-eabi-gcc")
     demand("qemu-system-arm")
-    net = small_network(dtype) if seed is None else random_network(seed, dtype)
+    run_on_a_cortex_m4(
+        small_network(dtype) if seed is None else random_network(seed, dtype), tmp_path
+    )
+
+
+def test_int8_on_a_cortex_m4(tmp_path, rng):
+    demand("arm-none-eabi-gcc")
+    demand("qemu-system-arm")
+    layers = [fn.Linear(2, 8), fn.Tanh(), fn.Linear(8, 8), fn.ReLU(), fn.Linear(8, 3), fn.Softmax()]
+    run_on_a_cortex_m4(fn.Network(layers, seed=0).quantize(rng.normal(size=(100, 2))), tmp_path)
+
+
+def run_on_a_cortex_m4(net, tmp_path):
     _, lines = inputs_and_lines(net, tmp_path, 20)
     build = ["arm-none-eabi-gcc", *CORTEX_M4, "-O2", *C99]
     output_of(*build, *CLEAN, "-c", "net.c", "main.c", cwd=tmp_path)
@@ -104,11 +126,16 @@ def test_the_size_of_a_small_network(tmp_path):
     assert data == bss == 0
 
 
-def test_an_atmega(tmp_path):
+@pytest.mark.parametrize("int8", [False, True])
+def test_an_atmega(int8, tmp_path, rng):
     """A processor of 8 bits, whose int has 16 bits."""
     demand("avr-gcc")
     demand("simavr")
-    _, lines = inputs_and_lines(small_network("float32", 8), tmp_path, 5)
+    net = small_network("float32", 8)
+    if int8:
+        net = fn.Network([fn.Linear(2, 9), fn.Tanh(), fn.Linear(9, 3)], seed=0)
+        net = net.quantize(rng.normal(size=(100, 2)))
+    _, lines = inputs_and_lines(net, tmp_path, 5)
     build = ["avr-gcc", f"-mmcu={ATMEGA}", "-Os", *C99, *CLEAN]
     output_of(*build, "-o", "net.elf", HERE / "atmega.c", "main.c", "net.c", "-lm", cwd=tmp_path)
     found = output_of("simavr", "-m", ATMEGA, "-f", "16000000", tmp_path / "net.elf")

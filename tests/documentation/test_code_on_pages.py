@@ -309,11 +309,19 @@ def test_a_program_in_c(example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run(example)
     assert capsys.readouterr().out == printed(example)
-    _, main, command, _ = blocks_of("docs/export.md")
+    _, main, command, *_ = blocks_of("docs/export.md")
     assert (main.language, command.language) == ("c", "sh")
     (tmp_path / "main.c").write_text(main.code)
     done = subprocess.run(["sh", "-c", command.code], capture_output=True, text=True, check=True)
     assert numbers(done.stdout) == numbers(printed(example))
+
+
+@shows("docs/export.md", "int8")
+def test_a_network_in_int8(example, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+    assert (tmp_path / "digits.c").exists()
 
 
 @shows("docs/estimators.md", "What fastnn adds")
