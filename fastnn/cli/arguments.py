@@ -167,5 +167,17 @@ def parser() -> argparse.ArgumentParser:
     )
     add_table_options(add)
 
+    add = command("export", "write a network as a source in C, and its header")
+    add("model", metavar="MODEL", help=f"{model}; not one of a preset")
+    add("output", metavar="FILE.c", help="the source; the header is FILE.h beside it")
+    add("--name", metavar="NAME", help="beginning of all names in C (default: FILE)")
+    for option, purpose in (
+        ("--jacobian", "the Jacobian by the input"),
+        ("--jvp", "its product with a tangent"),
+        ("--vjp", "the product of its transpose with a cotangent"),
+        ("--hessian", "gradient and Hessian by the input, for one output"),
+    ):
+        add(option, action="store_true", help=f"add a function for {purpose}")
+
     command("info", "describe this build of fastnn")
     return made

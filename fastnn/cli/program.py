@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 import fastnn as fn
-from fastnn.cli import arguments, predict, streams, train
+from fastnn.cli import arguments, export, predict, streams, train
 
 COMMANDS = {
     "train": train.train,
     "predict": predict.predict,
     "evaluate": predict.evaluate,
+    "export": export.export,
     "info": predict.info,
 }
 

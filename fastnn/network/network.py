@@ -21,6 +21,7 @@ from fastnn.layers.custom_classes import classes_by_name
 from fastnn.model import TrainingMode
 from fastnn.network.derivatives import Derivatives
 from fastnn.network.display import Display
+from fastnn.network.exporting import Exporting
 from fastnn.network.fitting import Fitting
 from fastnn.network.initialization import Initialization
 from fastnn.network.inspection import Inspection
@@ -55,6 +56,7 @@ class Network(
     Inspection,
     Display,
     Stepping,
+    Exporting,
 ):
     """A multi-layer perceptron: layers applied one after the other.
 

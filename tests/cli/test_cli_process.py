@@ -28,7 +28,7 @@ def test_info(succeed):
     assert f"available_isas: {' '.join(info['available_isas'])}\n" in out
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "info"])
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "export", "info"])
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as info:
         main([command, "--help"])

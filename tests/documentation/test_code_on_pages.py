@@ -3,6 +3,8 @@
 import doctest
 import json
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -297,6 +299,29 @@ def test_the_picture_of_a_jacobian(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(example)
     assert (tmp_path / "jacobian.png").read_bytes().startswith(b"\x89PNG")
+
+
+@shows("docs/export.md", "C")
+def test_a_program_in_c(example, tmp_path, monkeypatch, capsys):
+    """The program in C on the page prints the numbers of the example."""
+    if shutil.which("gcc") is None:
+        pytest.skip("the compiler gcc is not installed")
+    monkeypatch.chdir(tmp_path)
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+    _, main, command, *_ = blocks_of("docs/export.md")
+    assert (main.language, command.language) == ("c", "sh")
+    (tmp_path / "main.c").write_text(main.code)
+    done = subprocess.run(["sh", "-c", command.code], capture_output=True, text=True, check=True)
+    assert numbers(done.stdout) == numbers(printed(example))
+
+
+@shows("docs/export.md", "int8")
+def test_a_network_in_int8(example, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+    assert (tmp_path / "digits.c").exists()
 
 
 @shows("docs/estimators.md", "What fastnn adds")

@@ -1,0 +1,116 @@
+"""The methods of a network that write it for other programs."""
+
+import copy
+import os
+from typing import Any
+
+from fastnn import _checks
+from fastnn._core.arrays import Array
+from fastnn.c_code import Int8Network, Program, write
+from fastnn.network.base import NetworkBase
+
+
+class Exporting(NetworkBase):
+    """The methods of `Network` that write files for other programs."""
+
+    def export_c(
+        self,
+        path: "str | os.PathLike[str]",
+        name: str | None = None,
+        *,
+        jacobian: bool = False,
+        jvp: bool = False,
+        vjp: bool = False,
+        hessian: bool = False,
+    ) -> None:
+        """Write the network as a C99 source without dependencies, and its header beside it.
+
+        The source has a function `NAME_predict(x, y)` for one sample, and one function for each
+        derivative that is wanted. All layers compute as in `predict`. The numbers are `float` or
+        `double`, as the network's dtype is. Nothing is allocated, and nothing is kept between
+        calls.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The source, such as "net.c". The header gets the ending ".h".
+        name : str, optional
+            The beginning of all names in C; by default the name of the file without ".c".
+        jacobian : bool
+            Whether to write `NAME_jacobian(x, y, jacobian)`: the outputs, and the Jacobian by the
+            input (out_features, in_features), row by row. By default False.
+        jvp : bool
+            Whether to write `NAME_jvp(x, tangent, y, y_tangent)`: the outputs, and the Jacobian
+            times a tangent (in_features,). By default False.
+        vjp : bool
+            Whether to write `NAME_vjp(x, cotangent, y, x_cotangent)`: the outputs, and the
+            transposed Jacobian times a cotangent (out_features,). By default False.
+        hessian : bool
+            Whether to write `NAME_hessian(x, y, gradient, hessian)`: the output, its gradient
+            (in_features,), and its Hessian by the input (in_features, in_features). By default
+            False. It needs a network with one output.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is invalid, a parameter is not finite, or there is a custom layer. No
+            file is changed then.
+        OSError
+            If a file cannot be written.
+
+        Notes
+        -----
+        The order of the operations is that of the engine's build for every CPU. Another order, or
+        fused multiply-add instructions, change the last bits. A compiler must not use -ffast-math.
+        """
+        choices = {"jacobian": jacobian, "jvp": jvp, "vjp": vjp, "hessian": hessian}
+        wanted = [key for key, value in choices.items() if _checks.boolean(value, key)]
+        if hessian and self.out_features != 1:
+            raise ValueError(
+                f"hessian is True, but the network has {self.out_features} outputs; one is wanted"
+            )
+        _demand_finite(self._model.params)
+        program = Program(self._layers, self.in_features, self.dtype, ["predict", *wanted])
+        write(path, name, program)
+
+    def quantize(self, X: Any) -> Int8Network:
+        """Return the network with linear layers that compute in integers of 8 bits.
+
+        Parameters
+        ----------
+        X : array_like (n, in_features)
+            The calibration set: samples that are typical. The least and greatest numbers between
+            the layers choose the scales.
+
+        Returns
+        -------
+        Int8Network
+            `predict(X)` computes with the integers, `export_c(path, name)` writes the program in C
+            that computes the same integers, and `rms_error` and `max_error` are the differences to
+            this network's outputs for X. Later changes of this network do not change it.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape or no rows, or holds anything but finite real numbers; if a
+            parameter is not finite. If a layer has no form in int8. Between linear layers,
+            activations, BatchNorm, Dropout, Scale, Standardize and Unstandardize are possible;
+            before the first one, Standardize; and after the last one, any layer of fastnn.
+
+        Notes
+        -----
+        Weights are int8 with a scale for each output. Activations are int8 with a scale and a zero
+        for each layer. Products are added in int32, and the sums are rescaled by integers.
+        """
+        given = self._inputs.sample_matrix(X, "X")
+        if len(given) == 0:
+            raise ValueError(f"X has shape {given.shape}; at least one sample is wanted")
+        _demand_finite(self._model.params)
+        x = _checks.converted(given, "X", self.dtype)
+        outputs = self._model.predict(x, _checks.thread_count(None))
+        return Int8Network(copy.deepcopy(self._layers), self.in_features, x, outputs)
+
+
+def _demand_finite(params: Array) -> None:
+    if not _checks.all_finite(params):
+        raise ValueError("params hold NaN or infinity; finite numbers are wanted")

@@ -1,0 +1,116 @@
+"""The arguments of `export_c`: errors, names, and files."""
+
+import os
+
+import custom_layers
+import numpy as np
+import pytest
+from c_programs import ACTIVATIONS, Program
+
+import fastnn as fn
+
+
+@pytest.fixture
+def net():
+    return fn.Network([fn.Linear(2, 3), fn.Tanh(), fn.Linear(3, 2)], seed=0)
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "message"),
+    [
+        ("net.cpp", {}, r"path is .*net\.cpp.*; a file name that ends in \.c is wanted"),
+        ("net", {}, "path is "),
+        (".c", {}, "path is "),
+        ('a".c', {}, "path is "),
+        ("2nd.c", {}, "name is '2nd'; an identifier of C is wanted"),
+        ("my net.c", {}, "name is 'my net'"),
+        ("net.c", {"name": "a-b"}, "name is 'a-b'"),
+        ("net.c", {"name": ""}, "name is ''"),
+        ("net.c", {"name": "é"}, "name is 'é'"),
+        ("net.c", {"name": "net\n"}, "name is "),
+        ("net.c", {"hessian": True}, "hessian is True, but the network has 2 outputs; one is"),
+    ],
+)
+def test_bad_values(net, tmp_path, path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        net.export_c(tmp_path / path, **arguments)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "message"),
+    [
+        (None, {}, "path is None; a file name that ends in .c is wanted"),
+        (b"net.c", {}, "path is b'net.c'"),
+        ("net.c", {"name": 3}, "name is 3; an identifier of C is wanted"),
+        ("net.c", {"jacobian": 1}, "jacobian is 1; True or False is wanted"),
+        ("net.c", {"hessian": "no"}, "hessian is 'no'; True or False is wanted"),
+    ],
+)
+def test_bad_types(net, tmp_path, monkeypatch, path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match=message):
+        net.export_c(path, **arguments)
+    assert os.listdir(tmp_path) == []
+
+
+def test_custom_layers_are_named(tmp_path):
+    net = fn.Network([fn.Linear(2, 3), custom_layers.PythonTanh()])
+    with pytest.raises(TypeError, match="the custom layer PythonTanh.*, whose code is Python"):
+        net.export_c(tmp_path / "net.c")
+    assert os.listdir(tmp_path) == []
+
+
+def test_parameters_must_be_finite(net, tmp_path):
+    net.params[3] = np.nan
+    with pytest.raises(ValueError, match="params hold NaN or infinity"):
+        net.export_c(tmp_path / "net.c")
+    assert os.listdir(tmp_path) == []
+
+
+def test_no_partial_file_is_left(net, tmp_path):
+    """The header cannot be written, so the old source stays."""
+    (tmp_path / "net.c").write_text("old")
+    (tmp_path / "net.h").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"net\.h"):
+        net.export_c(tmp_path / "net.c")
+    assert (tmp_path / "net.c").read_text() == "old"
+    assert sorted(os.listdir(tmp_path)) == ["net.c", "net.h"]
+    with pytest.raises(FileNotFoundError, match=r"missing/net\.c"):
+        net.export_c(tmp_path / "missing" / "net.c")
+
+
+def test_two_programs_in_one(net, tmp_path, rng):
+    """Names begin with that of the program, so two programs can be linked together."""
+    other = fn.Network([fn.Linear(2, 3), fn.Tanh(), fn.Linear(3, 2)], seed=1)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, second = Program(net, tmp_path / "a", name="a"), Program(other, tmp_path / "b", name="b")
+    X = rng.normal(size=(5, 2)).astype("float32")
+    np.testing.assert_allclose(first("predict", X), net.predict(X), rtol=1e-5)
+    np.testing.assert_allclose(second("predict", X), other.predict(X), rtol=1e-5)
+
+
+def test_nan_goes_through(dtype, tmp_path):
+    """Every activation, softmax and embedding returns NaN for NaN."""
+    layers = [activation() for activation in ACTIVATIONS]
+    layers += [fn.PeriodicEmbedding(1), fn.CategoricalEmbedding(1, [3]), fn.LayerNorm(1)]
+    layers += [fn.PiecewiseLinearEmbedding(1, bins=[[0.0, 1.0]]), fn.Softmax(), fn.LogSoftmax()]
+    net = fn.Network([fn.Parallel([[own] for own in layers], combine="concat")], dtype, seed=0)
+    x = np.array([[np.nan], [0.5]], dtype)
+    found = Program(net, tmp_path)("predict", x)
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).all()
+
+
+def test_networks_without_operations(dtype, tmp_path, rng):
+    """Layers that do nothing in predictions, alone and in a block."""
+    net = fn.Network(
+        [fn.Parallel([[fn.Dropout()], [], [fn.Identity()]], combine="concat"), fn.Linear(6, 1)],
+        dtype,
+        seed=0,
+    )
+    X = rng.normal(size=(5, 2)).astype(dtype)
+    outputs, jacobians = Program(net, tmp_path, "jacobian")("jacobian", X)
+    np.testing.assert_allclose(outputs, net.predict(X), rtol=1e-5)
+    np.testing.assert_allclose(jacobians, net.jacobian(X), rtol=1e-5)

@@ -1,0 +1,38 @@
+"""Programs in C of random networks, compared with the engine on 1,000 samples."""
+
+import platform
+
+import numpy as np
+import pytest
+from c_programs import Program, random_network, units_apart
+
+import fastnn as fn
+from fastnn import _core
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_networks(seed, dtype, tmp_path, monkeypatch):
+    """Without fused multiply-add, predictions have the engine's bits.
+
+    In float32 the engine adds the numbers of a softmax in double. Derivatives are sums in another
+    order than the engine's.
+    """
+    monkeypatch.setattr(_core, "engine", _core.load_engine("baseline"))
+    net = random_network(seed, dtype)
+    program = Program(net, tmp_path, "jacobian", "jvp", "vjp")
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(1000, net.in_features)).astype(dtype)
+    H = rng.normal(size=X.shape).astype(dtype)
+    C = rng.normal(size=(1000, net.out_features)).astype(dtype)
+    found = program("predict", X)
+    sums_in_double = dtype == "float32" and isinstance(net.layers[-1], fn.LogSoftmax)
+    units = 16 if platform.machine() != "x86_64" else 2 if sums_in_double else 0
+    assert units_apart(found, net.predict(X)) <= units
+    for function, inputs, expected in (
+        ("jacobian", (X,), net.jacobian(X)),
+        ("jvp", (X, H), net.jvp(X, H)),
+        ("vjp", (X, C), net.vjp(X, C)),
+    ):
+        outputs, derivatives = program(function, *inputs)
+        assert np.array_equal(outputs, found)
+        assert units_apart(derivatives, expected) <= 16, function
