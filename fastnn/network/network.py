@@ -24,6 +24,7 @@ from fastnn.network.display import Display
 from fastnn.network.fitting import Fitting
 from fastnn.network.initialization import Initialization
 from fastnn.network.inspection import Inspection
+from fastnn.network.onnx_file import OnnxFile
 from fastnn.network.second_derivatives import SecondDerivatives
 from fastnn.network.stepping import Stepping
 from fastnn.network.uncertainty import Uncertainty, link_from
@@ -54,6 +55,7 @@ class Network(
     Fitting,
     Inspection,
     Display,
+    OnnxFile,
     Stepping,
 ):
     """A multi-layer perceptron: layers applied one after the other.

@@ -334,6 +334,15 @@ def test_encoding_a_table(example, capsys):
     assert capsys.readouterr().out.splitlines() == comments
 
 
+@shows("docs/exchange.md", "ONNX")
+def test_an_onnx_file(example, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
 def test_the_docstring_of_the_package():
     results = doctest.testmod(fn)
     assert results.attempted > 3
