@@ -67,6 +67,7 @@ from fastnn.training import DivergenceError, History
 
 if TYPE_CHECKING:
     from fastnn import datasets, plots, schedules, sklearn, tabular  # noqa: F401
+    from fastnn.exchange.onnx_import import import_onnx
     from fastnn.gradient_check import check_gradient
     from fastnn.many import jacobian_many, predict_ensemble, predict_many, stack_params
     from fastnn.numerical import numerical_hessian, numerical_jacobian
@@ -136,6 +137,7 @@ __all__ = [
     "datasets",
     "fit_many",
     "get_num_threads",
+    "import_onnx",
     "initializers",
     "jacobian_many",
     "jacobians",
@@ -158,6 +160,7 @@ sys.modules["fastnn.lbfgs"] = sys.modules["fastnn.levenberg_marquardt"] = optimi
 _LATER = {
     "check_gradient": "fastnn.gradient_check",
     "fit_many": "fastnn.parallel",
+    "import_onnx": "fastnn.exchange.onnx_import",
     "jacobian_many": "fastnn.many",
     "numerical_hessian": "fastnn.numerical",
     "numerical_jacobian": "fastnn.numerical",

@@ -32,8 +32,8 @@ def piecewise_linear(graph: Graph, layer: Any, x: str, width: int) -> str:
     upper = graph.node("Gather", graph.own("edges"), graph.integers(starts + 1))
     offset = graph.node("Sub", _embedded(graph, layer, x), lower)
     place = graph.node("Div", offset, graph.node("Sub", upper, lower))
-    above = graph.node("Max", place, graph.add_array("low", low))
-    features = graph.node("Min", above, graph.add_array("high", high))
+    above = graph.node("Max", place, graph.derived("low", low))
+    features = graph.node("Min", above, graph.derived("high", high))
     return _mapped(graph, layer, x, features, [])
 
 
@@ -41,7 +41,7 @@ def categorical(graph: Graph, layer: Any, x: str, width: int) -> str:
     """Add the nodes of a CategoricalEmbedding."""
     n = len(layer.cardinalities)
     codes = graph.columns(x, width - n, width)
-    counts = graph.add_array("cardinalities", layer.cardinalities)
+    counts = graph.derived("cardinalities", layer.cardinalities)
     whole = graph.node("Floor", codes)
     rest = graph.node("Sub", codes, whole)
     up = graph.node("GreaterOrEqual", rest, graph.number(0.5))
@@ -59,7 +59,7 @@ def categorical(graph: Graph, layer: Any, x: str, width: int) -> str:
             "Slice", graph.own("weight"), graph.integers([first]), graph.integers([end])
         )
         table = graph.node("Reshape", flat, graph.integers([count, size]))
-        zeros = graph.add_array(f"zeros.{i}", np.zeros((1, size)))
+        zeros = graph.derived(f"zeros.{i}", np.zeros((1, size)))
         padded = graph.node("Concat", table, zeros, axis=0)
         own_rows = graph.node("Gather", rows, graph.integers(i), axis=1)
         parts.append(graph.node("Gather", padded, own_rows, axis=0))

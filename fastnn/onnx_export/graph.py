@@ -46,10 +46,11 @@ class Graph:
         """Return the name of an array of the present layer, such as "1.weight"."""
         return f"{self.place}{name}"
 
-    def add_array(self, name: str, value: Any) -> str:
-        """Add an array of the present layer in the dtype of the network, and return its name."""
-        self._arrays[self.own(name)] = np.asarray(value, self.dtype)
-        return self.own(name)
+    def derived(self, name: str, value: Any) -> str:
+        """Add an array that follows from the description of the layer, and return its name."""
+        name = f"derived {self.own(name)}"
+        self._arrays[name] = np.asarray(value, self.dtype)
+        return name
 
     def number(self, value: float) -> str:
         """Return the name of an array () with this value."""
