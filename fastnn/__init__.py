@@ -68,6 +68,7 @@ from fastnn.training import DivergenceError, History
 if TYPE_CHECKING:
     from fastnn import datasets, plots, schedules, sklearn, tabular  # noqa: F401
     from fastnn.exchange.onnx_import import import_onnx
+    from fastnn.exchange.torch_modules import from_torch, to_torch
     from fastnn.gradient_check import check_gradient
     from fastnn.many import jacobian_many, predict_ensemble, predict_many, stack_params
     from fastnn.numerical import numerical_hessian, numerical_jacobian
@@ -136,6 +137,7 @@ __all__ = [
     "check_gradient",
     "datasets",
     "fit_many",
+    "from_torch",
     "get_num_threads",
     "import_onnx",
     "initializers",
@@ -151,6 +153,7 @@ __all__ = [
     "schedules",
     "set_num_threads",
     "stack_params",
+    "to_torch",
 ]
 
 # Pickles of version 0.1 name these modules.
@@ -160,6 +163,7 @@ sys.modules["fastnn.lbfgs"] = sys.modules["fastnn.levenberg_marquardt"] = optimi
 _LATER = {
     "check_gradient": "fastnn.gradient_check",
     "fit_many": "fastnn.parallel",
+    "from_torch": "fastnn.exchange.torch_modules",
     "import_onnx": "fastnn.exchange.onnx_import",
     "jacobian_many": "fastnn.many",
     "numerical_hessian": "fastnn.numerical",
@@ -167,6 +171,7 @@ _LATER = {
     "predict_ensemble": "fastnn.many",
     "predict_many": "fastnn.many",
     "stack_params": "fastnn.many",
+    "to_torch": "fastnn.exchange.torch_modules",
 }
 _LATER_MODULES = ("datasets", "plots", "schedules", "sklearn", "tabular")
 

@@ -343,6 +343,13 @@ def test_an_onnx_file(example, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == printed(example)
 
 
+@shows("docs/exchange.md", "PyTorch")
+def test_modules_of_pytorch(example, capsys):
+    pytest.importorskip("torch")
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
 def test_the_docstring_of_the_package():
     results = doctest.testmod(fn)
     assert results.attempted > 3
