@@ -350,6 +350,20 @@ def test_modules_of_pytorch(example, capsys):
     assert capsys.readouterr().out == printed(example)
 
 
+@shows("docs/exchange.md", "A network inside another graph")
+def test_a_network_inside_a_graph_of_pytorch(example, capsys):
+    pytest.importorskip("torch")
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/exchange.md", "A network inside another graph", 1)
+def test_a_network_inside_a_graph_of_jax(example, capsys):
+    pytest.importorskip("jax")
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
 def test_the_docstring_of_the_package():
     results = doctest.testmod(fn)
     assert results.attempted > 3
