@@ -68,6 +68,7 @@ from fastnn.training import DivergenceError, History
 if TYPE_CHECKING:
     from fastnn import datasets, plots, schedules, sklearn, tabular  # noqa: F401
     from fastnn.exchange.jax_function import jax_function
+    from fastnn.exchange.keras_models import from_keras
     from fastnn.exchange.onnx_import import import_onnx
     from fastnn.exchange.torch_function import torch_function
     from fastnn.exchange.torch_modules import from_torch, to_torch
@@ -139,6 +140,7 @@ __all__ = [
     "check_gradient",
     "datasets",
     "fit_many",
+    "from_keras",
     "from_torch",
     "get_num_threads",
     "import_onnx",
@@ -167,6 +169,7 @@ sys.modules["fastnn.lbfgs"] = sys.modules["fastnn.levenberg_marquardt"] = optimi
 _LATER = {
     "check_gradient": "fastnn.gradient_check",
     "fit_many": "fastnn.parallel",
+    "from_keras": "fastnn.exchange.keras_models",
     "from_torch": "fastnn.exchange.torch_modules",
     "import_onnx": "fastnn.exchange.onnx_import",
     "jacobian_many": "fastnn.many",

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from keras_backend import keras_or_skip
 from onnx_cases import CASES, inputs_of, network_of, run
 
 import fastnn as fn
@@ -141,10 +142,8 @@ def test_a_file_of_skl2onnx(name, rng, dtype, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_file_of_keras(rng, tmp_path, monkeypatch):
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras", reason="Keras is not installed")
+def test_a_file_of_keras(rng, tmp_path):
+    keras = keras_or_skip()
     if keras.backend.backend() != "torch":
         pytest.skip("Keras has another backend")
     layers = keras.layers
