@@ -65,6 +65,12 @@ class Graph:
         self._arrays[name] = array
         return name
 
+    def labels(self, values: Array) -> str:
+        """Return the name of an array of class labels: texts or integers."""
+        is_number = values.dtype.kind in "biuf"
+        self._arrays["class labels"] = values.astype(np.int64) if is_number else values.astype(str)
+        return "class labels"
+
     def columns(self, x: str, start: int, stop: int) -> str:
         """Add a node that returns some columns of a matrix."""
         return self.node("Slice", x, *(self.integers([i]) for i in (start, stop, 1)))
@@ -80,7 +86,9 @@ class Graph:
         """Return the `onnx.GraphProto`; arrays that no node reads are left out."""
         read = {name for node in self.nodes for name in node.input}
         arrays = [
-            self._onnx.numpy_helper.from_array(array, name)
+            self._onnx.numpy_helper.from_array(
+                array.astype(object) if array.dtype.kind == "U" else array, name
+            )
             for name, array in self._arrays.items()
             if name in read
         ]

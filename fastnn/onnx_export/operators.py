@@ -71,7 +71,10 @@ def _linear(graph: Graph, layer: Any, x: str, width: int) -> str:
 def _leaky_relu(graph: Graph, layer: Any, x: str, width: int) -> str:
     if graph.dtype == np.float32:
         return graph.node("LeakyRelu", x, alpha=layer.negative_slope)
-    return graph.node("PRelu", x, graph.number(layer.negative_slope))
+    below = graph.node(
+        "Mul", graph.node("Min", x, graph.number(0.0)), graph.number(layer.negative_slope)
+    )
+    return graph.node("Add", graph.node("Relu", x), below)
 
 
 def _elu(graph: Graph, layer: Any, x: str, width: int) -> str:
@@ -165,9 +168,10 @@ def _layer_norm(graph: Graph, layer: Any, x: str, width: int) -> str:
     own = graph.own("weight"), graph.own("bias")
     if graph.dtype == np.float32:
         return graph.node("LayerNormalization", x, *own, axis=-1, epsilon=layer.eps)
-    centred = graph.node("Sub", x, graph.node("ReduceMean", x, axes=[-1], keepdims=1))
-    square = graph.node("Mul", centred, centred)
-    variance = graph.node("ReduceMean", square, axes=[-1], keepdims=1)
+    # a product, since the arguments of ReduceMean differ between opsets
+    mean_of = graph.derived("mean of columns", np.full((width, 1), 1 / width))
+    centred = graph.node("Sub", x, graph.node("MatMul", x, mean_of))
+    variance = graph.node("MatMul", graph.node("Mul", centred, centred), mean_of)
     return _normalized(graph, layer, centred, variance)
 
 

@@ -1,0 +1,126 @@
+"""Converters of the estimators for skl2onnx: `import fastnn.sklearn.onnx_converters`.
+
+The import registers them. Then `skl2onnx.to_onnx` converts `MLPClassifier` and `MLPRegressor`, also
+inside pipelines, with every activation and `network=`, several outputs and several labels. The
+probabilities and predictions are those of the estimator, up to rounding. The target opset must be
+17 or later.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastnn import _checks
+from fastnn.layers import composition
+from fastnn.onnx_export import OPSET, Graph, add_layers
+from fastnn.sklearn.classifier import MLPClassifier
+from fastnn.sklearn.regressor import MLPRegressor
+
+_skl2onnx = _checks.optional_package("skl2onnx", "fastnn.sklearn.onnx_converters", "skl2onnx")
+_types = _checks.optional_package("skl2onnx.common.data_types", "this module", "skl2onnx")
+_shapes = _checks.optional_package("skl2onnx.common.shape_calculator", "this module", "skl2onnx")
+_helper = _checks.optional_package("onnx.helper", "this module", "onnx")
+
+
+class _Writer(Graph):
+    """A graph whose nodes go to a container of skl2onnx."""
+
+    def __init__(self, scope: Any, operator: Any, container: Any) -> None:
+        if container.target_opset < OPSET:
+            raise ValueError(
+                f"target_opset is {container.target_opset}; {OPSET} or later is wanted for the "
+                f"estimators of fastnn"
+            )
+        self._scope, self._container = scope, container
+        self.element = _types.guess_proto_type(operator.inputs[0].type)
+        if self.element != 11:  # of ONNX: double
+            self.element = 1
+        self.network = operator.raw_operator.to_network()
+        dtype = _helper.tensor_dtype_to_np_dtype(self.element)
+        super().__init__(dtype, composition.arrays_of(self.network.layers))
+
+    def outputs_of(self, x: str) -> str:
+        """Add the layers, and return the name of the network's outputs."""
+        x = self.node("Cast", x, to=self.element)
+        return add_layers(self, self.network.layers, x, self.network.in_features)
+
+    def write(self, outputs: Sequence[tuple[str, str]]) -> None:
+        """Give the container all nodes and arrays, and some tensors the names of its outputs."""
+        self.place = "output."
+        for tensor, name in outputs:
+            self.nodes.append(_helper.make_node("Identity", [tensor], [name]))
+        made = [output for node in self.nodes for output in node.output]
+        wanted = {name for _, name in outputs}
+        graph = self.finish([], [])
+        names = {
+            name: self._scope.get_unique_variable_name(name)
+            for name in [*made, *(tensor.name for tensor in graph.initializer)]
+            if name not in wanted
+        }
+        for tensor in graph.initializer:
+            tensor.name = names[tensor.name]
+            self._container.initializers.append(tensor)
+        for node in graph.node:
+            self._container.add_node(
+                node.op_type,
+                [names.get(name, name) for name in node.input],
+                [names.get(name, name) for name in node.output],
+                name=self._scope.get_unique_operator_name(node.op_type),
+                **{a.name: _helper.get_attribute_value(a) for a in node.attribute},
+            )
+
+
+def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
+    writer = _Writer(scope, operator, container)
+    estimator = operator.raw_operator
+    logits = writer.outputs_of(operator.inputs[0].full_name)
+    writer.place = "output."
+    several = estimator._label_binarizer.y_type_.startswith("multilabel")
+    if estimator.out_activation_ == "softmax":
+        probabilities = writer.node("Softmax", logits, axis=-1)
+    elif several:
+        probabilities = writer.node("Sigmoid", logits)
+    else:
+        other = writer.node("Sigmoid", writer.node("Neg", logits))
+        probabilities = writer.node("Concat", other, writer.node("Sigmoid", logits), axis=1)
+    if several:
+        chosen = writer.node("Greater", logits, writer.number(0.0))
+        labels = writer.node("Cast", chosen, to=7)  # of ONNX: int64
+    else:
+        place = writer.node("ArgMax", probabilities, axis=1, keepdims=0)
+        labels = writer.node("Gather", writer.labels(estimator.classes_), place)
+    names = [output.full_name for output in operator.outputs]
+    writer.write([(labels, names[0]), (probabilities, names[1])])
+
+
+def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    writer = _Writer(scope, operator, container)
+    outputs = writer.outputs_of(operator.inputs[0].full_name)
+    if operator.raw_operator.out_activation_ == "exp":
+        writer.place = "output."
+        outputs = writer.node("Exp", outputs)
+    elif operator.raw_operator.out_activation_ == "logistic":
+        outputs = writer.node("Sigmoid", outputs)
+    writer.write([(outputs, operator.outputs[0].full_name)])
+
+
+def _regressor_shapes(operator: Any) -> None:
+    is_double = isinstance(operator.inputs[0].type, _types.DoubleTensorType)
+    kind = _types.DoubleTensorType if is_double else _types.FloatTensorType
+    n = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].type = kind([n, operator.raw_operator.to_network().out_features])
+
+
+_skl2onnx.update_registered_converter(
+    MLPClassifier,
+    "FastnnMLPClassifier",
+    _shapes.calculate_linear_classifier_output_shapes,
+    _convert_classifier,
+    options={
+        "zipmap": [True, False, "columns"],
+        "output_class_labels": [False, True],
+        "nocl": [True, False],
+    },
+)
+_skl2onnx.update_registered_converter(
+    MLPRegressor, "FastnnMLPRegressor", _regressor_shapes, _convert_regressor
+)
