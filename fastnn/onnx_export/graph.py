@@ -46,10 +46,10 @@ class Graph:
         """Return the name of an array of the present layer, such as "1.weight"."""
         return f"{self.place}{name}"
 
-    def derived(self, name: str, value: Any) -> str:
+    def derived(self, name: str, value: Any, dtype: Any = None) -> str:
         """Add an array that follows from the description of the layer, and return its name."""
         name = f"derived {self.own(name)}"
-        self._arrays[name] = np.asarray(value, self.dtype)
+        self._arrays[name] = np.asarray(value, dtype or self.dtype)
         return name
 
     def number(self, value: float) -> str:

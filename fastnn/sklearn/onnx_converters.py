@@ -6,11 +6,12 @@ probabilities and predictions are those of the estimator, up to rounding. The ta
 17 or later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastnn import _checks
 from fastnn.layers import composition
+from fastnn.network import Network
 from fastnn.onnx_export import OPSET, Graph, add_layers
 from fastnn.sklearn.classifier import MLPClassifier
 from fastnn.sklearn.regressor import MLPRegressor
@@ -21,27 +22,39 @@ _shapes = _checks.optional_package("skl2onnx.common.shape_calculator", "this mod
 _helper = _checks.optional_package("onnx.helper", "this module", "onnx")
 
 
-class _Writer(Graph):
-    """A graph whose nodes go to a container of skl2onnx."""
+class Writer(Graph):
+    """A graph of one or more networks, whose nodes go to a container of skl2onnx."""
 
-    def __init__(self, scope: Any, operator: Any, container: Any) -> None:
+    def __init__(
+        self,
+        scope: Any,
+        operator: Any,
+        container: Any,
+        networks: Sequence[Network],
+        element: int | None = None,
+    ) -> None:
         if container.target_opset < OPSET:
             raise ValueError(
                 f"target_opset is {container.target_opset}; {OPSET} or later is wanted for the "
                 f"estimators of fastnn"
             )
         self._scope, self._container = scope, container
-        self.element = _types.guess_proto_type(operator.inputs[0].type)
-        if self.element != 11:  # of ONNX: double
-            self.element = 1
-        self.network = operator.raw_operator.to_network()
-        dtype = _helper.tensor_dtype_to_np_dtype(self.element)
-        super().__init__(dtype, composition.arrays_of(self.network.layers))
+        self.networks = networks
+        is_double = isinstance(operator.inputs[0].type, _types.DoubleTensorType)
+        self.element = 11 if is_double else 1  # of ONNX: double or float
+        arrays = {
+            f"{i}.{name}": array
+            for i, network in enumerate(networks)
+            for name, array in composition.arrays_of(network.layers).items()
+        }
+        super().__init__(_helper.tensor_dtype_to_np_dtype(element or self.element), arrays)
 
-    def outputs_of(self, x: str) -> str:
-        """Add the layers, and return the name of the network's outputs."""
-        x = self.node("Cast", x, to=self.element)
-        return add_layers(self, self.network.layers, x, self.network.in_features)
+    def outputs_of(self, x: str) -> list[str]:
+        """Add the layers of all networks, and return the names of their outputs."""
+        return [
+            add_layers(self, network.layers, x, network.in_features, f"{i}.")
+            for i, network in enumerate(self.networks)
+        ]
 
     def write(self, outputs: Sequence[tuple[str, str]]) -> None:
         """Give the container all nodes and arrays, and some tensors the names of its outputs."""
@@ -70,9 +83,10 @@ class _Writer(Graph):
 
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
-    writer = _Writer(scope, operator, container)
     estimator = operator.raw_operator
-    logits = writer.outputs_of(operator.inputs[0].full_name)
+    writer = Writer(scope, operator, container, [estimator.to_network()])
+    x = writer.node("Cast", operator.inputs[0].full_name, to=writer.element)
+    (logits,) = writer.outputs_of(x)
     writer.place = "output."
     several = estimator._label_binarizer.y_type_.startswith("multilabel")
     if estimator.out_activation_ == "softmax":
@@ -93,8 +107,9 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
-    writer = _Writer(scope, operator, container)
-    outputs = writer.outputs_of(operator.inputs[0].full_name)
+    writer = Writer(scope, operator, container, [operator.raw_operator.to_network()])
+    x = writer.node("Cast", operator.inputs[0].full_name, to=writer.element)
+    (outputs,) = writer.outputs_of(x)
     if operator.raw_operator.out_activation_ == "exp":
         writer.place = "output."
         outputs = writer.node("Exp", outputs)
@@ -104,23 +119,38 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _regressor_shapes(operator: Any) -> None:
+    set_output_type(operator, operator.raw_operator.to_network().out_features)
+
+
+def set_output_type(operator: Any, width: int) -> None:
+    """Set the type of a regressor's output: (n, width), in double precision if the input is."""
     is_double = isinstance(operator.inputs[0].type, _types.DoubleTensorType)
     kind = _types.DoubleTensorType if is_double else _types.FloatTensorType
-    n = operator.inputs[0].get_first_dimension()
-    operator.outputs[0].type = kind([n, operator.raw_operator.to_network().out_features])
+    operator.outputs[0].type = kind([operator.inputs[0].get_first_dimension(), width])
 
 
-_skl2onnx.update_registered_converter(
-    MLPClassifier,
-    "FastnnMLPClassifier",
-    _shapes.calculate_linear_classifier_output_shapes,
-    _convert_classifier,
-    options={
-        "zipmap": [True, False, "columns"],
-        "output_class_labels": [False, True],
-        "nocl": [True, False],
-    },
-)
-_skl2onnx.update_registered_converter(
-    MLPRegressor, "FastnnMLPRegressor", _regressor_shapes, _convert_regressor
-)
+def register_classifier(estimator: type, convert: "Callable[..., None]") -> None:
+    """Register a converter of a classifier with skl2onnx."""
+    _skl2onnx.update_registered_converter(
+        estimator,
+        f"Fastnn{estimator.__name__}",
+        _shapes.calculate_linear_classifier_output_shapes,
+        convert,
+        options={
+            "zipmap": [True, False, "columns"],
+            "output_class_labels": [False, True],
+            "nocl": [True, False],
+        },
+    )
+
+
+def register_regressor(
+    estimator: type, convert: "Callable[..., None]", shapes: "Callable[[Any], None]"
+) -> None:
+    """Register a converter of a regressor, with the function that sets its output's type."""
+    name = f"Fastnn{estimator.__name__}"
+    _skl2onnx.update_registered_converter(estimator, name, shapes, convert)
+
+
+register_classifier(MLPClassifier, _convert_classifier)
+register_regressor(MLPRegressor, _convert_regressor, _regressor_shapes)
