@@ -67,6 +67,11 @@ from fastnn.training import DivergenceError, History
 
 if TYPE_CHECKING:
     from fastnn import datasets, plots, schedules, sklearn, tabular  # noqa: F401
+    from fastnn.exchange.jax_function import jax_function
+    from fastnn.exchange.keras_models import from_keras
+    from fastnn.exchange.onnx_import import import_onnx
+    from fastnn.exchange.torch_function import torch_function
+    from fastnn.exchange.torch_modules import from_torch, to_torch
     from fastnn.gradient_check import check_gradient
     from fastnn.many import jacobian_many, predict_ensemble, predict_many, stack_params
     from fastnn.numerical import numerical_hessian, numerical_jacobian
@@ -135,10 +140,14 @@ __all__ = [
     "check_gradient",
     "datasets",
     "fit_many",
+    "from_keras",
+    "from_torch",
     "get_num_threads",
+    "import_onnx",
     "initializers",
     "jacobian_many",
     "jacobians",
+    "jax_function",
     "load",
     "metrics",
     "numerical_hessian",
@@ -149,6 +158,8 @@ __all__ = [
     "schedules",
     "set_num_threads",
     "stack_params",
+    "to_torch",
+    "torch_function",
 ]
 
 # Pickles of version 0.1 name these modules.
@@ -158,12 +169,18 @@ sys.modules["fastnn.lbfgs"] = sys.modules["fastnn.levenberg_marquardt"] = optimi
 _LATER = {
     "check_gradient": "fastnn.gradient_check",
     "fit_many": "fastnn.parallel",
+    "from_keras": "fastnn.exchange.keras_models",
+    "from_torch": "fastnn.exchange.torch_modules",
+    "import_onnx": "fastnn.exchange.onnx_import",
     "jacobian_many": "fastnn.many",
+    "jax_function": "fastnn.exchange.jax_function",
     "numerical_hessian": "fastnn.numerical",
     "numerical_jacobian": "fastnn.numerical",
     "predict_ensemble": "fastnn.many",
     "predict_many": "fastnn.many",
     "stack_params": "fastnn.many",
+    "to_torch": "fastnn.exchange.torch_modules",
+    "torch_function": "fastnn.exchange.torch_function",
 }
 _LATER_MODULES = ("datasets", "plots", "schedules", "sklearn", "tabular")
 

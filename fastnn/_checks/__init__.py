@@ -14,6 +14,7 @@ from fastnn._checks.arrays import sample_matrix as sample_matrix
 from fastnn._checks.arrays import sample_weight as sample_weight
 from fastnn._checks.arrays import samples as samples
 from fastnn._checks.arrays import shaped_array as shaped_array
+from fastnn._checks.packages import optional_package as optional_package
 from fastnn._checks.sparse import SparseRows as SparseRows
 from fastnn._checks.sparse import csr_rows as csr_rows
 from fastnn._checks.sparse import is_sparse as is_sparse

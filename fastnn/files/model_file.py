@@ -77,6 +77,25 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
     OSError
         If the file cannot be opened.
     """
+    content, arrays = _read(path)
+    return _description(path, content), arrays
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of any safetensors file, as `read` returns those of a model file.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, or not a safetensors file.
+    OSError
+        If the file cannot be opened.
+    """
+    return _read(path)[1]
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, NDArray[Any]]]:
+    """Return the content of a safetensors file, and its arrays."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -89,7 +108,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
         raise ModelFileError(
             f"{path}: not a safetensors file, or a damaged one ({printable(str(error))})"
         ) from error
-    return _description(path, content), {name: np.array(view) for name, view in views.items()}
+    return content, {name: np.array(view) for name, view in views.items()}
 
 
 def _description(path: str | os.PathLike[str], content: bytes) -> dict[str, Any]:
@@ -99,7 +118,10 @@ def _description(path: str | os.PathLike[str], content: bytes) -> dict[str, Any]
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
     if METADATA_KEY not in metadata:
-        raise ModelFileError(f"{path}: a safetensors file, but not a fastnn model")
+        raise ModelFileError(
+            f"{path}: a safetensors file, but not a fastnn model; for a state dict of PyTorch, "
+            f"load(path, layers=[…]) is wanted"
+        )
     try:
         description = json.loads(metadata[METADATA_KEY])
     except (ValueError, RecursionError) as error:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._core._calls import Calls
+from fastnn._core.arrays import Array
 from fastnn.batch import InputChecks
 from fastnn.layers import Layer
 from fastnn.model import Model
@@ -17,6 +18,10 @@ class NetworkBase:
     _model: Model
     _calls: Calls
     _inputs: InputChecks
+
+    def _describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return the description and the arrays of the network in a model file."""
+        raise NotImplementedError
 
     @property
     def dtype(self) -> np.dtype[Any]:

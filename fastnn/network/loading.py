@@ -1,12 +1,14 @@
 """Networks from model files."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fastnn.files import model_file
 from fastnn.files.model_file import ModelFileError
-from fastnn.layers import CustomLayer
+from fastnn.layers import CustomLayer, Layer, composition
 from fastnn.layers.custom_classes import check_classes
 from fastnn.network.network import Network
 from fastnn.training.checkpoints import without_fit
@@ -16,13 +18,20 @@ if TYPE_CHECKING:
 
 
 def load(
-    path: "str | os.PathLike[str]", *, custom_layers: "CustomClasses | None" = None
+    path: "str | os.PathLike[str]",
+    *,
+    layers: "Sequence[Layer] | None" = None,
+    custom_layers: "CustomClasses | None" = None,
 ) -> Network:
     """Return the network in a file of `Network.save` or a checkpoint of `Network.fit`.
 
     Parameters
     ----------
     path : str or PathLike
+    layers : sequence of Layer, optional
+        The layers of a network whose parameters the file has as a state dict of PyTorch
+        (`safetensors.torch.save_file`). The names must be numbers in the order of the layers, as
+        `nn.Sequential` gives them. Copies of the layers get the arrays.
     custom_layers : mapping of str to class, optional
         The class of each `CustomLayer` in the file, by its name there. A file contains no code.
 
@@ -30,13 +39,16 @@ def load(
     ------
     ModelFileError
         If the file is truncated, has another format, or holds no valid network. If it has a custom
-        layer that `custom_layers` lacks.
-    TypeError
-        If `custom_layers` is not a mapping to subclasses of CustomLayer.
+        layer that `custom_layers` lacks. If the arrays do not fit `layers`.
+    ValueError, TypeError
+        If `layers` are no layers of a network, or `custom_layers` is not a mapping to subclasses of
+        CustomLayer.
     OSError
         If the file cannot be read.
     """
     classes = check_classes(custom_layers)
+    if layers is not None:
+        return _from_state_dict(path, layers)
     description, arrays = without_fit(*model_file.read(path))
     try:
         return Network._from_description(description, arrays, classes)
@@ -44,3 +56,19 @@ def load(
         raise ModelFileError(f"{os.fspath(path)}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelFileError(f"{os.fspath(path)}: not a valid network: {error!r}") from error
+
+
+def _from_state_dict(path: "str | os.PathLike[str]", layers: "Sequence[Layer]") -> Network:
+    """Return a network of copies of the layers with the arrays of a safetensors file."""
+    from fastnn.network.state_dict import layers_with  # here, so that `import fastnn` stays fast
+
+    if not isinstance(layers, list | tuple):
+        raise TypeError(f"layers is {layers!r}; a list of layers is wanted")
+    composition.input_widths(layers)
+    arrays = model_file.read_arrays(path)
+    is_double = any(array.dtype == np.float64 for array in arrays.values())
+    try:
+        made = layers_with(layers, arrays)
+        return Network(made, "float64" if is_double else "float32")
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(f"{os.fspath(path)}: {error}") from error

@@ -359,6 +359,36 @@ def test_encoding_a_table(example, capsys):
     assert capsys.readouterr().out.splitlines() == comments
 
 
+@shows("docs/exchange.md", "ONNX")
+def test_an_onnx_file(example, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/exchange.md", "PyTorch")
+def test_modules_of_pytorch(example, capsys):
+    pytest.importorskip("torch")
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/exchange.md", "A network inside another graph")
+def test_a_network_inside_a_graph_of_pytorch(example, capsys):
+    pytest.importorskip("torch")
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/exchange.md", "A network inside another graph", 1)
+def test_a_network_inside_a_graph_of_jax(example, capsys):
+    pytest.importorskip("jax")
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
 def test_the_docstring_of_the_package():
     results = doctest.testmod(fn)
     assert results.attempted > 3

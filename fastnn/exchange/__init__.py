@@ -1,0 +1,1 @@
+"""Networks from and for other libraries, which are imported when a function needs them."""

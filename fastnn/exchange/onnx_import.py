@@ -1,0 +1,117 @@
+"""Networks from ONNX files."""
+
+import json
+import os
+from typing import Any
+
+from fastnn.exchange.onnx_file import DOMAINS, OnnxGraph, shown
+from fastnn.exchange.onnx_patterns import KNOWN, PATTERNS, Builder, Match, find
+from fastnn.files.model_file import METADATA_KEY, ModelFileError
+from fastnn.layers import Layer
+from fastnn.network import Network
+from fastnn.onnx_export import model_of
+
+# What an invalid file may raise while layers are made of its numbers.
+INVALID = (ValueError, TypeError, KeyError, OverflowError, AttributeError, IndexError)
+
+
+def import_onnx(path: "str | os.PathLike[str]") -> Network:
+    """Return the network in an ONNX file.
+
+    A file of `Network.export_onnx` gives the same network, with all layers, names and labels. Other
+    files must be a chain of layers of fastnn, as PyTorch, Keras and skl2onnx write it, with opset 7
+    or later.
+
+    Parameters
+    ----------
+    path : str or PathLike
+
+    Returns
+    -------
+    Network
+        In float64 if an array in the file has this dtype, else in float32.
+
+    Raises
+    ------
+    ImportError
+        If onnx is not installed.
+    ModelFileError
+        If the file is truncated or not an ONNX file, if a node is no layer of fastnn, or if an
+        array has a wrong shape or holds NaN or infinity. The message names the first such node.
+    OSError
+        If the file, or the file of its arrays in the same folder, cannot be read.
+
+    Notes
+    -----
+    A multiplication of each column becomes a `Scale`, and a subtraction or division a
+    `Standardize`. The labels of a scikit-learn classifier become `class_labels`. Its output is
+    the probabilities.
+    """
+    name = os.fspath(path)
+    try:
+        graph = OnnxGraph(path)
+        return _described(graph) or _chain(graph)
+    except ModelFileError as error:
+        raise ModelFileError(f"{name}: {error}") from error
+    except INVALID as error:
+        raise ModelFileError(f"{name}: not a valid graph: {error!r}") from error
+
+
+def _described(graph: OnnxGraph) -> Network | None:
+    """Return the network that the metadata describes, if fastnn would write this very graph."""
+    found = {entry.key: entry.value for entry in graph.model.metadata_props}
+    if METADATA_KEY not in found:
+        return None
+    names = [tensor.name for tensor in graph.model.graph.initializer]
+    try:
+        description = json.loads(found[METADATA_KEY])
+        own = [name for name in names if name.partition(".")[0].isdecimal()]
+        net = Network._from_description(description, {n: graph.array(n) for n in own})
+        made = model_of(net.layers, net.dtype, net.in_features, *net._describe())
+    except (*INVALID, RecursionError):
+        return None
+    return net if made.graph == graph.model.graph else None
+
+
+def _chain(graph: OnnxGraph) -> Network:
+    """Return the network of a graph whose nodes are layers one after the other."""
+    for node in graph.ancestors():
+        if node.op_type not in KNOWN or node.domain not in DOMAINS:
+            raise ModelFileError(f"{shown(node)} is no layer of fastnn, nor a part of one")
+    found: list[tuple[Any, Match, Builder]] = []
+    name = graph.source(graph.output)
+    while name != graph.input:
+        found.append(_last_layer(graph, name))
+        name = graph.source(found[-1][1].x or "")
+    layers: list[Layer] = []
+    width = graph.width
+    for node, match, builder in reversed(found):
+        try:
+            made = builder(match, width)
+            for layer in made:
+                width = layer.width_after(width)
+        except INVALID as error:
+            raise ModelFileError(f"{shown(node)}: {error}") from error
+        layers += made
+    try:
+        net = Network(layers, graph.dtype())
+        net.class_labels = graph.class_labels
+    except INVALID as error:
+        raise ModelFileError(f"the nodes are no network: {error}") from error
+    return net
+
+
+def _last_layer(graph: OnnxGraph, name: str) -> tuple[Any, Match, Builder]:
+    """Return the node of a tensor, and the first pattern that fits it with its builder."""
+    node = graph.node(name)
+    if node is None:
+        raise ModelFileError("the output does not depend on the input")
+    for pattern, builder in PATTERNS:
+        match = Match(graph)
+        try:
+            fits = pattern[0] == node.op_type and find(graph, name, pattern, match)
+        except INVALID as error:
+            raise ModelFileError(f"{shown(node)}: {error}") from error
+        if fits:
+            return node, match, builder
+    raise ModelFileError(f"{shown(node)} and the nodes before it are no layer of fastnn")
