@@ -67,4 +67,4 @@ def _in_order(owners: list[Owner]) -> list[Owner]:
             )
         return [(int(word), "") if word.isdecimal() else (0, word) for word in words]
 
-    return sorted(owners, key=key)
+    return sorted(sorted(owners), key=key)  # so that the error does not depend on the file
