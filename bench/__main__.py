@@ -30,6 +30,7 @@ BENCHES = [
     "tabular",
     "coverage",
     "defaults",
+    "export",
 ]
 PEERS = ["numpy", "openblas", "mkl", "scipy", "sklearn", "torch", "jax", "onnxruntime"]
 PEERS += ["pytabkit", "lightgbm", "catboost", "xgboost"]  # of the bench "tabular"

@@ -36,6 +36,7 @@ BENCHES = [
     "tabular",
     "coverage",
     "defaults",
+    "export",
 ]
 # The other libraries take long to import or compile.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"

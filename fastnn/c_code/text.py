@@ -98,7 +98,7 @@ def specialised(text: str, dtype: np.dtype[Any], name: str) -> str:
 
 def literal(number: str, is_double: bool) -> str:
     """Return a number as a literal of C."""
-    point = "" if re.search(r"[.e]", number) else ".0"
+    point = "" if "." in number or "e" in number else ".0"
     return number + point + ("" if is_double else "f")
 
 

@@ -1,13 +1,18 @@
-"""The methods of a network that write it for other programs."""
+"""The methods of a network that write it for other programs.
+
+The package `c_code` is imported when it is needed, so that the import of fastnn stays fast.
+"""
 
 import copy
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
 from fastnn._core.arrays import Array
-from fastnn.c_code import Int8Network, Program, write
 from fastnn.network.base import NetworkBase
+
+if TYPE_CHECKING:
+    from fastnn.c_code import Int8Network
 
 
 class Exporting(NetworkBase):
@@ -63,6 +68,8 @@ class Exporting(NetworkBase):
         The order of the operations is that of the engine's build for every CPU. Another order, or
         fused multiply-add instructions, change the last bits. A compiler must not use -ffast-math.
         """
+        from fastnn.c_code import Program, write
+
         choices = {"jacobian": jacobian, "jvp": jvp, "vjp": vjp, "hessian": hessian}
         wanted = [key for key, value in choices.items() if _checks.boolean(value, key)]
         if hessian and self.out_features != 1:
@@ -73,7 +80,7 @@ class Exporting(NetworkBase):
         program = Program(self._layers, self.in_features, self.dtype, ["predict", *wanted])
         write(path, name, program)
 
-    def quantize(self, X: Any) -> Int8Network:
+    def quantize(self, X: Any) -> "Int8Network":
         """Return the network with linear layers that compute in integers of 8 bits.
 
         Parameters
@@ -102,6 +109,8 @@ class Exporting(NetworkBase):
         Weights are int8 with a scale for each output. Activations are int8 with a scale and a zero
         for each layer. Products are added in int32, and the sums are rescaled by integers.
         """
+        from fastnn.c_code import Int8Network
+
         given = self._inputs.sample_matrix(X, "X")
         if len(given) == 0:
             raise ValueError(f"X has shape {given.shape}; at least one sample is wanted")

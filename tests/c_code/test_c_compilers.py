@@ -33,15 +33,15 @@ def network_of_everything(dtype):
 
 
 @pytest.mark.parametrize(
-    ("compiler", "flags"),
+    ("compiler", "flags", "dtype"),
     [
-        ("gcc", ["-O2", *WARNINGS, *C99]),
-        ("gcc", ["-O1", "-x", "c++", "-std=c++98"]),
-        ("gcc", ["-O0", "-fsanitize=undefined", "-fno-sanitize-recover", *C99]),
-        ("clang", ["-O2", *WARNINGS, *C99]),
-        ("clang", ["-O1", "-x", "c++", "-std=c++17"]),
+        ("gcc", ["-O2", *WARNINGS, *C99], "float32"),
+        ("gcc", ["-O1", "-x", "c++", "-std=c++98"], "float64"),
+        ("gcc", ["-O0", "-fsanitize=undefined", "-fno-sanitize-recover", *C99], "float32"),
+        ("clang", ["-O1", *WARNINGS, *C99], "float64"),
+        ("clang", ["-O1", "-x", "c++", "-std=c++17"], "float32"),
     ],
-    ids=lambda value: value if isinstance(value, str) else value[0] + value[-1],
+    ids=["gcc", "gcc c++", "sanitizer", "clang", "clang c++"],
 )
 def test_compilers(compiler, flags, dtype, tmp_path, rng):
     """Each compiles without a warning, and gives the results of gcc without optimization."""

@@ -28,7 +28,7 @@ def assert_as_special(found, expected):
 
 @pytest.mark.parametrize(
     ("case", "dtype"),
-    [(case, "float32") for case in LAYER_CASES] + [(case, "float64") for case in CASES],
+    [(case, "float32") for case in LAYER_CASES] + [(case, "float64") for case in NETWORK_CASES],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_every_layer_and_network(case, dtype, make_network, tmp_path, rng, monkeypatch):
