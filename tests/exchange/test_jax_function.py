@@ -44,7 +44,7 @@ def both(case, make_network, rng, dtype):
 
 
 # The engine's derivatives of all networks are compared in `test_torch_function`.
-NAMES = ("xor_2_2_1", "layer_norm_inside", "residual_normalized", "nested", "embeddings_in_blocks")
+NAMES = ("xor_2_2_1", "residual_normalized", "embeddings_in_blocks")
 FEW = [case for case in NETWORK_CASES if case.name in NAMES]
 assert len(FEW) == len(NAMES)
 
@@ -58,7 +58,7 @@ def test_first_derivatives(case, make_network, rng, dtype):
     assert_close(*results, dtype)
 
 
-@pytest.mark.parametrize("case", FEW[:3], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", FEW[:1], ids=lambda case: case.name)
 def test_second_derivatives(case, make_network, rng, dtype):
     """Hessian products forward over reverse, and a gradient penalty."""
     results = []
@@ -111,7 +111,8 @@ def test_a_gradient_of_a_jvp(rng):
     assert_close(found, wanted, "float64")
 
 
-def test_vmap(rng, dtype):
+def test_vmap(rng):
+    dtype = "float64"
     net = net_of(dtype)
     f = fn.jax_function(net)
     X = rng.normal(size=(6, 3)).astype(dtype)
