@@ -1,17 +1,23 @@
 """The methods of a network that write it for other programs.
 
-The package `c_code` is imported when it is needed, so that the import of fastnn stays fast.
+The packages `c_code` and `onnx_export` are imported when they are needed, so that the import of
+fastnn stays fast.
 """
 
 import copy
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import _checks
 from fastnn._core.arrays import Array
+from fastnn.files.atomic_file import atomic_file
 from fastnn.network.base import NetworkBase
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from fastnn.c_code import Int8Network
 
 
@@ -27,13 +33,14 @@ class Exporting(NetworkBase):
         jvp: bool = False,
         vjp: bool = False,
         hessian: bool = False,
+        dtype: "DTypeLike | None" = None,
+        quantize: Any = None,
     ) -> None:
         """Write the network as a C99 source without dependencies, and its header beside it.
 
         The source has a function `NAME_predict(x, y)` for one sample, and one function for each
-        derivative that is wanted. All layers compute as in `predict`. The numbers are `float` or
-        `double`, as the network's dtype is. Nothing is allocated, and nothing is kept between
-        calls.
+        derivative that is wanted. All layers compute as in `predict`. Nothing is allocated, and
+        nothing is kept between calls.
 
         Parameters
         ----------
@@ -54,12 +61,17 @@ class Exporting(NetworkBase):
             Whether to write `NAME_hessian(x, y, gradient, hessian)`: the output, its gradient
             (in_features,), and its Hessian by the input (in_features, in_features). By default
             False. It needs a network with one output.
+        dtype : {"float32", "float64"}, optional
+            Whether the numbers are `float` or `double`; by default as in the network.
+        quantize : array_like (n, in_features), optional
+            A calibration set. The program is then that of `quantize(X)`, with weights in int8. It
+            has no derivatives, and the network's dtype. By default None.
 
         Raises
         ------
         ValueError, TypeError
-            If an argument is invalid, a parameter is not finite, or there is a custom layer. No
-            file is changed then.
+            If an argument is invalid, a parameter is not finite or out of the range of `dtype`, or
+            there is a custom layer. No file is changed then.
         OSError
             If a file cannot be written.
 
@@ -77,7 +89,21 @@ class Exporting(NetworkBase):
                 f"hessian is True, but the network has {self.out_features} outputs; one is wanted"
             )
         _demand_finite(self._model.params)
-        program = Program(self._layers, self.in_features, self.dtype, ["predict", *wanted])
+        if quantize is not None:
+            if wanted or dtype is not None:
+                given = [*wanted, *(["dtype"] if dtype is not None else [])]
+                raise ValueError(
+                    f"quantize and {given[0]} are given; a program in int8 has no derivatives, and "
+                    f"the network's dtype"
+                )
+            self.quantize(quantize).export_c(path, name)
+            return
+        numbers = self.dtype if dtype is None else _checks.floating_dtype(dtype)
+        for array in (self._model.params, self._model.constants):
+            with np.errstate(over="ignore", under="ignore"):
+                if not _checks.all_finite(array.astype(numbers)):
+                    raise ValueError(f"a number of the network is out of the range of {numbers}")
+        program = Program(self._layers, self.in_features, numbers, ["predict", *wanted])
         write(path, name, program)
 
     def quantize(self, X: Any) -> "Int8Network":
@@ -118,6 +144,41 @@ class Exporting(NetworkBase):
         x = _checks.converted(given, "X", self.dtype)
         outputs = self._model.predict(x, _checks.thread_count(None))
         return Int8Network(copy.deepcopy(self._layers), self.in_features, x, outputs)
+
+    def export_onnx(self, path: "str | os.PathLike[str]") -> None:
+        """Write the network to an ONNX file, completely or not at all.
+
+        The graph has the input "x" (n, in_features) and the output "y" (n, out_features) for any
+        number n of samples, both in the network's dtype. It computes what `predict` returns, up to
+        rounding. The operators are those of opset 17. `fastnn.import_onnx` reads the file.
+
+        Parameters
+        ----------
+        path : str or PathLike
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed.
+        TypeError
+            If the network has a `CustomLayer`.
+        ValueError
+            If the parameters hold NaN or infinity, or have more than 2 GB.
+        OSError
+            If the file cannot be written. An earlier file is not changed then.
+
+        Notes
+        -----
+        The arrays have the names of a model file ("0.weight", "0.bias", …). The value "fastnn" in
+        the file's metadata is the description of a model file in JSON, with the layers, the class
+        labels and the feature names.
+        """
+        from fastnn.onnx_export import model_of
+
+        _demand_finite(self._model.params)
+        model = model_of(self._layers, self.dtype, self.in_features, *self._describe())
+        with atomic_file(path) as file:
+            file.write(model.SerializeToString())
 
 
 def _demand_finite(params: Array) -> None:

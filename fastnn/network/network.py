@@ -25,7 +25,6 @@ from fastnn.network.exporting import Exporting
 from fastnn.network.fitting import Fitting
 from fastnn.network.initialization import Initialization
 from fastnn.network.inspection import Inspection
-from fastnn.network.onnx_file import OnnxFile
 from fastnn.network.second_derivatives import SecondDerivatives
 from fastnn.network.stepping import Stepping
 from fastnn.network.uncertainty import Uncertainty, link_from
@@ -56,7 +55,6 @@ class Network(
     Fitting,
     Inspection,
     Display,
-    OnnxFile,
     Stepping,
     Exporting,
 ):

@@ -29,6 +29,10 @@ def net():
         ("net.c", {"name": "é"}, "name is 'é'"),
         ("net.c", {"name": "net\n"}, "name is "),
         ("net.c", {"hessian": True}, "hessian is True, but the network has 2 outputs; one is"),
+        ("net.c", {"dtype": "int8"}, "dtype is 'int8'"),
+        ("net.c", {"quantize": np.ones((3, 1))}, r"X has shape \(3, 1\)"),
+        ("net.c", {"quantize": np.ones((3, 2)), "jvp": True}, "quantize and jvp are given"),
+        ("net.c", {"quantize": np.ones((3, 2)), "dtype": "float32"}, "quantize and dtype are"),
     ],
 )
 def test_bad_values(net, tmp_path, path, arguments, message):
@@ -114,3 +118,33 @@ def test_networks_without_operations(dtype, tmp_path, rng):
     outputs, jacobians = Program(net, tmp_path, "jacobian")("jacobian", X)
     np.testing.assert_allclose(outputs, net.predict(X), rtol=1e-5)
     np.testing.assert_allclose(jacobians, net.jacobian(X), rtol=1e-5)
+
+
+def texts(folder):
+    return [(folder / name).read_text() for name in ("net.c", "net.h")]
+
+
+def test_a_dtype_of_the_program(tmp_path):
+    """A program in double is that of the network in float64 with the same numbers."""
+    narrow, wide = (
+        fn.Network(
+            [fn.Standardize([1, 2], [3, 4]), fn.Linear(2, 3), fn.BatchNorm(3)], dtype, seed=0
+        )
+        for dtype in ("float32", "float64")
+    )
+    wide.params[...] = narrow.params
+    for net, dtype, name in ((narrow, "float64", "a"), (wide, None, "b")):
+        (tmp_path / name).mkdir()
+        net.export_c(tmp_path / name / "net.c", jacobian=True, dtype=dtype)
+    assert texts(tmp_path / "a") == texts(tmp_path / "b")
+    wide.params[0] = 1e300
+    with pytest.raises(ValueError, match="a number of the network is out of the range of float32"):
+        wide.export_c(tmp_path / "net.c", dtype="float32")
+
+
+def test_a_calibration_set(net, tmp_path, rng):
+    X = rng.normal(size=(20, 2))
+    (tmp_path / "a").mkdir()
+    net.export_c(tmp_path / "net.c", quantize=X)
+    net.quantize(X).export_c(tmp_path / "a" / "net.c")
+    assert texts(tmp_path) == texts(tmp_path / "a")
