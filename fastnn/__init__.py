@@ -66,7 +66,7 @@ from fastnn.runtime import build_info, get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
 if TYPE_CHECKING:
-    from fastnn import datasets, plots, schedules, sklearn, tabular  # noqa: F401
+    from fastnn import casadi, datasets, plots, schedules, sklearn, tabular  # noqa: F401
     from fastnn.gradient_check import check_gradient
     from fastnn.many import jacobian_many, predict_ensemble, predict_many, stack_params
     from fastnn.numerical import numerical_hessian, numerical_jacobian
@@ -165,7 +165,7 @@ _LATER = {
     "predict_many": "fastnn.many",
     "stack_params": "fastnn.many",
 }
-_LATER_MODULES = ("datasets", "plots", "schedules", "sklearn", "tabular")
+_LATER_MODULES = ("casadi", "datasets", "plots", "schedules", "sklearn", "tabular")
 
 
 def __getattr__(name: str) -> Any:
