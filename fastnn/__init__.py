@@ -179,6 +179,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     import importlib.util
 
-    # These are not in `__all__`: a star import would replace scikit-learn, or fail without it
-    has_sklearn = importlib.util.find_spec("sklearn") is not None
-    return sorted([*__all__, "sklearn", "tabular"] if has_sklearn else __all__)
+    # These are not in `__all__`: a star import would replace their libraries, or fail without them
+    needs = {"casadi": "casadi", "sklearn": "sklearn", "tabular": "sklearn"}
+    found = [name for name, library in needs.items() if importlib.util.find_spec(library)]
+    return sorted([*__all__, *found])
