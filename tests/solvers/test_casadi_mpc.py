@@ -104,10 +104,12 @@ def test_externals(outputs, dtype, tmp_path, rng):
     assert (external.name_in(0), external.name_out(0)) == ("x", "y")
     x = casadi.MX.sym("x", 3)
     made = casadi.Function("f", [x], [external(x), casadi.jacobian(external(x), x)])
+    in_double = fn.casadi.function(net)
     tolerance = 1e-12 if dtype == "float64" else 1e-5
     for sample in rng.normal(size=(5, 3)):
         y, jacobian = made(sample)
         np.testing.assert_allclose(y[:, 0], net.predict(sample)[:, np.newaxis], atol=tolerance)
+        np.testing.assert_allclose(y, in_double(sample), rtol=0, atol=1e-14)
         np.testing.assert_allclose(jacobian, net.jacobian(sample), atol=tolerance)
     tangent = casadi.Function("t", [x], [casadi.jtimes(external(x), x, casadi.DM([1, 2, 3]))])
     expected = net.jvp([0.1, 0.2, 0.3], [1, 2, 3])
