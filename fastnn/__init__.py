@@ -66,7 +66,7 @@ from fastnn.runtime import build_info, get_num_threads, set_num_threads
 from fastnn.training import DivergenceError, History
 
 if TYPE_CHECKING:
-    from fastnn import datasets, plots, schedules, sklearn, tabular  # noqa: F401
+    from fastnn import casadi, datasets, plots, schedules, sklearn, tabular  # noqa: F401
     from fastnn.exchange.jax_function import jax_function
     from fastnn.exchange.keras_models import from_keras
     from fastnn.exchange.onnx_import import import_onnx
@@ -182,7 +182,7 @@ _LATER = {
     "to_torch": "fastnn.exchange.torch_modules",
     "torch_function": "fastnn.exchange.torch_function",
 }
-_LATER_MODULES = ("datasets", "plots", "schedules", "sklearn", "tabular")
+_LATER_MODULES = ("casadi", "datasets", "plots", "schedules", "sklearn", "tabular")
 
 
 def __getattr__(name: str) -> Any:
@@ -196,6 +196,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     import importlib.util
 
-    # These are not in `__all__`: a star import would replace scikit-learn, or fail without it
-    has_sklearn = importlib.util.find_spec("sklearn") is not None
-    return sorted([*__all__, "sklearn", "tabular"] if has_sklearn else __all__)
+    # These are not in `__all__`: a star import would replace their libraries, or fail without them
+    needs = {"casadi": "casadi", "sklearn": "sklearn", "tabular": "sklearn"}
+    found = [name for name, library in needs.items() if importlib.util.find_spec(library)]
+    return sorted([*__all__, *found])

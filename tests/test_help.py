@@ -33,7 +33,11 @@ def test_dir_lists_the_public_names():
     listed = dir(fn)
     assert len(listed) == len(set(listed))
     has_sklearn = pydoc.safeimport("sklearn") is not None
-    assert set(listed) == {*fn.__all__, *(["sklearn", "tabular"] if has_sklearn else [])}
+    assert set(listed) == {
+        *fn.__all__,
+        *(["sklearn", "tabular"] if has_sklearn else []),
+        *(["casadi"] if pydoc.safeimport("casadi") is not None else []),
+    }
     for name in listed:
         value = getattr(fn, name)
         if isinstance(value, ModuleType):
@@ -77,7 +81,7 @@ def test_every_name_in_the_documentation_is_listed():
     for page in PAGES.values():
         named |= set(re.findall(r"\b(?:fn|fastnn)\.([A-Za-z_]\w*)", page.read_text()))
     assert len(named) > 20
-    assert named <= {*dir(fn), "sklearn", "tabular"}
+    assert named <= {*dir(fn), "casadi", "sklearn", "tabular"}
 
 
 def test_tab_completion():
@@ -104,6 +108,8 @@ def public_callables():
     modules = [fn, *(getattr(fn, name) for name in MODULES)]
     if "sklearn" in dir(fn):
         modules += [fn.sklearn, fn.tabular]
+    if "casadi" in dir(fn):
+        modules.append(fn.casadi)
     for module in modules:
         names = getattr(module, "__all__", None) or [
             name for name, value in vars(module).items() if belongs(value, module)

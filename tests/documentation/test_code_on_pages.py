@@ -324,6 +324,13 @@ def test_a_network_in_int8(example, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "digits.c").exists()
 
 
+@shows("docs/export.md", "CasADi")
+def test_a_function_of_casadi(example, capfd):
+    pytest.importorskip("casadi")
+    run(example)
+    assert capfd.readouterr().out == printed(example)
+
+
 @shows("docs/estimators.md", "What fastnn adds")
 def test_what_the_estimators_add(example, capsys):
     pytest.importorskip("sklearn")
