@@ -134,8 +134,13 @@ def run(settings):
         if all(map(shutil.which, ("arm-none-eabi-gcc", "qemu-system-arm"))):
             net = network(*NETWORKS["1-16-16-1 relu"])
             calibration = np.linspace(-1, 1, 100)[:, np.newaxis]
-            for kind, own in (("float", net), ("int8", net.quantize(calibration))):
-                own.export_c(folder / "net.c")
+            kinds = {
+                "float": {},
+                "float, unrolled": {"unroll": True},
+                "int8": {"quantize": calibration},
+            }
+            for kind, options in kinds.items():
+                net.export_c(folder / "net.c", **options)
                 found = {level: on_cortex_m4(folder, level) for level in ("-Os", "-O2", "-O3")}
                 case = f"1-16-16-1 relu on a Cortex-M4, {kind}"
                 yield Record(case, "bytes", {level: pair[0] for level, pair in found.items()})

@@ -1,10 +1,11 @@
 """The program in C of a network in integers of 8 bits."""
 
 from fastnn.c_code.int8 import Int8Arithmetic
-from fastnn.c_code.layers import Nodes, Translation, number
+from fastnn.c_code.layers import Nodes, Translation
 from fastnn.c_code.operations import Constants, Lines, Place
 from fastnn.c_code.passes import Workspace, ahead
 from fastnn.c_code.program import function
+from fastnn.c_code.text import number
 
 
 class Int8Program:
@@ -12,7 +13,7 @@ class Int8Program:
 
     def __init__(self, network: Int8Arithmetic) -> None:
         constants = Constants(network.dtype)
-        translation = Translation(constants, False)
+        translation = Translation(constants, False, False)
         self.n_in, self.dtype, self.wanted = network.in_features, network.dtype, ["predict"]
         self.note = (
             f"\n   Its linear layers compute in int8. For the calibration set, outputs differ from "

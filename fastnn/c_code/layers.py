@@ -15,7 +15,8 @@ from fastnn.c_code.operations import (
     Pointwise,
     Softmax,
 )
-from fastnn.c_code.text import FUNCTIONS
+from fastnn.c_code.text import FUNCTIONS, number
+from fastnn.c_code.unrolled import UnrolledLinear
 from fastnn.layers import Activation as ActivationLayer
 from fastnn.layers import (
     BatchNorm,
@@ -64,8 +65,8 @@ Nodes = list[Node]
 class Translation:
     """Turns layers into operations; `twice` if second derivatives are wanted."""
 
-    def __init__(self, constants: Constants, twice: bool) -> None:
-        self._constants, self._twice = constants, twice
+    def __init__(self, constants: Constants, twice: bool, unroll: bool) -> None:
+        self._constants, self._twice, self._unroll = constants, twice, unroll
 
     def nodes(self, layers: Sequence[Layer], n_in: int) -> Nodes:
         """Return the operations of layers one after the other."""
@@ -84,6 +85,8 @@ class Translation:
         if isinstance(layer, Parametric):
             return [self._activation(layer.activation, n, add("alpha", layer.alpha))]
         if isinstance(layer, LinearLayer):
+            if self._unroll:
+                return [UnrolledLinear(self._constants.dtype, layer.weight, layer.bias)]
             return [Linear(self._constants, layer.weight[np.newaxis], layer.bias)]
         if isinstance(layer, SoftmaxLayer | LogSoftmax):
             return [Softmax(n, isinstance(layer, LogSoftmax))]
@@ -177,8 +180,3 @@ class Translation:
         others, places = range(n - codes), range(n - codes, n)
         gather = [embeddings.Gather(self._constants, n, own) for own in (others, places)]
         return [Branches(n, [[gather[0]], [gather[1], tables]], True)]
-
-
-def number(value: float) -> str:
-    """Return a number of the network, rounded to its dtype."""
-    return f"R({np.float32(value):.9g} | {value:.17g})"

@@ -102,6 +102,11 @@ class Operation:
         raise NotImplementedError
 
 
+def is_by_dots(n_out: int, n_in: int) -> bool:
+    """Return whether the engine computes each output of a linear layer as a dot product."""
+    return n_out <= 4 and n_in not in (1, 2, 3, 4, 8)
+
+
 class Linear(Operation):
     """y = W x + b, or such a map for the features of each of some columns.
 
@@ -115,10 +120,10 @@ class Linear(Operation):
     ) -> None:
         self._columns, self._outputs, self._inputs = weight.shape
         super().__init__(self._columns * self._inputs, self._columns * self._outputs)
-        is_long = self._inputs not in (1, 2, 3, 4, 8)
+        self._by_dots = is_by_dots(self._outputs, self._inputs)
         if embeds:
             is_long = self._inputs >= 16 // constants.dtype.itemsize
-        self._by_dots = self._outputs <= 4 and is_long
+            self._by_dots = self._outputs <= 4 and is_long
         stored = weight if self._by_dots else weight.transpose(0, 2, 1)
         self._weight = constants.add("weight", stored)
         self._bias = None if bias is None else constants.add("bias", bias)

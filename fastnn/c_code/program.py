@@ -46,7 +46,7 @@ class Program:
     """The functions of some layers one after the other, in the text of `text.py`.
 
     `wanted` has names of `SIGNATURES`, the first of which is "predict"; a Hessian needs a network
-    with one output.
+    with one output. With `unroll`, linear layers are straight code.
 
     Raises
     ------
@@ -68,12 +68,17 @@ class Program:
     note = ""
 
     def __init__(
-        self, layers: Sequence[Layer], n_in: int, dtype: "np.dtype[Any]", wanted: list[str]
+        self,
+        layers: Sequence[Layer],
+        n_in: int,
+        dtype: "np.dtype[Any]",
+        wanted: list[str],
+        unroll: bool = False,
     ) -> None:
         self.dtype, self.wanted = dtype, wanted
         constants = Constants(dtype)
         self._twice = "hessian" in wanted
-        self._nodes = Translation(constants, self._twice).nodes(layers, n_in)
+        self._nodes = Translation(constants, self._twice, unroll).nodes(layers, n_in)
         self.arrays = constants.arrays
         self.n_in, self.n_out = n_in, self._nodes[-1].n_out if self._nodes else n_in
         self.workspaces: dict[str, int] = {}

@@ -96,6 +96,11 @@ def specialised(text: str, dtype: np.dtype[Any], name: str) -> str:
     return text.replace("@", f"{name}_")
 
 
+def number(value: float) -> str:
+    """Return a number of the network, rounded to its dtype."""
+    return f"R({np.float32(value):.9g} | {value:.17g})"
+
+
 def literal(number: str, is_double: bool) -> str:
     """Return a number as a literal of C."""
     point = "" if "." in number or "e" in number else ".0"

@@ -178,6 +178,9 @@ def parser() -> argparse.ArgumentParser:
         ("--hessian", "gradient and Hessian by the input, for one output"),
     ):
         add(option, action="store_true", help=f"add a function for {purpose}")
+    add(
+        "--unroll", action="store_true", help="straight code, for tiny networks on microcontrollers"
+    )
 
     command("info", "describe this build of fastnn")
     return made

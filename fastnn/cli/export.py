@@ -22,6 +22,7 @@ def export(args: argparse.Namespace) -> None:
         jvp=args.jvp,
         vjp=args.vjp,
         hessian=args.hessian,
+        unroll=args.unroll,
     )
     with streams.output_stream(None) as stream:
         for argument, names in (("x", net.feature_names), ("y", net.class_labels)):

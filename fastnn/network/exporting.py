@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from fastnn.c_code import Int8Network
 
+MOST_UNROLLED = 4096  # parameters of a program in straight code
+
 
 class Exporting(NetworkBase):
     """The methods of `Network` that write files for other programs."""
@@ -33,6 +35,7 @@ class Exporting(NetworkBase):
         jvp: bool = False,
         vjp: bool = False,
         hessian: bool = False,
+        unroll: bool = False,
         dtype: "DTypeLike | None" = None,
         quantize: Any = None,
     ) -> None:
@@ -61,11 +64,15 @@ class Exporting(NetworkBase):
             Whether to write `NAME_hessian(x, y, gradient, hessian)`: the output, its gradient
             (in_features,), and its Hessian by the input (in_features, in_features). By default
             False. It needs a network with one output.
+        unroll : bool
+            Whether linear layers are straight code with the weights as numbers in it. Tiny networks
+            are faster so on a microcontroller, and larger. It needs at most 4,096 parameters. By
+            default False: loops, which are faster on processors with vector units.
         dtype : {"float32", "float64"}, optional
             Whether the numbers are `float` or `double`; by default as in the network.
         quantize : array_like (n, in_features), optional
             A calibration set. The program is then that of `quantize(X)`, with weights in int8. It
-            has no derivatives, and the network's dtype. By default None.
+            has no derivatives, loops, and the network's dtype. By default None.
 
         Raises
         ------
@@ -88,13 +95,19 @@ class Exporting(NetworkBase):
             raise ValueError(
                 f"hessian is True, but the network has {self.out_features} outputs; one is wanted"
             )
+        n_params = self._model.params.size
+        if _checks.boolean(unroll, "unroll") and n_params > MOST_UNROLLED:
+            raise ValueError(
+                f"unroll is True, but the network has {n_params:,} parameters; at most "
+                f"{MOST_UNROLLED:,} are wanted"
+            )
         _demand_finite(self._model.params)
         if quantize is not None:
-            if wanted or dtype is not None:
-                given = [*wanted, *(["dtype"] if dtype is not None else [])]
+            others = [*wanted, *["unroll"] * unroll, *["dtype"] * (dtype is not None)]
+            if others:
                 raise ValueError(
-                    f"quantize and {given[0]} are given; a program in int8 has no derivatives, and "
-                    f"the network's dtype"
+                    f"quantize and {others[0]} are given; a program in int8 has no derivatives, "
+                    f"loops, and the network's dtype"
                 )
             self.quantize(quantize).export_c(path, name)
             return
@@ -103,7 +116,8 @@ class Exporting(NetworkBase):
             with np.errstate(over="ignore", under="ignore"):
                 if not _checks.all_finite(array.astype(numbers)):
                     raise ValueError(f"a number of the network is out of the range of {numbers}")
-        program = Program(self._layers, self.in_features, numbers, ["predict", *wanted])
+        functions = ["predict", *wanted]
+        program = Program(self._layers, self.in_features, numbers, functions, unroll)
         write(path, name, program)
 
     def quantize(self, X: Any) -> "Int8Network":

@@ -29,6 +29,7 @@ def net():
         ("net.c", {"name": "é"}, "name is 'é'"),
         ("net.c", {"name": "net\n"}, "name is "),
         ("net.c", {"hessian": True}, "hessian is True, but the network has 2 outputs; one is"),
+        ("net.c", {"quantize": np.ones((3, 2)), "unroll": True}, "quantize and unroll are given"),
         ("net.c", {"dtype": "int8"}, "dtype is 'int8'"),
         ("net.c", {"quantize": np.ones((3, 1))}, r"X has shape \(3, 1\)"),
         ("net.c", {"quantize": np.ones((3, 2)), "jvp": True}, "quantize and jvp are given"),
@@ -47,6 +48,7 @@ def test_bad_values(net, tmp_path, path, arguments, message):
         (None, {}, "path is None; a file name that ends in .c is wanted"),
         (b"net.c", {}, "path is b'net.c'"),
         ("net.c", {"name": 3}, "name is 3; an identifier of C is wanted"),
+        ("net.c", {"unroll": 1}, "unroll is 1; True or False is wanted"),
         ("net.c", {"jacobian": 1}, "jacobian is 1; True or False is wanted"),
         ("net.c", {"hessian": "no"}, "hessian is 'no'; True or False is wanted"),
     ],
@@ -148,3 +150,11 @@ def test_a_calibration_set(net, tmp_path, rng):
     net.export_c(tmp_path / "net.c", quantize=X)
     net.quantize(X).export_c(tmp_path / "a" / "net.c")
     assert texts(tmp_path) == texts(tmp_path / "a")
+
+
+def test_large_networks_are_not_unrolled(tmp_path):
+    net = fn.Network([fn.Linear(64, 63), fn.Linear(63, 1)], seed=0)
+    with pytest.raises(
+        ValueError, match="unroll is True, but the network has 4,159 parameters; at"
+    ):
+        net.export_c(tmp_path / "net.c", unroll=True)

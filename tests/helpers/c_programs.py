@@ -32,11 +32,13 @@ def demand(compiler):
 class Program:
     """The functions that `net.export_c` writes, for matrices with a sample in each row."""
 
-    def __init__(self, net, folder, *wanted, compiler="gcc", flags=("-O0", *C99), name="net"):
+    def __init__(
+        self, net, folder, *wanted, compiler="gcc", flags=("-O0", *C99), name="net", **options
+    ):
         demand(compiler)
         self._sizes = {"x": net.in_features, "y": net.out_features}
         self._dtype = net.dtype
-        net.export_c(folder / f"{name}.c", **dict.fromkeys(wanted, True))
+        net.export_c(folder / f"{name}.c", **dict.fromkeys(wanted, True), **options)
         scalar = {"float32": "float", "float64": "double"}[str(net.dtype)]
         (folder / "driver.c").write_text(self._driver(name, scalar, ["predict", *wanted]))
         library = folder / f"{name}.so"
