@@ -10,7 +10,7 @@ from fastnn._core.arrays import Array
 from fastnn.jacobians import Jacobian
 from fastnn.layers import Layer, composition
 from fastnn.model import Model
-from fastnn.segments import custom_layers
+from fastnn.segments import compiled, custom_layers
 
 
 class NetworkJacobian(Jacobian):
@@ -44,6 +44,10 @@ class NetworkJacobian(Jacobian):
         return self.structure.to_dense() if ready is None else ready[1]
 
     @cached_property
+    def _model(self) -> Model:  # of a copy, which does not have the network's
+        return compiled(composition.operations(self._layers, self._x.size), self.dtype)
+
+    @cached_property
     def _calls(self) -> Calls:
         return replace(self._model, params=self._params, constants=self._constants).calls
 
@@ -67,9 +71,5 @@ class NetworkJacobian(Jacobian):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.shape} {self.dtype}: {self.structure!r}>"
 
-    def __reduce__(self) -> tuple[Any, ...]:  # the plan belongs to this process
-        return _itself, (self.structure,)
-
-
-def _itself(jacobian: Jacobian) -> Jacobian:
-    return jacobian
+    def __getstate__(self) -> dict[str, Any]:  # the engine's plan belongs to this process
+        return {k: v for k, v in vars(self).items() if k not in ("_model", "_calls")}

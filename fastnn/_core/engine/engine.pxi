@@ -28,7 +28,7 @@ from fastnn._core.kernels.dots cimport dot
 from fastnn._core.kernels.dropout cimport dropout_forward, hashed
 from fastnn._core.kernels.dtypes cimport is_finite, real
 from fastnn._core.kernels.elementary cimport (
-    exp, expm1_of_negative, log, log1p_of_unit, sigmoid, tanh)
+    exp, expm1_of_negative, log, log1p_of_unit)
 from fastnn._core.kernels.gemm cimport gemm, gemm_workspace
 from fastnn._core.kernels.jacobians cimport (
     copy_blocks, diagonal_times, identity_block, linear_params_rows, log_softmax_times,

@@ -258,11 +258,9 @@ cdef int evaluate(str name, const real *x, real *out, Py_ssize_t n) except -1:
         for i in range(n):
             out[i] = log(x[i])
     elif name == "tanh":
-        for i in range(n):
-            out[i] = tanh(x[i])
+        activate(TANH, 0, x, out, <real *>NULL, n)
     elif name == "sigmoid":
-        for i in range(n):
-            out[i] = sigmoid(x[i])
+        activate(SIGMOID, 0, x, out, <real *>NULL, n)
     elif name == "expm1":
         for i in range(n):
             out[i] = expm1_of_negative(x[i])
