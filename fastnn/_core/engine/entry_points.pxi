@@ -257,10 +257,8 @@ cdef int evaluate(str name, const real *x, real *out, Py_ssize_t n) except -1:
     elif name == "log":
         for i in range(n):
             out[i] = log(x[i])
-    elif name == "tanh":
-        activate(TANH, 0, x, out, <real *>NULL, n)
-    elif name == "sigmoid":
-        activate(SIGMOID, 0, x, out, <real *>NULL, n)
+    elif name == "tanh" or name == "sigmoid":
+        activate(activation_kind(name), 0, x, out, <real *>NULL, n)
     elif name == "expm1":
         for i in range(n):
             out[i] = expm1_of_negative(x[i])
