@@ -65,14 +65,16 @@ class Exporting(NetworkBase):
             (in_features,), and its Hessian by the input (in_features, in_features). By default
             False. It needs a network with one output.
         unroll : bool
-            Whether linear layers are straight code with the weights as numbers in it. Tiny networks
-            are faster so on a microcontroller, and larger. It needs at most 4,096 parameters. By
-            default False: loops, which are faster on processors with vector units.
+            Whether to write linear layers as code without loops, which contains the weights as
+            numbers. On a microcontroller tiny networks are then faster, but take more memory. At
+            most 4,096 parameters are possible. By default False: loops, which are faster on
+            processors with vector units.
         dtype : {"float32", "float64"}, optional
             Whether the numbers are `float` or `double`; by default as in the network.
         quantize : array_like (n, in_features), optional
             A calibration set. The program is then that of `quantize(X)`, with weights in int8. It
-            has no derivatives, loops, and the network's dtype. By default None.
+            has no derivatives, contains loops, and has the network's dtype: those options cannot be
+            given too. By default None.
 
         Raises
         ------
@@ -107,8 +109,8 @@ class Exporting(NetworkBase):
             others = [*wanted, *["unroll"] * unroll, *["dtype"] * (dtype is not None)]
             if others:
                 raise ValueError(
-                    f"quantize and {others[0]} are given; a program in int8 has no derivatives, "
-                    f"loops, and the network's dtype"
+                    f"quantize and {others[0]} are given; a program in int8 has no derivatives and "
+                    f"no code without loops, and its dtype is that of the network"
                 )
             self.quantize(quantize).export_c(path, name)
             return
