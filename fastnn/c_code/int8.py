@@ -165,8 +165,9 @@ def _parts(layers: Sequence[Layer], first: int) -> list[tuple[Array, Array, list
                 found[-1] = (weight * a[:, np.newaxis], bias * a + b, [])
         elif not isinstance(layer, Dropout):
             raise ValueError(
-                f"layers[{first + i}] is {layer!r}, which has no form in int8; between linear "
-                f"layers activations, BatchNorm, Scale, Standardize and Unstandardize are possible"
+                f"layers[{first + i}] is {layer!r}, which has no form in int8 there; between "
+                f"linear layers activations are possible, with BatchNorm, Scale, Standardize and "
+                f"Unstandardize before and after them"
             )
     return found
 

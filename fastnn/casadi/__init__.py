@@ -1,7 +1,7 @@
-"""Networks in CasADi: functions of its own operations, and externals in C.
+"""Networks in CasADi: as functions of its own operations, and as externals, compiled from C.
 
-This module needs casadi (`pip install 'fastnn[casadi]'`). Import it as `import fastnn.casadi`; the
-library itself is still `import casadi`.
+This module needs casadi (`pip install 'fastnn[casadi]'`). After `import fastnn`, it is available as
+`fastnn.casadi`. The statement `import casadi` still imports the library itself.
 """
 
 from fastnn.casadi.external import export_external

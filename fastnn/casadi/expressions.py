@@ -1,7 +1,7 @@
 """Layers in evaluation mode as expressions of CasADi.
 
-CasADi multiplies the derivative of the branch that `if_else` does not take by 0. This derivative
-must be finite, since 0 times infinity is NaN. The conditions give fastnn's slopes at kinks.
+For `if_else`, CasADi computes the derivatives of both branches, and multiplies one of them by 0.
+Both must be finite, since 0 times infinity is NaN. The conditions give fastnn's slopes at kinks.
 """
 
 from collections.abc import Sequence
@@ -37,12 +37,12 @@ Expression = Any  # a column of casadi.MX or casadi.SX
 
 
 def after_layers(layers: Sequence[Layer], x: Expression) -> Expression:
-    """Return the output of layers one after the other for the input x.
+    """Return the output of a chain of layers for the input x.
 
     Raises
     ------
     TypeError
-        If there is a custom layer.
+        If one is a `CustomLayer`.
     """
     for layer in layers:
         x = _after_layer(layer, x)
@@ -139,7 +139,7 @@ def _activation(layer: Activation, x: Expression) -> Expression:
 
 
 def _minus_abs(x: Expression) -> Expression:
-    """Return -|x|, with a slope of 1 at 0."""
+    """Return -|x|; the slope at 0 is 1."""
     return casadi.if_else(x > 0, -x, x)
 
 

@@ -64,7 +64,7 @@ int @work(long long *n_arg, long long *n_res, long long *n_iw, long long *n_w)
     return 0;
 }
 
-/* The Jacobian, column by column, for x and the outputs y, which are not read. */
+/* The Jacobian, column by column. The second argument, the outputs y, is not read. */
 int jac_NAME(const double **arg, double **res, long long *iw, double *w, int mem)
 {
     (void)iw;
@@ -112,27 +112,28 @@ int jac_@work(long long *n_arg, long long *n_res, long long *n_iw, long long *n_
 
 
 def export_external(net: Network, path: "str | os.PathLike[str]", name: str | None = None) -> None:
-    """Write the network as a C99 source that `casadi.external` can load when it is compiled.
+    """Write the network as a C99 source, which `casadi.external` can load after compilation.
 
-    The source is that of `Network.export_c` with `jacobian=True`, in `double` for both dtypes, and
-    with CasADi's interface at its end. CasADi gets the value and the Jacobian from it, but no
-    second derivatives. The header is written beside it.
+    The source is that of `Network.export_c` with `jacobian=True`, followed by the functions that
+    CasADi calls. It computes in `double` for both dtypes. CasADi gets the value and the Jacobian
+    from it, but no second derivatives. The header is written beside it.
 
     Parameters
     ----------
     net : Network
-        Of fastnn's own layers.
+        A network without `CustomLayer`.
     path : str or PathLike
-        The source, such as "net.c". The header gets the ending ".h".
+        The file of the source, such as "net.c". The header is then "net.h" in the same folder.
     name : str, optional
         The function's name in CasADi, and the beginning of all names in C; by default the name of
-        the file without ".c".
+        the file without ".c". CasADi does not load names with two underscores in a row, nor "jac",
+        "hess" and "null".
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is invalid, a parameter is not finite, or there is a custom layer. No file
-        is changed then.
+        If an argument is invalid, a parameter is not finite, or the network has a `CustomLayer`.
+        No file is changed then.
     OSError
         If a file cannot be written.
     """

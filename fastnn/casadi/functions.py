@@ -12,34 +12,37 @@ from fastnn.network import Network
 def function(net: Network, name: str = "net", *, symbols: str = "MX") -> Any:
     """Return the network as a `casadi.Function` of CasADi's own operations.
 
-    CasADi differentiates it as often as a solver needs, without a callback. All layers compute as
-    in `predict`, in double precision. The function has the present parameters: later changes of
+    CasADi can differentiate it any number of times, without calls of Python. All layers compute as
+    in `predict`, in double precision. The function has copies of the parameters: later changes of
     the network do not change it.
 
     Parameters
     ----------
     net : Network
-        Of fastnn's own layers.
+        A network without `CustomLayer`.
     name : str
-        The function's name, by default "net".
+        The function's name in CasADi, by default "net".
     symbols : {"MX", "SX"}
-        The type of the expressions: "MX", the default, has operations on matrices, and "SX" on
-        numbers. MX keeps the function small. SX is for CasADi's functions that demand SX.
+        The type of the expressions. "MX", the default, consists of operations on matrices, and
+        "SX" of operations on single numbers. MX is smaller and faster. Some functions of CasADi
+        demand SX.
 
     Returns
     -------
     casadi.Function
-        It maps `x`, (in_features, 1), to `y`, (out_features, 1), one sample at a time.
+        It maps `x`, (in_features, 1), to `y`, (out_features, 1). A sample is a column.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is invalid, a parameter is not finite, or there is a custom layer.
+        If an argument is invalid, a parameter is not finite, or the network has a `CustomLayer`.
 
     Notes
     -----
-    At a kink of an activation the first derivative is fastnn's, and second derivatives leave the
-    kink out. A float32 network rounds its results to float32, and this function does not.
+    At a kink of an activation, such as ReLU at 0, the first derivative is that of fastnn. Second
+    derivatives are those of the two sides, without the jump of the slope. A float32 network rounds
+    its results to float32; this function does not. It does not check x: NaN in x may give a finite
+    number.
     """
     if not isinstance(net, Network):
         raise TypeError(f"net is {net!r}; a fastnn.Network is wanted")

@@ -1,1 +1,1 @@
-"""Networks from and for other libraries, which are imported when a function needs them."""
+"""Networks from and for other libraries. A library is imported when a function needs it."""

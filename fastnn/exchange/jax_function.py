@@ -20,9 +20,9 @@ def jax_function(net: Network) -> "Callable[..., Any]":
     -------
     function (x, params=None) -> y
         x is an array (n, in_features) or (in_features,), and y (n, out_features) or
-        (out_features,). `params` is an array (n_params,) in the order of `net.params`; by default
-        it has the network's values when the function is called or compiled. All arrays have the
-        network's dtype. The function does not change the network.
+        (out_features,). `params` is an array (n_params,) in the order of `net.params`. By default
+        it has the network's values at the call; `jax.jit` keeps those of the first call. All arrays
+        have the network's dtype. The function does not change the network.
 
     Raises
     ------
@@ -33,13 +33,14 @@ def jax_function(net: Network) -> "Callable[..., Any]":
 
     Notes
     -----
-    `jax.grad`, `jax.jvp`, `jax.vjp` and `jax.hessian` work, by x and by `params`, and `jax.grad` of
-    a function of gradients. Derivatives forward over forward and third derivatives raise
-    NotImplementedError. JAX calls the engine by `buffer_callback`, on the CPU. `jax.vmap` over
-    samples is one call.
+    `jax.grad`, `jax.jvp`, `jax.vjp` and `jax.hessian` differentiate the function by x and by
+    `params`. `jax.grad` also works for a function that contains gradients. Forward-mode derivatives
+    of forward-mode derivatives, and third derivatives, raise NotImplementedError. A `CustomLayer`
+    has first derivatives only. JAX calls the engine with `buffer_callback`, on the CPU. `jax.vmap`
+    over samples makes one call.
 
     The function raises TypeError for arrays of another dtype, and ValueError for another shape.
-    NaN and infinity raise an error of JAX that has the message of fastnn.
+    NaN and infinity raise an error of JAX, whose text contains the message of fastnn.
     """
     _checks.optional_package("jax", "jax_function", "jax")
     import jax.numpy as jnp

@@ -18,7 +18,7 @@ from jax.interpreters import ad, batching, mlir
 
 from fastnn.exchange.pure_function import PureFunction
 
-# The static arguments of all primitives: the function, and of `vjp` which derivatives are wanted.
+# The static arguments of all primitives: the function, and for `vjp` which derivatives are wanted.
 Static = Any
 
 
@@ -167,7 +167,7 @@ def _hvp_jvp(primals: Any, tangents: Any, function: PureFunction) -> Any:
 
 
 def _of_tangent(c: Any, arguments: Sequence[Any], pull: Callable[..., Any]) -> "list[Any]":
-    """Return the cotangents of the arguments, of which the last two are a linear tangent."""
+    """Return the cotangents of the arguments. The result is linear in the last two, a tangent."""
     cotangents: list[Any] = [None] * len(arguments)
     cs = _nonzero(*c) if isinstance(c, list | tuple) else _nonzero(c)
     wanted = tuple(ad.is_undefined_primal(t) for t in arguments[-2:])

@@ -24,18 +24,19 @@ ACTIVATIONS: "dict[str, tuple[str, dict[str, float]] | None]" = {
 
 
 def from_keras(model: Any) -> Network:
-    """Return a network that computes as a Sequential model of Keras.
+    """Return a network that computes the outputs of a Sequential model of Keras.
 
     Parameters
     ----------
     model : keras.Sequential
-        Of Dense, Activation, ReLU, LeakyReLU, ELU, Softmax, Dropout, BatchNormalization,
-        LayerNormalization, Normalization, Flatten and other Sequentials.
+        It may consist of Dense, Activation, ReLU, LeakyReLU, ELU, Softmax, Dropout,
+        BatchNormalization, LayerNormalization, Normalization, Flatten and other Sequentials. A
+        sample is a vector: if the input has more axes, Flatten must be the first layer.
 
     Returns
     -------
     Network
-        With copies of the weights, in float64 if one has this dtype, else in float32. Layers that
+        It has copies of the weights, in float64 if one has this dtype, else in float32. Layers that
         are not trainable are frozen.
 
     Raises
@@ -43,10 +44,11 @@ def from_keras(model: Any) -> Network:
     ImportError
         If Keras is not installed.
     TypeError
-        If a layer is not one of these. The message has its name.
+        If `model` is not a keras.Sequential, or a layer is not one of these. The message names the
+        layer.
     ValueError
         If the model has no weights yet, or a layer has an argument that fastnn's layer lacks, such
-        as scale=False of BatchNormalization.
+        as scale=False of BatchNormalization. The message names the layer.
     """
     keras = _checks.optional_package("keras", "from_keras", "keras")
     if not isinstance(model, keras.Sequential):
@@ -139,7 +141,7 @@ def _batch_norm(layer: Any, config: dict[str, Any]) -> list[Layer]:
     arguments = {
         "features": len(arrays[0]),
         "eps": float(config["epsilon"]),
-        "momentum": round(1 - config["momentum"], 12),  # the weight of the old statistics
+        "momentum": round(1 - config["momentum"], 12),  # in Keras the weight of the old statistics
     }
     return [_made("batch_norm", arguments, *arrays)]
 

@@ -1,4 +1,4 @@
-"""Reading an ONNX file: its graph as tensors that nodes return and arrays, with checks."""
+"""Read an ONNX file, check it, and find the node or the constant array of each tensor."""
 
 import os
 from typing import Any
@@ -28,7 +28,7 @@ class OnnxGraph:
     output : str
         The name of the output.
     class_labels : list or None
-        Those of a `ZipMap` behind the output.
+        The labels of a `ZipMap` node, which scikit-learn's classifiers have at the output.
     """
 
     def __init__(self, path: "str | os.PathLike[str]") -> None:
@@ -53,11 +53,11 @@ class OnnxGraph:
         self.output = self._find_output()
 
     def node(self, name: str) -> Any:
-        """Return the node that returns a tensor; None for the input and arrays."""
+        """Return the node whose output is a tensor; None for the input and arrays."""
         return None if self.is_array(name) else self._nodes.get(name)
 
     def source(self, name: str) -> str:
-        """Return the tensor behind nodes that change no value: Identity, and Cast to a float."""
+        """Return the tensor before nodes that keep all values: Identity, and Cast to a float."""
         while (node := self._nodes.get(name)) is not None:
             kept = node.op_type == "Identity" or (
                 node.op_type == "Cast" and self.attribute(node, "to", 0) in (FLOAT, DOUBLE)
@@ -126,7 +126,7 @@ class OnnxGraph:
             raise ModelFileError(f"the graph has the inputs {names}; one is wanted")
         kind = inputs[0].type.tensor_type
         if kind.elem_type not in (FLOAT, DOUBLE):
-            raise ModelFileError("the input has another dtype than float32 and float64")
+            raise ModelFileError("the input has a dtype other than float32 and float64")
         sizes = [dim.dim_value for dim in kind.shape.dim]
         if len(sizes) < 2 or min(sizes[1:]) < 1:
             raise ModelFileError(
@@ -136,11 +136,11 @@ class OnnxGraph:
         if len(sizes) > 2:
             first = next((n for n in self.model.graph.node if inputs[0].name in n.input), None)
             if first is None or first.op_type != "Flatten":
-                raise ModelFileError(f"the input has shape {sizes}, and no Flatten behind it")
+                raise ModelFileError(f"the input has shape {sizes}, and no Flatten after it")
         return inputs[0].name, int(np.prod(sizes[1:], dtype=object))
 
     def _check_order(self) -> None:
-        """Check that each node reads what is there before it; a cycle fails too."""
+        """Check that each node reads only tensors of earlier nodes, so that there is no cycle."""
         known = {self.input, "", *self._tensors}
         for node in self.model.graph.node:
             for name in node.input:
@@ -164,7 +164,9 @@ class OnnxGraph:
                 or value.type.tensor_type.elem_type in (FLOAT, DOUBLE)
             ]
         if len(outputs) != 1:
-            raise ModelFileError(f"the graph has {len(outputs)} outputs of real numbers; not one")
+            raise ModelFileError(
+                f"the graph has {len(outputs)} outputs of real numbers; one is wanted"
+            )
         name = outputs[0].name
         node = self._nodes.get(name)
         if node is None:
@@ -177,7 +179,7 @@ class OnnxGraph:
         return str(node.input[0])
 
     def _content(self, tensor: Any) -> Array:
-        """Return an array, also from a file beside the model, which large models have."""
+        """Return an array. A large model has its arrays in a second file in the same folder."""
         if tensor.data_location == self._onnx.TensorProto.EXTERNAL:
             self._read_external(tensor)
         try:

@@ -11,16 +11,16 @@ from fastnn.layers import Layer
 from fastnn.network import Network
 from fastnn.onnx_export import model_of
 
-# What an invalid file may raise while layers are made of its numbers.
+# The errors that an invalid file may cause while layers are made from its arrays.
 INVALID = (ValueError, TypeError, KeyError, OverflowError, AttributeError, IndexError)
 
 
 def import_onnx(path: "str | os.PathLike[str]") -> Network:
     """Return the network in an ONNX file.
 
-    A file of `Network.export_onnx` gives the same network, with all layers, names and labels. Other
-    files must be a chain of layers of fastnn, as PyTorch, Keras and skl2onnx write it, with opset 7
-    or later.
+    A file of `Network.export_onnx` gives the same network, with all layers, names and labels. Files
+    of PyTorch, Keras and skl2onnx are read if they are a chain: each layer takes the output of the
+    layer before it, and fastnn has all the layers. The opset must be 7 or later.
 
     Parameters
     ----------
@@ -36,16 +36,16 @@ def import_onnx(path: "str | os.PathLike[str]") -> Network:
     ImportError
         If onnx is not installed.
     ModelFileError
-        If the file is truncated or not an ONNX file, if a node is no layer of fastnn, or if an
+        If the file is truncated or not an ONNX file, if a node is not a layer of fastnn, or if an
         array has a wrong shape or holds NaN or infinity. The message names the first such node.
     OSError
         If the file, or the file of its arrays in the same folder, cannot be read.
 
     Notes
     -----
-    A multiplication of each column becomes a `Scale`, and a subtraction or division a
-    `Standardize`. The labels of a scikit-learn classifier become `class_labels`. Its output is
-    the probabilities.
+    Mul and Add with a constant for each column become a `Scale`, Sub and Div a `Standardize`. For
+    a classifier of scikit-learn the outputs are probabilities, and its classes become
+    `class_labels`.
     """
     name = os.fspath(path)
     try:

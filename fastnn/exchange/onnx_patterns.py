@@ -1,8 +1,8 @@
 """Patterns of ONNX nodes, and the layers that they stand for.
 
-A pattern is the expression of a layer's output: an operator and its arguments. `X` is the layer's
-input, a text an array with this name, "name?" one that may be missing, and a number an array with
-this value.
+A pattern describes the output of a layer: an operator and its arguments. An argument is another
+pattern, `X` for the layer's input, a text for an array that gets this name ("name?" if it may be
+missing), or a number for an array with this value.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class Match:
         return float(str(self.arrays[name].reshape(())[()]))
 
     def column_array(self, name: str, width: int, default: float | None = None) -> Array:
-        """Return an array (width,), of which all entries may have been one number."""
+        """Return an array (width,); a single number in the file is repeated."""
         if default is not None and name not in self.arrays:
             return np.full(width, default)
         array = self.arrays[name]
@@ -58,7 +58,7 @@ class Match:
 
 
 def find(graph: OnnxGraph, name: str, pattern: Any, match: Match) -> bool:
-    """Compare a tensor with a pattern, and fill the match."""
+    """Return whether a tensor fits a pattern. If so, the match gets the arrays and nodes."""
     name = graph.source(name)
     if pattern is X:
         if graph.is_array(name) or match.x not in (None, name):

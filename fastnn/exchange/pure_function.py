@@ -21,9 +21,10 @@ MOST_SAMPLES = 2**24  # float32 holds the whole numbers up to it
 
 
 class PureFunction:
-    """f and its derivatives at arrays x (n, d) and p (n_params,), which are checked.
+    """The function f and its derivatives at arrays x (n, d) and p (n_params,).
 
-    In the products, t = (tx, tp) is a tangent of (x, p), and c (n, m) a cotangent of y.
+    In the products, t = (tx, tp) is a tangent of (x, p), and c (n, m) a cotangent of y. All arrays
+    are checked.
     """
 
     def __init__(self, net: Any) -> None:
@@ -50,7 +51,7 @@ class PureFunction:
     def vjp(
         self, x: Any, p: Any, c: Any, wanted: tuple[bool, bool] = (True, True)
     ) -> tuple[Array, Array]:
-        """Return Jᵀ c: (n, d) and (n_params,); zeros in place of one that is not wanted."""
+        """Return Jᵀ c: (n, d) and (n_params,). A part that is not wanted is zeros."""
         x, model = self._at(x, p)
         c = self._checked(c, "cotangent", (len(x), self.n_out))
         dx = model.vjp(x, c, False, None) if wanted[0] else np.zeros_like(x)

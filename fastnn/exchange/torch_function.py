@@ -20,9 +20,9 @@ def torch_function(net: Network) -> "Callable[..., Any]":
     -------
     function (x, params=None) -> y
         x is a tensor (n, in_features) or (in_features,), and y (n, out_features) or
-        (out_features,). `params` is a tensor (n_params,) in the order of `net.params`; by default
-        it has the network's values at the call, without a gradient. All tensors are on the CPU and
-        have the network's dtype. The function does not change the network.
+        (out_features,). `params` is a tensor (n_params,) in the order of `net.params`. By default
+        it has the network's values at the call, and gets no gradient. All tensors are on the CPU
+        and have the network's dtype. The function does not change the network.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Layers of fastnn as PyTorch modules, where PyTorch has no such module itself.
+"""PyTorch modules for those layers of fastnn that PyTorch lacks.
 
 `to_torch` uses them. The names in their state dicts are those of a model file.
 """

@@ -22,8 +22,8 @@ class Counterpart:
     names : dict
         The name of each argument of the layer in the module.
     fixed : dict
-        Arguments of the module, and the values for which it is the layer; `to_torch` uses the
-        first one.
+        Arguments of the module that the layer lacks, each with the values for which module and
+        layer agree; `to_torch` uses the first value.
     """
 
     kind: str
@@ -65,25 +65,28 @@ OWN = ("standardize", "unstandardize", "abs", "scale", "parametric")
 
 
 def from_torch(module: Any) -> Network:
-    """Return a network that computes and trains as a module of PyTorch.
+    """Return a network that computes and trains like a module of PyTorch.
 
     Parameters
     ----------
     module : torch.nn.Sequential
-        Of the modules that `to_torch` returns, other Sequentials, and Flatten.
+        It may consist of Linear, ReLU, LeakyReLU, ELU, SELU, Sigmoid, Tanh, Softplus, GELU, SiLU,
+        Mish, Hardtanh, Identity, Dropout, Softmax, LogSoftmax, LayerNorm, BatchNorm1d, Flatten,
+        modules that `to_torch` makes, and other Sequentials. A sample is a vector: if the input has
+        more axes, Flatten must be the first module.
 
     Returns
     -------
     Network
-        With copies of the parameters, in float64 if one has this dtype, else in float32. A layer
-        whose parameters do not require a gradient is frozen.
+        It has copies of the parameters, in float64 if one has this dtype, else in float32. A layer
+        whose parameters do not all require a gradient is frozen.
 
     Raises
     ------
     ImportError
         If PyTorch is not installed.
     TypeError
-        If a module is not one of these. The message has its place.
+        If a module is not one of these. The message names its place.
     ValueError
         If a module has an argument that fastnn's layer lacks, such as approximate="tanh" of GELU.
     """
@@ -96,17 +99,17 @@ def from_torch(module: Any) -> Network:
 
 
 def to_torch(net: Network) -> Any:
-    """Return a `torch.nn.Sequential` that computes and trains as a network.
+    """Return a `torch.nn.Sequential` that computes and trains like a network.
 
     Parameters
     ----------
     net : Network
-        Without embeddings and custom layers.
+        A network without embeddings and without `CustomLayer`.
 
     Returns
     -------
     torch.nn.Sequential
-        With copies of the parameters, in the network's dtype and in evaluation mode; `train()`
+        It has copies of the parameters, in the network's dtype. It is in evaluation mode; `train()`
         switches Dropout and BatchNorm to training. The names in `state_dict()` are those of a model
         file. The parameters of frozen layers do not require a gradient.
 
@@ -124,7 +127,7 @@ def to_torch(net: Network) -> Any:
         module = _sequential(net.layers, torch).to(getattr(torch, str(net.dtype)))
     arrays = composition.arrays_of(net.layers)
     state = {name: torch.tensor(array) for name, array in arrays.items()}
-    _, unexpected = module.load_state_dict(state, strict=False)  # it counts batches, too
+    _, unexpected = module.load_state_dict(state, strict=False)  # BatchNorm1d also counts batches
     assert not unexpected
     return module.eval()
 

@@ -1,4 +1,4 @@
-"""The methods of a network that write it for other programs.
+"""The methods of a network that write it in C, in C with int8, and in ONNX.
 
 The packages `c_code` and `onnx_export` are imported when they are needed, so that the import of
 fastnn stays fast.
@@ -42,13 +42,13 @@ class Exporting(NetworkBase):
         """Write the network as a C99 source without dependencies, and its header beside it.
 
         The source has a function `NAME_predict(x, y)` for one sample, and one function for each
-        derivative that is wanted. All layers compute as in `predict`. Nothing is allocated, and
-        nothing is kept between calls.
+        derivative that an argument selects. All layers compute as in `predict`. The functions
+        allocate no memory and keep no state between calls.
 
         Parameters
         ----------
         path : str or PathLike
-            The source, such as "net.c". The header gets the ending ".h".
+            The file of the source, such as "net.c". The header is then "net.h" in the same folder.
         name : str, optional
             The beginning of all names in C; by default the name of the file without ".c".
         jacobian : bool
@@ -65,27 +65,30 @@ class Exporting(NetworkBase):
             (in_features,), and its Hessian by the input (in_features, in_features). By default
             False. It needs a network with one output.
         unroll : bool
-            Whether linear layers are straight code with the weights as numbers in it. Tiny networks
-            are faster so on a microcontroller, and larger. It needs at most 4,096 parameters. By
-            default False: loops, which are faster on processors with vector units.
+            Whether to write linear layers as code without loops, which contains the weights as
+            numbers. On a microcontroller tiny networks are then faster, but take more memory. At
+            most 4,096 parameters are possible. By default False: loops, which are faster on
+            processors with vector units.
         dtype : {"float32", "float64"}, optional
             Whether the numbers are `float` or `double`; by default as in the network.
         quantize : array_like (n, in_features), optional
             A calibration set. The program is then that of `quantize(X)`, with weights in int8. It
-            has no derivatives, loops, and the network's dtype. By default None.
+            has no derivatives, contains loops, and has the network's dtype: those options cannot be
+            given too. By default None.
 
         Raises
         ------
         ValueError, TypeError
             If an argument is invalid, a parameter is not finite or out of the range of `dtype`, or
-            there is a custom layer. No file is changed then.
+            the network has a `CustomLayer`. No file is changed then.
         OSError
             If a file cannot be written.
 
         Notes
         -----
-        The order of the operations is that of the engine's build for every CPU. Another order, or
-        fused multiply-add instructions, change the last bits. A compiler must not use -ffast-math.
+        The program has the order of operations of the engine's build for every CPU, so that both
+        predict the same bits. The builds for AVX2 and AVX-512 have fused multiply-add instructions,
+        so their last bits differ. Compile the program without -ffast-math.
         """
         from fastnn.c_code import Program, write
 
@@ -106,8 +109,8 @@ class Exporting(NetworkBase):
             others = [*wanted, *["unroll"] * unroll, *["dtype"] * (dtype is not None)]
             if others:
                 raise ValueError(
-                    f"quantize and {others[0]} are given; a program in int8 has no derivatives, "
-                    f"loops, and the network's dtype"
+                    f"quantize and {others[0]} are given; a program in int8 has no derivatives and "
+                    f"no code without loops, and its dtype is that of the network"
                 )
             self.quantize(quantize).export_c(path, name)
             return
@@ -121,33 +124,35 @@ class Exporting(NetworkBase):
         write(path, name, program)
 
     def quantize(self, X: Any) -> "Int8Network":
-        """Return the network with linear layers that compute in integers of 8 bits.
+        """Return a copy of the network whose linear layers compute in integers of 8 bits.
 
         Parameters
         ----------
         X : array_like (n, in_features)
-            The calibration set: samples that are typical. The least and greatest numbers between
-            the layers choose the scales.
+            The calibration set: typical samples. The smallest and largest numbers between the
+            layers set the scales. Numbers outside this range are clipped later.
 
         Returns
         -------
         Int8Network
             `predict(X)` computes with the integers, `export_c(path, name)` writes the program in C
-            that computes the same integers, and `rms_error` and `max_error` are the differences to
-            this network's outputs for X. Later changes of this network do not change it.
+            that computes the same integers, and `rms_error` and `max_error` are the differences
+            from this network's outputs for X. It has copies of the parameters.
 
         Raises
         ------
         ValueError, TypeError
-            If X has another shape or no rows, or holds anything but finite real numbers; if a
-            parameter is not finite. If a layer has no form in int8. Between linear layers,
-            activations, BatchNorm, Dropout, Scale, Standardize and Unstandardize are possible;
-            before the first one, Standardize; and after the last one, any layer of fastnn.
+            If X has another shape or no rows, or holds anything but finite real numbers. If a
+            parameter is not finite. If a layer is not possible at its place in int8. Between linear
+            layers, activations are possible, with BatchNorm, Scale, Standardize and Unstandardize
+            before and after them. Standardize is possible before the first linear layer, any
+            layer after the last one, and Dropout everywhere.
 
         Notes
         -----
         Weights are int8 with a scale for each output. Activations are int8 with a scale and a zero
-        for each layer. Products are added in int32, and the sums are rescaled by integers.
+        point for each layer. Products are added in int32, and the sums are rescaled by integers.
+        The program in C returns a finite number for NaN.
         """
         from fastnn.c_code import Int8Network
 
@@ -160,15 +165,16 @@ class Exporting(NetworkBase):
         return Int8Network(copy.deepcopy(self._layers), self.in_features, x, outputs)
 
     def export_onnx(self, path: "str | os.PathLike[str]") -> None:
-        """Write the network to an ONNX file, completely or not at all.
+        """Write the network to an ONNX file.
 
         The graph has the input "x" (n, in_features) and the output "y" (n, out_features) for any
-        number n of samples, both in the network's dtype. It computes what `predict` returns, up to
+        number n of samples, both in the network's dtype. The outputs are those of `predict`, up to
         rounding. The operators are those of opset 17. `fastnn.import_onnx` reads the file.
 
         Parameters
         ----------
         path : str or PathLike
+            The file, such as "net.onnx".
 
         Raises
         ------
@@ -177,15 +183,15 @@ class Exporting(NetworkBase):
         TypeError
             If the network has a `CustomLayer`.
         ValueError
-            If the parameters hold NaN or infinity, or have more than 2 GB.
+            If the parameters hold NaN or infinity, or take more than 2 GB.
         OSError
             If the file cannot be written. An earlier file is not changed then.
 
         Notes
         -----
-        The arrays have the names of a model file ("0.weight", "0.bias", …). The value "fastnn" in
-        the file's metadata is the description of a model file in JSON, with the layers, the class
-        labels and the feature names.
+        The arrays have the same names as in a model file ("0.weight", "0.bias", …). The file's
+        metadata has the key "fastnn". Its value is a JSON text with the layers, the class labels
+        and the feature names, as in a model file.
         """
         from fastnn.onnx_export import model_of
 

@@ -1,4 +1,4 @@
-"""Networks from model files."""
+"""Read networks from model files and from state dicts of PyTorch."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -25,24 +25,27 @@ def load(
 ) -> Network:
     """Return the network in a file of `Network.save` or a checkpoint of `Network.fit`.
 
+    With `layers`, the file is a state dict of PyTorch instead, which has arrays but no layers.
+
     Parameters
     ----------
     path : str or PathLike
-    layers : sequence of Layer, optional
-        The layers of a network whose parameters the file has as a state dict of PyTorch
-        (`safetensors.torch.save_file`). The names must be numbers in the order of the layers, as
-        `nn.Sequential` gives them. Copies of the layers get the arrays.
+    layers : list of Layer, optional
+        The layers of the network for a file of `safetensors.torch.save_file`. The names of the
+        arrays must contain numbers in the order of the layers, as `nn.Sequential` gives them. The
+        network gets copies of the layers with these arrays, in float64 if an array has this dtype,
+        else in float32.
     custom_layers : mapping of str to class, optional
-        The class of each `CustomLayer` in the file, by its name there. A file contains no code.
+        The class of each `CustomLayer` in a model file, by its name there. A file contains no code.
 
     Raises
     ------
     ModelFileError
-        If the file is truncated, has another format, or holds no valid network. If it has a custom
-        layer that `custom_layers` lacks. If the arrays do not fit `layers`.
+        If the file is truncated, has another format, or holds no valid network. If it has a
+        `CustomLayer` that `custom_layers` lacks. If the arrays do not fit `layers`.
     ValueError, TypeError
-        If `layers` are no layers of a network, or `custom_layers` is not a mapping to subclasses of
-        CustomLayer.
+        If `layers` is not a list of layers that form a network, or `custom_layers` is not a mapping
+        to subclasses of CustomLayer.
     OSError
         If the file cannot be read.
     """
@@ -59,7 +62,7 @@ def load(
 
 
 def _from_state_dict(path: "str | os.PathLike[str]", layers: "Sequence[Layer]") -> Network:
-    """Return a network of copies of the layers with the arrays of a safetensors file."""
+    """Return a network with copies of the layers, which get the arrays of a safetensors file."""
     from fastnn.network.state_dict import layers_with  # here, so that `import fastnn` stays fast
 
     if not isinstance(layers, list | tuple):
