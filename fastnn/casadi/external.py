@@ -126,8 +126,8 @@ def export_external(net: Network, path: "str | os.PathLike[str]", name: str | No
         The file of the source, such as "net.c". The header is then "net.h" in the same folder.
     name : str, optional
         The function's name in CasADi, and the beginning of all names in C; by default the name of
-        the file without ".c". CasADi does not load names with two underscores in a row, nor "jac",
-        "hess" and "null".
+        the file without ".c". Names with two underscores in a row, "jac", "hess" and "null" are
+        errors, because CasADi does not load them.
 
     Raises
     ------
@@ -139,14 +139,20 @@ def export_external(net: Network, path: "str | os.PathLike[str]", name: str | No
     """
     if not isinstance(net, Network):
         raise TypeError(f"net is {net!r}; a fastnn.Network is wanted")
+    prefix = name
+    if name is None and isinstance(path, str | os.PathLike):
+        prefix = os.path.basename(os.fspath(path)).removesuffix(".c")
+    if prefix in ("jac", "hess", "null") or (isinstance(prefix, str) and "__" in prefix):
+        raise ValueError(
+            f"name is {prefix!r}, which CasADi does not load; one such as net is wanted"
+        )
     in_double = Network(copy.deepcopy(list(net.layers)), "float64")
     in_double.export_c(path, name, jacobian=True)
     with open(path, encoding="utf-8") as file:
         source = file.read()
-    prefix = name or os.path.basename(path).removesuffix(".c")
     text = INTERFACE
     sizes = {"IN": str(net.in_features), "OUT": str(net.out_features)}
-    for sign, value in {**sizes, "NAME": prefix, "@": f"{prefix}_"}.items():
+    for sign, value in {**sizes, "NAME": str(prefix), "@": f"{prefix}_"}.items():
         text = text.replace(sign, value)
     with atomic_file(path) as output:
         output.write((source + text).encode())

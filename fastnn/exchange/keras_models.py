@@ -69,6 +69,12 @@ def _layers_of(model: Any, keras: Any) -> Iterator[Layer]:
         convert = CONVERSIONS.get(name)
         if convert is None or type(layer) is not getattr(keras.layers, name, None):
             raise TypeError(f"the layer {layer.name!r} is a {name}, which is no layer of fastnn")
+        shape = getattr(getattr(layer, "input", None), "shape", (None, None))
+        if name != "Flatten" and len(shape) != 2:
+            raise ValueError(
+                f"the layer {layer.name!r} ({name}) has an input of the shape {tuple(shape)}; "
+                f"(n, features) is wanted, so Flatten must be the first layer"
+            )
         try:
             found = convert(layer, layer.get_config())
         except (TypeError, ValueError) as error:

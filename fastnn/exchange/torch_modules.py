@@ -95,7 +95,7 @@ def from_torch(module: Any) -> Network:
         raise TypeError(f"module is {module!r}; a torch.nn.Sequential is wanted")
     tensors = [*module.parameters(), *module.buffers()]
     is_double = any(tensor.dtype == torch.float64 for tensor in tensors)
-    return Network(_layers_of(module, "module"), "float64" if is_double else "float32")
+    return Network(_layers_of(module, "module", True), "float64" if is_double else "float32")
 
 
 def to_torch(net: Network) -> Any:
@@ -132,19 +132,23 @@ def to_torch(net: Network) -> Any:
     return module.eval()
 
 
-def _layers_of(module: Any, place: str) -> list[Layer]:
-    """Return the layers of a module; Sequentials are replaced by their modules."""
+def _layers_of(module: Any, place: str, at_start: bool = False) -> list[Layer]:
+    """Return the layers of a module; Sequentials are replaced by their modules.
+
+    With `at_start`, no module comes before: Flatten is possible.
+    """
     from torch import nn
 
     from fastnn.exchange import torch_layers
 
     if type(module) is nn.Sequential:
-        return [
-            layer
-            for name, inner in module.named_children()
-            for layer in _layers_of(inner, f"{place}[{name}]")
-        ]
+        layers: list[Layer] = []
+        for name, inner in module.named_children():
+            layers += _layers_of(inner, f"{place}[{name}]", at_start and not layers)
+        return layers
     if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):
+        if not at_start:  # the modules before could have computed along another axis
+            raise ValueError(f"{place} is {module!r}, which fastnn takes as the first module only")
         return []
     if type(module) is torch_layers.Residual:
         return [Residual(_layers_of(module.layers, f"{place}.layers"))]
@@ -206,7 +210,9 @@ def _leaf(module: Any, kind: str) -> Layer:
     if kind == "linear":
         config["bias"] = "bias" in arrays
     if kind == "layer_norm":
-        (config["features"],) = config["features"]  # a shape
+        if len(config["features"]) != 1:
+            raise ValueError(f"normalized_shape is {config['features']}; one axis is wanted")
+        config["features"] = config["features"][0]
     if kind in ("layer_norm", "batch_norm"):
         if ("weight" in arrays) != ("bias" in arrays):
             raise ValueError("bias is None; fastnn's layer has a bias")

@@ -117,8 +117,10 @@ class Exporting(NetworkBase):
         numbers = self.dtype if dtype is None else _checks.floating_dtype(dtype)
         for array in (self._model.params, self._model.constants):
             with np.errstate(over="ignore", under="ignore"):
-                if not _checks.all_finite(array.astype(numbers)):
-                    raise ValueError(f"a number of the network is out of the range of {numbers}")
+                converted = array.astype(numbers)
+            lost = array is self._model.constants and ((converted == 0) & (array != 0)).any()
+            if lost or not _checks.all_finite(converted):
+                raise ValueError(f"a number of the network is out of the range of {numbers}")
         functions = ["predict", *wanted]
         program = Program(self._layers, self.in_features, numbers, functions, unroll)
         write(path, name, program)

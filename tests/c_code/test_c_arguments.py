@@ -142,6 +142,9 @@ def test_a_dtype_of_the_program(tmp_path):
     wide.params[0] = 1e300
     with pytest.raises(ValueError, match="a number of the network is out of the range of float32"):
         wide.export_c(tmp_path / "net.c", dtype="float32")
+    tiny = fn.Network([fn.Standardize([0], [1e-50]), fn.Linear(1, 1)], "float64", seed=0)
+    with pytest.raises(ValueError, match="a number of the network is out of the range of float32"):
+        tiny.export_c(tmp_path / "net.c", dtype="float32")  # it would divide by 0
 
 
 def test_a_calibration_set(net, tmp_path, rng):

@@ -93,13 +93,14 @@ REFUSED = {
     "max_value": (lambda: layers.ReLU(6.0), "max_value is 6.0; None is wanted"),
     "scale": (lambda: layers.BatchNormalization(scale=False), "scale is False; True is wanted"),
     "center": (lambda: layers.LayerNormalization(center=False), "center is False"),
+    "axes": (lambda: layers.Softmax(), r"shape \(None, 3, 1\); \(n, features\) is wanted, so Flat"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_layer_is_refused_by_name(name):
     make, message = REFUSED[name]
-    shape = (3, 1) if name == "unknown" else (3,)
+    shape = (3, 1) if name in ("unknown", "axes") else (3,)
     with pytest.raises((TypeError, ValueError), match=message):
         fn.from_keras(keras.Sequential([keras.Input(shape), make()]))
 

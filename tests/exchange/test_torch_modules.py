@@ -163,8 +163,9 @@ REFUSED = {
     "no momentum": (nn.BatchNorm1d(3, momentum=None), "momentum is None"),
     "no statistics": (nn.BatchNorm1d(3, track_running_stats=False), "track_running_stats is F"),
     "flatten": (nn.Flatten(0), "Flatten"),
+    "late flatten": (nn.Flatten(), "Flatten.*, which fastnn takes as the first module only"),
     "widths": (nn.Linear(4, 3), "takes 4 features"),
-    "matrix": (nn.LayerNorm((3, 3)), "LayerNorm"),
+    "matrix": (nn.LayerNorm((3, 3)), "normalized_shape is .*; one axis is wanted"),
 }
 
 

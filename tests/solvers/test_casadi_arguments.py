@@ -41,3 +41,11 @@ def test_types(net):
         fn.casadi.function(net, symbols="DM")
     with pytest.raises(ValueError, match=r"a file name that ends in \.c is wanted"):
         fn.casadi.export_external(net, "net")
+
+
+@pytest.mark.parametrize("name", ["a__b", "jac", "hess", "null"])
+def test_names_that_casadi_does_not_load(name, net, tmp_path):
+    for arguments in ((tmp_path / "net.c", name), (tmp_path / f"{name}.c",)):
+        with pytest.raises(ValueError, match=f"name is '{name}', which CasADi does not load"):
+            fn.casadi.export_external(net, *arguments)
+    assert not list(tmp_path.iterdir())
