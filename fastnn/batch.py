@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from fastnn import _checks
 from fastnn._checks import SparseRows, frames
 from fastnn._core.arrays import Array
@@ -38,10 +36,7 @@ class InputChecks:
 
     def demand_names(self, X: Any) -> None:
         """Check that a data frame has the columns `feature_names`, if there are any."""
-        if self.feature_names is not None and type(X) is not np.ndarray:
-            found = frames.column_names(X)
-            if found is not None:
-                frames.same_names(found, self.feature_names)
+        frames.demand_names(X, self.feature_names)
 
     def keep_names(self, X: Any) -> None:
         """Set `feature_names` to the columns of a data frame of the right width, if unset."""

@@ -40,6 +40,14 @@ def column_names(value: Any) -> list[str] | None:
     return [str(name) for name in found]
 
 
+def demand_names(X: Any, names: "list[str] | None") -> None:
+    """Check that a data frame has the columns `names`, if there are any."""
+    if names is not None and type(X) is not np.ndarray:
+        found = column_names(X)
+        if found is not None:
+            same_names(found, names)
+
+
 def same_names(found: list[str], wanted: list[str]) -> None:
     """Raise ValueError unless the column names equal those in training, in the same order.
 

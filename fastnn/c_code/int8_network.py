@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from fastnn import _checks
+from fastnn._checks import frames
 from fastnn._core.arrays import Array
 from fastnn.c_code.int8 import Int8Arithmetic
 from fastnn.c_code.int8_program import Int8Program
@@ -15,10 +16,14 @@ class Int8Network(Int8Arithmetic):
 
     Attributes
     ----------
+    feature_names : list of str, or None
+        The names of the input features, which the columns of a data frame must have.
     rms_error, max_error : float
         The root of the mean square, and the maximum, of the differences to the outputs of the
         network for the calibration set.
     """
+
+    feature_names: "list[str] | None" = None
 
     def predict(self, X: Any) -> Array:
         """Return the outputs, from the same integers that the program in C computes.
@@ -37,6 +42,7 @@ class Int8Network(Int8Arithmetic):
         ValueError, TypeError
             If X has another shape, or holds anything but finite real numbers.
         """
+        frames.demand_names(X, self.feature_names)
         given, single = _checks.one_or_more_samples(
             _checks.numeric_array(X, "X"), "X", self.in_features
         )

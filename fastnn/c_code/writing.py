@@ -52,8 +52,10 @@ def write(path: "str | os.PathLike[str]", name: str | None, program: Parts) -> N
         raise TypeError(wanted_path)
     folder, file_name = os.path.split(target)
     stem, ending = os.path.splitext(file_name)
-    if ending != ".c" or re.search(r'["\\\n]', stem):
+    if ending != ".c" or re.search(r'["\\\n\r]', stem):
         raise ValueError(wanted_path)
+    if stem in ("math", "stdint"):
+        raise ValueError(f"path is {path!r}, and its header would hide {stem}.h of the C library")
     prefix = stem if name is None else name
     if not isinstance(prefix, str):
         raise TypeError(f"name is {name!r}; an identifier of C is wanted")

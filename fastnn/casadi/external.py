@@ -6,6 +6,15 @@ import os
 from fastnn.files.atomic_file import atomic_file
 from fastnn.network import Network
 
+# The function has the name itself. So it is no keyword of C, and no function that compilers know.
+RESERVED = set(
+    "auto break case char const continue default do double else enum extern float for goto if "
+    "inline int long main memcpy memmove memset register restrict return short signed sizeof "
+    "static strlen struct switch typedef union unsigned void volatile while acos asin atan "
+    "ceil cos cosh erf erfc exp expm1 fabs floor fmax fmin fmod hypot log log1p pow round sin "
+    "sinh sqrt tan tanh trunc abs printf malloc free exit".split()
+)
+
 INTERFACE = """
 /* The interface of CasADi's externals. An argument may be NULL, which stands for zeros. */
 
@@ -142,6 +151,8 @@ def export_external(net: Network, path: "str | os.PathLike[str]", name: str | No
     prefix = name
     if name is None and isinstance(path, str | os.PathLike):
         prefix = os.path.basename(os.fspath(path)).removesuffix(".c")
+    if prefix in RESERVED:
+        raise ValueError(f"name is {prefix!r}, which is taken in C; one such as net is wanted")
     if prefix in ("jac", "hess", "null") or (isinstance(prefix, str) and "__" in prefix):
         raise ValueError(
             f"name is {prefix!r}, which CasADi does not load; one such as net is wanted"

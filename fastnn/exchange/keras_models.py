@@ -51,7 +51,7 @@ def from_keras(model: Any) -> Network:
         as scale=False of BatchNormalization. The message names the layer.
     """
     keras = _checks.optional_package("keras", "from_keras", "keras")
-    if not isinstance(model, keras.Sequential):
+    if type(model) is not keras.Sequential:  # another class may compute something else
         raise TypeError(f"model is {model!r}; a keras.Sequential is wanted")
     if not model.built:
         raise ValueError("model has no weights yet; a model with keras.Input is wanted")
@@ -69,6 +69,11 @@ def _layers_of(model: Any, keras: Any) -> Iterator[Layer]:
         convert = CONVERSIONS.get(name)
         if convert is None or type(layer) is not getattr(keras.layers, name, None):
             raise TypeError(f"the layer {layer.name!r} is a {name}, which is no layer of fastnn")
+        if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
+            raise ValueError(
+                f"the layer {layer.name!r} ({name}) has LoRA or quantized weights; "
+                f"plain weights are wanted"
+            )
         shape = getattr(getattr(layer, "input", None), "shape", (None, None))
         if name != "Flatten" and len(shape) != 2:
             raise ValueError(
@@ -111,7 +116,9 @@ def _dense(layer: Any, config: dict[str, Any]) -> list[Layer]:
 
 def _activation(layer: Any, config: dict[str, Any]) -> list[Layer]:
     name = config["activation"]
-    if not isinstance(name, str) or name not in ACTIVATIONS:
+    activations = _checks.optional_package("keras", "from_keras", "keras").activations
+    known = isinstance(name, str) and name in ACTIVATIONS
+    if not known or layer.activation is not activations.get(name):  # the user's may have the name
         raise ValueError(f"the activation {name!r} is no layer of fastnn")
     found = ACTIVATIONS[name]
     return [] if found is None else [_made(*found)]

@@ -78,6 +78,8 @@ def find(graph: OnnxGraph, name: str, pattern: Any, match: Match) -> bool:
     if node is None or node.op_type != operator or name != node.output[0]:
         return False
     given = [argument for argument in node.input if argument]
+    if operator == "ReduceMean" and not _is_mean_of_rows(graph, node, given):
+        return False
     if len(given) < len(arguments) and str(arguments[-1]).endswith("?"):
         arguments.pop()
     if len(given) != len(arguments):
@@ -89,6 +91,14 @@ def find(graph: OnnxGraph, name: str, pattern: Any, match: Match) -> bool:
             match.x, match.arrays, match.nodes = trial.x, trial.arrays, trial.nodes
             return True
     return False
+
+
+def _is_mean_of_rows(graph: OnnxGraph, node: Any, given: list[str]) -> bool:
+    """Return whether a ReduceMean keeps the axes and takes the mean along the last one."""
+    axes = graph.attribute(node, "axes", None)
+    if axes is None and len(given) > 1 and graph.is_array(given[1]):
+        axes = graph.array(given[1]).tolist()
+    return graph.attribute(node, "keepdims", 1) == 1 and list(axes or []) in ([-1], [1])
 
 
 Builder = Callable[[Match, int], list[Layer]]
@@ -203,6 +213,13 @@ def _selu(match: Match, width: int) -> list[Layer]:
     return layer_of("selu", {})
 
 
+def _swish(match: Match, width: int) -> list[Layer]:
+    alpha = match.attribute("Swish", "alpha", 1.0)
+    if alpha != 1:
+        raise ValueError(f"alpha is {alpha}; 1 is wanted")
+    return layer_of("silu", {})
+
+
 def _clip(match: Match, width: int) -> list[Layer]:
     limits = [match.attribute("Clip", name, None) for name in ("min", "max")]  # before opset 11
     if limits != [-1.0, 1.0]:
@@ -271,7 +288,7 @@ PATTERNS: list[tuple[Any, Builder]] = [
     *((("Mul", ("Mul", X, 0.5), error), _gelu) for error in _ERRORS),
     *((("Mul", X, ("Mul", error, 0.5)), _gelu) for error in _ERRORS),
     (("Mul", X, ("Sigmoid", X)), _plain("silu")),
-    (("Swish", X), _plain("silu")),
+    (("Swish", X), _swish),
     (("Mish", X), _plain("mish")),
     (("Mul", X, ("Tanh", ("Softplus", X))), _plain("mish")),
     (("Abs", X), _plain("abs")),

@@ -85,12 +85,13 @@ class PureFunction:
         wide.constants[...] = model.constants
         codes = np.arange(n, dtype=self.dtype)[:, np.newaxis]
         y = wide.predict(codes, None)
-        scale = self.dtype.type(2.0 ** np.ceil(np.log2(2.0**20 * max(abs(y).max(), 1) / largest)))
+        c = c / self.dtype.type(largest)
+        scale = self.dtype.type(2.0 ** np.ceil(np.log2(2.0**20 * max(abs(y).max(), 1))))
         direction = np.concatenate([tx.ravel(), tp])
         loss = HalfSquaredError("sum")
         total = wide.hvp(codes, y - scale * c, None, loss, direction, None)
         total -= wide.vjp(codes, wide.jvp(codes, direction, True, None), True, None)
-        total /= scale
+        total = total / scale * self.dtype.type(largest)
         return total[: x.size].reshape(x.shape), total[x.size :]
 
     def params(self) -> Array:

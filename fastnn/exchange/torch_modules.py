@@ -1,5 +1,6 @@
 """Networks from and to modules of PyTorch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +96,11 @@ def from_torch(module: Any) -> Network:
         raise TypeError(f"module is {module!r}; a torch.nn.Sequential is wanted")
     tensors = [*module.parameters(), *module.buffers()]
     is_double = any(tensor.dtype == torch.float64 for tensor in tensors)
+    parameters = [id(own) for leaf in _leaves(module) for own in leaf.parameters(recurse=False)]
+    if len(set(parameters)) != len(parameters):
+        raise ValueError(
+            "module has a parameter in several places; each layer has its own in fastnn"
+        )
     return Network(_layers_of(module, "module", True), "float64" if is_double else "float32")
 
 
@@ -141,9 +147,11 @@ def _layers_of(module: Any, place: str, at_start: bool = False) -> list[Layer]:
 
     from fastnn.exchange import torch_layers
 
+    if module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module):
+        raise ValueError(f"{place} is {module!r} with a hook or its own forward; neither is wanted")
     if type(module) is nn.Sequential:
         layers: list[Layer] = []
-        for name, inner in module.named_children():
+        for name, inner in module._modules.items():  # with repeated modules
             layers += _layers_of(inner, f"{place}[{name}]", at_start and not layers)
         return layers
     if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):
@@ -166,6 +174,14 @@ def _layers_of(module: Any, place: str, at_start: bool = False) -> list[Layer]:
         raise ValueError(f"{place} is {module!r}: {error}") from error
     layer.trainable = all(parameter.requires_grad for parameter in module.parameters())
     return [layer]
+
+
+def _leaves(module: Any) -> "Iterator[Any]":
+    """Yield the modules without modules inside, repeated ones each time."""
+    if not module._modules:
+        yield module
+    for inner in module._modules.values():
+        yield from _leaves(inner)
 
 
 def _kind_of(module: Any) -> str | None:

@@ -164,7 +164,9 @@ class Exporting(NetworkBase):
         _demand_finite(self._model.params)
         x = _checks.converted(given, "X", self.dtype)
         outputs = self._model.predict(x, _checks.thread_count(None))
-        return Int8Network(copy.deepcopy(self._layers), self.in_features, x, outputs)
+        quantized = Int8Network(copy.deepcopy(self._layers), self.in_features, x, outputs)
+        quantized.feature_names = copy.copy(self._inputs.feature_names)
+        return quantized
 
     def export_onnx(self, path: "str | os.PathLike[str]") -> None:
         """Write the network to an ONNX file.

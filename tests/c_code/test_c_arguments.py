@@ -22,6 +22,8 @@ def net():
         ("net", {}, "path is "),
         (".c", {}, "path is "),
         ('a".c', {}, "path is "),
+        ("a\r.c", {}, "path is "),
+        ("math.c", {}, "path is .*, and its header would hide math.h"),
         ("2nd.c", {}, "name is '2nd'; an identifier of C is wanted"),
         ("my net.c", {}, "name is 'my net'"),
         ("net.c", {"name": "a-b"}, "name is 'a-b'"),

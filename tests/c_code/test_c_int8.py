@@ -151,3 +151,14 @@ def test_bad_calibration_sets(tmp_path):
     net.params[0] = np.inf
     with pytest.raises(ValueError, match="params hold NaN or infinity"):
         net.quantize(np.ones((3, 2)))
+
+
+def test_the_columns_of_a_data_frame(rng):
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame(rng.normal(size=(40, 3)), columns=["a", "b", "c"])
+    net = fn.Network([fn.Linear(3, 4), fn.ReLU(), fn.Linear(4, 1)], seed=0)
+    net.fit(X, np.zeros((40, 1)), loss=fn.MeanSquaredError(), epochs=1)
+    quantized = net.quantize(X)
+    assert np.array_equal(quantized.predict(X), quantized.predict(X.to_numpy()))
+    with pytest.raises(ValueError, match="same order"):
+        quantized.predict(X[["c", "b", "a"]])

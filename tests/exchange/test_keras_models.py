@@ -86,6 +86,10 @@ class Own(layers.Dense):
     pass
 
 
+def relu(x):
+    return 100 * x
+
+
 REFUSED = {
     "unknown": (lambda: layers.Conv1D(1, 1), "a Conv1D, which is no layer of fastnn"),
     "subclass": (lambda: Own(2), "is a Own, which is no layer of fastnn"),
@@ -93,6 +97,7 @@ REFUSED = {
     "max_value": (lambda: layers.ReLU(6.0), "max_value is 6.0; None is wanted"),
     "scale": (lambda: layers.BatchNormalization(scale=False), "scale is False; True is wanted"),
     "center": (lambda: layers.LayerNormalization(center=False), "center is False"),
+    "own relu": (lambda: layers.Dense(2, relu), "the activation 'relu' is no layer of fastnn"),
     "axes": (lambda: layers.Softmax(), r"shape \(None, 3, 1\); \(n, features\) is wanted, so Flat"),
 }
 

@@ -152,3 +152,16 @@ def test_invalid_arguments(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r"pip install 'fastnn\[torch\]'"):
         fn.torch_function(net_of())
+
+
+def test_second_derivatives_of_tiny_cotangents(rng):
+    net = fn.Network([fn.Linear(3, 4), fn.Tanh(), fn.Linear(4, 2)], "float32", seed=0)
+    f = fn.torch_function(net)
+    found = []
+    for factor in (1.0, 1e-30):
+        x = torch.linspace(-1, 1, 6).reshape(2, 3).requires_grad_()
+        params = torch.tensor(net.params, requires_grad=True)
+        (slope,) = torch.autograd.grad(f(x, params).sum() * factor, x, create_graph=True)
+        (slope / factor).sum().backward()
+        found.append(params.grad.numpy())
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-6)

@@ -127,6 +127,24 @@ def test_frozen_layers(dtype):
     assert back.layers[0].trainable
 
 
+def test_modules_that_occur_twice():
+    relu, shared = nn.ReLU(), nn.Linear(4, 4)
+    module = nn.Sequential(nn.Linear(4, 8), relu, nn.Linear(8, 8), relu, nn.Linear(8, 2))
+    x = torch.randn(5, 4)
+    found = fn.from_torch(module).predict(x.numpy())
+    np.testing.assert_allclose(found, module(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="module has a parameter in several places"):
+        fn.from_torch(nn.Sequential(shared, nn.Tanh(), shared))
+
+
+@pytest.mark.parametrize("register", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_are_refused(register):
+    module = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    getattr(module[0], register)(lambda *_: None)
+    with pytest.raises(ValueError, match=r"module\[0\] is Linear.* with a hook"):
+        fn.from_torch(module)
+
+
 def test_copies_are_made(dtype):
     net = fn.Network([fn.Linear(2, 3)], dtype, seed=0)
     before = net.params.copy()

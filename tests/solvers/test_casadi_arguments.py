@@ -43,6 +43,12 @@ def test_types(net):
         fn.casadi.export_external(net, "net")
 
 
+@pytest.mark.parametrize("name", ["int", "main", "exp"])
+def test_names_that_are_taken_in_c(name, net, tmp_path):
+    with pytest.raises(ValueError, match=f"name is '{name}', which is taken in C"):
+        fn.casadi.export_external(net, tmp_path / f"{name}.c")
+
+
 @pytest.mark.parametrize("name", ["a__b", "jac", "hess", "null"])
 def test_names_that_casadi_does_not_load(name, net, tmp_path):
     for arguments in ((tmp_path / "net.c", name), (tmp_path / f"{name}.c",)):
