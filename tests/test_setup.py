@@ -1,4 +1,4 @@
-"""Without a C compiler, the installation fails early and names the package to install."""
+"""Without a working C compiler, the installation fails early and names the packages to install."""
 
 import os
 import subprocess
@@ -10,19 +10,35 @@ import pytest
 TOP = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("compiler", [None, "no-such-compiler -O1"])
-def test_without_a_compiler(tmp_path, compiler):
+def build_with(compiler, folder):
     pytest.importorskip("Cython")
     pytest.importorskip("setuptools")
-    environment = {**os.environ, "PATH": str(tmp_path), "CC": compiler or ""}
-    ran = subprocess.run(
-        [sys.executable, str(TOP / "setup.py"), "build_ext", "--build-lib", str(tmp_path)],
+    return subprocess.run(
+        [sys.executable, str(TOP / "setup.py"), "build_ext", "--build-lib", str(folder)],
         capture_output=True,
         text=True,
-        env=environment,
-        cwd=tmp_path,
+        env={**os.environ, "PATH": str(folder), "CC": compiler},
+        cwd=folder,
     )
+
+
+def check_advice(ran, folder):
     assert ran.returncode != 0
-    assert "apt-get install gcc" in ran.stderr
+    for advice in ("apt-get install gcc", "dnf install gcc", "xcode-select", "Clang", "CC="):
+        assert advice in ran.stderr
     assert "Traceback" not in ran.stderr
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())  # nothing was translated
+
+
+@pytest.mark.parametrize("compiler", ["", "no-such-compiler -O1"])
+def test_without_a_compiler(tmp_path, compiler):
+    ran = build_with(compiler, tmp_path)
+    check_advice(ran, tmp_path)
+    assert "No such file" in ran.stderr
+
+
+def test_with_a_compiler_that_fails(tmp_path):
+    """A Mac without Apple's tools has a program `cc` that only fails."""
+    ran = build_with(f"{sys.executable} -c 'raise SystemExit(f\"no tools\")'", tmp_path)
+    check_advice(ran, tmp_path)
+    assert "no tools" in ran.stderr

@@ -2,18 +2,37 @@
 
 cdef extern from *:
     """
-    #if defined(__x86_64__) || defined(__i386__)
-    /* These functions of the compiler check the CPU (cpuid) and the system (xgetbv). */
+    #if defined(__x86_64__)
+    /* The compilers' own functions for this need a library that Clang lacks on Windows. */
+    #include <cpuid.h>
+
+    static int has_bits(unsigned bits, unsigned wanted) { return (bits & wanted) == wanted; }
+
+    /* Whether the system saves the registers of this state when it switches between threads. */
+    static int system_saves(unsigned state)
+    {
+        unsigned a, b, c, d, low, high;
+        if (!__get_cpuid(1, &a, &b, &c, &d) || !has_bits(c, bit_OSXSAVE))
+            return 0;
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+        return has_bits(low, state);
+    }
     static int has_avx2(void)
     {
-        __builtin_cpu_init();
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        unsigned a, b, c, d;
+        return system_saves(0x06) && __get_cpuid(1, &a, &b, &c, &d)
+            && has_bits(c, bit_AVX | bit_FMA) && __get_cpuid_count(7, 0, &a, &b, &c, &d)
+            && has_bits(b, bit_AVX2);
     }
     static int has_avx512(void)
     {
-        return has_avx2() && __builtin_cpu_supports("avx512f")
-            && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vl")
-            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+        unsigned a, b, c, d;
+    #ifndef __APPLE__ /* macOS begins to save these registers when a thread first uses them */
+        if (!system_saves(0xe6))
+            return 0;
+    #endif
+        return has_avx2() && __get_cpuid_count(7, 0, &a, &b, &c, &d)
+            && has_bits(b, bit_AVX512F | bit_AVX512CD | bit_AVX512VL | bit_AVX512DQ | bit_AVX512BW);
     }
     #else
     static int has_avx2(void) { return 0; }

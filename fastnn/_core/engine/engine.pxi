@@ -11,7 +11,6 @@ from libc.math cimport isfinite
 from libc.stdint cimport int8_t, int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastnn._core.kernels.active cimport active_pays, product_of_active, times_active
 from fastnn._core.kernels.activations cimport (
@@ -52,6 +51,7 @@ from fastnn._core.kernels.sparse cimport (
     sparse_forward_by_dots, transpose_matrix)
 from fastnn._core.kernels.standardize cimport standardize_backward, standardize_forward
 from fastnn._core.kernels.sums cimport sum_of_squares
+from fastnn._core.kernels.system cimport allocate_lines, free_lines, now
 from fastnn._core.kernels.threads cimport startable
 from fastnn._core.kernels.trigonometric cimport sine
 
@@ -63,9 +63,6 @@ cdef extern from "Python.h":
     PyThreadState *PyEval_SaveThread() nogil
     void PyEval_RestoreThread(PyThreadState *thread) nogil
 
-cdef extern from "<stdlib.h>" nogil:
-    void *aligned_alloc(size_t alignment, size_t size)
-
 cdef extern from *:
     """
     /* Tracebacks name the functions of the engine without lines: the code that stores the number of
@@ -76,20 +73,22 @@ cdef extern from *:
           (void)__pyx_clineno; }
     #ifdef _OPENMP
     #include <omp.h>
+    #define HAVE_OPENMP 1
     #else
     static int omp_get_max_threads(void) { return 1; }
-    static int omp_get_thread_num(void) { return 0; }
-    #define _OPENMP 0
+    #define HAVE_OPENMP 0
+    /* For `prange`, Cython sets a variable that only OpenMP reads. */
+    #pragma GCC diagnostic ignored "-Wunused-but-set-variable"
     #endif
     """
-    int _OPENMP
+    bint HAVE_OPENMP
     int omp_get_max_threads()
     const char *FASTNN_FLAGS
     const char *__VERSION__
 
 cnp.import_array()
 
-openmp = _OPENMP != 0
+openmp = HAVE_OPENMP
 flags = FASTNN_FLAGS.decode()
 compiler = __VERSION__.decode()
 

@@ -213,10 +213,3 @@ cdef void diverge(Trainer t, Py_ssize_t n_params, real *params) noexcept nogil:
     t.diverged = True
     memcpy(params, t.last_good, n_params * sizeof(real))
     memcpy(t.constants, t.last_good_running, t.running_bytes)
-
-
-cdef inline double now() noexcept nogil:
-    """Seconds on the monotonic clock."""
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return t.tv_sec + 1e-9 * t.tv_nsec

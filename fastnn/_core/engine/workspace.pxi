@@ -17,12 +17,12 @@ cdef class Workspace:
 
     def __cinit__(self, Py_ssize_t n_bytes, /):
         self.n_bytes = (n_bytes + 63) // 64 * 64 + 64
-        self.data = <char *>aligned_alloc(64, self.n_bytes)
+        self.data = <char *>allocate_lines(self.n_bytes)
         if self.data == NULL:
             raise MemoryError(f"no {n_bytes} bytes of workspace")
 
     def __dealloc__(self):
-        free(self.data)
+        free_lines(self.data)
 
 
 cdef Workspace take_workspace(Py_ssize_t n_bytes):

@@ -40,7 +40,7 @@
  * part of one sum; then halves are folded until four lanes are left. */
 static inline void OF_DTYPE(sums)(vector v0, vector v1, vector v2, vector v3, scalar *sums)
 {
-#if !HAVE_SHUFFLE || LANES == 2
+#if LANES == 2
     scalar s0 = 0, s1 = 0, s2 = 0, s3 = 0;
     for (int i = 0; i < LANES; i++) { s0 += v0[i]; s1 += v1[i]; s2 += v2[i]; s3 += v3[i]; }
     sums[0] = s0; sums[1] = s1; sums[2] = s2; sums[3] = s3;
@@ -49,10 +49,10 @@ static inline void OF_DTYPE(sums)(vector v0, vector v1, vector v2, vector v3, sc
     vector v13 = JOIN(LOW_, LANES)(v1, v3) + JOIN(HIGH_, LANES)(v1, v3);
     vector v = JOIN(LOW_, LANES)(v02, v13) + JOIN(HIGH_, LANES)(v02, v13);
 #if LANES == 16
-    v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-    v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    v += SHUFFLE(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    v += SHUFFLE(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
 #elif LANES == 8
-    v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3);
+    v += SHUFFLE(v, v, 4, 5, 6, 7, 0, 1, 2, 3);
 #endif
     for (int i = 0; i < 4; i++) sums[i] = v[i];
 #endif

@@ -10,7 +10,10 @@ ctypedef fused real:
 
 
 cdef inline real fabs(real x) noexcept nogil:
-    return math.fabsf(x) if real is float else math.fabs(x)
+    if real is float:  # as an expression, a dead `fabsf` of a double would stay, with a warning
+        return math.fabsf(x)
+    else:
+        return math.fabs(x)
 
 
 cdef inline real copysign(real x, real y) noexcept nogil:

@@ -85,22 +85,23 @@ static inline f64_mask f64_first(ptrdiff_t n) { return f32_first(2 * n); }
 #define f64_PERMUTED 0
 #endif
 
-/* LOW and HIGH halves of two vectors, interleaved: a0 b0 a1 b1 ... */
+/* SHUFFLE(a, b, i, j, ...) has lanes i, j, ... of a and b, which are numbered one after the other.
+ * GCC before 12 has only the second form, with a mask of integers as wide as the lanes. */
 #if defined(__clang__) || __GNUC__ >= 12
-#define HAVE_SHUFFLE 1
-#define LOW_2(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define HIGH_2(a, b) __builtin_shufflevector(a, b, 1, 3)
-#define LOW_4(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define HIGH_4(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#define LOW_8(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define HIGH_8(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#define LOW_16(a, b) \
-    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define HIGH_16(a, b) \
-    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define HAVE_SHUFFLE 0
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (bits){__VA_ARGS__})
 #endif
+
+/* LOW and HIGH halves of two vectors, interleaved: a0 b0 a1 b1 ... */
+#define LOW_2(a, b) SHUFFLE(a, b, 0, 2)
+#define HIGH_2(a, b) SHUFFLE(a, b, 1, 3)
+#define LOW_4(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
+#define HIGH_4(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
+#define LOW_8(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define HIGH_8(a, b) SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define LOW_16(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH_16(a, b) SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 #define LOG_2 1
 #define LOG_4 2
 #define LOG_8 3

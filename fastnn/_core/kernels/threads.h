@@ -4,7 +4,7 @@
  * regions first tests, once for each larger number, whether so many threads can be started.
  */
 #include <Python.h>
-#ifdef _OPENMP
+#if defined(_OPENMP) && !defined(_WIN32)
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>

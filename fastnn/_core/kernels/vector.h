@@ -47,13 +47,8 @@ static inline __attribute__((always_inline)) void OF_DTYPE(interleave)(vector *v
     for (; times > 0; times--) {
 #pragma GCC unroll 8
         for (int i = 0; i < n / 2; i++) {
-#if HAVE_SHUFFLE
             w[2 * i] = JOIN(LOW_, LANES)(v[i], v[i + n / 2]);
             w[2 * i + 1] = JOIN(HIGH_, LANES)(v[i], v[i + n / 2]);
-#else
-            for (int l = 0; l < 2 * LANES; l++)
-                w[2 * i + l / LANES][l % LANES] = l % 2 ? v[i + n / 2][l / 2] : v[i][l / 2];
-#endif
         }
 #pragma GCC unroll 16
         for (int i = 0; i < n; i++) v[i] = w[i];

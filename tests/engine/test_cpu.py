@@ -1,0 +1,22 @@
+"""The builds that a CPU can run, compared with what the system says of the CPU."""
+
+from pathlib import Path
+
+import pytest
+
+from fastnn._core import _cpuid
+
+NEEDS = {
+    "avx2": {"avx2", "fma"},
+    "avx512": {"avx2", "fma", "avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw"},
+}
+
+
+def test_supported_builds():
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists() or "\nflags" not in cpuinfo.read_text():
+        pytest.skip("the system does not say what the CPU can")
+    line = next(line for line in cpuinfo.read_text().splitlines() if line.startswith("flags"))
+    flags = set(line.split())
+    expected = [isa for isa, needs in NEEDS.items() if needs <= flags]
+    assert _cpuid.supported() == ["baseline", *expected]
