@@ -165,8 +165,7 @@ setup(
                 f"_engine_{isa}",
                 flags,
                 include_dirs=["fastnn/_core/kernels", np.get_include()],
-                library_dirs=[str(Path(np.get_include()).parents[1] / "random" / "lib")],
-                libraries=["npyrandom"] if WINDOWS else ["npyrandom", "m"],
+                libraries=[] if WINDOWS else ["m"],
                 depends=[str(header) for header in Path("fastnn/_core/kernels").glob("*.h")],
             )
             for isa, flags in ISAS.items()

@@ -14,8 +14,8 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastnn._core.kernels.active cimport active_pays, product_of_active, times_active
 from fastnn._core.kernels.activations cimport (
-    NOT_AN_ACTIVATION, RELU, TANH, activation_backward, activation_forward, activation_kind,
-    keeps_slope)
+    AT_ONCE, NOT_AN_ACTIVATION, RELU, TANH, activation_backward, activation_forward,
+    activation_kind, keeps_slope, lanes, vectors_of, whole_vectors)
 from fastnn._core.kernels.batch_normalization cimport (
     batch_normalize, batch_normalize_backward, running_normalize)
 from fastnn._core.kernels.curvature cimport (

@@ -250,27 +250,37 @@ def elementary(str name, cnp.ndarray x, cnp.ndarray out, /):
 
 
 cdef int evaluate(str name, const real *x, real *out, Py_ssize_t n) except -1:
-    cdef Py_ssize_t i
-    if name == "exp":
-        for i in range(n):
-            out[i] = exp(x[i])
-    elif name == "log":
-        for i in range(n):
-            out[i] = log(x[i])
-    elif name == "tanh" or name == "sigmoid":
+    cdef real[AT_ONCE] padded, values
+    cdef const real *source
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t count, vectors, i
+    if name == "tanh" or name == "sigmoid":
         activate(activation_kind(name), 0, x, out, <real *>NULL, n)
-    elif name == "expm1":
-        for i in range(n):
-            out[i] = expm1_of_negative(x[i])
-    elif name == "log1p":
-        for i in range(n):
-            out[i] = log1p_of_unit(x[i])
     elif name == "sin":
         sines(x, 0, out, n)
     elif name == "cos":
         sines(x, 1, out, n)
     else:
-        raise ValueError(name)
+        while first < n:
+            count = min(<Py_ssize_t>AT_ONCE, n - first)
+            vectors = vectors_of(count, values[0])
+            source = whole_vectors(x + first, count, vectors, padded)
+            if name == "exp":
+                for i in range(vectors * lanes(values[0])):
+                    values[i] = exp(source[i])
+            elif name == "log":
+                for i in range(vectors * lanes(values[0])):
+                    values[i] = log(source[i])
+            elif name == "expm1":
+                for i in range(vectors * lanes(values[0])):
+                    values[i] = expm1_of_negative(source[i])
+            elif name == "log1p":
+                for i in range(vectors * lanes(values[0])):
+                    values[i] = log1p_of_unit(source[i])
+            else:
+                raise ValueError(name)
+            memcpy(out + first, values, count * sizeof(real))
+            first += count
 
 
 def all_finite(cnp.ndarray values, /):

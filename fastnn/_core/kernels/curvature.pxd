@@ -10,7 +10,8 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn._core.kernels.activations cimport (
-    ELU, GELU, MISH, SELU, SIGMOID, SILU, SOFTPLUS, TANH, exp_of_bounded, within_exp)
+    AT_ONCE, ELU, GELU, SELU, SIGMOID, SILU, SOFTPLUS, TANH, exp_of_bounded, is_curved, lanes,
+    vectors_of, whole_vectors, within_exp)
 from fastnn._core.kernels.dtypes cimport fabs, real, sqrt
 from fastnn._core.kernels.elementary cimport (
     by_sign, exp, exp_of_negative, expm1_of_negative, lowest_exponent, scaled_exp, scaled_gaussian,
@@ -71,37 +72,56 @@ cdef inline real mish_curvature(real x) noexcept nogil:
     return scaled_exp(factor, by_sign(x, -a, <real>-2 * half), <real>-0.0) / (d * d * d)
 
 
+cdef inline void activation_curvatures(
+    int kind, real alpha, const real *x, real *curvatures, Py_ssize_t vectors,
+) noexcept nogil:
+    """Overwrite the curvatures of a curved activation; whole vectors."""
+    cdef Py_ssize_t i
+    cdef Py_ssize_t n = vectors * lanes(alpha)
+    if kind == ELU:
+        for i in range(n):
+            curvatures[i] = 0 if x[i] > 0 else alpha * exp_of_negative(x[i])
+    elif kind == SIGMOID:
+        for i in range(n):
+            curvatures[i] = sigmoid_curvature(<real>1, x[i])
+    elif kind == TANH:  # tanh x = 2 σ(2x) - 1
+        for i in range(n):
+            curvatures[i] = sigmoid_curvature(<real>8, 2 * x[i])
+    elif kind == SOFTPLUS:
+        for i in range(n):
+            curvatures[i] = logistic_density(x[i])
+    elif kind == GELU:
+        for i in range(n):
+            curvatures[i] = gelu_curvature(x[i])
+    elif kind == SILU:
+        for i in range(n):
+            curvatures[i] = silu_curvature(x[i])
+    else:
+        for i in range(n):
+            curvatures[i] = mish_curvature(x[i])
+
+
 cdef inline void add_activation_curvature(
     int kind, real alpha, const real *x, const real *tangent, const real *dy, real *dx_tangent,
     Py_ssize_t n,
 ) noexcept nogil:
     """dẋ += σ''(x) ẋ dy."""
-    cdef real curvature
-    cdef Py_ssize_t i
-    if kind == ELU or kind == SELU:
-        # SELU is 1.05… ELU with alpha 1.67…
-        curvature = <real>1.7580993408473768599 if kind == SELU else alpha
-        for i in range(n):
-            dx_tangent[i] += (
-                0 if x[i] > 0 else curvature * exp_of_negative(x[i])) * tangent[i] * dy[i]
-    elif kind == SIGMOID:
-        for i in range(n):
-            dx_tangent[i] += sigmoid_curvature(<real>1, x[i]) * tangent[i] * dy[i]
-    elif kind == TANH:  # tanh x = 2 σ(2x) - 1
-        for i in range(n):
-            dx_tangent[i] += sigmoid_curvature(<real>8, 2 * x[i]) * tangent[i] * dy[i]
-    elif kind == SOFTPLUS:
-        for i in range(n):
-            dx_tangent[i] += logistic_density(x[i]) * tangent[i] * dy[i]
-    elif kind == GELU:
-        for i in range(n):
-            dx_tangent[i] += gelu_curvature(x[i]) * tangent[i] * dy[i]
-    elif kind == SILU:
-        for i in range(n):
-            dx_tangent[i] += silu_curvature(x[i]) * tangent[i] * dy[i]
-    elif kind == MISH:
-        for i in range(n):
-            dx_tangent[i] += mish_curvature(x[i]) * tangent[i] * dy[i]
+    cdef real[AT_ONCE] padded, curvatures
+    cdef Py_ssize_t i, count, vectors
+    cdef Py_ssize_t first = 0
+    if not is_curved(kind):
+        return
+    if kind == SELU:  # 1.05… ELU with alpha 1.67…
+        kind = ELU
+        alpha = <real>1.7580993408473768599
+    while first < n:
+        count = min(<Py_ssize_t>AT_ONCE, n - first)
+        vectors = vectors_of(count, alpha)
+        activation_curvatures(
+            kind, alpha, whole_vectors(x + first, count, vectors, padded), curvatures, vectors)
+        for i in range(count):
+            dx_tangent[first + i] += curvatures[i] * tangent[first + i] * dy[first + i]
+        first += count
 
 
 cdef inline void add_softmax_curvature(

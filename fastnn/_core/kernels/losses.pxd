@@ -12,8 +12,9 @@ of weight 0 is skipped, since 0 times an infinite value would be NaN.
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
+from fastnn._core.kernels.activations cimport lanes, vectors_of, whole_vectors
 from fastnn._core.kernels.apart cimport call_apart
 from fastnn._core.kernels.dtypes cimport fabs, real
 from fastnn._core.kernels.elementary cimport (
@@ -175,15 +176,22 @@ cdef inline double huber(
     cdef real slope = <real>(factor * scale)
     cdef double[BLOCK] terms
     cdef Py_ssize_t first = 0
-    cdef Py_ssize_t count, i
+    cdef real[BLOCK] padded, padded_targets, slopes
+    cdef const real *p
+    cdef const real *t
+    cdef Py_ssize_t count, vectors, i
     while first < n:
         count = min(<Py_ssize_t>BLOCK, n - first)
-        for i in range(count):
-            error = y_pred[first + i] - targets[first + i]
+        vectors = vectors_of(count, slope)
+        p = whole_vectors(y_pred + first, count, vectors, padded)
+        t = whole_vectors(targets + first, count, vectors, padded_targets)
+        for i in range(vectors * lanes(slope)):
+            error = p[i] - t[i]
             cut = delta if error > delta else (-delta if error < -delta else error)
             terms[i] = cut * (error - 0.5 * cut)
-            dy[first + i] = slope * <real>cut
+            slopes[i] = slope * <real>cut
         total += sum_of(terms, count)
+        memcpy(dy + first, slopes, count * sizeof(real))
         first += count
     return factor * total
 
@@ -201,18 +209,25 @@ cdef inline double log_cosh(
     cdef real slope = <real>(factor * scale)
     cdef double[BLOCK] terms
     cdef Py_ssize_t first = 0
-    cdef Py_ssize_t count, i
+    cdef real[BLOCK] padded, padded_targets, slopes
+    cdef const real *p
+    cdef const real *t
+    cdef Py_ssize_t count, vectors, i
     while first < n:
         count = min(<Py_ssize_t>BLOCK, n - first)
-        for i in range(count):
-            error = <double>y_pred[first + i] - <double>targets[first + i]
+        vectors = vectors_of(count, slope)
+        p = whole_vectors(y_pred + first, count, vectors, padded)
+        t = whole_vectors(targets + first, count, vectors, padded_targets)
+        for i in range(vectors * lanes(slope)):
+            error = <double>p[i] - <double>t[i]
             size = fabs(error)
             far = (size - 0.69314718055994531) + log1p_of_unit(exp_of_negative(-2 * size))
             near = expm1_of_negative(-2 * (0.8 if size > 0.8 else size))
             near = 0.5 * log1p_of_unit(near * near / (4 * (1 + near)))
             terms[i] = by_sign(size - 0.8, near, far)
-            dy[first + i] = slope * tanh(<real>error)
+            slopes[i] = slope * tanh(<real>error)
         total += sum_of(terms, count)
+        memcpy(dy + first, slopes, count * sizeof(real))
         first += count
     return factor * total
 
@@ -229,17 +244,24 @@ cdef inline double poisson(
     cdef real z, rate, near
     cdef double[BLOCK] terms
     cdef Py_ssize_t first = 0
-    cdef Py_ssize_t count, i
+    cdef real[BLOCK] padded, padded_targets, slopes
+    cdef const real *p
+    cdef const real *t
+    cdef Py_ssize_t count, vectors, i
     while first < n:
         count = min(<Py_ssize_t>BLOCK, n - first)
-        for i in range(count):
-            z = log_rates[first + i]
+        vectors = vectors_of(count, slope)
+        p = whole_vectors(log_rates + first, count, vectors, padded)
+        t = whole_vectors(targets + first, count, vectors, padded_targets)
+        for i in range(vectors * lanes(slope)):
+            z = p[i]
             rate = exp(z)
-            near = (<real>1 - targets[first + i]) + (z + z * z * exp_remainder(z))
-            terms[i] = <double>rate - <double>targets[first + i] * z
-            dy[first + i] = slope * by_sign(
-                fabs(z) - <real>0.34, near, rate - targets[first + i])
+            near = (<real>1 - t[i]) + (z + z * z * exp_remainder(z))
+            terms[i] = <double>rate - <double>t[i] * z
+            slopes[i] = slope * by_sign(
+                fabs(z) - <real>0.34, near, rate - t[i])
         total += sum_of(terms, count)
+        memcpy(dy + first, slopes, count * sizeof(real))
         first += count
     return total
 
@@ -260,19 +282,26 @@ cdef inline double binary_cross_entropy(
     cdef real[BLOCK] terms
     cdef real z, e, target, other, side, tail
     cdef Py_ssize_t first = 0
-    cdef Py_ssize_t count, i
+    cdef real[BLOCK] padded, padded_targets, slopes
+    cdef const real *p
+    cdef const real *t
+    cdef Py_ssize_t count, vectors, i
     while first < n:
         count = min(<Py_ssize_t>BLOCK, n - first)
-        for i in range(count):
-            z = logits[first + i]
+        vectors = vectors_of(count, slope)
+        p = whole_vectors(logits + first, count, vectors, padded)
+        t = whole_vectors(targets + first, count, vectors, padded_targets)
+        for i in range(vectors * lanes(slope)):
+            z = p[i]
             e = exp_of_negative(-fabs(z))
-            target = rest * targets[first + i] + half
-            other = rest * (<real>1 - targets[first + i]) + half
+            target = rest * t[i] + half
+            other = rest * (<real>1 - t[i]) + half
             side = by_sign(z, -target, other)
             tail = e / (<real>1 + e)
             terms[i] = log1p_of_unit(e) + side * z
-            dy[first + i] = slope * (side + by_sign(z, tail, -tail))
+            slopes[i] = slope * (side + by_sign(z, tail, -tail))
         total += sum_of(terms, count)
+        memcpy(dy + first, slopes, count * sizeof(real))
         first += count
     return factor * total
 
