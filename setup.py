@@ -72,6 +72,9 @@ CLANG_FLAGS = ["-ffp-contract=on"]
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() == 0; }"
 LINK_FLAGS = []
 
+# The limited API makes one wheel for all Pythons from 3.11 on.
+LIMITED_API = os.environ.get("FASTNN_LIMITED_API") == "1"
+
 sanitizers = os.environ.get("FASTNN_SANITIZE")
 if sanitizers:  # as in FASTNN_SANITIZE=address,undefined
     FLAGS += ["-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizers}", "-fno-sanitize-recover"]
@@ -151,13 +154,16 @@ def extension(name, flags, **options):
             # loops over a function are vectorized only where the function is inlined
             ("CYTHON_INLINE", "__inline__ __attribute__((always_inline, unused))"),
             ("FASTNN_FLAGS", f'"{" ".join(flags)}"'),
+            *[("Py_LIMITED_API", "0x030B0000")] * LIMITED_API,
         ],
+        py_limited_api=LIMITED_API,
         **options,
     )
 
 
 setup(
     cmdclass={"build_ext": build},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
     ext_modules=cythonize(
         [extension("_cpuid", []), extension("_calls", [], include_dirs=[np.get_include()])]
         + [

@@ -26,6 +26,11 @@ from fastnn import _core
 from fastnn._core.memory import SMALL
 
 cdef extern from *:
+    """
+    #ifdef Py_LIMITED_API /* which lacks the macro */
+    #define PyFloat_AS_DOUBLE PyFloat_AsDouble
+    #endif
+    """
     ctypedef long double long_double "long double"
 
 cdef extern from "Python.h":
