@@ -3,6 +3,16 @@
 cdef extern from *:
     """
     #if defined(__x86_64__) || defined(__i386__)
+    #include <cpuid.h>
+    #include <string.h>
+    static const char *vendor_name(void)
+    {
+        static char name[13];
+        unsigned a = 0, b = 0, c = 0, d = 0;
+        __get_cpuid(0, &a, &b, &c, &d);
+        memcpy(name, &b, 4), memcpy(name + 4, &d, 4), memcpy(name + 8, &c, 4);
+        return name;
+    }
     /* These functions of the compiler check the CPU (cpuid) and the system (xgetbv). */
     static int has_avx2(void)
     {
@@ -16,12 +26,19 @@ cdef extern from *:
             && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
     }
     #else
+    static const char *vendor_name(void) { return ""; }
     static int has_avx2(void) { return 0; }
     static int has_avx512(void) { return 0; }
     #endif
     """
     bint has_avx2()
     bint has_avx512()
+    const char *vendor_name()
+
+
+def vendor():
+    """Return the maker as the CPU gives it, as in "GenuineIntel"; "" if it is not an x86."""
+    return vendor_name().decode()
 
 
 def supported():
