@@ -34,12 +34,23 @@ ISAS = {
 }
 
 
+def _cpuinfo():
+    try:
+        with open("/proc/cpuinfo") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
 def configure(threads, isa=None):
     """Limit every library to so many threads and processors, and to an instruction set."""
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
     if threads == 1:
         os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL"
+    if "avx512f" in _cpuinfo():
+        # OpenBLAS takes AVX2 kernels on the CPUs with AVX-512 that it does not know, such as Zen 5
+        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
     os.environ["KMP_BLOCKTIME"] = "20"  # milliseconds in place of 200; see bench.common.QUIET
     os.sched_setaffinity(0, PROCESSORS[:threads])
     if isa:

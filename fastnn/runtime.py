@@ -37,12 +37,19 @@ def get_num_threads() -> int:
 
 
 def build_info() -> dict[str, Any]:
-    """Return version, instruction sets, number of threads, compiler and compiler flags."""
+    """Return version, instruction sets, number of threads, blocks, compiler and compiler flags.
+
+    `k_block` and `a_block` are the steps of the sum, and the bytes of the left matrix, in a block
+    of a long matrix product. They are chosen by the CPU.
+    """
+    k_block, a_block = _core.engine.blocks()
     return {
         "version": __version__,
         "isa": _core.isa,
         "available_isas": _core.available_isas(),
         "n_threads": _core.thread_count(None),
+        "k_block": k_block,
+        "a_block": a_block,
         "openmp": _core.engine.openmp,
         "compiler": _core.engine.compiler,
         "flags": _core.engine.flags,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 try:
     from fastnn._core import _cpuid
+    from fastnn._core.machine import product_blocks
     from fastnn._core.memory import demand_memory as demand_memory
     from fastnn._core.processors import all_processors, useful_processors
 except ImportError as error:
@@ -48,7 +49,9 @@ def load_engine(isa: str) -> ModuleType:
             f"the build {isa!r} (FASTNN_ISA) cannot run here: this CPU, its operating system and "
             f"this installation of fastnn have {', '.join(available_isas())}"
         )
-    return importlib.import_module(f"{__name__}._engine_{isa}")
+    engine = importlib.import_module(f"{__name__}._engine_{isa}")
+    engine.set_blocks(*product_blocks(_cpuid.vendor()))
+    return engine
 
 
 def thread_count(n_threads: int | None) -> int:

@@ -1,10 +1,20 @@
-"""The instruction sets that the CPU and the operating system support."""
+"""The CPU's maker, and the instruction sets that it and the operating system support."""
 
 cdef extern from *:
     """
     #if defined(__x86_64__)
     /* The compilers' own functions for this need a library that Clang lacks on Windows. */
     #include <cpuid.h>
+    #include <string.h>
+
+    static const char *vendor_name(void)
+    {
+        static char name[13];
+        unsigned a, b, c, d;
+        if (__get_cpuid(0, &a, &b, &c, &d))
+            memcpy(name, &b, 4), memcpy(name + 4, &d, 4), memcpy(name + 8, &c, 4);
+        return name;
+    }
 
     static int has_bits(unsigned bits, unsigned wanted) { return (bits & wanted) == wanted; }
 
@@ -35,12 +45,19 @@ cdef extern from *:
             && has_bits(b, bit_AVX512F | bit_AVX512CD | bit_AVX512VL | bit_AVX512DQ | bit_AVX512BW);
     }
     #else
+    static const char *vendor_name(void) { return ""; }
     static int has_avx2(void) { return 0; }
     static int has_avx512(void) { return 0; }
     #endif
     """
     bint has_avx2()
     bint has_avx512()
+    const char *vendor_name()
+
+
+def vendor():
+    """Return the maker as the CPU gives it, as in "GenuineIntel"; "" if it is not an x86."""
+    return vendor_name().decode()
 
 
 def supported():

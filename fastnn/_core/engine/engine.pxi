@@ -53,6 +53,7 @@ from fastnn._core.kernels.standardize cimport standardize_backward, standardize_
 from fastnn._core.kernels.sums cimport sum_of_squares
 from fastnn._core.kernels.system cimport allocate_lines, free_lines, now
 from fastnn._core.kernels.threads cimport startable
+from fastnn._core.kernels.tiles cimport MOST_A_BLOCK_BYTES, a_block_bytes, k_block
 from fastnn._core.kernels.trigonometric cimport sine
 
 import numpy as np
@@ -96,6 +97,18 @@ compiler = __VERSION__.decode()
 def max_threads():
     """Threads that OpenMP would use: the processors this process may run on, or OMP_NUM_THREADS."""
     return omp_get_max_threads()
+
+
+def set_blocks(Py_ssize_t steps, Py_ssize_t n_bytes, /):
+    """Set the steps of k, from 16 to 4,096, and the bytes of A in a block of a long product."""
+    global k_block, a_block_bytes
+    k_block = max(16, min(steps, <Py_ssize_t>4096))
+    a_block_bytes = min(n_bytes, <Py_ssize_t>MOST_A_BLOCK_BYTES)
+
+
+def blocks():
+    """Return what `set_blocks` has set."""
+    return k_block, a_block_bytes
 
 
 include "arrays.pxi"

@@ -36,6 +36,11 @@
 #define LIST_4(i) LIST_3(i) f##i,
 #define LIST_8(i) LIST_4(i) g##i, h##i, u##i, v##i,
 
+/* Four elements of C. A wider vector would have to wait until several of these are in the cache. */
+typedef scalar OF_DTYPE(four)
+    __attribute__((vector_size(4 * sizeof(scalar)), aligned(sizeof(scalar)), may_alias));
+#define FOUR(p) (*(const OF_DTYPE(four) *)(p))
+
 /* The sums over the lanes of four vectors. Interleaved halves are added until each lane holds a
  * part of one sum; then halves are folded until four lanes are left. */
 static inline void OF_DTYPE(sums)(vector v0, vector v1, vector v2, vector v3, scalar *sums)
@@ -54,7 +59,7 @@ static inline void OF_DTYPE(sums)(vector v0, vector v1, vector v2, vector v3, sc
 #elif LANES == 8
     v += SHUFFLE(v, v, 4, 5, 6, 7, 0, 1, 2, 3);
 #endif
-    for (int i = 0; i < 4; i++) sums[i] = v[i];
+    *(OF_DTYPE(four) *)sums = FOUR(&v);
 #endif
 }
 
@@ -89,3 +94,4 @@ static const OF_DTYPE(dot) OF_DTYPE(dots)[5][WIDE_TILE_ROWS] = {
     {SHAPED(dot_, 1, 8)}};
 
 #undef COLUMNS
+#undef FOUR

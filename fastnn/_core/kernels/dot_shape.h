@@ -27,10 +27,24 @@ static void SHAPED(dot_, HEIGHT, WIDTH)(
         OF_DTYPE(sums)(products[i], products[i + 1], products[i + 2], products[i + 3], sums + i);
     scalar *s_i = sums;
     for (int i = 0; i < HEIGHT; i++, s_i += WIDTH, start += start_row, c += c_row) {
+#if WIDTH % 4 == 0
+#pragma GCC unroll 2
+        for (int j = 0; j < WIDTH; j += 4) {
+            OF_DTYPE(four) v = FOUR(s_i + j) + FOUR(start + j);
+            __typeof__(v <= v) open = ~(v <= (OF_DTYPE(four)){0});
+            if (relu) v = (OF_DTYPE(four))((__typeof__(open))v & open);
+            if (gate != NULL) {
+                open = ~(FOUR(gate + i * c_row + j) <= (OF_DTYPE(four)){0});
+                v = (OF_DTYPE(four))((__typeof__(open))v & open);
+            }
+            *(OF_DTYPE(four) *)(c + j) = v;
+        }
+#else
         for (int j = 0; j < WIDTH; j++) s_i[j] += start[j];
         if (relu) for (int j = 0; j < WIDTH; j++) s_i[j] = s_i[j] <= 0 ? 0 : s_i[j];
         if (gate != NULL)
             for (int j = 0; j < WIDTH; j++) s_i[j] = gate[i * c_row + j] <= 0 ? 0 : s_i[j];
         for (int j = 0; j < WIDTH; j++) c[j] = s_i[j];
+#endif
     }
 }

@@ -20,8 +20,8 @@ from fastnn._core.kernels.dtypes cimport real
 from fastnn._core.kernels.outer cimport outer
 from fastnn._core.kernels.packing cimport VECTOR_BYTES, pack
 from fastnn._core.kernels.rearranged cimport (
-    FOLDS, REARRANGED_BYTES, product_by_strips, product_folded, product_transposed)
-from fastnn._core.kernels.rows cimport product_of_row
+    REARRANGED_BYTES, product_by_strips, product_transposed)
+from fastnn._core.kernels.rows cimport product_of_narrow_row, product_of_row
 from fastnn._core.kernels.shallow cimport is_shallow, product_of_steps
 from fastnn._core.kernels.threads cimport startable
 from fastnn._core.kernels.tiles cimport (
@@ -39,12 +39,12 @@ cdef enum Form:
     DOTS             # of rows of A and columns of B, for few of either
     DOTS_OF_PACKED   # B is first transposed, into the scratch memory
     ROW              # one row of A
+    NARROW_ROW       # likewise, for at most a vector of columns
     SHALLOW          # few steps of k and few columns, which stay in registers
     SHALLOW_OF_PACKED    # a transposed B, likewise
     OUTER            # one step of k
     TRANSPOSED       # C^T for few columns
     STRIPS           # C^T for a transposed B that is larger than A and C
-    FOLDED           # one row, few columns
 
 
 cdef inline Py_ssize_t gemm_workspace(Py_ssize_t n_threads) noexcept nogil:
@@ -139,13 +139,12 @@ cdef inline Form choose(
         return DOTS_OF_PACKED
     if m == 1 and b_col == 1 and (n > 4 * lanes or (n > lanes and k <= SWEEP_DEPTH)):
         return ROW
+    if m == 1 and b_col == 1 and n <= lanes and k >= 8:
+        return NARROW_ROW
     if a_row == 1 and a_col >= m and m >= lanes and not relu and not gated and (
             n <= 12 or (n < 2 * lanes and n % lanes != 0 and k > SWEEP_DEPTH and not started
                         and m >= 4 * lanes and filled(n, lanes) * 6 < filled(m, lanes) * 5)):
         return TRANSPOSED
-    if (m == 1 and FOLDS * n <= 3 * lanes and b_col == 1 and b_row == n and k >= 8 * FOLDS
-            and not relu and not gated):
-        return FOLDED
     if k <= SWEEP_DEPTH or (m <= TILE_ROWS and b_col == 1):
         return SWEEPS
     return PANELS
@@ -169,6 +168,8 @@ cdef inline void gemm_serial(
         product_by_dots(m, n, k, a, a_row, b, b_col, start, start_row, c, c_row, relu, gate)
     elif form == ROW:
         product_of_row(n, k, a, a_col, b, b_row, start, c, relu, gate)
+    elif form == NARROW_ROW:
+        product_of_narrow_row(n, k, a, a_col, b, b_row, start, c, relu, gate)
     elif form == SHALLOW:
         product_of_steps(m, n, k, a, a_row, a_col, b, b_row, start, c, relu, gate)
     elif form == SHALLOW_OF_PACKED:
@@ -203,7 +204,5 @@ cdef inline void gemm_rearranged(
                         gate)
     elif form == TRANSPOSED:
         product_transposed(m, n, k, a, a_col, b, b_row, b_col, start, start_row, c, c_row, scratch)
-    elif form == STRIPS:
-        product_by_strips(m, n, k, a, a_row, b, b_col, start, c, c_row, relu, scratch)
     else:
-        product_folded(n, k, a, a_col, b, start, c, scratch)
+        product_by_strips(m, n, k, a, a_row, b, b_col, start, c, c_row, relu, scratch)

@@ -116,6 +116,10 @@ static inline f64_mask f64_first(ptrdiff_t n) { return f32_first(2 * n); }
 #define WIDE_TILE_ROWS 2
 #endif
 
+/* Steps of k in a block of a long product, and bytes of a block of A. `set_blocks` changes them when
+ * the engine is imported; see _core/machine.py. They change no bit. */
+static ptrdiff_t k_block = 512, a_block_bytes = 512 * 1024;
+
 /* What a tile begins with when there is no `start`: as wide as the widest tile, in either dtype. */
 static const double zeros[4 * VECTOR_BYTES / sizeof(double)] __attribute__((aligned(64))) = {0};
 

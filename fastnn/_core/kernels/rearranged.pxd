@@ -1,7 +1,6 @@
 """Products that are computed as another product, on one thread.
 
-C is transposed, or one row becomes several. The result is in scratch memory until it is copied to
-its destination.
+C is transposed. The result is in scratch memory until it is copied to its destination.
 """
 
 from fastnn._core.kernels.apart cimport call_apart
@@ -15,7 +14,6 @@ cdef enum:
     TRANSPOSED_ROWS = 128
     STRIP_COLUMNS = 1024
     REARRANGED_BYTES = STRIP_COLUMNS * 2 * VECTOR_BYTES   # a strip, which is the largest result
-    FOLDS = 4
 
 
 cdef inline void product_transposed(
@@ -83,28 +81,3 @@ cdef inline void product_by_strips(
                         c_strip[j] = 0 if c_strip[j] <= 0 else c_strip[j]
             column += columns
         row += rows
-
-
-cdef inline void product_folded(
-    Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_col, const real *b, const real *start,
-    real *c, char *scratch,
-) noexcept nogil:
-    """One row times a B of few columns and no gaps: FOLDS rows of B are read as one.
-
-    So `a` becomes FOLDS rows, each with every FOLDS-th element. In the product of such a row with
-    the wide B, only the columns from its elements' rows of B are used. The others are wasted. But
-    in the product of a single row, each addition would wait for the one before.
-    """
-    cdef real *result = <real *>(scratch + TILES_SCRATCH_BYTES)
-    cdef Py_ssize_t width = FOLDS * n
-    cdef Py_ssize_t fold, j, p
-    product_by_sweeps(<Py_ssize_t>FOLDS, width, k // FOLDS, a, a_col, FOLDS * a_col, b, width, 1,
-                      <const real *>NULL, 0, result, width, False, <const real *>NULL, scratch)
-    for fold in range(1, FOLDS):
-        for j in range(n):
-            result[j] += result[fold * width + fold * n + j]
-    for p in range(k // FOLDS * FOLDS, k):
-        for j in range(n):
-            result[j] += a[p * a_col] * b[p * n + j]
-    for j in range(n):
-        c[j] = result[j] + (0 if start == NULL else start[j])

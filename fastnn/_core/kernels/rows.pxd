@@ -19,6 +19,12 @@ cdef extern from "kernels.h" nogil:
     const f64_add_rows f64_add_8_rows
     const f64_add_rows f64_add_2_rows
     const f64_add_rows f64_add_1_rows
+    void f32_narrow_row(
+        ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, const float *, ptrdiff_t, const float *,
+        float *, int, const float *) noexcept
+    void f64_narrow_row(
+        ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, const double *, ptrdiff_t, const double *,
+        double *, int, const double *) noexcept
 
 
 cdef inline void product_of_row(
@@ -43,6 +49,17 @@ cdef inline void product_of_row(
     if gate != NULL:
         for j in range(n):
             c[j] = 0 if gate[j] <= 0 else c[j]
+
+
+cdef inline void product_of_narrow_row(
+    Py_ssize_t n, Py_ssize_t k, const real *a, Py_ssize_t a_col, const real *b, Py_ssize_t b_row,
+    const real *start, real *c, bint relu, const real *gate,
+) noexcept nogil:
+    """For a row of at most a vector; rows of B lie in memory without gaps."""
+    if real is float:
+        f32_narrow_row(n, k, a, a_col, b, b_row, start, c, relu, gate)
+    else:
+        f64_narrow_row(n, k, a, a_col, b, b_row, start, c, relu, gate)
 
 
 cdef inline void add_rows(

@@ -2,7 +2,7 @@
 
 a) By panels: B is divided into panels as wide as the tile, and each panel is multiplied by all rows
    of a block of A. A panel whose rows are near each other is read in place; a transposed or
-   scattered panel is packed first. A block of A of up to A_BLOCK_BYTES stays in the second-level
+   scattered panel is packed first. A block of A of up to a_block_bytes stays in the second-level
    cache for all panels. If its elements are far apart, it is packed, so that a tile reads one
    stream. If A has several blocks, the packed panels are kept for the next block.
 b) By sweeps: with few steps of k, or few rows, reading and writing C or reading B takes most of the
@@ -28,12 +28,12 @@ cdef extern from "kernels.h" nogil:
         ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t,
         const double *, ptrdiff_t, double *, ptrdiff_t, int, const double *) noexcept
     const double *zeros
+    Py_ssize_t k_block, a_block_bytes
     f32_tile f32_tiles[3][14]  # the header's table has TILE_ROWS entries a row
     f64_tile f64_tiles[3][14]
 
 
 cdef enum:
-    K_BLOCK = 512                    # steps of k: a packed panel of AVX-512 has 64 KB
     SWEEP_DEPTH = 16
     SWEEP_BYTES = 24 * 1024          # a block of B that stays in L1 beside a few rows of C
     # Rows of B up to NEAR_BYTES apart are read in place. Further apart they are in many pages, and
@@ -42,9 +42,9 @@ cdef enum:
     NEAR_BYTES = 1536
     PAGE_BYTES = 4096
     FAR_BYTES = 2048                 # rows of A that are so far apart are copied together
-    A_BLOCK_BYTES = 14 * 37 * K_BLOCK * 4     # half of the second-level cache
-    B_BLOCK_BYTES = 1024 * K_BLOCK * 4
-    TILES_SCRATCH_BYTES = A_BLOCK_BYTES + B_BLOCK_BYTES + 64
+    MOST_A_BLOCK_BYTES = 1024 * 1024
+    B_BLOCK_BYTES = 2 * 1024 * 1024  # packed panels that are kept for further blocks of A
+    TILES_SCRATCH_BYTES = MOST_A_BLOCK_BYTES + B_BLOCK_BYTES + 64
 
 
 cdef inline void product_by_panels(
@@ -74,8 +74,8 @@ cdef inline void by_panels(
     cdef real *a_packed = <real *>(scratch + B_BLOCK_BYTES)
     cdef Py_ssize_t blocks = (m + TILE_ROWS - 1) // TILE_ROWS
     # a pass packs as many row blocks as fit; the passes are as few as possible, and of even size
-    cdef Py_ssize_t most = A_BLOCK_BYTES // (
-        TILE_ROWS * K_BLOCK * <Py_ssize_t>sizeof(real))
+    cdef Py_ssize_t most = max(
+        1, a_block_bytes // (TILE_ROWS * min(k, k_block) * <Py_ssize_t>sizeof(real)))
     cdef Py_ssize_t passes = (blocks + most - 1) // most
     cdef Py_ssize_t b_bytes = b_row * <Py_ssize_t>sizeof(real)
     cdef bint in_place = b_col == 1 and (
@@ -91,7 +91,7 @@ cdef inline void by_panels(
     cdef Py_ssize_t row = 0
     k0 = 0
     while k0 < k:
-        depth = min(<Py_ssize_t>K_BLOCK, k - k0)
+        depth = min(k_block, k - k0)
         done = k0 + depth == k
         if k0 > 0:
             start = c
