@@ -18,6 +18,7 @@
  *
  * 14 x 2, 9 x 3, 4 x 6 and 5 x 5 have sums in memory with Clang 14, 7 x 4 with GCC 12 too. So
  * panels of B have four vectors and tiles six rows; a C of up to three vectors has twelve rows.
+ * `python -m bench.arm` prints the figures of all tiles.
  * SVE is not used: its vectors have no fixed width, which GNU vectors need, and on most CPUs that
  * have it they have 128 bits, as here.
  */
