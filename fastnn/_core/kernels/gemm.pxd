@@ -25,7 +25,8 @@ from fastnn._core.kernels.rows cimport product_of_narrow_row, product_of_row
 from fastnn._core.kernels.shallow cimport is_shallow, product_of_steps
 from fastnn._core.kernels.threads cimport startable
 from fastnn._core.kernels.tiles cimport (
-    FAR_BYTES, SWEEP_DEPTH, TILE_ROWS, TILES_SCRATCH_BYTES, product_by_panels, product_by_sweeps)
+    FAR_BYTES, PANEL_VECTORS, SWEEP_DEPTH, TILE_ROWS, TILES_SCRATCH_BYTES, product_by_panels,
+    product_by_sweeps)
 
 
 cdef enum:
@@ -67,7 +68,7 @@ cdef inline void gemm(
     negative elements become zero. With `gate`, which has the strides of C and may be NULL, elements
     become zero where `gate` is not positive.
     """
-    cdef Py_ssize_t width = 2 * VECTOR_BYTES // <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t width = PANEL_VECTORS * VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef Py_ssize_t panels = (n + width - 1) // width
     cdef Py_ssize_t blocks = (m + TILE_ROWS - 1) // TILE_ROWS
     cdef Py_ssize_t worth = <Py_ssize_t>(2.0 * m * n * k / THREAD_FLOPS)

@@ -19,7 +19,7 @@
 #include SHAPE_FILE
 #undef HEIGHT
 #endif
-#if HEIGHTS >= 14
+#if HEIGHTS >= 12
 #define HEIGHT 7
 #include SHAPE_FILE
 #undef HEIGHT
@@ -38,6 +38,8 @@
 #define HEIGHT 12
 #include SHAPE_FILE
 #undef HEIGHT
+#endif
+#if HEIGHTS >= 14
 #define HEIGHT 13
 #include SHAPE_FILE
 #undef HEIGHT

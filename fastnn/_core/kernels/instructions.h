@@ -1,8 +1,26 @@
 /* What a build's instruction set decides: the width of a vector, masks, permutations, tile sizes.
  *
  * GNU vectors work on every architecture and compiler. With HAVE_MASKS the CPU reads or writes the
- * first few lanes as fast as all of them. Elsewhere a loop in vector.h does, which is too slow for
- * an inner loop.
+ * first few lanes as fast as all of them. Elsewhere vector.h does it lane by lane, too slowly for an
+ * inner loop.
+ *
+ * The tiles for 64-bit ARM, which has 32 vectors of 128 bits, were chosen by reading the assembly
+ * and by a model of the CPUs, llvm-mca 19. FMAs in a cycle of the loop over k, float32, GCC 12:
+ *
+ *   rows x vectors   registers for A   Neoverse N1   N2    V1    V2   Apple M1   Cortex-A72
+ *      6 x 2         loads broadcast      1.70      1.70  2.94  3.20    1.69        0.92
+ *      6 x 2         a lane               1.98      1.98  2.96  3.22    1.70        0.99
+ *     12 x 2         a lane               1.99      1.99  3.96  3.96    1.84        1.00
+ *      8 x 3         a lane               1.99      1.99  3.96  3.96    2.81        1.00
+ *      6 x 4         a lane               1.99      1.99  3.96  3.96    2.98        1.00
+ *      4 x 6         a lane               1.99      1.99  3.96  3.96    2.98        1.00
+ *     the limit of the model              2         2     4     4       3           1
+ *
+ * 14 x 2, 9 x 3, 4 x 6 and 5 x 5 have sums in memory with Clang 14, 7 x 4 with GCC 12 too. So
+ * panels of B have four vectors and tiles six rows; a C of up to three vectors has twelve rows.
+ * `python -m bench.arm` prints the figures of all tiles.
+ * SVE is not used: its vectors have no fixed width, which GNU vectors need, and on most CPUs that
+ * have it they have 128 bits, as here.
  */
 #ifndef FASTNN_INSTRUCTIONS_H
 #define FASTNN_INSTRUCTIONS_H
@@ -27,7 +45,18 @@
 #else
 #define VECTOR_BYTES 16
 #define HAVE_MASKS 0
+#if defined(__aarch64__)
+#define KEEP_VECTOR(v) __asm__("" : "+w"(v))
+#define KEEP_FACTOR(x) KEEP_VECTOR(x)
+#else
 #define KEEP_VECTOR(v)
+#endif
+#endif
+
+/* On ARM the FMAs of a row take their factor from one lane of a register. A load that broadcasts it
+ * would also occupy an arithmetic unit, which x86 does not need for that. */
+#ifndef KEEP_FACTOR
+#define KEEP_FACTOR(x)
 #endif
 
 /* For a function that the compiler would copy for each constant argument, without any gain. */
@@ -107,13 +136,19 @@ static inline f64_mask f64_first(ptrdiff_t n) { return f32_first(2 * n); }
 #define LOG_8 3
 #define LOG_16 4
 
-/* The most rows of a tile of one or two vectors, and of one of four. */
+/* The most rows of a tile of one or two vectors, and of one of four; the vectors of B's panels. */
 #if VECTOR_BYTES == 64
 #define TILE_ROWS 14
 #define WIDE_TILE_ROWS 6
+#define PANEL_VECTORS 2
+#elif defined(__aarch64__)
+#define TILE_ROWS 12
+#define WIDE_TILE_ROWS 6
+#define PANEL_VECTORS 4
 #else
 #define TILE_ROWS 6
 #define WIDE_TILE_ROWS 2
+#define PANEL_VECTORS 2
 #endif
 
 /* Steps of k in a block of a long product, and bytes of a block of A. `set_blocks` changes them when

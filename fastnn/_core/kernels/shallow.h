@@ -7,7 +7,8 @@
  */
 
 #define TAKE_STEP(p) const vector b##p = load_some(b + p * b_row + j, part);
-#define ADD_STEP(p) sum += (from[p * a_col] - (vector){0}) * b##p;
+#define ADD_STEP(p) \
+    { scalar a_p = from[p * a_col]; KEEP_FACTOR(a_p); sum += (a_p - (vector){0}) * b##p; }
 
 #define HEIGHT 1
 #include "shallow_shape.h"

@@ -82,7 +82,8 @@
 #define START_4(i) START_3_WHOLE(i) vector f##i = FIRST_OF_LAST(i, 3);
 
 /* x - 0 broadcasts a scalar without an addition. x + 0 would be one, since it changes -0. */
-#define MULTIPLY(i) { const vector x = A_##i - (vector){0}; JOIN(PRODUCTS_, WIDTH)(i) }
+#define MULTIPLY(i) { scalar a_i = A_##i; KEEP_FACTOR(a_i); const vector x = a_i - (vector){0}; \
+    JOIN(PRODUCTS_, WIDTH)(i) }
 #define PRODUCTS_1(i) c##i += x * b0;
 #define PRODUCTS_2(i) PRODUCTS_1(i) d##i += x * b1;
 #define PRODUCTS_3(i) PRODUCTS_2(i) e##i += x * b2;

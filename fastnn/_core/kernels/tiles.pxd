@@ -21,6 +21,7 @@ from fastnn._core.kernels.packing cimport HAVE_MASKS, VECTOR_BYTES, pack, prefet
 cdef extern from "kernels.h" nogil:
     enum: TILE_ROWS
     enum: WIDE_TILE_ROWS
+    enum: PANEL_VECTORS
     ctypedef void (*f32_tile)(
         ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
         const float *, ptrdiff_t, float *, ptrdiff_t, int, const float *) noexcept
@@ -72,10 +73,13 @@ cdef inline void by_panels(
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t>sizeof(real)
     cdef real *packed = <real *>scratch
     cdef real *a_packed = <real *>(scratch + B_BLOCK_BYTES)
-    cdef Py_ssize_t blocks = (m + TILE_ROWS - 1) // TILE_ROWS
+    cdef bint wide = PANEL_VECTORS == 4 and n > 3 * lanes
+    cdef Py_ssize_t height = WIDE_TILE_ROWS if wide else TILE_ROWS
+    cdef Py_ssize_t most_vectors = 4 if wide else 2
+    cdef Py_ssize_t blocks = (m + height - 1) // height
     # a pass packs as many row blocks as fit; the passes are as few as possible, and of even size
     cdef Py_ssize_t most = max(
-        1, a_block_bytes // (TILE_ROWS * min(k, k_block) * <Py_ssize_t>sizeof(real)))
+        1, a_block_bytes // (height * min(k, k_block) * <Py_ssize_t>sizeof(real)))
     cdef Py_ssize_t passes = (blocks + most - 1) // most
     cdef Py_ssize_t b_bytes = b_row * <Py_ssize_t>sizeof(real)
     cdef bint in_place = b_col == 1 and (
@@ -101,7 +105,7 @@ cdef inline void by_panels(
             end = n
             if passes > 1:  # all of them need the packed panels, which have to be kept
                 end = min(n, n0 + B_BLOCK_BYTES // (depth * <Py_ssize_t>sizeof(real))
-                          // (2 * lanes) * (2 * lanes))
+                          // (most_vectors * lanes) * (most_vectors * lanes))
             pass_row = 0
             first_block = 0
             for number in range(passes):
@@ -111,7 +115,7 @@ cdef inline void by_panels(
                               a + pass_row * a_row + k0 * a_col, a_row, a_col, a_packed)
                 j0 = n0
                 while j0 < end:
-                    vectors = vectors_of_panel(end - j0, lanes, 2)
+                    vectors = vectors_of_panel(end - j0, lanes, most_vectors)
                     columns = min(end - j0, vectors * lanes)
                     last = columns - (vectors - 1) * lanes
                     panel = b + k0 * b_row + j0
@@ -131,7 +135,8 @@ cdef inline void by_panels(
                         if depth >= 128:  # long enough to prefetch C for the next tile
                             for i in range(rows):
                                 prefetch(c + (row + rows + i) * c_row + j0)
-                                prefetch(c + (row + rows + i) * c_row + j0 + lanes)
+                                prefetch(c + (row + rows + i) * c_row + j0
+                                         + (most_vectors - 1) * lanes)
                         tile(rows, vectors, depth,
                              a_tile, 1 if far else a_row, rows if far else a_col,
                              panel, panel_row, last,

@@ -6,15 +6,22 @@ typedef ptrdiff_t lane_mask;
 static inline lane_mask first_lanes(ptrdiff_t n) { return n; }
 static inline vector load_some(const scalar *p, lane_mask n)
 {
-    vector v = {0};
     if (n == LANES) return LOAD(p);
-    for (ptrdiff_t i = 0; i < n; i++) v[i] = p[i];
+    vector v = {p[0]};
+#if LANES == 4
+    if (n > 1) v[1] = p[1];
+    if (n > 2) v[2] = p[2];
+#endif
     return v;
 }
 static inline void store_some(scalar *p, lane_mask n, vector v)
 {
-    if (n == LANES) *(unaligned *)p = v;
-    else for (ptrdiff_t i = 0; i < n; i++) p[i] = v[i];
+    if (n == LANES) { *(unaligned *)p = v; return; }
+    p[0] = v[0];
+#if LANES == 4
+    if (n > 1) p[1] = v[1];
+    if (n > 2) p[2] = v[2];
+#endif
 }
 #endif
 
