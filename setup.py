@@ -159,6 +159,7 @@ setup(
             "cdivision": True,
             "embedsignature": False,
             "binding": False,
+            "freethreading_compatible": True,
         },
     ),
 )

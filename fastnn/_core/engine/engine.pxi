@@ -99,8 +99,8 @@ def max_threads():
     return omp_get_max_threads()
 
 
-include "arrays.pxi"
 include "workspace.pxi"
+include "arrays.pxi"
 include "plan.pxi"
 include "operations.pxi"
 include "blocks.pxi"

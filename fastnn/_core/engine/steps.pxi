@@ -1,6 +1,7 @@
 # Single steps of an optimizer, for gradients that the user computes.
 #
-# The lock of Python is held: no other thread can start a fit within a step, and Ctrl-C cannot
+# The lock of Python is held; in a free-threaded Python, the lock of the dict in which a fit claims
+# the network. So no other thread can start a fit or a step within a step, and Ctrl-C cannot
 # separate the new parameters from the count of updates.
 
 @cython.final
@@ -28,7 +29,7 @@ cdef class Steps:
         self.before = Workspace(cnp.PyArray_NBYTES(params))
 
     def take(self, grads, double rate, double weight_decay, cnp.ndarray segments, counts,
-             list missed, training, int n_threads, /):
+             list missed, dict training, int n_threads, /):
         """Update the parameters by a gradient, and count the update in `counts`.
 
         `weight_decay` replaces that of the rule. `segments` are as for the Trainer. `counts` is an
@@ -43,11 +44,18 @@ cdef class Steps:
             `training` is not empty. False if a parameter would not be finite: then the parameters
             are as before. Otherwise True.
         """
+        with cython.critical_section(training):
+            if training:
+                return None
+            return self.take_alone(grads, rate, weight_decay, segments, counts, missed, n_threads)
+
+    cdef object take_alone(self, grads, double rate, double weight_decay, cnp.ndarray segments,
+                           counts, list missed, int n_threads):
         cdef cnp.ndarray params = self.params
         cdef cnp.ndarray ready
         cdef Py_ssize_t step = counts.step + 1
         cdef bint finite
-        if not cnp.PyArray_CheckExact(grads) or training:
+        if not cnp.PyArray_CheckExact(grads):
             return None
         ready = grads
         if (cnp.PyArray_TYPE(ready) != cnp.PyArray_TYPE(params)

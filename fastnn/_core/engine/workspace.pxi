@@ -5,6 +5,10 @@ cdef enum:
     KEPT_BYTES = 8_000_000
     GIL_WORK = 50_000         # multiply-adds; below, releasing the GIL is not worth its time
 
+# Variables that all threads share are guarded by critical sections. A free-threaded Python locks
+# the object that a section names. With a GIL the section costs nothing. Python code inside a
+# section may let another thread in, as with the GIL.
+cdef object shared = object()         # whose sections guard the variables of this module
 cdef Workspace idle_workspace = None  # kept for the next call: new pages of the system are slow
 
 
@@ -28,8 +32,10 @@ cdef class Workspace:
 cdef Workspace take_workspace(Py_ssize_t n_bytes):
     """Return memory of at least `n_bytes`, for use until `give_back`. Both need the GIL."""
     global idle_workspace
-    cdef Workspace workspace = idle_workspace
-    idle_workspace = None
+    cdef Workspace workspace
+    with cython.critical_section(shared):
+        workspace = idle_workspace
+        idle_workspace = None
     if workspace is None or workspace.n_bytes < n_bytes:
         workspace = Workspace(n_bytes)
     return workspace
@@ -39,7 +45,8 @@ cdef void give_back(Workspace workspace):
     """Keep a workspace for the next call, unless it is large."""
     global idle_workspace
     if workspace.n_bytes <= KEPT_BYTES:
-        idle_workspace = workspace
+        with cython.critical_section(shared):
+            idle_workspace = workspace
 
 
 cdef inline char *aligned(char *pointer) noexcept nogil:
