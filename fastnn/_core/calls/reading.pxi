@@ -145,34 +145,32 @@ cdef bint fill_row(object row, Py_ssize_t n, real *out):
 
 cdef bint fill_from_list(object items, Py_ssize_t n, real *out):
     """Write a list or tuple of numbers; return False for another type or a large integer."""
-    if type(items) is tuple:
-        items = list(<tuple>items)
-    with cython.critical_section(items):  # no other thread may change the list
-        return len(<list>items) == n and fill_from_own_list(<list>items, n, out)
-
-
-cdef bint fill_from_own_list(list items, Py_ssize_t n, real *out):
     cdef Py_ssize_t i
     cdef object item
     cdef type kind
     cdef long long integer
     cdef int overflow = 0
     cdef float single
-    for i in range(n):
-        item = items[i]
-        kind = type(item)
-        if kind is float or kind is FLOAT64:
-            out[i] = <real>PyFloat_AS_DOUBLE(item)
-        elif kind is int:
-            integer = PyLong_AsLongLongAndOverflow(item, &overflow)
-            if overflow or integer > EXACT or integer < -EXACT:
-                return False
-            out[i] = <real>integer
-        elif kind is FLOAT32:
-            cnp.PyArray_ScalarAsCtype(item, &single)
-            out[i] = single
-        else:
+    if type(items) is tuple:
+        items = list(<tuple>items)
+    with cython.critical_section(items):  # no other thread may change the list
+        if len(<list>items) != n:
             return False
+        for i in range(n):
+            item = (<list>items)[i]
+            kind = type(item)
+            if kind is float or kind is FLOAT64:
+                out[i] = <real>PyFloat_AS_DOUBLE(item)
+            elif kind is int:
+                integer = PyLong_AsLongLongAndOverflow(item, &overflow)
+                if overflow or integer > EXACT or integer < -EXACT:
+                    return False
+                out[i] = <real>integer
+            elif kind is FLOAT32:
+                cnp.PyArray_ScalarAsCtype(item, &single)
+                out[i] = single
+            else:
+                return False
     return True
 
 

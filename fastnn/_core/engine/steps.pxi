@@ -44,16 +44,9 @@ cdef class Steps:
             `training` is not empty. False if a parameter would not be finite: then the parameters
             are as before. Otherwise True.
         """
-        with cython.critical_section(training):
-            if training:
-                return None
-            return self.take_alone(grads, rate, weight_decay, segments, counts, missed, n_threads)
-
-    cdef object take_alone(self, grads, double rate, double weight_decay, cnp.ndarray segments,
-                           counts, list missed, int n_threads):
         cdef cnp.ndarray params = self.params
         cdef cnp.ndarray ready
-        cdef Py_ssize_t step = counts.step + 1
+        cdef Py_ssize_t step
         cdef bint finite
         if not cnp.PyArray_CheckExact(grads):
             return None
@@ -67,20 +60,24 @@ cdef class Steps:
             return None
         if not all_finite(ready):
             return None
-        self.optimizer.weight_decay = weight_decay
-        memcpy(self.before.data, cnp.PyArray_DATA(params), cnp.PyArray_NBYTES(params))
-        if is_float(params):
-            finite = take_typed(self, <float *>address(params), ready, rate, segments,
-                                step, n_threads)
-        else:
-            finite = take_typed(self, <double *>address(params), ready, rate, segments,
-                                step, n_threads)
-        if not finite:
-            memcpy(cnp.PyArray_DATA(params), self.before.data, cnp.PyArray_NBYTES(params))
-            return False
-        counts.step = step
-        counts.schedule_step += 1
-        counts.missed = missed
+        with cython.critical_section(training):
+            if training:
+                return None
+            step = counts.step + 1
+            self.optimizer.weight_decay = weight_decay
+            memcpy(self.before.data, cnp.PyArray_DATA(params), cnp.PyArray_NBYTES(params))
+            if is_float(params):
+                finite = take_typed(self, <float *>address(params), ready, rate, segments,
+                                    step, n_threads)
+            else:
+                finite = take_typed(self, <double *>address(params), ready, rate, segments,
+                                    step, n_threads)
+            if not finite:
+                memcpy(cnp.PyArray_DATA(params), self.before.data, cnp.PyArray_NBYTES(params))
+                return False
+            counts.step = step
+            counts.schedule_step += 1
+            counts.missed = missed
         return True
 
 
