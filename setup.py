@@ -192,6 +192,7 @@ setup(
             "cdivision": True,
             "embedsignature": False,
             "binding": False,
+            "freethreading_compatible": True,
         },
     ),
 )

@@ -10,6 +10,7 @@ BENCHES = [
     "xor",
     "tanh",
     "threads",
+    "python_threads",
     "predict",
     "jacobian",
     "gram",

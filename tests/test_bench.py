@@ -16,6 +16,7 @@ BENCHES = [
     "xor",
     "tanh",
     "threads",
+    "python_threads",
     "predict",
     "jacobian",
     "gram",

@@ -100,7 +100,7 @@ class Steps:
         segments: NDArray[np.void],
         counts: Any,
         missed: list[int],
-        training: Any,
+        training: dict[int, object],
         n_threads: int,
     ) -> bool | None: ...
 

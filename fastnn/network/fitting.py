@@ -1,6 +1,7 @@
 """The methods of a network that train it. They check their arguments and call the fit loop."""
 
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ class Fitting(NetworkBase):
     _passes: Passes
     _link: str | None
     _training: dict[int, object]
+    _locks: "dict[int, threading.RLock]"
     _operations: list[Any]
     _describe: Callable[[], tuple[dict[str, Any], dict[str, Array]]]
 
@@ -257,8 +259,9 @@ class Fitting(NetworkBase):
 
         def train() -> History:
             # one atomic step, because another thread may call `fit` at the same moment
-            if self._training.setdefault(os.getpid(), claim) is not claim:
-                self._refuse_while_training()
+            with self._beginning():
+                if self._training.setdefault(os.getpid(), claim) is not claim:
+                    self._refuse_while_training()
             self._demand_finite_params()
             self._passes.begin_fit()
             before = self._optimizer_state
@@ -377,6 +380,13 @@ class Fitting(NetworkBase):
             return batch_size
         refuse_batches_of_one(self._model, n, min(batch_size, n), batch_size, drop_last)
         return n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
+
+    def _beginning(self) -> "threading.RLock":
+        """Return the lock under which a fit or the first step of an optimizer begins.
+
+        It is of this process: a thread that the process has not inherited may hold the other one.
+        """
+        return self._locks.setdefault(os.getpid(), threading.RLock())
 
     def _refuse_while_training(self) -> None:
         if self._training and os.getpid() in self._training:

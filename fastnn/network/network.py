@@ -6,6 +6,7 @@ are three flat arrays; the layers hold views into them.
 
 import copy
 import os
+import threading
 from typing import Any, Self
 
 import numpy as np
@@ -40,6 +41,7 @@ NOT_STORED = {
     "_rng",
     "_passes",
     "_training",
+    "_locks",
     "_steps",
     "_class_labels",
     "_inputs",
@@ -99,6 +101,7 @@ class Network(
         self._passes = Passes()
         # The running fit, by process id: a forked child may train while its parent does.
         self._training: dict[int, object] = {}
+        self._locks: dict[int, threading.RLock] = {}
         self._class_labels: list[Any] | None = None
         first = self._layers[0]
         names = first.feature_names if isinstance(first, Standardize) else None

@@ -1,5 +1,6 @@
 """The method of a network that takes one step of an optimizer."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ class Stepping(NetworkBase):
     _optimizer_state: OptimizerState
     _training: dict[int, object]
     _steps: SingleSteps | None = None  # for the last optimizer; not copied, saved or pickled
+    _beginning: "Callable[[], threading.RLock]"
     _refuse_while_training: Callable[[], None]
     _demand_finite_params: Callable[[], None]
 
@@ -91,7 +93,6 @@ class Stepping(NetworkBase):
         steps: SingleSteps | None,
     ) -> bool | None:
         """Check all arguments, and take the step; `steps` are those of an earlier call, or None."""
-        self._refuse_while_training()
         if type(optimizer) not in OPTIMIZERS or not isinstance(optimizer, Optimizer):
             raise TypeError(
                 f"optimizer is {optimizer!r}; one that steps by a gradient is wanted: SGD(…), "
@@ -103,21 +104,23 @@ class Stepping(NetworkBase):
         for name, number in (("total_steps", total_steps), ("steps_per_epoch", steps_per_epoch)):
             if number is not None:
                 _checks.integer(number, name, at_least=1)
-        self._demand_finite_params()
-        before = self._optimizer_state
-        try:
-            if steps is None:
-                leaves = list(composition.leaves(self._layers))
-                parts = [(part.n_params, part.trainable) for part in leaves if part.n_params]
-                factors = factors_of(optimizer, self._layers)
-                state = before.continued_for(optimizer, parts, self.dtype, factors)
-                self._optimizer_state = state
-                lengths = (total_steps, steps_per_epoch)
-                steps = SingleSteps(self._model, leaves, optimizer, state, factors, lengths)
-            # no fit runs here: those in `self._training` belong to the process that forked
-            done = steps.take(gradient, None)
-        except BaseException:
-            self._optimizer_state = before
-            raise
-        self._steps = steps
-        return done
+        with self._beginning():
+            self._refuse_while_training()
+            self._training.clear()  # the fits in it belong to the process that forked
+            self._demand_finite_params()
+            before = self._optimizer_state
+            try:
+                if steps is None:
+                    leaves = list(composition.leaves(self._layers))
+                    parts = [(part.n_params, part.trainable) for part in leaves if part.n_params]
+                    factors = factors_of(optimizer, self._layers)
+                    state = before.continued_for(optimizer, parts, self.dtype, factors)
+                    self._optimizer_state = state
+                    lengths = (total_steps, steps_per_epoch)
+                    steps = SingleSteps(self._model, leaves, optimizer, state, factors, lengths)
+                done = steps.take(gradient, self._training)
+            except BaseException:
+                self._optimizer_state = before
+                raise
+            self._steps = steps
+            return done

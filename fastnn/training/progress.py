@@ -1,5 +1,6 @@
 """The progress bar of a fit."""
 
+import importlib
 import sys
 import warnings
 from collections.abc import Callable
@@ -36,10 +37,12 @@ def progress_bar(
     `n` is the number of samples in an epoch, or 0 if it is unknown: the bar then estimates no
     remaining time.
     """
-    with warnings.catch_warnings():
-        # Without ipywidgets, tqdm warns and draws the bar as text.
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
+    if "tqdm.auto" not in sys.modules:  # threads that change the filters at once may leave them so
+        with warnings.catch_warnings():
+            # Without ipywidgets, tqdm warns and draws the bar as text.
+            warnings.simplefilter("ignore")
+            importlib.import_module("tqdm.auto")
+    from tqdm.auto import tqdm
 
     done = trainer.epoch * n + trainer.position
     bar = tqdm(total=epochs * n or None, initial=done, unit="sample", unit_scale=True)

@@ -61,8 +61,8 @@ class SingleSteps:
         self.missed: list[int] = []
         self.segments: Segments = state.segments()
 
-    def take(self, grads: Any, training: Any) -> bool | None:
-        """Take a step, unless another fit is in the dict `training` or `grads` must be converted.
+    def take(self, grads: Any, training: dict[int, object]) -> bool | None:
+        """Take a step, unless a fit is in the dict `training` or `grads` must be converted.
 
         Returns
         -------

@@ -95,6 +95,7 @@ cdef double divisor(LossPlan loss, Batch batch, Py_ssize_t n) except? -1:
     return batch.weights.sum(dtype=FLOAT64)
 
 
+cdef object shared = object()   # whose critical sections guard the next variable; see workspace.pxi
 cdef LossPlan last_loss = None  # of `loss_and_grad`
 
 
@@ -114,11 +115,14 @@ def loss_and_grad(engine, loss, y_pred, y, sample_weight, /):
         kind = cnp.NPY_FLOAT
     elif is_list(y_pred) and (not is_list(y_pred[0]) or type(y_pred[0][0]) is FLOAT32):
         return None  # the dtype follows from all rows
-    plan = last_loss
+    with cython.critical_section(shared):
+        plan = last_loss
     if plan is None or plan.loss is not loss or plan.n_outputs != shape.columns:
         if not is_in_engine(loss):
             return None
-        plan = last_loss = LossPlan(loss, None, shape.columns)
+        plan = LossPlan(loss, None, shape.columns)
+        with cython.critical_section(shared):
+            last_loss = plan
     if not plan.readable:
         return None
     outputs = read(y_pred, shape, kind, False)

@@ -87,11 +87,15 @@ cdef class Calls:
 
     cdef LossPlan loss_plan(self, object loss):
         """Return the plan of a built-in loss, or None if its targets are not read here."""
-        cdef LossPlan plan = self.loss
+        cdef LossPlan plan
+        with cython.critical_section(self):
+            plan = self.loss
         if plan is None or plan.loss is not loss:
             if not is_in_engine(loss):
                 return None
-            plan = self.loss = LossPlan(loss, self.plan, self.n_out)
+            plan = LossPlan(loss, self.plan, self.n_out)
+            with cython.critical_section(self):
+                self.loss = plan
         return plan if plan.readable else None
 
     def sample(self, x, /):

@@ -4,8 +4,8 @@
 # gradients: after a thread's `backward`, no other thread may overwrite it until this thread reads
 # `grads`. Without these checks, a thread could read the numbers of another thread unnoticed.
 #
-# No lock is needed. Between a check and the assignments that belong to it no Python code runs, so
-# the GIL stays with the thread.
+# Between a check and the assignments that belong to it no Python code runs, so the critical section
+# or the GIL stays with the thread.
 
 cdef object current_thread = threading.current_thread
 
@@ -32,6 +32,7 @@ cdef class Passes:
     def __cinit__(self):
         self.own = threading.local()
 
+    @cython.critical_section
     cpdef tuple now(self):
         """Return the present moment, at the beginning of a forward pass."""
         return self.fits, self.writer is None or not self.belongs_to_another(current_thread())
@@ -40,6 +41,7 @@ cdef class Passes:
         """Keep a forward pass for this thread's `backward`."""
         self.own.kept = done
 
+    @cython.critical_section
     cpdef tuple kept(self):
         """Return this thread's last forward pass.
 
@@ -52,6 +54,7 @@ cdef class Passes:
                 "first")
         return done
 
+    @cython.critical_section
     cpdef void begin_backward(self, tuple moment) except *:
         """Reserve `grads` for the backward pass of a forward pass that began at that moment.
 
@@ -72,10 +75,12 @@ cdef class Passes:
         self.fits_at_write = fits
         self.writer = thread
 
+    @cython.critical_section
     cpdef void end_backward(self) noexcept:
         """Mark the end of the backward pass."""
         self.running = False
 
+    @cython.critical_section
     def begin_fit(self):
         """Mark the beginning of a fit, which makes all earlier forward passes invalid.
 
@@ -88,10 +93,12 @@ cdef class Passes:
         if not others:
             self.writer = None
 
+    @cython.critical_section
     def end_fit(self):
         """Mark the end of a fit, which makes the forward passes during the fit invalid."""
         self.fits += 1
 
+    @cython.critical_section
     def read(self):
         """Check that `grads` still holds the gradient that this thread wrote, if it wrote one.
 

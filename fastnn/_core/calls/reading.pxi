@@ -153,21 +153,24 @@ cdef bint fill_from_list(object items, Py_ssize_t n, real *out):
     cdef float single
     if type(items) is tuple:
         items = list(<tuple>items)
-    for i in range(n):
-        item = (<list>items)[i]
-        kind = type(item)
-        if kind is float or kind is FLOAT64:
-            out[i] = <real>PyFloat_AS_DOUBLE(item)
-        elif kind is int:
-            integer = PyLong_AsLongLongAndOverflow(item, &overflow)
-            if overflow or integer > EXACT or integer < -EXACT:
-                return False
-            out[i] = <real>integer
-        elif kind is FLOAT32:
-            cnp.PyArray_ScalarAsCtype(item, &single)
-            out[i] = single
-        else:
+    with cython.critical_section(items):  # no other thread may change the list
+        if len(<list>items) != n:
             return False
+        for i in range(n):
+            item = (<list>items)[i]
+            kind = type(item)
+            if kind is float or kind is FLOAT64:
+                out[i] = <real>PyFloat_AS_DOUBLE(item)
+            elif kind is int:
+                integer = PyLong_AsLongLongAndOverflow(item, &overflow)
+                if overflow or integer > EXACT or integer < -EXACT:
+                    return False
+                out[i] = <real>integer
+            elif kind is FLOAT32:
+                cnp.PyArray_ScalarAsCtype(item, &single)
+                out[i] = single
+            else:
+                return False
     return True
 
 

@@ -38,10 +38,11 @@ cdef Loss last_loss
 cdef Loss loss_of(dict formula) except *:
     """Return the C form of a loss's `formula()`, which must outlive it and not change."""
     global last_formula, last_loss
-    if formula is not last_formula:
-        last_loss = loss_from(formula)
-        last_formula = formula
-    return last_loss
+    with cython.critical_section(shared):
+        if formula is not last_formula:
+            last_loss = loss_from(formula)
+            last_formula = formula
+        return last_loss
 
 
 cdef Optimizer optimizer_of(dict rule) except *:

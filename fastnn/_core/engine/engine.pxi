@@ -3,8 +3,9 @@
 
 cimport cython
 cimport numpy as cnp
-from cpython.pyport cimport PY_SSIZE_T_MAX
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.pyport cimport PY_SSIZE_T_MAX
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from cython.parallel cimport prange, threadid
 from libc.float cimport FLT_MAX, FLT_MIN
 from libc.math cimport isfinite
@@ -111,8 +112,8 @@ def blocks():
     return k_block, a_block_bytes
 
 
-include "arrays.pxi"
 include "workspace.pxi"
+include "arrays.pxi"
 include "plan.pxi"
 include "operations.pxi"
 include "blocks.pxi"

@@ -187,6 +187,7 @@ def many_networks_ready(list networks, params, x, bint jacobian, bint by_params,
     cdef int kind, ndim
     cdef Py_ssize_t many, n, work
     cdef cnp.npy_intp[4] shape
+    networks = networks[:]  # another thread may change the list
     if not networks or not cnp.PyArray_CheckExact(x):
         return None
     first = networks[0]._model.handle

@@ -1,6 +1,7 @@
 # Single steps of an optimizer, for gradients that the user computes.
 #
-# The lock of Python is held: no other thread can start a fit within a step, and Ctrl-C cannot
+# The lock of Python is held; in a free-threaded Python, the lock of the dict in which a fit claims
+# the network. So no other thread can start a fit or a step within a step, and Ctrl-C cannot
 # separate the new parameters from the count of updates.
 
 @cython.final
@@ -28,7 +29,7 @@ cdef class Steps:
         self.before = Workspace(cnp.PyArray_NBYTES(params))
 
     def take(self, grads, double rate, double weight_decay, cnp.ndarray segments, counts,
-             list missed, training, int n_threads, /):
+             list missed, dict training, int n_threads, /):
         """Update the parameters by a gradient, and count the update in `counts`.
 
         `weight_decay` replaces that of the rule. `segments` are as for the Trainer. `counts` is an
@@ -45,9 +46,9 @@ cdef class Steps:
         """
         cdef cnp.ndarray params = self.params
         cdef cnp.ndarray ready
-        cdef Py_ssize_t step = counts.step + 1
+        cdef Py_ssize_t step
         cdef bint finite
-        if not cnp.PyArray_CheckExact(grads) or training:
+        if not cnp.PyArray_CheckExact(grads):
             return None
         ready = grads
         if (cnp.PyArray_TYPE(ready) != cnp.PyArray_TYPE(params)
@@ -59,20 +60,24 @@ cdef class Steps:
             return None
         if not all_finite(ready):
             return None
-        self.optimizer.weight_decay = weight_decay
-        memcpy(self.before.data, cnp.PyArray_DATA(params), cnp.PyArray_NBYTES(params))
-        if is_float(params):
-            finite = take_typed(self, <float *>address(params), ready, rate, segments,
-                                step, n_threads)
-        else:
-            finite = take_typed(self, <double *>address(params), ready, rate, segments,
-                                step, n_threads)
-        if not finite:
-            memcpy(cnp.PyArray_DATA(params), self.before.data, cnp.PyArray_NBYTES(params))
-            return False
-        counts.step = step
-        counts.schedule_step += 1
-        counts.missed = missed
+        with cython.critical_section(training):
+            if training:
+                return None
+            step = counts.step + 1
+            self.optimizer.weight_decay = weight_decay
+            memcpy(self.before.data, cnp.PyArray_DATA(params), cnp.PyArray_NBYTES(params))
+            if is_float(params):
+                finite = take_typed(self, <float *>address(params), ready, rate, segments,
+                                    step, n_threads)
+            else:
+                finite = take_typed(self, <double *>address(params), ready, rate, segments,
+                                    step, n_threads)
+            if not finite:
+                memcpy(cnp.PyArray_DATA(params), self.before.data, cnp.PyArray_NBYTES(params))
+                return False
+            counts.step = step
+            counts.schedule_step += 1
+            counts.missed = missed
         return True
 
 

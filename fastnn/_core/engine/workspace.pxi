@@ -5,7 +5,31 @@ cdef enum:
     KEPT_BYTES = 8_000_000
     GIL_WORK = 50_000         # multiply-adds; below, releasing the GIL is not worth its time
 
-cdef Workspace idle_workspace = None  # kept for the next call: new pages of the system are slow
+cdef extern from *:
+    """
+    /* Keep `workspace` for the next call, and return what was kept before; NULL stands for none. */
+    #ifdef Py_GIL_DISABLED
+    /* Threads would wait for each other's cache lines at one place, so there are several. */
+    static struct { void *kept; char apart[56]; } fastnn_idle[16];
+    static void *fastnn_keep(void *workspace) {
+        uint64_t thread = (uint64_t)(uintptr_t)PyThreadState_Get() * 0x9E3779B97F4A7C15u;
+        return __atomic_exchange_n(&fastnn_idle[thread >> 60].kept, workspace, __ATOMIC_ACQ_REL);
+    }
+    #else
+    static void *fastnn_idle = NULL;
+    static void *fastnn_keep(void *workspace) {
+        void *before = fastnn_idle;
+        fastnn_idle = workspace;
+        return before;
+    }
+    #endif
+    """
+    PyObject *keep "fastnn_keep"(PyObject *workspace)
+
+# Variables that all threads share are guarded by critical sections. A free-threaded Python locks
+# the object that a section names. With a GIL the section costs nothing. Python code inside a
+# section may let another thread in, as with the GIL.
+cdef object shared = object()  # whose sections guard the variables of this module
 
 
 @cython.final
@@ -26,10 +50,15 @@ cdef class Workspace:
 
 
 cdef Workspace take_workspace(Py_ssize_t n_bytes):
-    """Return memory of at least `n_bytes`, for use until `give_back`. Both need the GIL."""
-    global idle_workspace
-    cdef Workspace workspace = idle_workspace
-    idle_workspace = None
+    """Return memory of at least `n_bytes`, for use until `give_back`. Both need the GIL.
+
+    It is the memory of an earlier call, if that suffices: new pages of the system are slow.
+    """
+    cdef PyObject *kept = keep(NULL)
+    cdef Workspace workspace = None
+    if kept != NULL:
+        workspace = <Workspace>kept
+        Py_DECREF(workspace)  # the reference of `keep`
     if workspace is None or workspace.n_bytes < n_bytes:
         workspace = Workspace(n_bytes)
     return workspace
@@ -37,9 +66,9 @@ cdef Workspace take_workspace(Py_ssize_t n_bytes):
 
 cdef void give_back(Workspace workspace):
     """Keep a workspace for the next call, unless it is large."""
-    global idle_workspace
     if workspace.n_bytes <= KEPT_BYTES:
-        idle_workspace = workspace
+        Py_INCREF(workspace)
+        Py_XDECREF(keep(<PyObject *>workspace))
 
 
 cdef inline char *aligned(char *pointer) noexcept nogil:

@@ -35,8 +35,7 @@ static int fastnn_can_start(int n) {
 static void fastnn_warn_of_one_thread(void) {
     static int warned = 0;
     PyGILState_STATE state = PyGILState_Ensure();
-    if (!warned) {
-        warned = 1;
+    if (!__atomic_exchange_n(&warned, 1, __ATOMIC_RELAXED)) { /* several threads may be here */
         if (PyErr_WarnEx(PyExc_RuntimeWarning,
                          "the system lets this process start no further thread; fastnn computes on "
                          "one. The limits on processes (ulimit -u) and on memory (ulimit -v) are "
