@@ -55,7 +55,7 @@ def test_the_other_commands_name_what_exists():
             assert (ROOT / path).exists(), line
 
 
-@pytest.mark.parametrize("script", ["run", "sanitize", "nightly", "exchange"])
+@pytest.mark.parametrize("script", ["run", "sanitize", "nightly", "exchange", "lowest"])
 def test_the_scripts_name_tests_that_exist(script):
     path = ROOT / ".ci" / script
     for word in re.findall(r"tests/\S+", path.read_text()):

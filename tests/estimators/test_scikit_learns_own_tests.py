@@ -10,7 +10,7 @@ import pytest
 
 import fastnn
 
-sklearn = pytest.importorskip("sklearn", minversion="1.6")
+sklearn = pytest.importorskip("sklearn", minversion="1.7")
 
 # What cannot pass, with the private name that it touches.
 TOUCHES = {"test_gradient": "_loss_grad_lbfgs"}
