@@ -7,7 +7,7 @@ file, and reading one never executes code. This module does not know what the de
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,9 @@ from fastnn.files.atomic_file import atomic_file
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fastnn"
-BYTE_ORDER = "<"  # of the numbers in a file; safetensors reads them in the machine's order
+BYTE_ORDER: Literal["<", ">"] = (
+    "<"  # of the numbers in a file; safetensors reads them in the machine's order
+)
 DTYPES = {
     f"{letter}{8 * size}": np.dtype(f"{letter.lower()}{size}")
     for letter, sizes in (("F", (2, 4, 8)), ("I", (1, 2, 4, 8)), ("U", (1, 2, 4, 8)))
@@ -107,7 +109,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, NDArray[Any]]]
     with open(path, "rb") as file:
         content = file.read()
     try:
-        arrays = {name: _array(**view) for name, view in deserialize(content)}
+        views = deserialize(content)  # type: ignore[no-untyped-call]
+        arrays = {name: _array(**view) for name, view in views}
     # NumPy lacks some dtypes of safetensors (KeyError) and cannot hold some shapes (ValueError).
     except (SafetensorError, KeyError, ValueError) as error:
         raise ModelFileError(

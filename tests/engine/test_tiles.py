@@ -50,10 +50,10 @@ def assembly(request, tmp_path):
     flags = _core.load_engine(request.param).flags.split()
     flags = [flag for flag in flags if not flag.startswith("-fsanitize")]
     source, target = tmp_path / "tiles.c", tmp_path / "tiles.s"
-    source.write_text(SOURCE)
+    source.write_text(SOURCE, encoding="utf-8")
     command = [COMPILER, *flags, "-w", "-I", str(HEADERS), "-S", str(source), "-o", str(target)]
     subprocess.run(command, check=True)
-    return target.read_text()
+    return target.read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(
