@@ -91,6 +91,29 @@ def test_content_is_on_disk_before_it_gets_its_name(path, monkeypatch):
     assert calls == [("file", path.stat().st_size), ("replace", None), ("folder", None)]
 
 
+@pytest.mark.parametrize("before", [None, OLD], ids=["new", "replaced"])
+def test_windows_is_given_a_closed_file(path, monkeypatch, before):
+    """It renames no open file, and has neither locks nor owners nor modes of POSIX."""
+    if before:
+        path.write_bytes(before)
+    replace, closed = os.replace, []
+
+    def spy_replace(source, destination):
+        closed.append(file.closed)
+        replace(source, destination)
+
+    monkeypatch.setattr("os.replace", spy_replace)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(vars(sys.modules[atomic_file.__module__]), "fcntl", None)
+    for name in ("chown", "fchmod"):
+        monkeypatch.delattr(os, name, raising=False)
+    with atomic_file(path) as file:
+        file.write(NEW)
+    assert closed == [True]
+    assert path.read_bytes() == NEW
+    assert os.listdir(path.parent) == [path.name]
+
+
 def test_no_temporary_is_left(path):
     write(path, OLD)
     write(path, OLD)
