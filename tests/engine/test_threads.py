@@ -20,11 +20,11 @@ def _restored():
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
     """Return a fake /sys and /proc/self for four processors."""
-    if sys.platform == "darwin":
-        pytest.skip("macOS is asked in another way")
+    if sys.platform != "linux":
+        pytest.skip("the files are Linux's")
     monkeypatch.setattr(processors, "SYSTEM", tmp_path / "sys")
     monkeypatch.setattr(processors, "PROCESS", tmp_path / "proc")
-    monkeypatch.setattr(processors.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(processors.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
 
     def write(files):
         for name, text in files.items():
