@@ -1,5 +1,6 @@
 """The parts that all benches share: records of results, and interleaved timing."""
 
+import math
 import os
 import statistics
 import time
@@ -10,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from bench.environment import PROCESSORS
+from bench.environment import PROCESSORS, run_on
 
 # The threads of a library spin for up to 30 ms after its work, and would occupy the processors.
 QUIET = 0.05
@@ -67,12 +68,21 @@ def threads() -> int:
 @contextmanager
 def processors(n: int):
     """Let this thread and its future children run on that many processors."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, PROCESSORS[:n])
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else PROCESSORS
+    run_on(PROCESSORS[:n])
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        run_on(before)
+
+
+def memory(name: str) -> float:
+    """Return the bytes of this process by a name, such as "VmHWM", the peak. NaN unless Linux."""
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
+    except FileNotFoundError:
+        return math.nan
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -4,7 +4,12 @@ import os
 import subprocess
 import sys
 
-PROCESSORS = sorted(os.sched_getaffinity(0))  # before `configure` reduces them
+# The processors of this process, before `configure` reduces them. Only Linux tells.
+PROCESSORS = (
+    sorted(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity")
+    else list(range(os.cpu_count() or 1))
+)
 
 # For each build of fastnn, the settings that limit its peers to the same instruction set. A library
 # without kernels for exactly that set gets its best ones with registers of the same width. ONNX
@@ -36,10 +41,16 @@ ISAS = {
 
 def _cpuinfo():
     try:
-        with open("/proc/cpuinfo") as file:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
             return file.read()
     except OSError:
         return ""
+
+
+def run_on(processors):
+    """Let this thread and its future children run on these processors alone, if this is Linux."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, processors)
 
 
 def configure(threads, isa=None):
@@ -52,7 +63,7 @@ def configure(threads, isa=None):
         # OpenBLAS takes AVX2 kernels on the CPUs with AVX-512 that it does not know, such as Zen 5
         os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
     os.environ["KMP_BLOCKTIME"] = "20"  # milliseconds in place of 200; see bench.common.QUIET
-    os.sched_setaffinity(0, PROCESSORS[:threads])
+    run_on(PROCESSORS[:threads])
     if isa:
         os.environ["FASTNN_ISA"] = isa
         os.environ.update(ISAS[isa])

@@ -96,7 +96,7 @@ def output_of(*command, folder):
 def nanoseconds(folder, compiler, call, rounds):
     """Return the time of a call in C."""
     text = TIMER.replace("CALL", call).replace("ROUNDS", str(rounds))
-    (folder / "main.c").write_text(text)
+    (folder / "main.c").write_text(text, encoding="utf-8")
     output_of(*compiler, "-std=gnu99", "-o", "main", "main.c", "net.c", "-lm", folder=folder)
     times = np.array(output_of("./main", folder=folder).split(), float)[1:]
     return Measured(times.min(), float(np.median(times)))
@@ -106,7 +106,7 @@ def on_cortex_m4(folder, level):
     """Return the bytes of the program without its caller, and the instructions of a prediction."""
     build = "arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard".split()
     build += [level, "-std=gnu99"]
-    (folder / "main.c").write_text(COUNTER)
+    (folder / "main.c").write_text(COUNTER, encoding="utf-8")
     output_of(*build, "-c", "net.c", "main.c", folder=folder)
     size = output_of("arm-none-eabi-size", "net.o", folder=folder).splitlines()[1].split()[0]
     link = ["-nostartfiles", "--specs=nosys.specs", "-T", MACHINES / "cortex_m4.ld"]

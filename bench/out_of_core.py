@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 import fastnn as fn
-from bench.common import Measured, Record
+from bench.common import Measured, Record, memory
 
 FEATURES, LIMIT_MB = 1_000, 300
 
@@ -58,8 +58,7 @@ class Sampled:
 
 
 def anonymous():
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) / 1024 for line in file if line.startswith("RssAnon"))
+    return memory("RssAnon") / 2**20
 
 
 def run(settings):

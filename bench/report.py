@@ -43,7 +43,11 @@ def header(here, missing):
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line
+            for line in cpuinfo.read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ]
         model = names[0].split(":")[1].strip() if names else model
     info, isa = fn.build_info(), os.environ.get("FASTNN_ISA")
     return {
@@ -108,7 +112,9 @@ def write_json(file, header, results):
         {"bench": bench, **dataclasses.asdict(record), "ratios": record.ratios()}
         for bench, record in results
     ]
-    Path(file).write_text(json.dumps({"header": header, "records": records}, indent=1) + "\n")
+    Path(file).write_text(
+        json.dumps({"header": header, "records": records}, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def write_plot(file, header, results):

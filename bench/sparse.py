@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import suppress
 
-from bench.common import Measured, Record, threads
+from bench.common import Measured, Record, memory, threads
 
 RUNS = 3
 # samples, features, density, epochs of the longer fit, whether the dense matrix fits into memory
@@ -58,13 +59,12 @@ def an_epoch(results, epochs):
 
 
 def resident(field):
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))
+    return memory(field) / 2**20
 
 
 def forget_peak():
-    """Reset the peak memory of the process."""
-    with open("/proc/self/clear_refs", "w") as file:
+    """Reset the peak memory of the process, if this is Linux."""
+    with suppress(FileNotFoundError), open("/proc/self/clear_refs", "w", encoding="utf-8") as file:
         file.write("5")
 
 

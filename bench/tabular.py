@@ -32,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.common import Measured, Record, measure, repeat, threads
+from bench.common import Measured, Record, measure, memory, repeat, threads
 
 FOLDER = Path(os.environ.get("FASTNN_BENCH_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CLASSIFICATION = ["adult", "bank", "phoneme", "letter", "attrition"]
@@ -150,7 +150,7 @@ class Kept:
         self.file = Path(file) if file else None
         self.found = {}
         if self.file is not None and self.file.exists():
-            self.found = json.loads(self.file.read_text())
+            self.found = json.loads(self.file.read_text(encoding="utf-8"))
 
     def measured(self, name, table, split, quick):
         """Return a result from the file, or measure it and write it to the file."""
@@ -158,7 +158,7 @@ class Kept:
         if key not in self.found:
             self.found[key] = measured(name, table, split, quick)
             if self.file is not None:
-                self.file.write_text(json.dumps(self.found, indent=1) + "\n")
+                self.file.write_text(json.dumps(self.found, indent=1) + "\n", encoding="utf-8")
         return self.found[key]
 
 
@@ -235,12 +235,6 @@ def memory_of_fit(n, n_threads):
     before = memory("VmRSS")
     size = fit(n)
     return (memory("VmHWM") - before) / size
-
-
-def memory(name):
-    """Return a memory figure of this process in bytes, such as "VmHWM", the peak."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
 
 
 def record(case, unit, figures):

@@ -66,7 +66,7 @@ def test_a_bench_runs(name, tmp_path, request):
     ran = bench(name, "--quick", "--peers", LIGHT_PEERS, "--json", str(tmp_path / "results.json"))
     assert ran.returncode == 0, ran.stderr
     assert f"\n{name}: " in ran.stdout
-    written = json.loads((tmp_path / "results.json").read_text())
+    written = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert written["header"]["fastnn"]
     assert {record["bench"] for record in written["records"]} == {name}
     for record in written["records"]:

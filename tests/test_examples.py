@@ -87,7 +87,7 @@ def test_every_program_has_a_claim():
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_reaches_what_it_claims(name, tmp_path):
-    source = (EXAMPLES / name).read_text()
+    source = (EXAMPLES / name).read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(source)), "a docstring that says what the program shows"
     if missing := missing_packages(source):
         pytest.skip(f"{name} needs {', '.join(missing)}")

@@ -79,7 +79,9 @@ def test_without_scikit_learn():
 def test_every_name_in_the_documentation_is_listed():
     named = set()
     for page in PAGES.values():
-        named |= set(re.findall(r"\b(?:fn|fastnn)\.([A-Za-z_]\w*)", page.read_text()))
+        named |= set(
+            re.findall(r"\b(?:fn|fastnn)\.([A-Za-z_]\w*)", page.read_text(encoding="utf-8"))
+        )
     assert len(named) > 20
     assert named <= {*dir(fn), "casadi", "sklearn", "tabular"}
 

@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "fastnn"
 
-PAGE = (SOURCE.parent / "docs" / "internals.md").read_text()
+PAGE = (SOURCE.parent / "docs" / "internals.md").read_text(encoding="utf-8")
 
 
 def order_of(block):
@@ -28,7 +28,7 @@ def module_of(path):
 
 def imported_modules(path):
     """Yield the names directly below fastnn that a file imports, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -63,7 +63,7 @@ def test_no_module_imports_itself_through_others():
     graph = {
         name: {
             target
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
             for target in (node.module[7:], f"{node.module[7:]}.{alias.name}")
@@ -97,7 +97,7 @@ def test_few_files_name_the_engine():
         str(path.relative_to(SOURCE))
         for path in FILES
         if module_of(path) not in {"_core", "_checks"}
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute)
         and (node.attr, getattr(node.value, "id", None)) == ("engine", "_core")
     }
@@ -106,7 +106,9 @@ def test_few_files_name_the_engine():
 
 @pytest.mark.parametrize("path", sorted(SOURCE.glob("_core/kernels/*.pxd")), ids=lambda p: p.stem)
 def test_kernels_import_earlier_kernels(path):
-    names = re.findall(r"^from fastnn\.(\S+) cimport", path.read_text(), re.MULTILINE)
+    names = re.findall(
+        r"^from fastnn\.(\S+) cimport", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
     for name in names:
         package, _, kernel = name.rpartition(".")
         assert package == "_core.kernels"
@@ -121,7 +123,7 @@ def test_the_list_names_every_kernel():
 def test_estimators_use_public_names_of_the_package(path):
     """Private attributes are accessed on estimators only, and private names are not imported."""
     estimators = {"self", "cls", "super()", "estimator", "made", "BaseMLP"}
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module.startswith("fastnn"):
             names = [*node.module.split(".")[1:], *(alias.name for alias in node.names)]
             if names[0] not in ("_checks", "_core"):
@@ -144,5 +146,9 @@ def test_the_table_names_every_module():
 def test_files_are_short():
     files = [path for path in SOURCE.rglob("*") if path.suffix in {".py", ".pyx", ".pxd", ".pxi"}]
     assert len(files) > 30
-    long = {path.name: n for path in files if (n := len(path.read_text().splitlines())) > 400}
+    long = {
+        path.name: n
+        for path in files
+        if (n := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
     assert not long

@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 for success, 2 for an error (one line on standard error explains it), 130
         after Ctrl-C, 1 if the program that reads the output has closed the pipe.
     """
+    streams.write_utf_8()
     try:
         args = arguments.parser().parse_args(argv)
         # Checks of the results report overflow, so NumPy need not warn.

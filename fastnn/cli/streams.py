@@ -32,6 +32,14 @@ def check_destinations(inputs: Iterable[str], outputs: Iterable[str | None]) -> 
         taken.append(path)
 
 
+def write_utf_8() -> None:
+    """Let pipes and redirected files get UTF-8, as other files do; a terminal keeps its own."""
+    for stream in (sys.stdout, sys.stderr):
+        is_chosen = "PYTHONIOENCODING" in os.environ
+        if isinstance(stream, io.TextIOWrapper) and not (stream.isatty() or is_chosen):
+            stream.reconfigure(encoding="utf-8", errors=stream.errors)
+
+
 class EscapedOutput(io.TextIOBase):
     """Standard output for a terminal: characters that would control the terminal are escaped."""
 

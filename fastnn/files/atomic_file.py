@@ -2,12 +2,15 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from typing import IO
+
+if sys.platform != "win32":
+    import fcntl
 
 TEMPORARY = re.compile(r"\.fastnn-[0-9a-f]{16}\.tmp")
 
@@ -24,7 +27,8 @@ def atomic_file(path: FilePath) -> Iterator[IO[bytes]]:
     Raises
     ------
     OSError
-        If the file cannot be written (missing folder, no permission, full disk). It names `path`.
+        If the file cannot be written (missing folder, no permission, full disk; on Windows also
+        if a program has it open). It names `path`.
     """
     try:
         target = os.path.realpath(path)
@@ -59,6 +63,8 @@ def _replacement(target: str) -> Iterator[IO[bytes]]:
             if before is not None:
                 _copy_attributes(before, file)
             os.fsync(file.fileno())
+            if sys.platform == "win32":
+                file.close()  # Windows renames no open file
             os.replace(temporary, target)  # before it is unlocked: a leftover would be removed
     finally:
         try:
@@ -89,6 +95,8 @@ def _unlink(path: str) -> None:
 
 def _copy_attributes(before: os.stat_result, file: IO[bytes]) -> None:
     """Give a new file the owner, group and mode of the old one, as far as permissions allow."""
+    if sys.platform == "win32":
+        return  # a new file gets the permissions of its folder
     descriptor = file.fileno()
     for owner, group in ((before.st_uid, -1), (-1, before.st_gid)):
         with contextlib.suppress(OSError):
@@ -124,6 +132,8 @@ def _is_at(file: IO[bytes], path: str) -> bool:
 
 def _lock(file: IO[bytes]) -> bool | None:
     """Lock a file. Return False if another process has locked it, None if there are no locks."""
+    if sys.platform == "win32":
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

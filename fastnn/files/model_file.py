@@ -7,7 +7,7 @@ file, and reading one never executes code. This module does not know what the de
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,14 @@ from fastnn.files.atomic_file import atomic_file
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fastnn"
+BYTE_ORDER: Literal["<", ">"] = (
+    "<"  # of the numbers in a file; safetensors reads them in the machine's order
+)
+DTYPES = {
+    f"{letter}{8 * size}": np.dtype(f"{letter.lower()}{size}")
+    for letter, sizes in (("F", (2, 4, 8)), ("I", (1, 2, 4, 8)), ("U", (1, 2, 4, 8)))
+    for size in sizes
+} | {"BOOL": np.dtype(bool)}
 DEEPEST = 100  # levels of nesting in a description; Python cannot print much deeper values
 
 
@@ -96,25 +104,31 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
 def _read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, NDArray[Any]]]:
     """Return the content of a safetensors file, and its arrays."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from safetensors import SafetensorError, deserialize
 
     with open(path, "rb") as file:
         content = file.read()
     try:
-        views = load(content)
+        views = deserialize(content)  # type: ignore[no-untyped-call]
+        arrays = {name: _array(**view) for name, view in views}
     # NumPy lacks some dtypes of safetensors (KeyError) and cannot hold some shapes (ValueError).
     except (SafetensorError, KeyError, ValueError) as error:
         raise ModelFileError(
             f"{path}: not a safetensors file, or a damaged one ({printable(str(error))})"
         ) from error
-    return content, {name: np.array(view) for name, view in views.items()}
+    return content, arrays
+
+
+def _array(dtype: str, shape: list[int], data: bytes) -> NDArray[Any]:
+    """Return a new array in the byte order of this machine."""
+    stored = np.frombuffer(data, DTYPES[dtype].newbyteorder(BYTE_ORDER)).reshape(shape)
+    return stored.astype(DTYPES[dtype])
 
 
 def _description(path: str | os.PathLike[str], content: bytes) -> dict[str, Any]:
     """Return the description in `content`, the bytes of a valid safetensors file."""
     # The file begins with the length of the header (u64, little-endian) and the header in JSON.
-    # `load` has checked both, but does not return the metadata.
+    # `deserialize` has checked both, but does not return the metadata.
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
     if METADATA_KEY not in metadata:

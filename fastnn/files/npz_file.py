@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._checks.printing import printable
+from fastnn._core.memory import available_memory
 
 FilePath = str | os.PathLike[str]
 
@@ -70,7 +71,7 @@ def read(path: FilePath, wanted: Collection[str]) -> dict[str, NDArray[Any]]:
     ------
     ValueError
         If the file is not an .npz archive or is damaged, or if an array is missing, has another
-        dtype (for example pickled objects), or is larger than the memory of this machine.
+        dtype (for example pickled objects), or needs more memory than is available.
     OSError
         If the file cannot be opened.
     """
@@ -106,9 +107,9 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> NDA
         n = math.prod(shape)
         if n * dtype.itemsize + header_bytes != member.file_size:
             raise ValueError(f"the size of {name} does not fit its shape {shape}")
-        if n * max(dtype.itemsize, 8) > _memory():
+        if n * max(dtype.itemsize, 8) > available_memory():
             raise _ArrayError(
-                f"{name} has shape {shape}, which needs more memory than this machine has"
+                f"{name} has shape {shape}, which needs more memory than is available"
             )
         array = np.empty(n, dtype)
         _fill(file, array.view(np.uint8).data)
@@ -182,8 +183,3 @@ def _fill(file: IO[bytes], target: memoryview) -> None:
             raise EOFError("the file ends within an array")
         target[place : place + len(content)] = content
         place += len(content)
-
-
-def _memory() -> int:
-    """Return the memory of this machine in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

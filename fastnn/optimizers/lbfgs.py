@@ -214,7 +214,10 @@ class LBFGSTrainer(FullBatchTrainer):
             def note(intermediate_result: Any) -> None:
                 reached.append((intermediate_result.x.copy(), float(intermediate_result.fun)))
 
-            minimize(evaluate, start, jac=True, method="L-BFGS-B", options=options, callback=note)
+            if start.size:  # SciPy 1.11 fails without variables
+                minimize(
+                    evaluate, start, jac=True, method="L-BFGS-B", options=options, callback=note
+                )
             if reached:
                 iterations.report(Iterate(*reached.pop(), is_last=True))
 

@@ -3,7 +3,7 @@
 They take the arguments of the classes with the same names in `sklearn.neural_network`, draw the
 same random numbers in the same order, and take the same steps. Their docstrings say what they add.
 `from_sklearn` and `to_sklearn` convert fitted estimators of one library to the other. This module
-uses the names of scikit-learn; the other modules use fastnn's. It needs scikit-learn 1.6 or later
+uses the names of scikit-learn; the other modules use fastnn's. It needs scikit-learn 1.7 or later
 (`pip install 'fastnn[sklearn]'`).
 
 >>> from fastnn.sklearn import MLPClassifier

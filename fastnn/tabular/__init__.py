@@ -2,7 +2,7 @@
 
 `TabularClassifier` and `TabularRegressor` train on data frames of pandas and polars and on arrays.
 `TableEncoder` turns such a table into numbers; it can be used alone. `load` reads what an estimator
-has saved. This module needs scikit-learn 1.6 or later (`pip install 'fastnn[tabular]'`).
+has saved. This module needs scikit-learn 1.7 or later (`pip install 'fastnn[tabular]'`).
 
 >>> from fastnn.tabular import TableEncoder
 >>> encoder = TableEncoder()

@@ -78,11 +78,11 @@ def test_parameters_must_be_finite(net, tmp_path):
 
 def test_no_partial_file_is_left(net, tmp_path):
     """The header cannot be written, so the old source stays."""
-    (tmp_path / "net.c").write_text("old")
+    (tmp_path / "net.c").write_text("old", encoding="utf-8")
     (tmp_path / "net.h").mkdir()
     with pytest.raises(IsADirectoryError, match=r"net\.h"):
         net.export_c(tmp_path / "net.c")
-    assert (tmp_path / "net.c").read_text() == "old"
+    assert (tmp_path / "net.c").read_text(encoding="utf-8") == "old"
     assert sorted(os.listdir(tmp_path)) == ["net.c", "net.h"]
     with pytest.raises(FileNotFoundError, match=r"missing/net\.c"):
         net.export_c(tmp_path / "missing" / "net.c")
@@ -125,7 +125,7 @@ def test_networks_without_operations(dtype, tmp_path, rng):
 
 
 def texts(folder):
-    return [(folder / name).read_text() for name in ("net.c", "net.h")]
+    return [(folder / name).read_text(encoding="utf-8") for name in ("net.c", "net.h")]
 
 
 def test_a_dtype_of_the_program(tmp_path):

@@ -70,14 +70,14 @@ def test_the_generator_has_no_other_functions(tmp_path):
     """Only what a program calls is written; this one calls all."""
     net = network_of_everything("float32")
     net.export_c(tmp_path / "all.c", jacobian=True, hessian=True)
-    text = (tmp_path / "all.c").read_text()
+    text = (tmp_path / "all.c").read_text(encoding="utf-8")
     net = fn.Network([fn.Linear(2, 8), fn.Tanh(), fn.Linear(8, 1)])
     net.quantize(np.eye(2)).export_c(tmp_path / "all.c")
-    text += (tmp_path / "all.c").read_text()
+    text += (tmp_path / "all.c").read_text(encoding="utf-8")
     assert {name for name in FUNCTIONS if f"all_{name}" in text} == set(FUNCTIONS)
     net = fn.Network([fn.Linear(2, 8), fn.ReLU(), fn.Linear(8, 8)], seed=0)
     net.export_c(tmp_path / "relu.c")
-    text = (tmp_path / "relu.c").read_text()
+    text = (tmp_path / "relu.c").read_text(encoding="utf-8")
     assert {name for name in FUNCTIONS if f"relu_{name}(" in text} == {"relu", "add_product"}
     assert text.count("#include") == 1
 

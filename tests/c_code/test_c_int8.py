@@ -106,7 +106,9 @@ def test_compilers_of_int8(compiler, flags, tmp_path, rng):
     X[0], X[1] = 3e38, -3e38
     program = Program(quantized, tmp_path, compiler=compiler, flags=flags)
     assert np.array_equal(program("predict", X), quantized.predict(X))
-    assert f"the root mean square is {quantized.rms_error:.3g}." in (tmp_path / "net.h").read_text()
+    assert f"the root mean square is {quantized.rms_error:.3g}." in (tmp_path / "net.h").read_text(
+        encoding="utf-8"
+    )
     X[0, 0] = np.nan
     assert np.isfinite(program("predict", X)).all()
 

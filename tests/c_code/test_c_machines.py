@@ -71,7 +71,7 @@ def inputs_and_lines(net, folder, n):
         main = main.replace("print_bytes(j, sizeof j);", "")
     scalar = {"float32": "float", "float64": "double"}[str(net.dtype)]
     main = main.replace("BYTES", ",".join(map(str, X.tobytes()))).replace("SCALAR", scalar)
-    (folder / "main.c").write_text(main)
+    (folder / "main.c").write_text(main, encoding="utf-8")
     return X, [row.tobytes().hex() for row in flat]
 
 
@@ -163,7 +163,7 @@ def test_web_assembly(seed, dtype, tmp_path):
         f"static inline {t} sqrt{f}({t} x) {{ return __builtin_sqrt{f}(x); }}\n"
         for t, f in (("float", "f"), ("double", ""))
     ]
-    (tmp_path / "math.h").write_text("".join(declared))
+    (tmp_path / "math.h").write_text("".join(declared), encoding="utf-8")
     exports = ["-Wl,--no-entry", "-Wl,--export=net_jacobian", "-Wl,--export=__heap_base"]
     build = [
         "clang",

@@ -66,5 +66,5 @@ def test_straight_code_of_every_width(inputs, outputs, dtype, tmp_path, rng):
         if not folder.mkdir()
     )
     assert np.array_equal(loops, straight)
-    assert "for (" in (tmp_path / "a" / "net.c").read_text()
-    assert "for (" not in (tmp_path / "b" / "net.c").read_text()
+    assert "for (" in (tmp_path / "a" / "net.c").read_text(encoding="utf-8")
+    assert "for (" not in (tmp_path / "b" / "net.c").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from fastnn.callbacks import CSVLog
 
 
 def read_csv(path):
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         names, *rows = csv.reader(file)
     return {
         name: [float(cell) for cell in column]
@@ -22,7 +22,7 @@ def read_csv(path):
 @pytest.mark.parametrize("as_text", [True, False])
 def test_the_log_equals_the_history(data, dtype, tmp_path, as_text):
     path = tmp_path / "log.csv"
-    path.write_text("of an earlier run\n")
+    path.write_text("of an earlier run\n", encoding="utf-8")
     history = train(
         network(dtype), data, CSVLog(str(path) if as_text else path), validation_data=0.25
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import FAST, process, write_csv
+from systems import not_for_root, posix_only
 
 import fastnn as fn
 from fastnn.cli import main
@@ -44,7 +45,8 @@ def test_bad_options_are_told_before_training(run, flowers_csv, folder, monkeypa
     assert os.listdir(folder) == ["flowers.csv"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@posix_only
+@not_for_root
 def test_read_only_folder_is_told_before_training(fail, flowers_csv, folder, monkeypatch):
     monkeypatch.setattr(fn.Network, "fit", lambda *_, **__: pytest.fail("trained"))
     folder.chmod(0o500)

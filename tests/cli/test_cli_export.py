@@ -18,14 +18,18 @@ def test_export_writes_what_export_c_writes(succeed, model, folder):
     out = succeed("export", model, "a.c", "--name", "iris", "--jacobian", "--vjp")
     assert out == "x: petal, sepal\ny: fox, glove, rose, tulip\n"
     fn.load(model).export_c("b.c", "iris", jacobian=True, vjp=True)
-    assert (folder / "a.h").read_text() == (folder / "b.h").read_text()
-    assert (folder / "a.c").read_text() == (folder / "b.c").read_text().replace("b.h", "a.h")
+    assert (folder / "a.h").read_text(encoding="utf-8") == (folder / "b.h").read_text(
+        encoding="utf-8"
+    )
+    assert (folder / "a.c").read_text(encoding="utf-8") == (folder / "b.c").read_text(
+        encoding="utf-8"
+    ).replace("b.h", "a.h")
 
 
 def test_export_without_names(succeed, folder):
     fn.Network([fn.Linear(2, 1)], "float64", seed=0).save("net.safetensors")
     assert succeed("export", "net.safetensors", "net.c", "--jvp", "--hessian") == ""
-    assert "void net_hessian(const double *x" in (folder / "net.h").read_text()
+    assert "void net_hessian(const double *x" in (folder / "net.h").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

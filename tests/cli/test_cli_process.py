@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from command_line import FAST, process
+from systems import posix_only
 
 import fastnn as fn
 from fastnn.cli import main
@@ -60,6 +61,23 @@ def test_training_does_not_need_matplotlib(folder):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_pipe_gets_utf_8_on_every_system(folder):
+    """Windows and the locale C have another encoding, which lacks these letters."""
+    net = fn.Network([fn.Linear(64, 2)], seed=0)
+    net.class_labels = ["ä", "ж"]
+    net.save("m.safetensors")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "fastnn", "predict", "m.safetensors", "digits"]
+    environment = {**os.environ, **locale}
+    environment.pop("PYTHONIOENCODING", None)
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    header, *rows = done.stdout.decode("utf-8").split()
+    assert header == "prediction,p_ä,p_ж"
+    assert {row[0] for row in rows} <= {"ä", "ж"}
+
+
+@posix_only
 def test_reader_that_goes_away(monkeypatch):
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     fn.Network([fn.Linear(64, 30)], seed=0).save(
@@ -73,6 +91,7 @@ def test_reader_that_goes_away(monkeypatch):
         assert running.wait(timeout=60) == 1
 
 
+@posix_only
 def test_reader_that_never_came(monkeypatch):
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # so that the output is buffered
     reader, writer = os.pipe()
@@ -83,6 +102,7 @@ def test_reader_that_never_came(monkeypatch):
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@posix_only
 def test_interrupted_process(folder):
     command = [sys.executable, "-u", "-m", "fastnn", "train", "digits", "--epochs", "1000000"]
     # A background process ignores Ctrl-C, and its children inherit that.
@@ -106,6 +126,7 @@ def test_interrupted_process(folder):
     assert os.listdir(folder) == []
 
 
+@posix_only
 def test_pipe_as_destination_is_not_replaced(succeed, flowers_csv, folder):
     os.mkfifo("pipe")
     reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)

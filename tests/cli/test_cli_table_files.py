@@ -19,7 +19,7 @@ SHORT = ["--preset", "fast", "--epochs", "2", "--quiet"]
 
 
 def write(name, *rows, separator=",", decimal="."):
-    with open(name, "w", newline="") as file:
+    with open(name, "w", newline="", encoding="utf-8") as file:
         for row in rows:
             cells = [str(v).replace(".", decimal) if isinstance(v, float) else v for v in row]
             csv.writer(file, delimiter=separator).writerow(cells)
@@ -279,9 +279,9 @@ def test_a_name_with_a_comma(succeed, folder):
 )
 def test_wrong_rows(fail, succeed, folder, command, line, message):
     rows = [f"{i / 4},{'uv'[i % 2]},{i}" for i in range(40)]
-    Path("t.csv").write_text("\n".join(["a,t,y", *rows]))
+    Path("t.csv").write_text("\n".join(["a,t,y", *rows]), encoding="utf-8")
     rows[1] = line
-    Path("bad.csv").write_text("\n".join(["a,t,y", *rows, ""]))
+    Path("bad.csv").write_text("\n".join(["a,t,y", *rows, ""]), encoding="utf-8")
     succeed("train", "t.csv", "--target", "y", *SHORT)
     argv = ["--target", "y", *SHORT] if command == "train" else []
     model = [] if command == "train" else ["t.safetensors"]
@@ -305,7 +305,7 @@ def test_wrong_rows(fail, succeed, folder, command, line, message):
 )
 @pytest.mark.parametrize("options", [SHORT, ["--quiet"]])
 def test_errors_name_the_file(run, folder, content, message, options):
-    Path("bad.csv").write_text(content)
+    Path("bad.csv").write_text(content, encoding="utf-8")
     status, out, err = run("train", "bad.csv", "--target", "price", *options)
     assert (status, out) == (2, "")
     assert err.startswith("fastnn: error: bad.csv: ")
@@ -314,9 +314,9 @@ def test_errors_name_the_file(run, folder, content, message, options):
 
 
 def test_one_row_or_class_of_numbers(fail, folder):
-    Path("bad.csv").write_text("a,y\n1,2\n")
+    Path("bad.csv").write_text("a,y\n1,2\n", encoding="utf-8")
     assert "bad.csv: classification needs two" in fail("train", "bad.csv", "--target", "y")
-    Path("bad.csv").write_text("a,y\n1,2\n3,2\n")
+    Path("bad.csv").write_text("a,y\n1,2\n3,2\n", encoding="utf-8")
     assert "bad.csv: classification needs two" in fail("train", "bad.csv", "--target", "y")
 
 
@@ -351,7 +351,7 @@ def test_options_of_csv_files(fail, folder):
 @pytest.mark.parametrize("form", ["bom", "crlf", "cr", "blank lines"])
 def test_forms_of_text(succeed, folder, preset, form):
     text = "\n".join(["a,t,y", *(f"{i / 4},{'uv'[i % 2]},{i}" for i in range(40)), ""])
-    Path("plain.csv").write_text(text)
+    Path("plain.csv").write_text(text, encoding="utf-8")
     change = {"crlf": "\r\n", "cr": "\r", "blank lines": "\n\n"}.get(form, "\n")
     start = "\ufeff" if form == "bom" else ""
     Path("t.csv").write_bytes((start + text.replace("\n", change)).encode())
@@ -381,7 +381,9 @@ def test_forms_of_text(succeed, folder, preset, form):
     ],
 )
 def test_damaged_files_are_named(run, succeed, folder, content):
-    Path("t.csv").write_text("\n".join(["a,t,y", *(f"{i},u{i % 3},{i}.5" for i in range(30))]))
+    Path("t.csv").write_text(
+        "\n".join(["a,t,y", *(f"{i},u{i % 3},{i}.5" for i in range(30))]), encoding="utf-8"
+    )
     succeed("train", "t.csv", "--target", "y", "--numeric", "a", *SHORT)
     if content is not None:
         Path("bad.csv").write_bytes(content)

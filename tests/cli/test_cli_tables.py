@@ -142,7 +142,7 @@ def test_parquet(succeed, folder):
 
 
 def write(name, *rows):
-    with open(name, "w", newline="") as file:
+    with open(name, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 
 

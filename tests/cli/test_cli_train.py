@@ -126,7 +126,7 @@ def test_other_separators(succeed, separator):
     X, kind = flowers()
     lines = [separator.join(["petal", "sepal", "kind"])]
     lines += [separator.join([str(a), str(b), k]) for (a, b), k in zip(X, kind, strict=True)]
-    Path("flowers.csv").write_text("\n".join(lines))
+    Path("flowers.csv").write_text("\n".join(lines), encoding="utf-8")
     assert "90 samples, 2 features" in succeed("train", "flowers.csv", "--target", "kind", *FAST)
 
 

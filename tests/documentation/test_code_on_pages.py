@@ -140,7 +140,9 @@ def test_the_ready_callbacks(example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run(example)
     assert "'width': " in capsys.readouterr().out
-    logs = [(tmp_path / f"trial{i}.csv").read_text().splitlines() for i in range(20)]
+    logs = [
+        (tmp_path / f"trial{i}.csv").read_text(encoding="utf-8").splitlines() for i in range(20)
+    ]
     assert len(logs[0]) == 51
     assert min(map(len, logs)) < 51  # a trial was pruned
 
@@ -311,7 +313,7 @@ def test_a_program_in_c(example, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == printed(example)
     _, main, command, *_ = blocks_of("docs/export.md")
     assert (main.language, command.language) == ("c", "sh")
-    (tmp_path / "main.c").write_text(main.code)
+    (tmp_path / "main.c").write_text(main.code, encoding="utf-8")
     done = subprocess.run(["sh", "-c", command.code], capture_output=True, text=True, check=True)
     assert numbers(done.stdout) == numbers(printed(example))
 

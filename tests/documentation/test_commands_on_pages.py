@@ -34,7 +34,7 @@ def test_the_other_commands_name_what_exists():
     """Extras, benches and files; `.ci/run` executes the two commands of the README."""
     from test_bench import BENCHES
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [
         line
         for page in PAGES
@@ -56,11 +56,11 @@ def test_the_other_commands_name_what_exists():
 
 
 @pytest.mark.parametrize(
-    "script", ["run", "sanitize", "nightly", "exchange", "aarch64", "free_threading"]
+    "script", ["run", "sanitize", "nightly", "exchange", "aarch64", "free_threading", "lowest"]
 )
 def test_the_scripts_name_tests_that_exist(script):
     path = ROOT / ".ci" / script
-    for word in re.findall(r"tests/\S+", path.read_text()):
+    for word in re.findall(r"tests/\S+", path.read_text(encoding="utf-8")):
         expand = ["bash", "-c", f"shopt -s failglob; ls -d {word}"]
         found = subprocess.run(expand, cwd=ROOT, capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stderr

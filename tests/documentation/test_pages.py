@@ -9,19 +9,21 @@ import fastnn as fn
 
 
 def test_the_readme_is_short():
-    assert len(PAGES["README.md"].read_text().splitlines()) <= 200
+    assert len(PAGES["README.md"].read_text(encoding="utf-8").splitlines()) <= 200
 
 
 def test_the_indexes_list_every_page():
     for page, prefix in (("README.md", "docs/"), ("docs/README.md", "")):
-        listed = re.findall(rf"^\| \[.*?\]\({prefix}(\w+\.md)\)", PAGES[page].read_text(), re.M)
+        listed = re.findall(
+            rf"^\| \[.*?\]\({prefix}(\w+\.md)\)", PAGES[page].read_text(encoding="utf-8"), re.M
+        )
         assert sorted(listed) == [name for name in GUIDE if name != "README.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     path = PAGES[page]
-    for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+    for target in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
         if target.startswith("https://"):
             continue
         name, _, anchor = target.partition("#")
@@ -36,7 +38,8 @@ def test_the_files_that_a_page_names_exist(page):
     places = (ROOT, ROOT / "fastnn", ROOT / "fastnn" / "_core" / "kernels")
     named = set(
         re.findall(
-            r"`([\w./-]+\.(?:py|pyx|pxd|pxi|h|pyi|toml|md)|[\w/]+/)`", PAGES[page].read_text()
+            r"`([\w./-]+\.(?:py|pyx|pxd|pxi|h|pyi|toml|md)|[\w/]+/)`",
+            PAGES[page].read_text(encoding="utf-8"),
         )
     )
     assert len(named) > 10
@@ -45,8 +48,8 @@ def test_the_files_that_a_page_names_exist(page):
 
 
 def test_the_version_is_the_same_everywhere():
-    assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.M)[1] == (
-        fn.__version__
-    )
-    releases = re.findall(r"^## \[(.*?)\]", PAGES["CHANGELOG.md"].read_text(), re.M)
+    assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.M)[
+        1
+    ] == (fn.__version__)
+    releases = re.findall(r"^## \[(.*?)\]", PAGES["CHANGELOG.md"].read_text(encoding="utf-8"), re.M)
     assert releases[:2] == ["Unreleased", fn.__version__]

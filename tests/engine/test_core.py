@@ -58,6 +58,7 @@ def test_build_info_names_what_this_is():
     assert info["n_threads"] >= 1
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_stays_on_one_thread():
     code = """
 import os, numpy as np, fastnn as fn

@@ -1,12 +1,12 @@
 """Too large arguments raise an error that names them, before anything is copied or allocated."""
 
-import os
 import tracemalloc
 
 import numpy as np
 import pytest
 
 import fastnn as fn
+from fastnn._core.memory import available_memory
 
 ROWS = 3_000_000
 WIDE = np.broadcast_to(np.float32(1), (ROWS, 8))  # 100 MB, if it were copied
@@ -87,8 +87,8 @@ def test_what_memory_cannot_hold_is_refused_before_a_copy(call):
 
 
 def test_a_jacobian_that_is_too_large_is_refused_before_x_is_converted():
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    rows = memory // (8 * 2 * network().n_params) * 4  # far fewer bytes in X than in the result
+    result = 8 * 2 * network().n_params  # bytes for a row; a row of x has far fewer
+    rows = available_memory() // result * 4
     x = np.broadcast_to(np.float32(1), (rows, 8))
     net = network()
     for call in (lambda: net.jacobian(x, "params"), lambda: net.sample_grads(x, x[:, :2], HALF)):

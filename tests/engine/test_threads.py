@@ -1,5 +1,7 @@
 """The number of threads: the user's setting, and the limits of the machine and control groups."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,8 @@ def _restored():
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
     """Return a fake /sys and /proc/self for four processors."""
+    if sys.platform != "linux":
+        pytest.skip("the files are Linux's")
     monkeypatch.setattr(processors, "SYSTEM", tmp_path / "sys")
     monkeypatch.setattr(processors, "PROCESS", tmp_path / "proc")
     monkeypatch.setattr(processors.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
@@ -25,7 +29,7 @@ def machine(monkeypatch, tmp_path):
     def write(files):
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(text)
+            (tmp_path / name).write_text(text, encoding="utf-8")
         processors.useful_processors.cache_clear()
         return processors.useful_processors()
 

@@ -58,10 +58,10 @@ def loops_over_k(machine, isa, tmp_path):
     flags = _core.load_engine(isa).flags.split()
     flags = [flag for flag in flags if not flag.startswith("-fsanitize")]
     source, target = tmp_path / "tiles.c", tmp_path / "tiles.s"
-    source.write_text(SOURCE)
+    source.write_text(SOURCE, encoding="utf-8")
     command = [compiler, *flags, "-w", "-I", str(HEADERS), "-S", str(source), "-o", str(target)]
     subprocess.run(command, check=True)
-    assembly = target.read_text()
+    assembly = target.read_text(encoding="utf-8")
     # without masks, those over active units read the end of a row in a loop of its own
     kinds = "tile|dot|active" if "ymm" in assembly else "tile|dot"
     loops = {

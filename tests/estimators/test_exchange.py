@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", minversion="1.6")
-from problems import LABELS, SIGNAL, X, Y
+pytest.importorskip("sklearn", minversion="1.7")
+from problems import LABELS, SIGNAL, X, Y, numbered
 from sklearn import neural_network
 from sklearn.exceptions import NotFittedError
 
@@ -52,7 +52,8 @@ def fitted(module, target, setting, **more):
     parameters = {"hidden_layer_sizes": (4,), "max_iter": 8, "random_state": 0, "batch_size": 16}
     parameters |= {**SETTINGS[setting], **more}
     dtype = parameters.pop("dtype", "float64")
-    return getattr(module, kind)(**parameters).fit(X.astype(dtype), TARGETS[target])
+    y = numbered(TARGETS[target]) if setting == "early stopping" else TARGETS[target]
+    return getattr(module, kind)(**parameters).fit(X.astype(dtype), y)
 
 
 def demand_alike(one, other, x, rtol, atol):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", minversion="1.6")
+pytest.importorskip("sklearn", minversion="1.7")
 from problems import LABELS, SIGNAL, X, Y
 from scipy.special import log_softmax
 from sklearn.base import clone

@@ -5,9 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import targets
+from problems import numbered, targets
 
-pytest.importorskip("sklearn", minversion="1.6")
+pytest.importorskip("sklearn", minversion="1.7")
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
 
@@ -195,6 +195,7 @@ def test_predictions_agree(target):
 @pytest.mark.parametrize("target", ["binary", "regression"])
 def test_early_stopping_agrees(target):
     X, y = data(target)
+    y = numbered(y)
     models = []
     for module in (neural_network, ours):
         model = estimator(

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import targets
+from problems import numbered, targets
 
 pytest.importorskip("sklearn", minversion="1.7")  # the first with weights and the Poisson loss
 from sklearn import neural_network
@@ -25,6 +25,7 @@ def data(target):
 
 def fitted_by_both(target, X, y, weight, **parameters):
     regression = target in ("regression", "outputs", "poisson")
+    y = numbered(y) if parameters.get("early_stopping") else y
     defaults = {"hidden_layer_sizes": (6,), "batch_size": 16, "alpha": 0.02, "random_state": 3}
     if target == "poisson":
         defaults["loss"] = "poisson"

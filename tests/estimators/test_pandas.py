@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", minversion="1.6")
+pytest.importorskip("sklearn", minversion="1.7")
 from problems import LABELS, SIGNAL, X, Y
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler

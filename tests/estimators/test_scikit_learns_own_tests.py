@@ -10,7 +10,7 @@ import pytest
 
 import fastnn
 
-sklearn = pytest.importorskip("sklearn", minversion="1.6")
+sklearn = pytest.importorskip("sklearn", minversion="1.7")
 
 # What cannot pass, with the private name that it touches.
 TOUCHES = {"test_gradient": "_loss_grad_lbfgs"}
@@ -21,13 +21,13 @@ def test_what_touches_no_private_name_passes(tmp_path):
     path = Path(sklearn.__file__).parent / "neural_network/tests/test_mlp.py"
     if not path.exists():
         pytest.skip("this scikit-learn came without its tests")
-    source = path.read_text()
+    source = path.read_text(encoding="utf-8")
     assert source.count(IMPORT) == 1
     for name, touched in TOUCHES.items():
         test = source.split(f"def {name}(")[1].split("\ndef ")[0]
         assert touched in test
     (tmp_path / "test_mlp.py").write_text(
-        source.replace("sklearn.neural_network", "fastnn.sklearn")
+        source.replace("sklearn.neural_network", "fastnn.sklearn"), encoding="utf-8"
     )
     root = str(Path(fastnn.__file__).parents[1])
     command = [

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", minversion="1.6")
+pytest.importorskip("sklearn", minversion="1.7")
 from problems import LABELS, X, Y
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning

@@ -1,7 +1,6 @@
 """Atomic replacement of a file: a write that fails or is interrupted leaves the old file."""
 
 import errno
-import fcntl
 import linecache
 import os
 import stat
@@ -9,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from systems import not_for_root, posix_only, root_only
 
 from fastnn.files.atomic_file import atomic_file
 
@@ -71,6 +71,7 @@ def test_old_file_survives_a_write_that_stops_half_way(path):
     assert os.listdir(path.parent) == [path.name]
 
 
+@posix_only
 def test_content_is_on_disk_before_it_gets_its_name(path, monkeypatch):
     calls = []
     fsync, replace = os.fsync, os.replace
@@ -90,6 +91,29 @@ def test_content_is_on_disk_before_it_gets_its_name(path, monkeypatch):
     assert calls == [("file", path.stat().st_size), ("replace", None), ("folder", None)]
 
 
+@pytest.mark.parametrize("before", [None, OLD], ids=["new", "replaced"])
+def test_windows_is_given_a_closed_file(path, monkeypatch, before):
+    """It renames no open file, and has neither locks nor owners nor modes of POSIX."""
+    if before:
+        path.write_bytes(before)
+    replace, closed = os.replace, []
+
+    def spy_replace(source, destination):
+        closed.append(file.closed)
+        replace(source, destination)
+
+    monkeypatch.setattr("os.replace", spy_replace)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(vars(sys.modules[atomic_file.__module__]), "fcntl", None)
+    for name in ("chown", "fchmod"):
+        monkeypatch.delattr(os, name, raising=False)
+    with atomic_file(path) as file:
+        file.write(NEW)
+    assert closed == [True]
+    assert path.read_bytes() == NEW
+    assert os.listdir(path.parent) == [path.name]
+
+
 def test_no_temporary_is_left(path):
     write(path, OLD)
     write(path, OLD)
@@ -99,20 +123,21 @@ def test_no_temporary_is_left(path):
 def test_another_ones_temporary_is_never_touched(path, monkeypatch):
     monkeypatch.setattr("os.urandom", lambda _: b"same")
     other = path.parent / ".fastnn-73616d65.tmp"
-    other.write_text("precious")
+    other.write_text("precious", encoding="utf-8")
     with pytest.raises(FileExistsError):
         write(path, NEW)
-    assert other.read_text() == "precious"
+    assert other.read_text(encoding="utf-8") == "precious"
     assert not path.exists()
 
 
+@posix_only
 def test_leftovers_of_killed_writers_are_removed(path):
     """A running writer, here the process itself, holds a lock on its temporary file."""
     leftover = path.parent / f".fastnn-{'0' * 16}.tmp"
-    leftover.write_text("half a model")
+    leftover.write_text("half a model", encoding="utf-8")
     others = [path.parent / ".fastnn-mine.tmp", path.parent / f".fastnn-{'g' * 16}.tmp"]
     for other in others:
-        other.write_text("precious")
+        other.write_text("precious", encoding="utf-8")
     with atomic_file(path.parent / "slow") as slow:
         live = set(path.parent.glob(".fastnn-*")) - {*others}
         assert len(live) == 1
@@ -123,7 +148,10 @@ def test_leftovers_of_killed_writers_are_removed(path):
     assert sorted(path.parent.iterdir()) == sorted([*others, path.parent / "slow", path])
 
 
+@posix_only
 def test_a_temporary_that_was_taken_for_a_leftover_is_made_again(path, monkeypatch):
+    import fcntl
+
     flock, calls = fcntl.flock, []
 
     def removed_before_it_is_locked(file, operation):
@@ -138,17 +166,19 @@ def test_a_temporary_that_was_taken_for_a_leftover_is_made_again(path, monkeypat
     assert os.listdir(path.parent) == [path.name]
 
 
+@posix_only
 def test_a_file_system_without_locks(path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr("fcntl.flock", refuse)
     leftover = path.parent / f".fastnn-{'0' * 16}.tmp"
-    leftover.write_text("perhaps another's")
+    leftover.write_text("perhaps another's", encoding="utf-8")
     write(path, OLD)
     assert sorted(path.parent.iterdir()) == sorted([leftover, path])
 
 
+@posix_only
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_umask_is_honoured(path, umask, mask, mode):
     umask(mask)
@@ -168,6 +198,7 @@ def test_file_name_without_folder(tmp_path, monkeypatch):
     assert (tmp_path / "m").read_bytes() == NEW
 
 
+@posix_only
 def test_symbolic_link_is_written_through(tmp_path):
     target, link = tmp_path / "folder" / "target", tmp_path / "link"
     target.parent.mkdir()
@@ -178,6 +209,7 @@ def test_symbolic_link_is_written_through(tmp_path):
         assert target.read_bytes() == content
 
 
+@posix_only
 def test_pipe_is_written_to_and_not_replaced(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -204,7 +236,8 @@ def test_folder_in_the_place_of_the_file(tmp_path):
     assert info.value.filename == str(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@posix_only
+@not_for_root
 def test_read_only_folder(path):
     path.parent.chmod(0o500)
     try:
@@ -233,7 +266,7 @@ for _ in range(150):
         end = time.perf_counter() + after
         while time.perf_counter() < end:
             pass
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     try:
@@ -307,7 +340,7 @@ def test_an_interrupt_at_every_step_leaves_the_old_file_or_the_new(path, replace
     assert interrupted > 10
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+@root_only
 def test_a_replaced_file_keeps_its_owner_group_and_mode(path):
     write(path, OLD)
     os.chown(path, 1234, 4321)
@@ -317,6 +350,7 @@ def test_a_replaced_file_keeps_its_owner_group_and_mode(path):
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 4321, 0o640)
 
 
+@posix_only
 def test_a_replaced_file_whose_owner_may_not_be_kept(path, monkeypatch):
     write(path, OLD)
     path.chmod(0o604)

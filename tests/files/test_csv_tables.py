@@ -73,7 +73,7 @@ def test_decimal_commas_and_other_separators(csv_file, tmp_path):
     with pytest.raises(ValueError, match="decimal is 'x'"):
         read_table(path, decimal="x")
     tabs = tmp_path / "t.tsv"
-    tabs.write_text("a,b,c\td\n1\t2\n")
+    tabs.write_text("a,b,c\td\n1\t2\n", encoding="utf-8")
     assert read_table(tabs).feature_names == ["a,b,c", "d"]
 
 
@@ -89,7 +89,7 @@ def test_a_column_that_is_not_there(csv_file):
 
 def test_csv_suffix_in_capitals(tmp_path):
     path = tmp_path / "DATA.CSV"
-    path.write_text("a\n1\n")
+    path.write_text("a\n1\n", encoding="utf-8")
     assert_array_equal(read_table(str(path)).X, [[1]])
 
 

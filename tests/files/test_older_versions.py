@@ -103,6 +103,7 @@ def loaded(name):
     return pickle.loads((FOLDER / f"{name}.pickle").read_bytes())
 
 
+@pytest.mark.filterwarnings("ignore:Trying to unpickle estimator")  # scikit-learn's LabelBinarizer
 @pytest.mark.parametrize("name", ["network", "classifier", "regressor", "own_optimizer"])
 def test_models_unpickle(name):
     model = loaded(name)

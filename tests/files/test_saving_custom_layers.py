@@ -226,7 +226,7 @@ def test_two_classes_of_one_name():
 def test_the_command_line_names_the_layer(net, path, tmp_path, capsys):
     net.save(path)
     data = tmp_path / "data.csv"
-    data.write_text("a,b\n1,2\n")
+    data.write_text("a,b\n1,2\n", encoding="utf-8")
     for command in ("predict", "evaluate"):
         assert main([command, str(path), str(data)]) == 2
         assert "layers[0] is the custom layer 'Fourier'" in capsys.readouterr().err

@@ -24,6 +24,7 @@ from fastnn import cli, datasets
 from . import corpus, damage
 
 HANG = 20  # seconds for one input
+alarm = getattr(signal, "alarm", lambda seconds: None)  # Windows has none
 STYLE = ("separate the cells", "numbers have decimal commas")  # ends of lines that are no errors
 BATCH = 500  # inputs that a child process reads before the next one starts
 
@@ -96,7 +97,7 @@ def child(seeds, first, n, seed, folder, pipe):
         kind, content = rng.choice(seeds)
         content = damage.damaged(kind, content, rng)
         (folder / "current").write_bytes(content)
-        signal.alarm(HANG)
+        alarm(HANG)
         try:
             outcome = run(
                 kind, content, paths[kind], ("model", "csv", "npz") if number % 10 == 0 else ()
@@ -104,7 +105,7 @@ def child(seeds, first, n, seed, folder, pipe):
             finding = None
         except BaseException:
             outcome, finding = "finding", traceback.format_exc()
-        signal.alarm(0)
+        alarm(0)
         pipe.send((number, kind, outcome, finding))
     pipe.close()
 
@@ -118,7 +119,7 @@ def fuzz(seed, n_inputs, seconds, keep):
         folder = Path(name)
         seeds = corpus.seeds(folder)
         corpus.network(fn.Tanh()).save(folder / "net")
-        (folder / "data.csv").write_text("x,y,z\n1,2,3\n")
+        (folder / "data.csv").write_text("x,y,z\n1,2,3\n", encoding="utf-8")
         while number < n_inputs and time.monotonic() < deadline:
             n = min(BATCH, n_inputs - number)
             receive, send = context.Pipe(duplex=False)

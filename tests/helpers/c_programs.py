@@ -40,7 +40,9 @@ class Program:
         self._dtype = net.dtype
         net.export_c(folder / f"{name}.c", **dict.fromkeys(wanted, True), **options)
         scalar = {"float32": "float", "float64": "double"}[str(net.dtype)]
-        (folder / "driver.c").write_text(self._driver(name, scalar, ["predict", *wanted]))
+        (folder / "driver.c").write_text(
+            self._driver(name, scalar, ["predict", *wanted]), encoding="utf-8"
+        )
         library = folder / f"{name}.so"
         made = ["-shared", "-fPIC", "-o", library, folder / "driver.c", "-lm"]
         command = [compiler, *flags, *CLEAN, *made]

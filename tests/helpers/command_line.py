@@ -32,7 +32,7 @@ def flowers(n=90):
 
 def write_csv(path, header, *columns):
     """Write columns to a CSV file."""
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *zip(*(c.tolist() for c in columns), strict=True)])
     return path
 

@@ -30,7 +30,7 @@ class Block:
 def blocks_of(page):
     """Return all blocks of code on a page."""
     found, heading, number, language, lines = [], "", 0, None, []
-    for line in PAGES[page].read_text().splitlines(keepends=True):
+    for line in PAGES[page].read_text(encoding="utf-8").splitlines(keepends=True):
         if language is None and line.startswith("```"):
             language, lines = line[3:].strip(), []
         elif line.startswith("```"):
@@ -46,7 +46,7 @@ def blocks_of(page):
 
 def section(page, heading):
     """Return the text between a heading and the next one."""
-    text = PAGES[page].read_text()
+    text = PAGES[page].read_text(encoding="utf-8")
     (found,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.M | re.S)
     return found
 
@@ -55,7 +55,7 @@ def anchors(path):
     """The names that links use for the headings of a page."""
     return {
         re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", path.read_text(), re.M)
+        for heading in re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.M)
     }
 
 

@@ -18,3 +18,8 @@ def targets(signal):
         "regression": np.sin(signal[:, 0]),
         "outputs": np.sin(signal),
     }
+
+
+def numbered(y):
+    """Return text labels as numbers, since scikit-learn 1.7 cannot stop early on texts."""
+    return np.unique(y, return_inverse=True)[1] if y.dtype.kind == "U" else y

@@ -6,6 +6,7 @@ import sys
 import mpmath
 import numpy as np
 import pytest
+from systems import linux_only
 
 import fastnn as fn
 from fastnn import _checks
@@ -76,6 +77,7 @@ def test_a_bad_number_is_found(block):
         fn.Standardize.from_data(X)
 
 
+@linux_only
 def test_memory_stays_small(tmp_path):
     """The data are a sparse file of 400 MB as float64."""
     code = f"""

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("sklearn", minversion="1.6")
+pytest.importorskip("sklearn", minversion="1.7")
 
 
 @pytest.fixture(scope="session")

@@ -123,12 +123,12 @@ def test_many_rows(form, wanted):
 @pytest.mark.parametrize("trained", FORMS)
 @pytest.mark.parametrize("given", ["pandas", "polars", "Arrow", "structured"])
 def test_one_row_of_another_library(trained, given, wanted):
-    encoder = TableEncoder().fit(FORMS[trained]())
+    X, encoder = FORMS[given](), TableEncoder().fit(FORMS[trained]())
     if not hasattr(encoder, "feature_names_in_"):
         with pytest.warns(UserWarning, match="X has feature names, but TableEncoder was fitted"):
-            found = encoder.transform(FORMS[given]())
+            found = encoder.transform(X)
     else:
-        found = encoder.transform(FORMS[given]()[2:3])
+        found = encoder.transform(X[2:3])
         np.testing.assert_array_equal(found, wanted[2:3])
         with pytest.warns(UserWarning, match="X does not have valid feature names"):
             found = encoder.transform([list(row) for row in ROWS])

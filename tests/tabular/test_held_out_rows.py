@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", minversion="1.6")
+pytest.importorskip("sklearn", minversion="1.7")
 pytest.importorskip("pandas")
 from tabular_fits import EPOCHS, FRAME, LABELS, NEW, NEW_NUMBERS, NUMBERS, classifier, regressor
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", minversion="1.6")
+pytest.importorskip("sklearn", minversion="1.7")
 pytest.importorskip("pandas")
 import pandas as pd
 from sklearn.base import clone

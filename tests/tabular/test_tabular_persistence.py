@@ -9,7 +9,7 @@ import joblib
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", minversion="1.6")
+pytest.importorskip("sklearn", minversion="1.7")
 pytest.importorskip("pandas")
 from sklearn.exceptions import NotFittedError
 from small_tables import columns, pandas_frame, signal

@@ -117,7 +117,7 @@ def test_training_without_an_end_keeps_its_rate(rng):
 
 
 def test_the_page_about_the_defaults():
-    page = (Path(__file__).parents[2] / "docs" / "defaults.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "defaults.md").read_text(encoding="utf-8")
     calls = re.findall(r"`(AdamW\(.*?\))`", page)
     optimizers = [eval(call, vars(fn) | vars(fn.schedules)) for call in calls]
     assert optimizers == [defaults.optimizer(), defaults.steady_optimizer()]

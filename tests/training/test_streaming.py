@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from systems import linux_only
 
 import fastnn as fn
 from fastnn import _checks
@@ -217,6 +218,7 @@ def test_a_bad_number_in_a_file_is_found_before_training(data, mapped, block, ro
     assert np.array_equal(net.params, before)
 
 
+@linux_only
 def test_memory_stays_small(tmp_path):
     """A sparse file of 100 MB, in another dtype, needs far less memory."""
     code = f"""

@@ -1,7 +1,6 @@
 """Training with layers in Python: the same course as with their compiled counterparts."""
 
 import copy
-import os
 import signal
 import threading
 import time
@@ -214,7 +213,7 @@ def test_overflow_in_a_fit_is_divergence(data):
 
 def test_ctrl_c(data):
     net = networks("middle")[0]
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
     start = time.monotonic()
     timer.start()
     with pytest.raises(KeyboardInterrupt):

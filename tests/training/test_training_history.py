@@ -60,10 +60,10 @@ def test_progress_bar(rng, capsys):
 
 def test_the_progress_bar_is_on_in_a_terminal():
     import os
-    import pty
     import subprocess
     import sys
-    import termios
+
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
 
     code = (
         "import fastnn as fn; fn.Network([fn.Linear(1, 1)]).fit([[1], [2]], [1, 2],"

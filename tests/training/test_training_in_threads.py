@@ -90,7 +90,9 @@ def test_networks_train_and_predict_in_threads_at_once(isa, rng):
     assert together == alone
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX's, if another test imported it
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python's, as there are threads
 def test_a_child_forked_in_the_middle_of_a_fit_goes_on(rng):
     """A forked process has no OpenMP threads and must not wait for them."""
 
