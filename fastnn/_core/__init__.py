@@ -87,4 +87,5 @@ if TYPE_CHECKING:
     from fastnn._core import _engine_baseline as engine
 else:
     engine = load_engine(isa)
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)

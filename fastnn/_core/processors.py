@@ -1,11 +1,14 @@
 """The number of processors that are worth a thread each.
 
 On Linux the two hardware threads of a core count once, since they share its multipliers, and the
-processor time that a control group grants is the limit. On other systems all processors count.
+processor time that a control group grants is the limit. On macOS the performance cores count: a
+step that is split in equal parts would wait for the slower efficiency cores. On other systems all
+processors count.
 """
 
 import math
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +29,8 @@ def useful_processors() -> int:
 
 
 def _physical_cores() -> int:
+    if sys.platform == "darwin":
+        return _performance_cores()
     try:
         processors = os.sched_getaffinity(0)
     except AttributeError:  # not Linux
@@ -38,6 +43,17 @@ def _physical_cores() -> int:
         except OSError:
             cores.add(str(number))
     return len(cores)
+
+
+def _performance_cores() -> int:
+    import ctypes
+
+    number, size = ctypes.c_int32(), ctypes.c_size_t(4)
+    ask = ctypes.CDLL(None).sysctlbyname
+    for name in (b"hw.perflevel0.physicalcpu", b"hw.physicalcpu"):  # ARM; Intel lacks the first
+        if ask(name, ctypes.byref(number), ctypes.byref(size), None, 0) == 0:
+            return number.value
+    return all_processors()
 
 
 def _group_limit() -> float:
