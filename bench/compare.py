@@ -129,10 +129,12 @@ def measured(bench, old, new, quick):
             if error:
                 return [], f"{name}: {error}"
     old, new, old_again, new_again = (worker.results for worker in workers)
-    return [
+    cases = [
         Case(name, unit, (times, old_again[name][1]), (new[name][1], new_again[name][1]))
         for name, (unit, times) in old.items()
-    ], None
+        if name in new
+    ]
+    return cases, None if cases else "it times no calls that both have"
 
 
 def build(revision):
@@ -185,7 +187,7 @@ def compare(benches, measure):
         cases, problem = measure(bench)
         if problem:
             print(f"\n{bench} cannot be compared: {problem}", flush=True)
-        elif cases:
+        else:
             report(cases)
             found[bench] = {case.name for case in slower(cases)}
     confirmed = []

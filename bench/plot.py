@@ -41,7 +41,7 @@ def draw(file, title, benches):
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("times fastnn's result; more than 1 is slower")
         axes.set_yticks(range(len(shown)), [name for name, _ in shown])
-        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_ylim(max(1, len(shown)) - 0.5, -0.5)
         axes.set_title(title)
         if shown:
             axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

@@ -58,6 +58,7 @@ def test_a_slow_bench_runs_again(compare, rng, capsys):
     runs = {
         "once": [({"case 3": 2}, None), ({"case 5": 2}, None)],
         "twice": [({"case 4": 2}, None), ({"case 4": 2}, None)],
+        "breaks": [({"case 6": 2}, None), ({}, "the present build: MemoryError")],
         "never": [({}, None)],
         "fails": [({}, "the revision: ImportError: nothing")],
     }
@@ -70,7 +71,7 @@ def test_a_slow_bench_runs_again(compare, rng, capsys):
     assert not any(runs.values())
     printed = capsys.readouterr().out
     assert "fails cannot be compared: the revision: ImportError: nothing" in printed
-    assert printed.count("again, as 1 of its cases look slower") == 2
+    assert printed.count("again, as 1 of its cases look slower") == 3
 
 
 def test_a_bench_runs_in_turns_with_two_builds(compare, tmp_path, monkeypatch):
@@ -85,6 +86,7 @@ def test_a_bench_runs_in_turns_with_two_builds(compare, tmp_path, monkeypatch):
         case.name for case in cases
     }
     assert all(min(case.ratios()) > 0 for case in cases)
+    assert compare.measured("accuracy", old, new, True) == ([], "it times no calls that both have")
     (old / "fastnn").unlink()
     (old / "fastnn.py").write_text("raise ImportError('no such build')\n")
     cases, problem = compare.measured("calls", old, new, True)
