@@ -1,40 +1,16 @@
-"""`python -m bench` lists the benches; `python -m bench step xor [--quick]` runs some."""
+"""`python -m bench` lists the benches; `python -m bench step xor [--quick]` runs some.
+
+`python -m bench compare REV` says which benches are slower than at the revision REV of git.
+`python -m bench tables` writes the saved results into the tables of the pages again.
+"""
 
 import argparse
 import importlib
+import os
+import sys
 
 from bench.environment import ISAS, PROCESSORS, configure
-
-BENCHES = [
-    "step",
-    "xor",
-    "tanh",
-    "threads",
-    "python_threads",
-    "predict",
-    "jacobian",
-    "gram",
-    "kernels",
-    "elementwise",
-    "accuracy",
-    "fit_many",
-    "many",
-    "own",
-    "uci",
-    "mnist",
-    "startup",
-    "calls",
-    "features",
-    "out_of_core",
-    "sklearn_estimators",
-    "sparse",
-    "tabular",
-    "coverage",
-    "defaults",
-    "export",
-]
-PEERS = ["numpy", "openblas", "mkl", "scipy", "sklearn", "torch", "jax", "onnxruntime"]
-PEERS += ["pytabkit", "lightgbm", "catboost", "xgboost"]  # of the bench "tabular"
+from bench.names import BENCHES, PEERS
 
 
 def names(known, kind):
@@ -53,7 +29,11 @@ def names(known, kind):
 
 def arguments():
     """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "benches",
         nargs="*",
@@ -78,10 +58,20 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="small and few, to see that it works")
     parser.add_argument("--json", metavar="FILE", help="write all results there")
     parser.add_argument("--plot", metavar="FILE", help="draw the ratios to the peers there")
-    return parser.parse_args()
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="keep the results as those of this CPU in docs/benchmarks, with a plot, and write "
+        "them into the tables of the pages",
+    )
+    args = parser.parse_args()
+    special = args.quick or args.isa or args.threads > 1 or "FASTNN_ISA" in os.environ
+    if args.save and (special or not args.benches):
+        parser.error("--save keeps whole benches of the best build on one thread")
+    return args
 
 
-def main():
+def run():
     """List the benches, or run some."""
     args = arguments()
     configure(args.threads, args.isa)  # before other libraries are imported
@@ -108,8 +98,31 @@ def main():
             table.print(record)
     if args.json:
         report.write_json(args.json, header, results)
-    if args.plot:
-        report.write_plot(args.plot, header, results)
+    if args.plot or args.save:
+        from bench import machine, plot, saved
+
+        used = {peer: report.versions(peer)[0] for peer in here}
+        cpu, entries = machine.cpu(), saved.entries(results, header["fastnn"], used)
+        if args.plot:
+            plot.draw(args.plot, cpu.label, entries)
+        if args.save:
+            saved.save(cpu, entries)
+            saved.fill_pages()
+
+
+def main():
+    """Run benches, or one of the other two commands."""
+    command = sys.argv[1] if len(sys.argv) > 1 else None
+    if command == "compare":
+        from bench import compare
+
+        sys.exit(compare.main(sys.argv[2:]))
+    if command == "tables":
+        from bench import saved
+
+        saved.fill_pages()
+    else:
+        run()
 
 
 main()

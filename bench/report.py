@@ -1,4 +1,4 @@
-"""The output of a run: machine and versions, tables, results as JSON, a figure."""
+"""The output of a run: machine and versions, tables, and results as JSON."""
 
 import dataclasses
 import importlib.metadata
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import fastnn as fn
-from bench import limits
+from bench import limits, machine
 from bench.common import threads
 
 # the packages of a peer; the one whose version matters is first
@@ -40,18 +40,10 @@ def versions(peer):
 
 def header(here, missing):
     """Return a description of the machine, fastnn and its peers."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line
-            for line in cpuinfo.read_text(encoding="utf-8").splitlines()
-            if line.startswith("model name")
-        ]
-        model = names[0].split(":")[1].strip() if names else model
     info, isa = fn.build_info(), os.environ.get("FASTNN_ISA")
     return {
-        "machine": f"{model}, {os.cpu_count()} processors, {platform.system()}",
+        **machine.cpu().describe(),
+        "processors": f"{machine.processors()}; {platform.system()}",
         "python": platform.python_version(),
         "fastnn": f"{info['version']} ({info['isa']}, OpenMP {info['openmp']}, {info['compiler']})",
         "instruction set": f"{isa}, but ONNX Runtime's and JAX's products choose for themselves"
@@ -115,36 +107,3 @@ def write_json(file, header, results):
     Path(file).write_text(
         json.dumps({"header": header, "records": records}, indent=1) + "\n", encoding="utf-8"
     )
-
-
-def write_plot(file, header, results):
-    """Draw for each case the ratios of the peers and of the limit to the subject's result."""
-    from matplotlib.figure import Figure
-
-    shown = [(bench, record) for bench, record in results if record.ratios() and not record.detail]
-    names = list(dict.fromkeys(name for _, record in shown for name in record.ratios()))
-    height = 0.8 / max(1, len(names))
-    figure = Figure(figsize=(8, 1.5 + 0.16 * len(names) * len(shown)), layout="constrained")
-    axes = figure.add_subplot()
-    for i, name in enumerate(names):
-        bars = [
-            (place + i * height, record.ratios()[name] - 1)
-            for place, (_, record) in enumerate(shown)
-            if name in record.ratios()
-        ]
-        places, lengths = zip(*bars, strict=True)
-        colour = "black" if name == "limit" else None
-        axes.barh(places, lengths, height, left=1, label=name, color=colour)
-    axes.axvline(1, color="grey", linewidth=1)
-    axes.set_xscale("log")
-    axes.set_xlabel("times fastnn's (or the first column's) result; more than 1 is worse")
-    centre = height * (len(names) - 1) / 2
-    axes.set_yticks(
-        [place + centre for place in range(len(shown))],
-        [f"{bench}: {record.case}" for bench, record in shown],
-    )
-    axes.invert_yaxis()
-    axes.set_title(f"{header['machine']}\nfastnn {header['fastnn']}", fontsize="small")
-    if names:
-        axes.legend(fontsize="small")
-    figure.savefig(file)

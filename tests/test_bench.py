@@ -1,6 +1,8 @@
 """The benches run with `--quick`. The tests do not compare times."""
 
 import json
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,34 +13,7 @@ import pytest
 from fastnn import _core
 
 ROOT = Path(__file__).parents[1]
-BENCHES = [
-    "step",
-    "xor",
-    "tanh",
-    "threads",
-    "python_threads",
-    "predict",
-    "jacobian",
-    "gram",
-    "kernels",
-    "elementwise",
-    "accuracy",
-    "fit_many",
-    "many",
-    "own",
-    "uci",
-    "mnist",
-    "startup",
-    "calls",
-    "features",
-    "out_of_core",
-    "sklearn_estimators",
-    "sparse",
-    "tabular",
-    "coverage",
-    "defaults",
-    "export",
-]
+BENCHES = runpy.run_path(str(ROOT / "bench" / "names.py"))["BENCHES"]
 # The other libraries take long to import or compile.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
 
@@ -83,6 +58,30 @@ def test_missing_data_is_reported(monkeypatch, tmp_path):
         assert f"{tmp_path}/{file} does not exist. FASTNN_BENCH_DATA may name" in ran.stderr
 
 
+def test_every_bench_is_listed():
+    """A module with a function `run` is a bench."""
+    modules = [path for path in (ROOT / "bench").glob("*.py") if path.stem != "__main__"]
+    found = {
+        path.stem for path in modules if "\ndef run(settings):" in path.read_text(encoding="utf-8")
+    }
+    assert found == set(BENCHES)
+    assert len(BENCHES) == len(found)
+
+
+def test_the_header_names_the_machine():
+    ran = bench("accuracy", "--quick", "--peers", "numpy")
+    header = dict(line.split(": ", 1) for line in ran.stdout.split("\n\n")[0].splitlines())
+    assert f"numpy {np.__version__}" in header["peers"]
+    assert {"cpu", "caches", "processors", "threads", "fastnn"} <= header.keys()
+    if not Path("/proc/cpuinfo").exists():
+        return
+    fields = dict(
+        re.findall(r"^(.*?)\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)
+    )
+    if "cpu family" in fields:  # not on ARM
+        assert f"family {fields['cpu family']}, model {fields['model']}, " in header["cpu"]
+
+
 def test_several_benches_and_a_figure(tmp_path):
     figure = tmp_path / "ratios.png"
     ran = bench("step", "fit_many", "--quick", "--peers", "numpy", "--plot", str(figure))
@@ -113,6 +112,10 @@ def test_without_a_compiler_there_is_no_limit(monkeypatch):
         (["step", "--peers", "numpy,abacus"], "no peer is called 'abacus'"),
         (["step", "--isa", "mmx"], "invalid choice: 'mmx'"),
         (["step", "--threads", "0"], "invalid choice: 0"),
+        (["step", "--save", "--quick"], "--save keeps whole benches of the best build"),
+        (["step", "--save", "--isa", "baseline"], "--save keeps whole benches of the best build"),
+        (["--save"], "--save keeps whole benches of the best build"),
+        (["compare", "HEAD", "speed"], "no bench is called 'speed'"),
     ],
 )
 def test_wrong_arguments(arguments, message):
