@@ -4,6 +4,7 @@ import json
 import os
 from typing import Any
 
+from fastnn import _checks
 from fastnn.exchange.onnx_file import DOMAINS, OnnxGraph, shown
 from fastnn.exchange.onnx_patterns import KNOWN, PATTERNS, Builder, Match, find
 from fastnn.files.model_file import METADATA_KEY, ModelFileError
@@ -12,7 +13,9 @@ from fastnn.network import Network
 from fastnn.onnx_export import model_of
 
 # The errors that an invalid file may cause while layers are made from its arrays.
-INVALID = (ValueError, TypeError, KeyError, OverflowError, AttributeError, IndexError)
+INVALID = (
+    ValueError, TypeError, KeyError, OverflowError, AttributeError, IndexError, MemoryError
+)  # fmt: skip
 
 
 def import_onnx(path: "str | os.PathLike[str]") -> Network:
@@ -47,9 +50,9 @@ def import_onnx(path: "str | os.PathLike[str]") -> Network:
     a classifier of scikit-learn the outputs are probabilities, and its classes become
     `class_labels`.
     """
-    name = os.fspath(path)
+    name = _checks.file_path(path)
     try:
-        graph = OnnxGraph(path)
+        graph = OnnxGraph(name)
         return _described(graph) or _chain(graph)
     except ModelFileError as error:
         raise ModelFileError(f"{name}: {error}") from error
