@@ -37,6 +37,7 @@ BENCHES = [
     "coverage",
     "defaults",
     "export",
+    "mpc",
 ]
 # The other libraries take long to import or compile.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
