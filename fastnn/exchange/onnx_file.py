@@ -130,9 +130,9 @@ class OnnxGraph:
                 return self._onnx.helper.get_attribute_value(attribute)
         return default
 
-    def ancestors(self) -> list[Any]:
-        """Return the nodes that the output depends on, in the order of the file."""
-        needed = {self.output}
+    def ancestors(self, name: str | None = None) -> list[Any]:
+        """Return the nodes that a tensor, or the output, depends on, in the order of the file."""
+        needed = {self.output if name is None else name}
         found = []
         for node in reversed(self.model.graph.node):
             if needed.intersection(node.output):

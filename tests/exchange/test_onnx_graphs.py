@@ -126,3 +126,72 @@ def test_the_alpha_of_swish(alpha, tmp_path):
     else:
         with pytest.raises(fn.ModelFileError, match="'s'.*alpha is 1.5; 1 is wanted"):
             fn.import_onnx(tmp_path / "net.onnx")
+
+
+def test_residual_connections(rng, tmp_path):
+    """Inside each other, one after the other, and in both orders of the summands."""
+    node = onnx.helper.make_node
+    nodes = [
+        node("MatMul", ["x", "u"], ["a"]), node("Tanh", ["a"], ["b"]), node("Relu", ["b"], ["c"]),
+        node("Add", ["b", "c"], ["d"]), node("MatMul", ["d", "w"], ["e"]),
+        node("Add", ["e", "x"], ["f"]), node("Identity", ["f"], ["g"]),
+        node("Sigmoid", ["g"], ["h"]), node("Add", ["g", "h"], ["y"]),
+    ]  # fmt: skip
+    arrays = {name: rng.normal(size=(3, 3)).astype("f4") for name in "uw"}
+    graph_file(tmp_path / "net.onnx", nodes, arrays)
+    net = fn.import_onnx(tmp_path / "net.onnx")
+    assert [type(layer) for layer in net.layers] == [fn.Residual, fn.Residual]
+    X = rng.normal(size=(5, 3)).astype("f4")
+    b = np.tanh(X @ arrays["u"])
+    f = (b + np.maximum(b, 0)) @ arrays["w"] + X
+    np.testing.assert_allclose(net.predict(X), f + 1 / (1 + np.exp(-f)), rtol=1e-5, atol=1e-6)
+
+
+def test_residual_blocks_of_other_libraries(rng, tmp_path):
+    """A file of fastnn without its metadata is one of any library."""
+    blocks = [fn.Residual([fn.Linear(3, 5), fn.GELU(), fn.Linear(5, 3)]) for _ in range(3)]
+    net = fn.Network([*blocks, fn.LayerNorm(3), fn.Linear(3, 2)], seed=0)
+    net.export_onnx(tmp_path / "net.onnx")
+    model = onnx.load(tmp_path / "net.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "net.onnx")
+    found = fn.import_onnx(tmp_path / "net.onnx")
+    assert repr(found) == repr(net)
+    X = rng.normal(size=(5, 3)).astype("f4")
+    np.testing.assert_allclose(found.predict(X), net.predict(X), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["same", "two branches", "widths"])
+def test_sums_that_are_no_residual_connection(kind, tmp_path):
+    node = onnx.helper.make_node
+    nodes = {
+        "same": [node("Add", ["x", "x"], ["y"])],
+        "two branches": [
+            node("Relu", ["x"], ["a"]), node("Tanh", ["x"], ["b"]), node("Add", ["a", "b"], ["y"])
+        ],
+        "widths": [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "x"], ["y"])],
+    }[kind]  # fmt: skip
+    graph_file(tmp_path / "net.onnx", nodes, {"w": np.ones((3, 1), "f4")})
+    with pytest.raises(fn.ModelFileError, match=r"the node 'y' \(Add\)"):
+        fn.import_onnx(tmp_path / "net.onnx")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_residual_network_of_pytorch(rng, tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    nn = torch.nn
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 9), nn.SiLU(), nn.Linear(9, 4))
+
+        def forward(self, x):
+            return x + self.inner(x)
+
+    module = nn.Sequential(nn.Linear(3, 4), Block(), Block(), nn.ReLU(), nn.Linear(4, 2)).eval()
+    x = torch.tensor(rng.normal(size=(6, 3)).astype("f4"))
+    torch.onnx.export(module, (x,), tmp_path / "net.onnx", dynamo=False, opset_version=17)
+    net = fn.import_onnx(tmp_path / "net.onnx")
+    assert [type(layer) for layer in net.layers[1:3]] == [fn.Residual, fn.Residual]
+    np.testing.assert_allclose(net.predict(x.numpy()), module(x).detach().numpy(), atol=1e-6)
