@@ -1,8 +1,10 @@
 """How fast and how large are programs in C? On this machine, and on a Cortex-M4 of QEMU.
 
-The calls on this machine are timed by the program itself. QEMU counts instructions, not cycles.
+The calls on this machine are timed by the program itself. QEMU counts instructions, not cycles. If
+emlearn is installed, its program for the same network is measured on the Cortex-M4.
 """
 
+import importlib.util
 import shutil
 import subprocess
 import tempfile
@@ -102,10 +104,10 @@ def nanoseconds(folder, compiler, call, rounds):
     return Measured(times.min(), float(np.median(times)))
 
 
-def on_cortex_m4(folder, level):
+def on_cortex_m4(folder, level, *flags):
     """Return the bytes of the program without its caller, and the instructions of a prediction."""
     build = "arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard".split()
-    build += [level, "-std=gnu99"]
+    build += [level, "-std=gnu99", *flags]
     (folder / "main.c").write_text(COUNTER, encoding="utf-8")
     output_of(*build, "-c", "net.c", "main.c", folder=folder)
     size = output_of("arm-none-eabi-size", "net.o", folder=folder).splitlines()[1].split()[0]
@@ -118,6 +120,21 @@ def on_cortex_m4(folder, level):
     semihosting = ["-semihosting-config", "enable=on,target=native", "-kernel", "net.elf"]
     ticks = int(output_of(*qemu.split(), *semihosting, folder=folder))
     return Measured(int(size)), Measured(ticks * 40 / 1000)
+
+
+def emlearn_program(folder, net):
+    """Write the program of emlearn for a network, as one of fastnn; return the compiler's flags."""
+    import emlearn
+    from sklearn.neural_network import MLPRegressor
+
+    widths = tuple(layer.out_features for layer in net.layers[:-1:2])
+    model = MLPRegressor(hidden_layer_sizes=widths, max_iter=1).fit([[0.0], [1.0]], [0.0, 1.0])
+    model.coefs_ = [layer.weight.T for layer in net.layers[::2]]
+    model.intercepts_ = [layer.bias for layer in net.layers[::2]]
+    emlearn.convert(model, method="inline").save(file=str(folder / "eml.h"), name="eml")
+    call = "void net_predict(const float *x, float *y) { eml_regress(x, 1, y, 1); }"
+    (folder / "net.c").write_text(f'#include "net.h"\n#include "eml.h"\n{call}\n', encoding="utf-8")
+    return [f"-I{emlearn.includedir}", "-ffunction-sections", "-Wl,--gc-sections"]
 
 
 def run(settings):
@@ -139,9 +156,16 @@ def run(settings):
                 "float, unrolled": {"unroll": True},
                 "int8": {"quantize": calibration},
             }
+            if importlib.util.find_spec("emlearn"):
+                kinds["emlearn"] = None
             for kind, options in kinds.items():
-                net.export_c(folder / "net.c", **options)
-                found = {level: on_cortex_m4(folder, level) for level in ("-Os", "-O2", "-O3")}
+                flags = []
+                if options is None:
+                    flags = emlearn_program(folder, net)
+                else:
+                    net.export_c(folder / "net.c", **options)
+                levels = ("-Os", "-O2", "-O3")
+                found = {level: on_cortex_m4(folder, level, *flags) for level in levels}
                 case = f"1-16-16-1 relu on a Cortex-M4, {kind}"
                 yield Record(case, "bytes", {level: pair[0] for level, pair in found.items()})
                 yield Record(

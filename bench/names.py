@@ -27,6 +27,7 @@ BENCHES = [
     "coverage",
     "defaults",
     "export",
+    "mpc",
 ]
 PEERS = ["numpy", "openblas", "mkl", "scipy", "sklearn", "torch", "jax", "onnxruntime"]
 PEERS += ["pytabkit", "lightgbm", "catboost", "xgboost"]  # of the bench "tabular"

@@ -24,6 +24,7 @@ from fastnn._checks.values import boolean as boolean
 from fastnn._checks.values import choice as choice
 from fastnn._checks.values import demand_memory as demand_memory
 from fastnn._checks.values import epochs_or_time as epochs_or_time
+from fastnn._checks.values import file_path as file_path
 from fastnn._checks.values import floating_dtype as floating_dtype
 from fastnn._checks.values import held_out as held_out
 from fastnn._checks.values import integer as integer

@@ -1,6 +1,7 @@
 """Checks of numbers, choices, flags and lists that a user passes."""
 
 import contextlib
+import os
 import re
 from numbers import Integral, Real
 from typing import Any
@@ -52,6 +53,14 @@ def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
         wanted = " or ".join(map(repr, choices))
         raise ValueError(f"{name} is {value!r}; {wanted} is wanted")
     return value
+
+
+def file_path(path: Any) -> str:
+    """Return a checked path as a str; bytes and the numbers of open files are not accepted."""
+    found = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(found, str):
+        raise TypeError(f"path is {path!r}; a str or a PathLike of str is wanted")
+    return found
 
 
 def boolean(value: Any, name: str) -> bool:

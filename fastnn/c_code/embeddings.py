@@ -56,12 +56,12 @@ class Frequencies(Operation):
 
 
 class Encoding(Operation):
-    """The piecewise-linear encoding of each column; it keeps the slopes of all its numbers."""
+    """The piecewise-linear encoding of each column; it keeps the places and widths of the bins."""
 
     def __init__(self, constants: Constants, edges: Array) -> None:
         self._columns, self._n = edges.shape[0], edges.shape[1] - 2
         super().__init__(self._columns, self._columns * self._n)
-        self.n_kept = self.n_out
+        self.n_kept = 2 * self._columns
         self._edges = constants.add("edges", edges)
 
     def forward(self, x: Place, y: Place) -> Lines:
@@ -69,17 +69,23 @@ class Encoding(Operation):
         return [f"@encode({x}, {self._edges}, {self._columns}, {self._n}, {y});"]
 
     def linearize(self, x: Place, y: Place, kept: Place) -> Lines:
-        """Return the encoding and its slopes."""
-        slopes = f"@encode_slope({x}, {self._edges}, {self._columns}, {self._n}, {kept});"
+        """Return the encoding, and what its slopes need."""
+        places = f"{kept}, {kept.after(self._columns)}"
+        slopes = f"@encode_slope({x}, {self._edges}, {self._columns}, {self._n}, {places});"
         return [slopes, *self.forward(x, y)]
 
     def push(self, kept: Place, dx: Place, dy: Place) -> Lines:
-        """Return slope dx."""
-        return [f"@expand({dx}, {kept}, R(1), {self._columns}, {self._n}, {dy});"]
+        """Return dx / width at the places, and zeros elsewhere."""
+        width = kept.after(self._columns).element()
+        target = f"({dy})[(int){kept.element()}]"
+        divided = loop(self._columns, f"{target} = {dx.element()} / {width}")
+        return [*zeroed(dy, self.n_out), *divided]
 
     def pull(self, kept: Place, dy: Place, dx: Place) -> Lines:
-        """Return the sums of slope dy."""
-        return [f"@contract({dy}, {kept}, R(1), {self._columns}, {self._n}, {dx});"]
+        """Return dy / width at the places."""
+        width = kept.after(self._columns).element()
+        source = f"({dy})[(int){kept.element()}]"
+        return loop(self._columns, f"{dx.element()} = {source} / {width}")
 
 
 class Tables(Operation):

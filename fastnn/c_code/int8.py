@@ -35,6 +35,23 @@ LARGEST_BIAS = 2**30
 WIDEST = 30_000  # inputs, whose sum with the bias is below 2**31
 
 
+def _in_range(numbers: Array, dtype: "np.dtype[Any]", least: float = 0.0) -> Array:
+    """Return numbers in a dtype, in which they must be finite and at least so large."""
+    with np.errstate(over="ignore", under="ignore"):
+        found: Array = numbers.astype(dtype)
+    if not (np.isfinite(found) & (np.abs(found) >= least)).all():
+        raise ValueError(
+            f"the network has numbers for X beyond the limits of {dtype}, or scales below them; "
+            f"numbers of usual size are wanted for int8"
+        )
+    return found
+
+
+def _scales(numbers: Array, dtype: "np.dtype[Any]") -> Array:
+    """Return scales, which must not lose digits at the lower limit of the dtype."""
+    return _in_range(numbers, dtype, float(np.finfo(dtype).tiny))
+
+
 @dataclass
 class Scaling:
     """How an int8 stands for a number."""
@@ -46,8 +63,9 @@ class Scaling:
     def of(cls, values: Array) -> "Scaling":
         """Return the scaling for these numbers and 0."""
         low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-        step = (high - low) / 255 or 1.0
-        return cls(values.dtype.type(step), int(np.clip(np.rint(-128 - low / step), -128, 127)))
+        step = high / 255 - low / 255 or 1.0
+        scale = _scales(np.array(step), values.dtype)[()]
+        return cls(scale, int(np.clip(np.rint(-128 - low / step), -128, 127)))
 
     def quantized(self, x: Array) -> Array:
         """Return the int8 nearest to each number; halves are rounded away from 0."""
@@ -95,21 +113,27 @@ class Int8Arithmetic:
         first, last = _ends(layers)
         self.head, self.tail = layers[:first], layers[last + 1 :]
         self.in_features, self.out_features, self.dtype = n_in, outputs.shape[1], X.dtype
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            self._choose(parts_of(layers[first : last + 1], first), X, outputs)
+
+    def _choose(
+        self, parts: "list[tuple[Array, Array, list[Layer]]]", X: Array, outputs: Array
+    ) -> None:
         x = _through(self.head, X)
         self.input = Scaling.of(x)
         self.layers = []
         scaling = self.input
-        parts = _parts(layers[first : last + 1], first)
         for i, (weight, bias, activations) in enumerate(parts):
             layer = _quantized_layer(weight, bias, scaling, X.dtype)
             self.layers.append(layer)
             if i < len(parts) - 1:
-                z = (x @ weight.T + bias).astype(X.dtype)
+                z = _in_range(x @ weight.T + bias, X.dtype)
                 x = _through(activations, z)
                 scaling = _set_output(layer, z, x, activations)
-        errors = self.outputs(X).astype(np.float64) - outputs
-        self.rms_error = float(np.sqrt(np.mean(errors**2)))
+        errors = _in_range(self.outputs(X).astype(np.float64) - outputs, np.dtype(np.float64))
         self.max_error = float(np.abs(errors).max())
+        shares = errors / (self.max_error or 1)  # their squares do not overflow
+        self.rms_error = self.max_error * float(np.sqrt(np.mean(shares**2)))
 
     def outputs(self, X: Array) -> Array:
         """Return the outputs for checked inputs (n, n_in)."""
@@ -135,13 +159,13 @@ def _ends(layers: Sequence[Layer]) -> tuple[int, int]:
         # other functions might round differently here and in C, and lead to another int8
         if not isinstance(layer, Standardize | Dropout | Identity):
             raise ValueError(
-                f"layers[{i}] is {layer!r}, before the first Linear; only Standardize is possible "
-                f"there in int8"
+                f"layers[{i}] is {layer!r}, before the first Linear; only Standardize, Dropout and "
+                f"Identity are possible there in int8"
             )
     return places[0], places[-1]
 
 
-def _parts(layers: Sequence[Layer], first: int) -> list[tuple[Array, Array, list[Layer]]]:
+def parts_of(layers: Sequence[Layer], first: int) -> list[tuple[Array, Array, list[Layer]]]:
     """Return weight and bias in float64, and the activations, of each linear layer."""
     found: list[tuple[Array, Array, list[Layer]]] = []
     factor: Any = 1.0  # of the activations, which the next linear layer has to apply
@@ -167,7 +191,7 @@ def _parts(layers: Sequence[Layer], first: int) -> list[tuple[Array, Array, list
             raise ValueError(
                 f"layers[{first + i}] is {layer!r}, which has no form in int8 there; between "
                 f"linear layers activations are possible, with BatchNorm, Scale, Standardize and "
-                f"Unstandardize before and after them"
+                f"Unstandardize before or after them, and Dropout"
             )
     return found
 
@@ -201,7 +225,7 @@ def _quantized_layer(
     rounded = np.rint(weight / step[:, np.newaxis]).astype(np.int8)
     whole = np.rint(bias / (step * x_scale)).astype(np.int64)
     whole -= scaling.zero * rounded.astype(np.int64).sum(axis=1)
-    return Int8Layer(rounded, whole.astype(np.int32), (step * x_scale).astype(dtype))
+    return Int8Layer(rounded, whole.astype(np.int32), _scales(step * x_scale, dtype))
 
 
 def _set_output(layer: Int8Layer, z: Array, x: Array, activations: Sequence[Layer]) -> Scaling:
@@ -211,7 +235,8 @@ def _set_output(layer: Int8Layer, z: Array, x: Array, activations: Sequence[Laye
     """
     is_relu = len(activations) == 1 and isinstance(activations[0], ReLU)
     before = Scaling.of(x if is_relu else z)
-    mantissa, exponent = np.frexp(layer.scale.astype(np.float64) / float(before.scale))
+    ratio = layer.scale.astype(np.float64) / float(before.scale)
+    mantissa, exponent = np.frexp(_in_range(ratio, ratio.dtype))
     layer.shift = np.clip(31 - exponent, 1, 62).astype(np.uint8)
     power = np.ldexp(mantissa, layer.shift.astype(int) + exponent)
     layer.multiplier = np.minimum(np.rint(power), 2**31 - 1).astype(np.int32)

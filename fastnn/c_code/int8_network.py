@@ -1,6 +1,7 @@
 """A network in integers of 8 bits, as users see it."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from fastnn import _checks
@@ -8,7 +9,8 @@ from fastnn._checks import frames
 from fastnn._core.arrays import Array
 from fastnn.c_code.int8 import Int8Arithmetic
 from fastnn.c_code.int8_program import Int8Program
-from fastnn.c_code.writing import write
+from fastnn.c_code.writing import destination, write
+from fastnn.layers import Layer
 
 
 class Int8Network(Int8Arithmetic):
@@ -24,6 +26,10 @@ class Int8Network(Int8Arithmetic):
     """
 
     feature_names: "list[str] | None" = None
+
+    def __init__(self, layers: Sequence[Layer], n_in: int, X: Array, outputs: Array) -> None:
+        super().__init__(layers, n_in, X, outputs)
+        self._program = Int8Program(self)  # refuses layers that have no form in C
 
     def predict(self, X: Any) -> Array:
         """Return the outputs, from the same integers that the program in C computes.
@@ -68,4 +74,4 @@ class Int8Network(Int8Arithmetic):
         OSError
             If a file cannot be written.
         """
-        write(path, name, Int8Program(self))
+        write(destination(path, name), self._program)

@@ -11,6 +11,8 @@ from fastnn.c_code.text import number
 class Int8Program:
     """The function `predict` of a network, with the attributes of `program.Program`."""
 
+    interface = ""
+
     def __init__(self, network: Int8Arithmetic) -> None:
         constants = Constants(network.dtype)
         translation = Translation(constants, False, False)

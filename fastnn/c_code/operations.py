@@ -56,6 +56,10 @@ def added(source: Place, target: Place, n: int) -> Lines:
     return loop(n, f"{target.element()} += {source.element()}")
 
 
+# Numbers of products in a sum, for which the engine's few columns are not dot products.
+SHALLOW = (1, 2, 3, 4, 8)
+
+
 class Constants:
     """The constant arrays of a program, by their names in C."""
 
@@ -102,17 +106,13 @@ class Operation:
         raise NotImplementedError
 
 
-def is_by_dots(n_out: int, n_in: int) -> bool:
-    """Return whether the engine computes each output of a linear layer as a dot product."""
-    return n_out <= 4 and n_in not in (1, 2, 3, 4, 8)
-
-
 class Linear(Operation):
     """y = W x + b, or such a map for the features of each of some columns.
 
     `weight` is (columns, n_out, n_in) and `bias` (columns, n_out). With many outputs, the weight is
     stored transposed: the inner loop of the product then runs over the outputs. The order of the
-    sums is that of the engine's products of many rows.
+    sums is that of the engine's products of many rows, in `_core/kernels/gemm.pxd`: the dot
+    products of few outputs have partial sums.
     """
 
     def __init__(
@@ -120,10 +120,8 @@ class Linear(Operation):
     ) -> None:
         self._columns, self._outputs, self._inputs = weight.shape
         super().__init__(self._columns * self._inputs, self._columns * self._outputs)
-        self._by_dots = is_by_dots(self._outputs, self._inputs)
-        if embeds:
-            is_long = self._inputs >= 16 // constants.dtype.itemsize
-            self._by_dots = self._outputs <= 4 and is_long
+        self._by_dots = is_by_dots(self._outputs, self._inputs, constants.dtype, embeds)
+        self._pulls_by_dots = pulls_by_dots(self._outputs, self._inputs, constants.dtype, embeds)
         stored = weight if self._by_dots else weight.transpose(0, 2, 1)
         self._weight = constants.add("weight", stored)
         self._bias = None if bias is None else constants.add("bias", bias)
@@ -135,30 +133,51 @@ class Linear(Operation):
         bias = Place(self._bias)
         if self._by_dots:
             return [*self.push(Place(""), x, y), *added(bias, y, self.n_out)]
-        sums = self._products("add_product", x, self._inputs, self._outputs, y)
+        sums = self._products("add_product", x, self._inputs, y, self._outputs)
         return [*copied(bias, y, self.n_out), *sums]
 
     def push(self, kept: Place, dx: Place, dy: Place) -> Lines:
         """Return dy = W dx."""
         if self._by_dots:
-            return self._products("dots", dx, self._inputs, self._outputs, dy)
-        sums = self._products("add_product", dx, self._inputs, self._outputs, dy)
+            return self._products("dots", dx, self._inputs, dy, self._outputs)
+        sums = self._products("add_product", dx, self._inputs, dy, self._outputs)
         return [*zeroed(dy, self.n_out), *sums]
 
     def pull(self, kept: Place, dy: Place, dx: Place) -> Lines:
         """Return dx = W' dy."""
-        if not self._by_dots:
-            return self._products("pull_product", dy, self._inputs, self._outputs, dx)
-        sums = self._products("add_product", dy, self._outputs, self._inputs, dx)
-        return [*zeroed(dx, self.n_in), *sums]
+        if self._by_dots:
+            sums = self._products("add_product", dy, self._outputs, dx, self._inputs)
+            return [*zeroed(dx, self.n_in), *sums]
+        if self._pulls_by_dots:
+            return self._products("dots", dy, self._outputs, dx, self._inputs)
+        return self._products("pull_product", dy, self._outputs, dx, self._inputs)
 
-    def _products(self, function: str, x: Place, n_in: int, n_out: int, y: Place) -> Lines:
-        steps = (n_out, n_in) if function == "pull_product" else (n_in, n_out)
+    def weight_and_steps(self) -> str:
+        """Return the weight, and how far apart its outputs and its inputs are."""
+        steps = (self._inputs, 1) if self._by_dots else (1, self._outputs)
+        return f"{Place(self._weight)}, {steps[0]}, {steps[1]}"
+
+    def _products(self, function: str, x: Place, n_x: int, y: Place, n_y: int) -> Lines:
+        sizes = f"{n_y}, {n_x}" if function == "pull_product" else f"{n_x}, {n_y}"
         return [
-            f"@{function}({x.after(c * steps[0])}, {Place(self._weight, c * n_in * n_out)}, "
-            f"{n_in}, {n_out}, {y.after(c * steps[1])});"
+            f"@{function}({x.after(c * n_x)}, {Place(self._weight, c * n_x * n_y)}, "
+            f"{sizes}, {y.after(c * n_y)});"
             for c in range(self._columns)
         ]
+
+
+def is_by_dots(n_out: int, n_in: int, dtype: "np.dtype[np.floating]", embeds: bool) -> bool:
+    """Return whether the engine computes each output of a linear layer as a dot product."""
+    lanes = 16 // dtype.itemsize
+    return n_out <= 4 and n_in >= lanes if embeds else n_out <= 4 and n_in not in SHALLOW
+
+
+def pulls_by_dots(n_out: int, n_in: int, dtype: "np.dtype[np.floating]", embeds: bool) -> bool:
+    """Return whether it computes each cotangent of the layer's inputs as a dot product."""
+    least = (1 if n_in == 1 else 2) * 16 // dtype.itemsize
+    if n_in > 4 or n_out < least or (n_in > 1 and n_in * n_out > 8192):
+        return False
+    return embeds or n_out not in SHALLOW
 
 
 class Pointwise(Operation):
@@ -241,6 +260,7 @@ class Softmax(Operation):
     def __init__(self, n: int, logarithm: bool) -> None:
         super().__init__(n, n)
         self.n_kept = n
+        self.logarithm = logarithm
         self._name = "log_softmax" if logarithm else "softmax"
         self._push = "log_softmax_push" if logarithm else "softmax_times"
         self._pull = "log_softmax_pull" if logarithm else "softmax_times"
@@ -251,10 +271,9 @@ class Softmax(Operation):
 
     def linearize(self, x: Place, y: Place, kept: Place) -> Lines:
         """Return S, and y = f(x)."""
-        first = [f"@softmax({x}, {self.n_in}, {kept});"]
-        if self._name == "softmax":
-            return [*first, *copied(kept, y, self.n_in)]
-        return [*first, *self.forward(x, y)]
+        if self.logarithm:
+            return [f"@log_softmax_and_S({x}, {self.n_in}, {y}, {kept});"]
+        return [f"@softmax({x}, {self.n_in}, {kept});", *copied(kept, y, self.n_in)]
 
     def push(self, kept: Place, dx: Place, dy: Place) -> Lines:
         """Return dy = J dx."""

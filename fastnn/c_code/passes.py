@@ -97,14 +97,15 @@ def _branches_ahead(node: Branches, x: Place, y: Place, workspace: Workspace, st
 
 
 def _branches_back(node: Branches, dy: Place, dx: Place, workspace: Workspace, step: Step) -> Lines:
+    """Go through the branches from the last to the first, since the engine adds in this order."""
     lines: Lines = []
-    for i, (branch, width) in enumerate(zip(node.branches, node.widths, strict=True)):
+    dy = dy.after(sum(node.widths) if node.joined else 0)
+    for i, (branch, width) in enumerate(zip(node.branches[::-1], node.widths[::-1], strict=True)):
+        dy = dy.after(-width if node.joined else 0)
         if i == 0:
             lines += back(branch, node.n_in, dy, dx, workspace, step)
         else:
             lines += _added(back, branch, node.n_in, dy, dx, node.n_in, workspace, step)
-        if node.joined:
-            dy = dy.after(width)
     return lines
 
 

@@ -35,47 +35,46 @@ static void @dots(const T *x, const T *weight, int n_in, int n_out, T *y)
     }
 }
 
-/* Return the sum of a b. */
-static T @dot(const T *a, const T *b, int n)
-{
-    T sums[8] = {R(0)};
-    int j = 0;
-    for (; j + 8 <= n; j += 8) {
-        for (int k = 0; k < 8; ++k) {
-            sums[k] += a[j + k] * b[j + k];
-        }
-    }
-    for (int k = 0; k < n - j; ++k) {
-        sums[k] += a[j + k] * b[j + k];
-    }
-    return ((sums[0] + sums[4]) + (sums[2] + sums[6]))
-        + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
-}
-
-/* dx = W dy with the weight (n_in, n_out). */
+/* dx = W dy with the weight (n_in, n_out). Each sum has the order of its products. Four sums
+   side by side do not wait for each other. */
 static void @pull_product(const T *dy, const T *weight, int n_in, int n_out, T *dx)
 {
-    for (int i = 0; i < n_in; ++i) {
-        dx[i] = @dot(weight + i * n_out, dy, n_out);
+    for (int left = n_in; left > 0; left -= 4) {
+        const int second = left > 1 ? n_out : 0;
+        const int third = left > 2 ? 2 * n_out : 0;
+        const int fourth = left > 3 ? 3 * n_out : 0;
+        T sums[4] = {R(0)};
+        for (int j = 0; j < n_out; ++j) {
+            sums[0] += dy[j] * weight[j];
+            sums[1] += dy[j] * weight[second + j];
+            sums[2] += dy[j] * weight[third + j];
+            sums[3] += dy[j] * weight[fourth + j];
+        }
+        for (int k = 0; k < 4 && k < left; ++k) {
+            dx[k] = sums[k];
+        }
+        weight += 4 * n_out;
+        dx += 4;
     }
 }
 
-/* z = d s for each of the slopes (columns, n) of a column's d, times a factor. */
-static void @expand(const T *d, const T *slope, T factor, int columns, int n, T *z)
+/* z = factor d w for each of the frequencies w (columns, n) of a column's d. */
+static void @expand(const T *d, const T *frequency, T factor, int columns, int n, T *z)
 {
     for (int c = 0; c < columns; ++c) {
         const T own = factor * d[c];
         for (int f = 0; f < n; ++f) {
-            z[c * n + f] = own * slope[c * n + f];
+            z[c * n + f] = own * frequency[c * n + f];
         }
     }
 }
 
 /* The transpose of `expand`. */
-static void @contract(const T *dz, const T *slope, T factor, int columns, int n, T *d)
+static void @contract(const T *dz, const T *frequency, T factor, int columns, int n, T *d)
 {
     for (int c = 0; c < columns; ++c) {
-        d[c] = factor * @dot(slope + c * n, dz + c * n, n);
+        @dots(dz + c * n, frequency + c * n, n, 1, d + c);
+        d[c] *= factor;
     }
 }
 
@@ -104,15 +103,14 @@ static void @encode(const T *x, const T *edges, int columns, int n, T *y)
     }
 }
 
-static void @encode_slope(const T *x, const T *edges, int columns, int n, T *slope)
+/* The place of each column's number with a slope, and the width of its bin. */
+static void @encode_slope(const T *x, const T *edges, int columns, int n, T *place, T *width)
 {
     for (int c = 0; c < columns; ++c) {
         const T *column = edges + c * (n + 2);
         const int bin = @bin_of(column, x[c]);
-        for (int f = 0; f < n; ++f) {
-            slope[c * n + f] = R(0);
-        }
-        slope[c * n + bin] = R(1) / (column[bin + 2] - column[bin + 1]);
+        place[c] = (T)(c * n + bin);
+        width[c] = column[bin + 2] - column[bin + 1];
     }
 }
 

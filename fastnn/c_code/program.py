@@ -1,14 +1,26 @@
 """The program in C of a network: its functions, constants and workspace."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastnn.c_code.embeddings import Gather, Tables
 from fastnn.c_code.layers import Branches, Node, Translation
-from fastnn.c_code.operations import Constants, Lines, Operation, Place, copied, loop
+from fastnn.c_code.operations import (
+    Constants,
+    Linear,
+    Lines,
+    Operation,
+    Place,
+    Softmax,
+    copied,
+    loop,
+    zeroed,
+)
 from fastnn.c_code.passes import Workspace, ahead, back
+from fastnn.c_code.unrolled import UnrolledLinear
 from fastnn.layers import Layer
 
 # The arguments of each function, and what it computes.
@@ -30,6 +42,10 @@ SIGNATURES = {
         "const T *x, T *y, T *gradient, T *hessian",
         "y = f(x), the gradient (inputs) and the Hessian (inputs, inputs)",
     ),
+    "weighted_hessian": (
+        "const T *x, const T *cotangent, T *y, T *x_cotangent, T *hessian",
+        "As vjp, and the Hessian (inputs, inputs) of the sum of cotangent * y",
+    ),
 }
 
 
@@ -45,7 +61,7 @@ class Kept:
 class Program:
     """The functions of some layers one after the other, in the text of `text.py`.
 
-    `wanted` has names of `SIGNATURES`, the first of which is "predict"; a Hessian needs a network
+    `wanted` has names of `SIGNATURES`, the first of which is "predict"; "hessian" needs a network
     with one output. With `unroll`, linear layers are straight code.
 
     Raises
@@ -63,9 +79,12 @@ class Program:
         How many numbers the functions hold on the stack, by the name of the macro.
     note : str
         More lines for the comment at the head of the files.
+    interface : str
+        More functions for the end of the source, in which NAME is the name of the program.
     """
 
     note = ""
+    interface = ""
 
     def __init__(
         self,
@@ -77,7 +96,7 @@ class Program:
     ) -> None:
         self.dtype, self.wanted = dtype, wanted
         constants = Constants(dtype)
-        self._twice = "hessian" in wanted
+        self._twice = not {"hessian", "weighted_hessian"}.isdisjoint(wanted)
         self._nodes = Translation(constants, self._twice, unroll).nodes(layers, n_in)
         self.arrays = constants.arrays
         self.n_in, self.n_out = n_in, self._nodes[-1].n_out if self._nodes else n_in
@@ -95,17 +114,24 @@ class Program:
         return function("predict", lines)
 
     def _derivatives(self, wanted: Sequence[str]) -> Lines:
-        by_rows = self.n_out <= self.n_in
-        pushes = {"jvp", "hessian"} if by_rows else {"jvp", "hessian", "jacobian"}
-        pulls = {"vjp", "hessian", "jacobian"} if by_rows else {"vjp", "hessian"}
+        by_rows = not _forward_is_cheaper(list(_operations(self._nodes)), self.n_in, self.n_out)
+        below = by_rows and "jacobian" in wanted and self._ends_in_softmax()
+        pushes, pulls = {"jvp"}, {"vjp"}
+        if not below:
+            (pulls if by_rows else pushes).add("jacobian")
         workspace = Workspace()
         kept = {id(own): self._kept(own, workspace) for own in _operations(self._nodes)}
-        bodies = {
+        bodies: dict[str, Callable[[Workspace], Lines]] = {
             "jacobian": self._rows if by_rows else self._columns,
             "jvp": lambda _: ["@push(tangent, y_tangent, work);"],
             "vjp": lambda _: ["@pull(cotangent, x_cotangent, work);"],
-            "hessian": self._hessian,
+            "hessian": lambda workspace: self._hessian(workspace, None, "gradient"),
+            "weighted_hessian": lambda workspace: self._hessian(
+                workspace, Place("cotangent"), "x_cotangent"
+            ),
         }
+        if below:
+            bodies["jacobian"] = lambda workspace: self._rows_below_softmax(workspace, kept)
         public = {name: bodies[name](workspace) for name in wanted if name != "predict"}
 
         def linearize(operation: Operation, x: Place, y: Place) -> Lines:
@@ -133,10 +159,12 @@ class Program:
             return lines
 
         passes = [_pass(self._nodes, self.n_in, "linearize", ahead, workspace, linearize)]
-        if pushes & set(wanted):
+        if self._twice or pushes & set(wanted):
             passes.append(_pass(self._nodes, self.n_in, "push", ahead, workspace, push))
-        if pulls & set(wanted):
+        if self._twice or pulls & set(wanted):
             passes.append(_pass(self._nodes, self.n_in, "pull", back, workspace, pull))
+        if below:
+            passes.append(_pass(self._nodes[:-2], self.n_in, "pull_below", back, workspace, pull))
         if self._twice:
             tangents = _pass(self._nodes, self.n_in, "pull_tangent", back, workspace, pull_tangent)
             passes.append(tangents)
@@ -154,22 +182,42 @@ class Program:
         step = f"@pull({unit}, jacobian + k * {self.n_in}, work);"
         return _for_each_unit(unit, self.n_out, [step])
 
+    def _ends_in_softmax(self) -> bool:
+        """Return whether the last operations are a linear layer in loops, and softmax."""
+        return [type(own) for own in self._nodes[-2:]] == [Linear, Softmax]
+
+    def _rows_below_softmax(self, workspace: Workspace, kept: "dict[int, Kept]") -> Lines:
+        """Apply softmax from the left to the weight before it, as the engine does."""
+        linear, softmax = self._nodes[-2:]
+        assert isinstance(linear, Linear)
+        assert isinstance(softmax, Softmax)
+        S = kept[id(softmax)].numbers
+        mean, row = workspace.take(linear.n_in), workspace.take(linear.n_in)
+        weight = f"{S}, {linear.weight_and_steps()}, {linear.n_in}, {self.n_out}, {mean}"
+        lines = [f"@row_below({weight}, k, {row});"]
+        if not softmax.logarithm:
+            lines += loop(linear.n_in, f"{row.element()} *= ({S})[k]")
+        lines.append(f"@pull_below({row}, jacobian + k * {self.n_in}, work);")
+        each = [f"for (int k = 0; k < {self.n_out}; ++k) {{", *(f"    {own}" for own in lines), "}"]
+        return [f"@mean_of_rows({weight});", *each]
+
     def _columns(self, workspace: Workspace) -> Lines:
         unit, column = workspace.take(self.n_in), workspace.take(self.n_out)
         copied = loop(self.n_out, f"jacobian[i * {self.n_in} + k] = {column.element()}")
         return _for_each_unit(unit, self.n_in, [f"@push({unit}, {column}, work);", *copied])
 
-    def _hessian(self, workspace: Workspace) -> Lines:
+    def _hessian(self, workspace: Workspace, cotangent: Place | None, gradient: str) -> Lines:
+        """Return the Hessian for a cotangent; None stands for 1."""
         n = self.n_in
-        unit, cotangent, y_tangent = (workspace.take(size) for size in (n, 1, 1))
-        lines = [
-            f"*({cotangent}) = R(1);",
-            f"@pull({cotangent}, gradient, work);",
-            f"*({cotangent}) = R(0);",
-        ]
+        first: Lines = []
+        unit, zeros, y_tangent = (workspace.take(size) for size in (n, self.n_out, self.n_out))
+        if cotangent is None:
+            cotangent = workspace.take(1)
+            first.append(f"*({cotangent}) = R(1);")
+        lines = [*first, f"@pull({cotangent}, {gradient}, work);", *zeroed(zeros, self.n_out)]
         steps = [
             f"@push({unit}, {y_tangent}, work);",
-            f"@pull_tangent({cotangent}, hessian + k * {n}, work);",
+            f"@pull_tangent({zeros}, hessian + k * {n}, work);",
         ]
         # the two halves differ by rounding
         mirrored = [f"for (int k = 0; k < {n}; ++k) {{"]
@@ -186,6 +234,17 @@ def _operations(nodes: Sequence[Node]) -> Iterator[Operation]:
                 yield from _operations(branch)
         else:
             yield node
+
+
+def _forward_is_cheaper(operations: Sequence[Operation], n_in: int, n_out: int) -> bool:
+    """Return whether the engine computes the Jacobian from the tangents of all inputs."""
+    products = [
+        own.n_in * own.n_out for own in operations if isinstance(own, Linear | UnrolledLinear)
+    ]
+    if not products or any(isinstance(own, Gather | Tables) for own in operations):
+        return False
+    total = sum(products)
+    return n_in * (total - products[0]) < n_out * (total - products[-1])
 
 
 def _pass(

@@ -62,13 +62,14 @@ static T @sum_below(const T *x, T top, int n, T *error)
     return sum;
 }
 
-/* Return ln of the sum of e^(x - top); the summand 1 of the maximum is added last. */
-static T @log_of_sum(const T *x, T top, int n)
+/* Return ln of the sum of e^(x - top), and the sum; the summand 1 of the maximum is added last.
+   The rounding of the sum is corrected. */
+static T @log_of_sum(const T *x, T top, int n, T *total)
 {
     T rest;
+    T sum;
     T error;
     T own;
-    T total;
     T error_after;
     int t = 0;
     while (t < n - 1 && x[t] != top) {
@@ -78,15 +79,31 @@ static T @log_of_sum(const T *x, T top, int n)
     @accumulate(@sum_below(x + t + 1, top, n - t - 1, &error_after), &rest, &error);
     error += error_after;
     own = @exp_below(x[t], top);
-    total = own + (rest + error);
-    return @log(total) + ((rest - (total - own)) + error) / total;
+    sum = rest;
+    @accumulate(own, &sum, &error);
+    *total = sum + error;
+    error = sizeof(T) == 4 ? (sum - *total) + error : rest - (*total - own);
+    return @log(*total) + error / *total;
 }
 
 static void @log_softmax(const T *x, int n, T *y)
 {
     const T top = @maximum(x, n);
-    const T log_total = @log_of_sum(x, top, n);
+    T total;
+    const T log_total = @log_of_sum(x, top, n, &total);
     for (int j = 0; j < n; ++j) {
+        y[j] = (x[j] - top) - log_total;
+    }
+}
+
+/* The same, and S. */
+static void @log_softmax_and_S(const T *x, int n, T *y, T *S)
+{
+    const T top = @maximum(x, n);
+    T total;
+    const T log_total = @log_of_sum(x, top, n, &total);
+    for (int j = 0; j < n; ++j) {
+        S[j] = @exp_below(x[j], top) / total;
         y[j] = (x[j] - top) - log_total;
     }
 }
@@ -106,11 +123,12 @@ static T @weighted_mean(const T *S, const T *d, int n, T *shift)
 {
     const int t = @dominant(S, n);
     T sum = R(0);
+    T error = R(0);
     *shift = t >= 0 ? d[t] : R(0);
     for (int j = 0; j < n; ++j) {
-        sum += S[j] * (d[j] - *shift);
+        @accumulate(S[j] * (d[j] - *shift), &sum, &error);
     }
-    return sum;
+    return sum + error;
 }
 
 static void @softmax_times(const T *S, const T *d, int n, T *out)
@@ -147,19 +165,80 @@ static void @log_softmax_push(const T *S, const T *d, int n, T *out)
     }
 }
 
+/* Return the sum of a without the t-th, and in float its rounding error. */
+static T @sum_beside(const T *a, int t, int n, T *error)
+{
+    T sum = R(0);
+    T after = R(0);
+    *error = R(0);
+    for (int j = 0; j < t; ++j) {
+        @accumulate(a[j], &sum, error);
+    }
+    for (int j = t + 1; j < n; ++j) {
+        @accumulate(a[j], &after, error);
+    }
+    @accumulate(after, &sum, error);
+    return sum;
+}
+
+/* Return (a + a_error) b - (c + c_error); in float the roundings are corrected. */
+static T @difference(T a, T a_error, T b, T c, T c_error)
+{
+    const U upper = N(0xfffff000u | 0xfffffffff8000000u);
+    T product = a * b;
+    const T a_upper = @from_bits(@bits(a) & upper);
+    const T b_upper = @from_bits(@bits(b) & upper);
+    T error = a_error * b - c_error;
+    error += ((a_upper * b_upper - product) + a_upper * (b - b_upper))
+        + (a - a_upper) * b_upper + (a - a_upper) * (b - b_upper);
+    @accumulate(-c, &product, &error);
+    return sizeof(T) == 4 ? product + error : product;
+}
+
 static void @log_softmax_pull(const T *S, const T *d, int n, T *out)
 {
     const int t = @dominant(S, n);
-    T rest = R(0);
-    T beside = R(0);
-    T total;
-    for (int j = 0; j < n; ++j) {
-        rest += j == t ? R(0) : d[j];
-        beside += j == t ? R(0) : S[j];
+    T error;
+    const T rest = @sum_beside(d, t, n, &error);
+    T total = rest;
+    T total_error = error;
+    T own = R(0);
+    if (t >= 0) {
+        @accumulate(d[t], &total, &total_error);
     }
-    total = t >= 0 ? rest + d[t] : rest;
+    total += total_error;
+    if (t >= 0) {
+        T beside_error;
+        const T beside = @sum_beside(S, t, n, &beside_error);
+        own = @difference(beside, beside_error, total, rest, error);
+    }
     for (int j = 0; j < n; ++j) {
-        out[j] = j == t ? beside * total - rest : d[j] - S[j] * total;
+        out[j] = j == t ? own : d[j] - S[j] * total;
+    }
+}
+
+/* The mean weighted by S of the rows of a weight, element (k, j) of which is at k a + j b, minus
+   the row of a dominant S. */
+static void @mean_of_rows(const T *S, const T *weight, int a, int b, int n_in, int n, T *mean)
+{
+    const int t = @dominant(S, n);
+    for (int j = 0; j < n_in; ++j) {
+        const T shift = t >= 0 ? weight[t * a + j * b] : R(0);
+        mean[j] = R(0);
+        for (int k = 0; k < n; ++k) {
+            mean[j] += S[k] * (weight[k * a + j * b] - shift);
+        }
+    }
+}
+
+/* The row k of the Jacobian of log-softmax times the weight. */
+static void @row_below(
+    const T *S, const T *weight, int a, int b, int n_in, int n, const T *mean, int k, T *row)
+{
+    const int t = @dominant(S, n);
+    for (int j = 0; j < n_in; ++j) {
+        const T shift = t >= 0 ? weight[t * a + j * b] : R(0);
+        row[j] = (weight[k * a + j * b] - shift) - mean[j];
     }
 }
 

@@ -6,7 +6,7 @@ A microcontroller without a cache saves the loops and the loads of weights. Vect
 import numpy as np
 
 from fastnn._core.arrays import Array
-from fastnn.c_code.operations import Lines, Operation, Place, is_by_dots
+from fastnn.c_code.operations import Lines, Operation, Place, is_by_dots, pulls_by_dots
 from fastnn.c_code.text import number
 
 
@@ -16,8 +16,10 @@ class UnrolledLinear(Operation):
     def __init__(self, dtype: "np.dtype[np.floating]", weight: Array, bias: Array | None) -> None:
         super().__init__(weight.shape[1], weight.shape[0])
         self._weight, self._bias = weight, bias
-        by_dots = is_by_dots(self.n_out, self.n_in)
-        self._lanes = min(16 // dtype.itemsize, self.n_in) if by_dots else 1
+        sizes = self.n_out, self.n_in, dtype, False
+        lanes = 16 // dtype.itemsize
+        self._lanes = min(lanes, self.n_in) if is_by_dots(*sizes) else 1
+        self._pull_lanes = min(lanes, self.n_out) if pulls_by_dots(*sizes) else 1
 
     def forward(self, x: Place, y: Place) -> Lines:
         """Return y = W x + b."""
@@ -30,7 +32,7 @@ class UnrolledLinear(Operation):
 
     def pull(self, kept: Place, dy: Place, dx: Place) -> Lines:
         """Return dx = W' dy."""
-        return _sums(self._weight.T, np.zeros(self.n_in), dy, dx, 1)
+        return _sums(self._weight.T, np.zeros(self.n_in), dy, dx, self._pull_lanes)
 
 
 def _sums(weight: Array, starts: Array, x: Place, y: Place, lanes: int) -> Lines:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,10 +27,19 @@ class Parts(Protocol):
     arrays: dict[str, Array]
     workspaces: dict[str, int]
     note: str
+    interface: str
 
 
-def write(path: "str | os.PathLike[str]", name: str | None, program: Parts) -> None:
-    """Write a source in C99, and its header beside it.
+class Destination(NamedTuple):
+    """Where a program is written, and the beginning of all its names in C."""
+
+    source: str
+    header: str
+    name: str
+
+
+def destination(path: "str | os.PathLike[str]", name: str | None) -> Destination:
+    """Return the files of a program, and its name.
 
     Parameters
     ----------
@@ -43,8 +52,6 @@ def write(path: "str | os.PathLike[str]", name: str | None, program: Parts) -> N
     ------
     ValueError, TypeError
         If an argument is invalid.
-    OSError
-        If a file cannot be written.
     """
     target = os.fspath(path) if isinstance(path, os.PathLike) else path
     wanted_path = f"path is {path!r}; a file name that ends in .c is wanted"
@@ -61,13 +68,31 @@ def write(path: "str | os.PathLike[str]", name: str | None, program: Parts) -> N
         raise TypeError(f"name is {name!r}; an identifier of C is wanted")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", prefix):
         raise ValueError(f"name is {prefix!r}; an identifier of C is wanted, such as net")
-    texts = _source(program, prefix, f"{stem}.h"), _header(program, prefix)
-    header = os.path.join(folder, f"{stem}.h")
-    for destination in (target, header):  # errors below would name the source alone
-        check_destination(destination)
-    with atomic_file(target) as file, atomic_file(header) as header_file:
+    if not re.search("[a-z]", prefix):
+        raise ValueError(f"name is {prefix!r}; one with a small letter is wanted, unlike macros")
+    return Destination(target, os.path.join(folder, f"{stem}.h"), prefix)
+
+
+def write(files: Destination, program: Parts) -> None:
+    """Write a source in C99, and its header beside it.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    source, header, name = files
+    texts = _source(program, name, os.path.basename(header)), _header(program, name)
+    for path in (source, header):  # errors below would name the source alone
+        check_destination(path)
+    with atomic_file(source) as file, atomic_file(header) as header_file:
         for output, text in zip((file, header_file), texts, strict=True):
             output.write(text.encode())
+
+
+def _macros(name: str) -> str:
+    """Return the beginning of the macros, which differs for names that differ in case only."""
+    return name.upper() if name.islower() else name
 
 
 def _title(program: Parts) -> str:
@@ -85,7 +110,7 @@ def _source(program: Parts, name: str, header: str) -> str:
     includes += ["#include <stdint.h>"] * ("@word" in helpers or "int32_t" in helpers)
     arrays = [array_definition(f"{name}_{own}", array) for own, array in program.arrays.items()]
     for macro in program.workspaces:
-        functions = functions.replace(f"@{macro}", f"{name.upper()}_{macro}")
+        functions = functions.replace(f"@{macro}", f"{_macros(name)}_{macro}")
     texts = [
         f"{_title(program)}\n   Compile it without -ffast-math. */",
         "\n".join(includes),
@@ -93,12 +118,13 @@ def _source(program: Parts, name: str, header: str) -> str:
         specialised(helpers, program.dtype, name),
         *arrays,
         specialised(functions, program.dtype, name),
+        specialised(program.interface.replace("NAME", name), program.dtype, name),
     ]
     return "\n\n".join(text for text in texts if text) + "\n"
 
 
 def _header(program: Parts, name: str) -> str:
-    upper = name.upper()
+    upper = _macros(name)
     sizes = {"IN_FEATURES": program.n_in, "OUT_FEATURES": program.n_out, **program.workspaces}
     macros = "\n".join(f"#define {upper}_{macro} {size}" for macro, size in sizes.items())
     declared = "\n\n".join(

@@ -1,9 +1,12 @@
 """A network as a program in C with the interface of CasADi's externals."""
 
-import copy
 import os
+import re
 
-from fastnn.files.atomic_file import atomic_file
+import numpy as np
+
+from fastnn import _checks
+from fastnn.c_code import Program, destination, write
 from fastnn.network import Network
 
 # The function has the name itself. So it is no keyword of C, and no function that compilers know.
@@ -15,35 +18,114 @@ RESERVED = set(
     "sinh sqrt tan tanh trunc abs printf malloc free exit".split()
 )
 
-INTERFACE = """
-/* The interface of CasADi's externals. An argument may be NULL, which stands for zeros. */
+# The shapes of arguments and results; CasADi's names for them are at the functions.
+SHAPES = """
+/* The interface of CasADi's externals. An argument may be NULL, which stands for zeros. A shape has
+   rows, columns, and 1 for a dense matrix, or 0 for a matrix of zeros. */
 
-static const double @zeros[IN] = {0.0};
-static const long long @x_shape[3] = {IN, 1, 1}; /* rows, columns, and 1 for a dense matrix */
+static const double @zeros[MOST] = {0.0};
+static const long long @x_shape[3] = {IN, 1, 1};
 static const long long @y_shape[3] = {OUT, 1, 1};
 static const long long @jacobian_shape[3] = {OUT, IN, 1};
+static const long long @transposed_shape[3] = {IN, OUT, 1};
+static const long long @hessian_shape[3] = {IN, IN, 1};
+static const long long @no_x_shape[4] = {IN, 1};
+static const long long @no_y_shape[4] = {OUT, 1};
+static const long long @no_shape[OUT + 3] = {IN, OUT};
+"""
 
-int NAME(const double **arg, double **res, long long *iw, double *w, int mem)
+# For each function of CasADi its arguments, its results, and its body. CasADi also offers results
+# of the function itself as arguments, which "no_x" and "no_y" decline.
+FUNCTIONS = {
+    "": (
+        ["x"],
+        ["y"],
+        """\
+    if (res[0]) {
+        @predict(x, res[0]);
+    }""",
+    ),
+    # (x, y) -> dy/dx, column by column
+    "jac_": (
+        ["x", "no_y"],
+        ["jacobian"],
+        """\
+    if (res[0]) {
+        @jacobian(x, w, w + OUT);
+        for (int j = 0; j < IN; ++j) {
+            for (int i = 0; i < OUT; ++i) {
+                res[0][j * OUT + i] = w[OUT + i * IN + j];
+            }
+        }
+    }""",
+    ),
+    # (x, y, c) -> the cotangent of x for the cotangent c of y
+    "adj1_": (
+        ["x", "no_y", "y"],
+        ["x"],
+        """\
+    if (res[0]) {
+        @vjp(x, arg[2] ? arg[2] : @zeros, w, res[0]);
+    }""",
+    ),
+    # (x, y, c, the cotangent of x) -> the derivatives of the cotangent of x by x, y and c
+    "jac_adj1_": (
+        ["x", "no_y", "y", "no_x"],
+        ["hessian", "no", "transposed"],
+        """\
+    if (res[0]) {
+        @weighted_hessian(x, arg[2] ? arg[2] : @zeros, w, w + OUT, res[0]);
+    }
+    if (res[2]) {
+        @jacobian(x, w, res[2]);
+    }""",
+    ),
+}
+
+FUNCTION = """
+int PREFIX(const double **arg, double **res, long long *iw, double *w, int mem)
 {
+    const double *x = arg[0] ? arg[0] : @zeros;
     (void)iw;
     (void)w;
     (void)mem;
-    if (res[0]) {
-        @predict(arg[0] ? arg[0] : @zeros, res[0]);
-    }
+BODY
     return 0;
 }
 
-long long @n_in(void)
+long long PREFIX_n_in(void)
 {
-    return 1;
+    return N_ARG;
 }
 
-long long @n_out(void)
+long long PREFIX_n_out(void)
 {
-    return 1;
+    return N_RES;
 }
 
+const long long *PREFIX_sparsity_in(long long i)
+{
+    static const long long *const shapes[N_ARG] = {ARG_SHAPES};
+    return i >= 0 && i < N_ARG ? shapes[i] : 0;
+}
+
+const long long *PREFIX_sparsity_out(long long i)
+{
+    static const long long *const shapes[N_RES] = {RES_SHAPES};
+    return i >= 0 && i < N_RES ? shapes[i] : 0;
+}
+
+int PREFIX_work(long long *n_arg, long long *n_res, long long *n_iw, long long *n_w)
+{
+    *n_arg = N_ARG;
+    *n_res = N_RES;
+    *n_iw = 0;
+    *n_w = OUT + OUT * IN + IN;
+    return 0;
+}
+"""
+
+NAMES = """
 const char *@name_in(long long i)
 {
     return i == 0 ? "x" : 0;
@@ -53,79 +135,36 @@ const char *@name_out(long long i)
 {
     return i == 0 ? "y" : 0;
 }
-
-const long long *@sparsity_in(long long i)
-{
-    return i == 0 ? @x_shape : 0;
-}
-
-const long long *@sparsity_out(long long i)
-{
-    return i == 0 ? @y_shape : 0;
-}
-
-int @work(long long *n_arg, long long *n_res, long long *n_iw, long long *n_w)
-{
-    *n_arg = 1;
-    *n_res = 1;
-    *n_iw = 0;
-    *n_w = 0;
-    return 0;
-}
-
-/* The Jacobian, column by column. The second argument, the outputs y, is not read. */
-int jac_NAME(const double **arg, double **res, long long *iw, double *w, int mem)
-{
-    (void)iw;
-    (void)mem;
-    if (res[0]) {
-        @jacobian(arg[0] ? arg[0] : @zeros, w, w + OUT);
-        for (int j = 0; j < IN; ++j) {
-            for (int i = 0; i < OUT; ++i) {
-                res[0][j * OUT + i] = w[OUT + i * IN + j];
-            }
-        }
-    }
-    return 0;
-}
-
-long long jac_@n_in(void)
-{
-    return 2;
-}
-
-long long jac_@n_out(void)
-{
-    return 1;
-}
-
-const long long *jac_@sparsity_in(long long i)
-{
-    return i == 0 ? @x_shape : (i == 1 ? @y_shape : 0);
-}
-
-const long long *jac_@sparsity_out(long long i)
-{
-    return i == 0 ? @jacobian_shape : 0;
-}
-
-int jac_@work(long long *n_arg, long long *n_res, long long *n_iw, long long *n_w)
-{
-    *n_arg = 2;
-    *n_res = 1;
-    *n_iw = 0;
-    *n_w = OUT + OUT * IN;
-    return 0;
-}
 """
+
+
+def _interface(n_in: int, n_out: int) -> str:
+    """Return the functions that CasADi calls, in the text of `Program.interface`."""
+    text = SHAPES + NAMES
+    for prefix, (arguments, results, body) in FUNCTIONS.items():
+        replacements = {
+            "BODY": body,
+            "PREFIX": f"{prefix}NAME",
+            "N_ARG": str(len(arguments)),
+            "N_RES": str(len(results)),
+            "ARG_SHAPES": ", ".join(f"@{own}_shape" for own in arguments),
+            "RES_SHAPES": ", ".join(f"@{own}_shape" for own in results),
+        }
+        own = FUNCTION
+        for sign, value in replacements.items():
+            own = own.replace(sign, value)
+        text += own
+    for sign, size in {"IN": n_in, "OUT": n_out, "MOST": max(n_in, n_out)}.items():
+        text = re.sub(rf"\b{sign}\b", str(size), text)
+    return text.strip()
 
 
 def export_external(net: Network, path: "str | os.PathLike[str]", name: str | None = None) -> None:
     """Write the network as a C99 source, which `casadi.external` can load after compilation.
 
-    The source is that of `Network.export_c` with `jacobian=True`, followed by the functions that
-    CasADi calls. It computes in `double` for both dtypes. CasADi gets the value and the Jacobian
-    from it, but no second derivatives. The header is written beside it.
+    The source is that of `Network.export_c`, followed by the functions that CasADi calls. It
+    computes in `double` for both dtypes. CasADi gets the value, the Jacobian, and the Hessian of
+    any sum of the outputs from it. The header is written beside it.
 
     Parameters
     ----------
@@ -148,22 +187,16 @@ def export_external(net: Network, path: "str | os.PathLike[str]", name: str | No
     """
     if not isinstance(net, Network):
         raise TypeError(f"net is {net!r}; a fastnn.Network is wanted")
-    prefix = name
-    if name is None and isinstance(path, str | os.PathLike):
-        prefix = os.path.basename(os.fspath(path)).removesuffix(".c")
-    if prefix in RESERVED:
-        raise ValueError(f"name is {prefix!r}, which is taken in C; one such as net is wanted")
-    if prefix in ("jac", "hess", "null") or (isinstance(prefix, str) and "__" in prefix):
+    if not _checks.all_finite(net.params):
+        raise ValueError("params hold NaN or infinity; finite numbers are wanted")
+    files = destination(path, name)
+    if files.name in RESERVED:
+        raise ValueError(f"name is {files.name!r}, which is taken in C; one such as net is wanted")
+    if files.name in ("jac", "hess", "null") or "__" in files.name:
         raise ValueError(
-            f"name is {prefix!r}, which CasADi does not load; one such as net is wanted"
+            f"name is {files.name!r}, which CasADi does not load; one such as net is wanted"
         )
-    in_double = Network(copy.deepcopy(list(net.layers)), "float64")
-    in_double.export_c(path, name, jacobian=True)
-    with open(path, encoding="utf-8") as file:
-        source = file.read()
-    text = INTERFACE
-    sizes = {"IN": str(net.in_features), "OUT": str(net.out_features)}
-    for sign, value in {**sizes, "NAME": str(prefix), "@": f"{prefix}_"}.items():
-        text = text.replace(sign, value)
-    with atomic_file(path) as output:
-        output.write((source + text).encode())
+    wanted = ["predict", "jacobian", "vjp", "weighted_hessian"]
+    program = Program(net.layers, net.in_features, np.dtype(np.float64), wanted)
+    program.interface = _interface(program.n_in, program.n_out)
+    write(files, program)

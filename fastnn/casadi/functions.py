@@ -48,7 +48,7 @@ def function(net: Network, name: str = "net", *, symbols: str = "MX") -> Any:
         raise TypeError(f"net is {net!r}; a fastnn.Network is wanted")
     if not isinstance(name, str):
         raise TypeError(f"name is {name!r}; a string is wanted")
-    if not casadi.Function.check_name(name):
+    if "\0" in name or not casadi.Function.check_name(name):
         raise ValueError(f"name is {name!r}; a name of CasADi is wanted, such as net")
     kind = getattr(casadi, _checks.choice(symbols, "symbols", ("MX", "SX")))
     if not _checks.all_finite(net.params):

@@ -55,7 +55,11 @@ def from_keras(model: Any) -> Network:
         raise TypeError(f"model is {model!r}; a keras.Sequential is wanted")
     if not model.built:
         raise ValueError("model has no weights yet; a model with keras.Input is wanted")
-    is_double = any(array.dtype == np.float64 for array in model.get_weights())
+    try:
+        weights = model.get_weights()
+    except (NotImplementedError, RuntimeError, TypeError) as error:  # of the backend
+        raise ValueError(f"the weights of model have no values: {error}") from error
+    is_double = any(array.dtype == np.float64 for array in weights)
     layers = list(_layers_of(model, keras))
     return Network(layers, "float64" if is_double else "float32")
 

@@ -51,6 +51,7 @@ class OnnxGraph:
         self._check_order()
         self.class_labels: list[Any] | None = None
         self.output = self._find_output()
+        self._check_flatten()
 
     def node(self, name: str) -> Any:
         """Return the node whose output is a tensor; None for the input and arrays."""
@@ -72,22 +73,50 @@ class OnnxGraph:
         node = self._nodes.get(name)
         return name in self._tensors or (node is not None and node.op_type == "Constant")
 
-    def array(self, name: str) -> Array:
-        """Return a constant array of finite numbers."""
+    def array(self, name: str, kinds: str = "if") -> Array:
+        """Return a constant array of finite numbers, or for `kinds` "b" of truth values.
+
+        Between the array and the tensor, there may be nodes as in `source`.
+        """
+        if kinds == "b":
+            return self._read(self.source(name), kinds)
         if name not in self._arrays:
-            if name in self._tensors:
-                found = self._content(self._tensors[name])
-            else:
-                (attribute,) = self._nodes[name].attribute  # a Constant
-                value = self._onnx.helper.get_attribute_value(attribute)
-                is_tensor = attribute.name == "value"
-                found = self._content(value) if is_tensor else np.asarray(value)
-            if found.dtype.kind not in "if" or found.dtype.itemsize < 4:
-                raise ValueError(f"{printable(name)} has dtype {found.dtype}; float32 is wanted")
-            if found.dtype.kind == "f" and not np.isfinite(found).all():
-                raise ValueError(f"{printable(name)} holds NaN or infinity")
-            self._arrays[name] = found
+            self._arrays[name] = self._cast(name, self._read(self.source(name), kinds))
         return self._arrays[name]
+
+    def _cast(self, name: str, array: Array) -> Array:
+        """Return an array of `source(name)` as the Cast nodes up to `name` convert it."""
+        dtypes = []
+        place = name
+        while not self.is_array(place):
+            node = self._nodes[place]
+            if node.op_type == "Cast":
+                is_double = self.attribute(node, "to", 0) == DOUBLE
+                dtypes.append(np.float64 if is_double else np.float32)
+            place = node.input[0]
+        for dtype in reversed(dtypes):
+            with np.errstate(over="ignore"):
+                array = array.astype(dtype)
+        return self._finite(name, array)
+
+    def _read(self, name: str, kinds: str) -> Array:
+        """Return the content of an initializer or of a Constant."""
+        if name in self._tensors:
+            found = self._content(self._tensors[name])
+        else:
+            (attribute,) = self._nodes[name].attribute  # a Constant
+            value = self._onnx.helper.get_attribute_value(attribute)
+            is_tensor = attribute.name == "value"
+            found = self._content(value) if is_tensor else np.asarray(value)
+        if found.dtype.kind not in kinds or (found.dtype.kind != "b" and found.dtype.itemsize < 4):
+            wanted = "bool" if kinds == "b" else "float32"
+            raise ValueError(f"{printable(name)} has dtype {found.dtype}; {wanted} is wanted")
+        return self._finite(name, found)
+
+    def _finite(self, name: str, array: Array) -> Array:
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{printable(name)} holds NaN or infinity")
+        return array
 
     def dtype(self) -> "np.dtype[Any]":
         """Return the dtype of a network: float64 if an array that was read has this dtype."""
@@ -101,9 +130,9 @@ class OnnxGraph:
                 return self._onnx.helper.get_attribute_value(attribute)
         return default
 
-    def ancestors(self) -> list[Any]:
-        """Return the nodes that the output depends on, in the order of the file."""
-        needed = {self.output}
+    def ancestors(self, name: str | None = None) -> list[Any]:
+        """Return the nodes that a tensor, or the output, depends on, in the order of the file."""
+        needed = {self.output if name is None else name}
         found = []
         for node in reversed(self.model.graph.node):
             if needed.intersection(node.output):
@@ -133,11 +162,16 @@ class OnnxGraph:
                 f"the input has shape {sizes}, with 0 for an unknown size; (n, n_features) with a "
                 f"known number of features is wanted"
             )
-        if len(sizes) > 2:
-            first = next((n for n in self.model.graph.node if inputs[0].name in n.input), None)
-            if first is None or first.op_type != "Flatten":
-                raise ModelFileError(f"the input has shape {sizes}, and no Flatten after it")
+        self._input_sizes = sizes
         return inputs[0].name, int(np.prod(sizes[1:], dtype=object))
+
+    def _check_flatten(self) -> None:
+        """Check that samples of several axes go to a Flatten, on every way to the output."""
+        readers = [node for node in self.ancestors() if self.input in node.input]
+        if len(self._input_sizes) > 2 and any(node.op_type != "Flatten" for node in readers):
+            raise ModelFileError(
+                f"the input has shape {self._input_sizes}, and no Flatten after it"
+            )
 
     def _check_order(self) -> None:
         """Check that each node reads only tensors of earlier nodes, so that there is no cycle."""

@@ -59,7 +59,7 @@ class Match:
 
 def find(graph: OnnxGraph, name: str, pattern: Any, match: Match) -> bool:
     """Return whether a tensor fits a pattern. If so, the match gets the arrays and nodes."""
-    name = graph.source(name)
+    given_name, name = name, graph.source(name)
     if pattern is X:
         if graph.is_array(name) or match.x not in (None, name):
             return False
@@ -68,7 +68,7 @@ def find(graph: OnnxGraph, name: str, pattern: Any, match: Match) -> bool:
     if not isinstance(pattern, tuple):
         if not graph.is_array(name):
             return False
-        array = graph.array(name)
+        array = graph.array(given_name, "b" if pattern == "training" else "if")
         if isinstance(pattern, str):
             match.arrays[pattern] = array
             return True
@@ -152,6 +152,8 @@ def _scaler(match: Match, width: int) -> list[Layer]:
         np.broadcast_to(np.asarray(match.attribute("Scaler", name, [d]), np.float32), (width,))
         for name, d in (("offset", 0.0), ("scale", 1.0))
     )
+    if not factor.all():
+        raise ValueError("the scale of Scaler holds 0; other numbers are wanted")
     return layer_of("standardize", {}, mean=offset, scale=1 / factor.astype(float))
 
 
@@ -228,6 +230,8 @@ def _clip(match: Match, width: int) -> list[Layer]:
 
 
 def _dropout(match: Match, width: int) -> list[Layer]:
+    if "training" in match.arrays and match.arrays["training"].any():
+        raise ValueError("training_mode is true; a model in evaluation mode is wanted")
     if "ratio" in match.arrays:
         return layer_of("dropout", {"p": match.number("ratio")})
     return layer_of("dropout", {"p": match.attribute("Dropout", "ratio", 0.5)})

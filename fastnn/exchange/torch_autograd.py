@@ -62,5 +62,7 @@ class Curvature(Function):
 
 def array_of(tensor: Any) -> Array:
     """Return a tensor as an array, which shares its memory if it is contiguous."""
-    found: Array = np.asarray(tensor.detach().numpy(), order="C")
+    found: Array = np.asarray(
+        tensor.detach().to_dense().resolve_conj().resolve_neg().numpy(), order="C"
+    )
     return found

@@ -33,9 +33,9 @@ def torch_function(net: Network) -> "Callable[..., Any]":
 
     Notes
     -----
-    The function raises TypeError for tensors of another dtype or device, and ValueError for another
-    shape and for NaN or infinity. A second derivative of a network with a `CustomLayer` raises
-    TypeError, and a third derivative RuntimeError.
+    The function raises TypeError for tensors of another dtype, device or layout, and ValueError for
+    another shape and for NaN or infinity. A second derivative of a network with a `CustomLayer`
+    raises TypeError, and a third derivative RuntimeError.
     """
     torch = _checks.optional_package("torch", "torch_function", "torch")
     from fastnn.exchange.torch_autograd import Value
@@ -50,6 +50,8 @@ def torch_function(net: Network) -> "Callable[..., Any]":
             raise TypeError(
                 f"{name} has dtype {value.dtype} on {value.device}; {wanted} on cpu is wanted"
             )
+        if value.layout != torch.strided or value.is_nested:
+            raise TypeError(f"{name} is sparse or nested; a dense tensor is wanted")
         return value
 
     def apply(x: Any, params: Any = None) -> Any:

@@ -90,13 +90,15 @@ def from_torch(module: Any) -> Network:
         If a module is not one of these. The message names its place.
     ValueError
         If a module has an argument that fastnn's layer lacks, such as approximate="tanh" of GELU.
+        If it has a hook or a `forward` of its own, or no values, as on the device "meta". If a
+        parameter is in several places.
     """
     torch = _checks.optional_package("torch", "from_torch", "torch")
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module is {module!r}; a torch.nn.Sequential is wanted")
     tensors = [*module.parameters(), *module.buffers()]
     is_double = any(tensor.dtype == torch.float64 for tensor in tensors)
-    parameters = [id(own) for leaf in _leaves(module) for own in leaf.parameters(recurse=False)]
+    parameters = [id(own) for inner in _modules(module) for own in inner.parameters(recurse=False)]
     if len(set(parameters)) != len(parameters):
         raise ValueError(
             "module has a parameter in several places; each layer has its own in fastnn"
@@ -129,10 +131,11 @@ def to_torch(net: Network) -> Any:
     torch = _checks.optional_package("torch", "to_torch", "torch")
     if not isinstance(net, Network):
         raise TypeError(f"net is {net!r}; a Network is wanted")
-    with torch.random.fork_rng(devices=[]):  # modules draw initial values
+    # modules draw initial values, and are made on the user's default device
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         module = _sequential(net.layers, torch).to(getattr(torch, str(net.dtype)))
     arrays = composition.arrays_of(net.layers)
-    state = {name: torch.tensor(array) for name, array in arrays.items()}
+    state = {name: torch.tensor(array, device="cpu") for name, array in arrays.items()}
     _, unexpected = module.load_state_dict(state, strict=False)  # BatchNorm1d also counts batches
     assert not unexpected
     return module.eval()
@@ -176,12 +179,11 @@ def _layers_of(module: Any, place: str, at_start: bool = False) -> list[Layer]:
     return [layer]
 
 
-def _leaves(module: Any) -> "Iterator[Any]":
-    """Yield the modules without modules inside, repeated ones each time."""
-    if not module._modules:
-        yield module
+def _modules(module: Any) -> "Iterator[Any]":
+    """Yield a module and those inside, repeated ones each time."""
+    yield module
     for inner in module._modules.values():
-        yield from _leaves(inner)
+        yield from _modules(inner)
 
 
 def _kind_of(module: Any) -> str | None:
@@ -220,7 +222,8 @@ def _leaf(module: Any, kind: str) -> Layer:
         return LAYERS[kind].from_config({}, {})
     counterpart = COUNTERPARTS[type(module).__name__]
     for name, values in counterpart.fixed.items():
-        if getattr(module, name) not in values:
+        found = getattr(module, name)
+        if not isinstance(found, bool | int | float | str) or found not in values:
             raise ValueError(f"{name} is {getattr(module, name)!r}; {values[-1]!r} is wanted")
     config = {ours: getattr(module, theirs) for ours, theirs in counterpart.names.items()}
     if kind == "linear":
@@ -234,11 +237,20 @@ def _leaf(module: Any, kind: str) -> Layer:
             raise ValueError("bias is None; fastnn's layer has a bias")
         if "weight" not in arrays:
             raise ValueError("weight is None; fastnn's layer has a weight")
+    if kind == "batch_norm" and not {"running_mean", "running_var"} <= arrays.keys():
+        raise ValueError("running_mean or running_var is None; running statistics are wanted")
     return LAYERS[kind].from_config(config, arrays)
 
 
 def _array_of(tensor: Any) -> Array:
     """Return a copy of a tensor as an array; half precision becomes float32."""
+    if tensor.device.type == "meta" or str(tensor.layout) != "torch.strided":
+        raise ValueError(
+            f"a tensor is on {tensor.device} in the layout {tensor.layout}; values in the layout "
+            f"torch.strided are wanted"
+        )
+    if not tensor.is_floating_point():
+        raise ValueError(f"a tensor has dtype {tensor.dtype}; real numbers are wanted")
     tensor = tensor.detach().cpu()
     tensor = tensor if tensor.element_size() >= 4 else tensor.float()
     return np.array(tensor.numpy())

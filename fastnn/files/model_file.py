@@ -111,8 +111,12 @@ def _read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, NDArray[Any]]]
     try:
         views = deserialize(content)  # type: ignore[no-untyped-call]
         arrays = {name: _array(**view) for name, view in views}
-    # NumPy lacks some dtypes of safetensors (KeyError) and cannot hold some shapes (ValueError).
-    except (SafetensorError, KeyError, ValueError) as error:
+    except KeyError as error:
+        raise ModelFileError(
+            f"{path}: an array has the dtype {printable(str(error))}, which NumPy lacks; float32 "
+            f"or another one of NumPy is wanted"
+        ) from error
+    except (SafetensorError, ValueError) as error:  # NumPy cannot hold some shapes (ValueError)
         raise ModelFileError(
             f"{path}: not a safetensors file, or a damaged one ({printable(str(error))})"
         ) from error

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from fastnn.c_code import Int8Network
 
-MOST_UNROLLED = 4096  # parameters of a program in straight code
+# Parameters of a program in straight code. With gcc 12 for a Cortex-M4, 450 parameters took 0.6 s
+# to compile and 5.7 kB, 2,466 took 3.4 s and 38 kB, and 4,866 took 15 s and 73 kB. Such a program
+# needs half the instructions of loops, but 3 to 4 times their flash memory.
+MOST_UNROLLED = 4096
 
 
 class Exporting(NetworkBase):
@@ -90,7 +93,7 @@ class Exporting(NetworkBase):
         predict the same bits. The builds for AVX2 and AVX-512 have fused multiply-add instructions,
         so their last bits differ. Compile the program without -ffast-math.
         """
-        from fastnn.c_code import Program, write
+        from fastnn.c_code import Program, destination, write
 
         choices = {"jacobian": jacobian, "jvp": jvp, "vjp": vjp, "hessian": hessian}
         wanted = [key for key, value in choices.items() if _checks.boolean(value, key)]
@@ -123,7 +126,7 @@ class Exporting(NetworkBase):
                 raise ValueError(f"a number of the network is out of the range of {numbers}")
         functions = ["predict", *wanted]
         program = Program(self._layers, self.in_features, numbers, functions, unroll)
-        write(path, name, program)
+        write(destination(path, name), program)
 
     def quantize(self, X: Any) -> "Int8Network":
         """Return a copy of the network whose linear layers compute in integers of 8 bits.
@@ -199,6 +202,7 @@ class Exporting(NetworkBase):
         """
         from fastnn.onnx_export import model_of
 
+        path = _checks.file_path(path)
         _demand_finite(self._model.params)
         model = model_of(self._layers, self.dtype, self.in_features, *self._describe())
         with atomic_file(path) as file:

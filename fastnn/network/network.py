@@ -337,7 +337,7 @@ class Network(
             If the file cannot be written. An earlier file is not changed then.
         """
         composition.demand_savable(self._layers)
-        model_file.write(path, *self._describe())
+        model_file.write(_checks.file_path(path), *self._describe())
 
     def _describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
         description = {

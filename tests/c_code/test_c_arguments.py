@@ -1,6 +1,7 @@
 """The arguments of `export_c`: errors, names, and files."""
 
 import os
+import re
 
 import custom_layers
 import numpy as np
@@ -30,6 +31,7 @@ def net():
         ("net.c", {"name": ""}, "name is ''"),
         ("net.c", {"name": "é"}, "name is 'é'"),
         ("net.c", {"name": "net\n"}, "name is "),
+        ("net.c", {"name": "NET2"}, "name is 'NET2'; one with a small letter is wanted"),
         ("net.c", {"hessian": True}, "hessian is True, but the network has 2 outputs; one is"),
         ("net.c", {"quantize": np.ones((3, 2)), "unroll": True}, "quantize and unroll are given"),
         ("net.c", {"dtype": "int8"}, "dtype is 'int8'"),
@@ -97,6 +99,20 @@ def test_two_programs_in_one(net, tmp_path, rng):
     X = rng.normal(size=(5, 2)).astype("float32")
     np.testing.assert_allclose(first("predict", X), net.predict(X), rtol=1e-5)
     np.testing.assert_allclose(second("predict", X), other.predict(X), rtol=1e-5)
+
+
+def test_names_that_differ_in_case_only(net, tmp_path):
+    """Their macros differ, so a program can contain both."""
+    other = fn.Network([fn.Linear(5, 1)], seed=0)
+    net.export_c(tmp_path / "a.c", name="net")
+    other.export_c(tmp_path / "b.c", name="Net")
+    heads = [
+        set(re.findall(r"#define (\w+)", (tmp_path / own).read_text(encoding="utf-8")))
+        for own in ("a.h", "b.h")
+    ]
+    assert {"NET_H", "NET_IN_FEATURES"} < heads[0]
+    assert {"Net_H", "Net_IN_FEATURES"} < heads[1]
+    assert not heads[0] & heads[1]
 
 
 def test_nan_goes_through(dtype, tmp_path):

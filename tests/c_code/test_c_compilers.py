@@ -32,7 +32,7 @@ def network_of_everything(dtype):
     return fn.Network(layers, dtype, seed=0)
 
 
-@pytest.mark.parametrize(
+compilers = pytest.mark.parametrize(
     ("compiler", "flags", "dtype"),
     [
         ("gcc", ["-O2", *WARNINGS, *C99], "float32"),
@@ -43,6 +43,9 @@ def network_of_everything(dtype):
     ],
     ids=["gcc", "gcc c++", "sanitizer", "clang", "clang c++"],
 )
+
+
+@compilers
 def test_compilers(compiler, flags, dtype, tmp_path, rng):
     """Each compiles without a warning, and gives the results of gcc without optimization."""
     net = network_of_everything(dtype)
@@ -66,6 +69,18 @@ def test_compilers(compiler, flags, dtype, tmp_path, rng):
             np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
+@compilers
+@pytest.mark.parametrize("last", [fn.Softmax, fn.LogSoftmax])
+def test_compilers_of_classifiers(last, compiler, flags, dtype, tmp_path, rng):
+    """Their Jacobians apply softmax to the weight before it."""
+    layers = [fn.Linear(4, 5), fn.SiLU(), fn.Linear(5, 3), last()]
+    net = fn.Network(layers, dtype, seed=0)
+    X = (10 * rng.normal(size=(50, 4))).astype(dtype)
+    _, found = Program(net, tmp_path, "jacobian", compiler=compiler, flags=flags)("jacobian", X)
+    tolerance = 100 * np.finfo(dtype).eps
+    np.testing.assert_allclose(found, net.jacobian(X), rtol=tolerance, atol=tolerance)
+
+
 def test_the_generator_has_no_other_functions(tmp_path):
     """Only what a program calls is written; this one calls all."""
     net = network_of_everything("float32")
@@ -73,6 +88,8 @@ def test_the_generator_has_no_other_functions(tmp_path):
     text = (tmp_path / "all.c").read_text(encoding="utf-8")
     net = fn.Network([fn.Linear(2, 8), fn.Tanh(), fn.Linear(8, 1)])
     net.quantize(np.eye(2)).export_c(tmp_path / "all.c")
+    text += (tmp_path / "all.c").read_text(encoding="utf-8")
+    fn.Network([fn.Linear(2, 2), fn.Softmax()]).export_c(tmp_path / "all.c", jacobian=True)
     text += (tmp_path / "all.c").read_text(encoding="utf-8")
     assert {name for name in FUNCTIONS if f"all_{name}" in text} == set(FUNCTIONS)
     net = fn.Network([fn.Linear(2, 8), fn.ReLU(), fn.Linear(8, 8)], seed=0)

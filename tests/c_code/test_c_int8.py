@@ -1,10 +1,12 @@
 """Networks in int8: the same integers in C and in NumPy, near to the network."""
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from c_programs import ACTIVATIONS, C99, Program
+from custom_layers import PythonTanh
 
 import fastnn as fn
 from fastnn.c_code.int8 import Int8Layer
@@ -137,6 +139,52 @@ def test_layers_without_int8(layers, message):
     net = fn.Network(layers)
     with pytest.raises(ValueError, match=message):
         net.quantize(np.ones((3, net.in_features)))
+
+
+def test_custom_layers_are_refused():
+    """They have no form in C."""
+    net = fn.Network([fn.Linear(2, 3), PythonTanh()])
+    with pytest.raises(TypeError, match="the custom layer PythonTanh.*, whose code is Python"):
+        net.quantize(np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("case", ["large", "small", "weights"])
+def test_numbers_near_the_limits_of_the_dtype(case, dtype, rng):
+    """They are refused with an error, and nothing warns."""
+    limits = np.finfo(dtype)
+    net = fn.Network([fn.Linear(2, 4), fn.ReLU(), fn.Linear(4, 1)], dtype, seed=0)
+    X = rng.uniform(-1, 1, size=(20, 2)).astype(dtype)
+    if case == "large":
+        X *= limits.max
+    elif case == "small":
+        X *= limits.tiny
+    else:
+        net.layers[0].weight *= limits.tiny
+        net.layers[0].bias[:] = 0
+    beyond = pytest.raises(ValueError, match="numbers for X beyond the limits of")
+    with warnings.catch_warnings(action="error"), beyond:
+        net.quantize(X)
+
+
+def test_large_errors_do_not_overflow(dtype, rng):
+    net = fn.Network([fn.Linear(2, 4), fn.ReLU(), fn.Linear(4, 1)], dtype, seed=0)
+    net.layers[2].weight *= np.finfo(dtype).max / 8
+    X = rng.uniform(-1, 1, size=(20, 2)).astype(dtype)
+    with warnings.catch_warnings(action="error"):
+        quantized = net.quantize(X)
+    errors = quantized.predict(X).astype(float) / 1e30 - net.predict(X).astype(float) / 1e30
+    assert quantized.max_error / 1e30 == pytest.approx(np.abs(errors).max())
+    assert 0.1 * quantized.max_error < quantized.rms_error < quantized.max_error
+
+
+@pytest.mark.parametrize("factor", [1e-15, 1.0, 1e15])
+def test_numbers_of_any_usual_size(factor, dtype, rng):
+    net = fn.Network([fn.Linear(2, 4), fn.ReLU(), fn.Linear(4, 1)], dtype, seed=0)
+    X = rng.uniform(-factor, factor, size=(200, 2)).astype(dtype)
+    net.layers[0].bias[:] *= factor
+    with warnings.catch_warnings(action="error"):
+        quantized = net.quantize(X)
+    assert quantized.rms_error < 0.05 * net.predict(X).std()
 
 
 def test_bad_calibration_sets(tmp_path):

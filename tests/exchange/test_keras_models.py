@@ -110,6 +110,15 @@ def test_a_layer_is_refused_by_name(name):
         fn.from_keras(keras.Sequential([keras.Input(shape), make()]))
 
 
+@pytest.mark.skipif(not hasattr(layers.Dense, "enable_lora"), reason="this Keras has no LoRA")
+def test_lora_is_refused():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    fn.from_keras(model)
+    model.layers[0].enable_lora(1)
+    with pytest.raises(ValueError, match=r"\(Dense\) has LoRA or quantized weights; plain weights"):
+        fn.from_keras(model)
+
+
 def test_other_arguments(monkeypatch):
     with pytest.raises(TypeError, match=r"model is 3; a keras.Sequential is wanted"):
         fn.from_keras(3)

@@ -107,6 +107,25 @@ def test_a_state_dict_that_does_not_fit(name, rng, tmp_path):
         fn.load(tmp_path / "net.safetensors", layers=layers())
 
 
+@pytest.mark.parametrize("kind", ["bool", "int32", "complex64"])
+def test_dtypes_that_are_no_real_numbers(kind, rng, tmp_path):
+    state = arrays(rng, *PLAIN)
+    state["2.weight"] = state["2.weight"].astype(kind)
+    save_file(state, tmp_path / "net.safetensors")
+    with pytest.raises(fn.ModelFileError, match=f"2.weight has dtype {kind}; real numbers are wan"):
+        fn.load(tmp_path / "net.safetensors", layers=layers())
+
+
+def test_bfloat16(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    from safetensors.torch import save_file
+
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3)).to(torch.bfloat16)
+    save_file(module.state_dict(), tmp_path / "net.safetensors")
+    with pytest.raises(fn.ModelFileError, match="dtype 'BF16', which NumPy lacks; float32 or"):
+        fn.load(tmp_path / "net.safetensors", layers=[fn.Linear(2, 3)])
+
+
 def test_errors_of_the_call(rng, tmp_path):
     path = tmp_path / "net.safetensors"
     save_file(arrays(rng, *PLAIN), path)
@@ -116,6 +135,8 @@ def test_errors_of_the_call(rng, tmp_path):
         fn.load(path, layers=3)
     with pytest.raises(ValueError, match="takes 4 features"):
         fn.load(path, layers=[fn.Linear(2, 3), fn.Linear(4, 4)])
+    with pytest.raises(ValueError, match="layers and custom_layers are given"):
+        fn.load(path, layers=layers(), custom_layers={"PythonLinear": PythonLinear})
     path.write_bytes(b"text")
     with pytest.raises(fn.ModelFileError, match="not a safetensors file"):
         fn.load(path, layers=layers())

@@ -114,6 +114,19 @@ def test_an_array_that_is_not_contiguous(dtype, rng):
     np.testing.assert_array_equal(fn.torch_function(net)(X).numpy(), net.predict(X.numpy()))
 
 
+def test_views_that_numpy_lacks(dtype, rng):
+    """A tensor may stand for the negative of its memory, also as a cotangent."""
+    f = fn.torch_function(net_of(dtype))
+    values = torch.tensor(rng.normal(size=(4, 3)).astype(dtype))
+    complex_values = torch.complex(values, values)
+    for x in (torch._neg_view(-values), complex_values.conj().imag.neg()):
+        assert torch.equal(f(x), f(values))
+    x = values.clone().requires_grad_()
+    c = torch.ones(4, 2, dtype=values.dtype)
+    found, wanted = (torch.autograd.grad(f(x), x, own)[0] for own in (torch._neg_view(-c), c))
+    assert torch.equal(found, wanted)
+
+
 def test_custom_layers(dtype, rng):
     net = fn.Network([fn.Linear(3, 5), PythonTanh(), fn.Linear(5, 2)], dtype, seed=0)
     x = torch.tensor(rng.normal(size=(4, 3)).astype(dtype), requires_grad=True)
@@ -142,6 +155,8 @@ def test_invalid_arguments(monkeypatch):
         (lambda: f(np.ones((2, 3))), TypeError, "x is a ndarray; a tensor is wanted"),
         (lambda: f(x.float()), TypeError, "x has dtype torch.float32 on cpu; torch.float64 on"),
         (lambda: f(x, x.float()), TypeError, "params has dtype torch.float32"),
+        (lambda: f(x.to_sparse()), TypeError, "x is sparse or nested; a dense tensor is wanted"),
+        (lambda: f(x.to("meta")), TypeError, "x has dtype torch.float64 on meta"),
         (lambda: f(x[:, :2]), ValueError, r"x has shape \(2, 2\); \(n, 3\) is wanted"),
         (lambda: f(x, x), ValueError, r"params has shape \(2, 3\); \(32,\) is wanted"),
         (lambda: f(x * np.nan), ValueError, r"x\[0, 0\] is nan"),

@@ -183,6 +183,10 @@ REFUSED = {
     "flatten": (nn.Flatten(0), "Flatten"),
     "late flatten": (nn.Flatten(), "Flatten.*, which fastnn takes as the first module only"),
     "widths": (nn.Linear(4, 3), "takes 4 features"),
+    "tensor": (nn.Softplus(torch.ones(3)), "beta is tensor.*; 1 is wanted"),
+    "threshold": (nn.Softplus(threshold=3), "threshold is 3; 20 is wanted"),
+    "meta": (nn.Linear(3, 3, device="meta"), "a tensor is on meta in the layout torch.strided"),
+    "complex": (nn.Linear(3, 3, dtype=torch.complex64), "a tensor has dtype torch.complex64"),
     "matrix": (nn.LayerNorm((3, 3)), "normalized_shape is .*; one axis is wanted"),
 }
 
@@ -192,6 +196,28 @@ def test_a_module_is_refused_by_name(name):
     module, message = REFUSED[name]
     with pytest.raises((TypeError, ValueError), match=message):
         fn.from_torch(nn.Sequential(nn.Linear(2, 3), nn.Sequential(module)))
+
+
+def test_statistics_and_weights_that_cannot_be_read():
+    normalization, linear = nn.BatchNorm1d(3), nn.Linear(3, 3)
+    normalization.running_var = None
+    linear.weight = nn.Parameter(torch.eye(3).to_sparse(), requires_grad=False)
+    for module, message in ((normalization, "running_var is None"), (linear, "torch.sparse_coo")):
+        with pytest.raises(ValueError, match=rf"module\[0\] is .*{message}"):
+            fn.from_torch(nn.Sequential(module))
+
+
+def test_a_parametric_activation_that_occurs_twice():
+    module = fn.to_torch(fn.Network([fn.Linear(2, 3), fn.Parametric(3, fn.Tanh)], seed=0))
+    with pytest.raises(ValueError, match="module has a parameter in several places"):
+        fn.from_torch(nn.Sequential(module[0], module[1], module[1]))
+
+
+def test_a_default_device_without_memory(rng):
+    net = fn.Network([fn.Standardize([1, 2], [3, 4]), fn.Linear(2, 3)], seed=0)
+    with torch.device("meta"):
+        module = fn.to_torch(net)
+    assert_same(net, module, rng.normal(size=(5, 2)).astype("float32"))
 
 
 def test_other_arguments_are_refused(monkeypatch):

@@ -1,5 +1,7 @@
 """Errors of `fastnn.casadi` name the argument, the value and what is wanted."""
 
+import re
+
 import numpy as np
 import pytest
 from custom_layers import PythonTanh
@@ -28,9 +30,11 @@ def test_networks(write, net, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a__b", "1"])
+@pytest.mark.parametrize("name", ["", "a b", "a__b", "1", "net\0x"])
 def test_names(name, net):
-    with pytest.raises(ValueError, match=f"name is '{name}'; a name of CasADi is wanted"):
+    with pytest.raises(
+        ValueError, match=f"name is {re.escape(repr(name))}; a name of CasADi is wanted"
+    ):
         fn.casadi.function(net, name)
 
 
