@@ -152,17 +152,17 @@ def test_readers_do_not_disturb_a_fit():
 
 
 @pytest.mark.parametrize("optimizer", [fn.SGD(2.0**-10), fn.Adam(2.0**-10)], ids=["SGD", "Adam"])
-def test_first_steps_of_several_threads_all_count(optimizer):
-    def take_five(net):
-        for _ in range(5):
+def test_first_and_later_steps_of_several_threads_all_count(optimizer):
+    def take_steps(net):
+        for _ in range(500):
             net.step(np.ones(net.n_params), optimizer)
 
     for _ in range(20):
         net, alone = network(dtype="float64"), network(dtype="float64")
-        run_at_once([partial(take_five, net)] * THREADS)
+        run_at_once([partial(take_steps, net)] * THREADS)
         for _ in range(THREADS):
-            take_five(alone)
-        assert net.optimizer_state.step == 5 * THREADS
+            take_steps(alone)
+        assert net.optimizer_state.step == 500 * THREADS
         np.testing.assert_array_equal(net.params, alone.params)
 
 
