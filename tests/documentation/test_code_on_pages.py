@@ -292,6 +292,20 @@ def test_the_trace_of_a_sample(example, capsys):
     assert capsys.readouterr().out.splitlines() == comments
 
 
+@shows("docs/explain.md", "A pass, written out")
+def test_a_pass_written_out(example, capsys):
+    run(example)
+    shown = blocks_of("docs/explain.md")[1]
+    assert (shown.language, capsys.readouterr().out) == ("text", shown.code)
+
+
+@shows("docs/explain.md", "The layout")
+def test_the_layout_of_an_explanation(example, capsys):
+    run(example)
+    comments = re.findall(r"(?:^|  )# (.*)$", example, re.M)
+    assert capsys.readouterr().out.splitlines() == comments
+
+
 @shows("docs/derivatives.md", "Plot a Jacobian")
 def test_the_picture_of_a_jacobian(example, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
