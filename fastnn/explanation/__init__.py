@@ -62,12 +62,11 @@ class Explanation:
     sections : list of (title, lines)
         A line is a text, or an equation: a list of symbols, numbers and arrays.
     jacobian : ndarray (out_features, in_features)
-    params_jacobian : ndarray (out_features, n_params), or None
+    params_jacobian : ndarray (out_features, n_params)
         None if it, or one on the way, has more than a million entries.
-    loss : Fraction or float, or None
-    gradient : ndarray (n_params,), or None
-        In the order of `net.params`. Arrays hold fractions and floats, with dtype object, or are
-        float64.
+    loss : Fraction or float
+    gradient : ndarray (n_params,)
+        Both are None without y. Arrays of dtype object hold fractions and floats.
     """
 
     sections: list[Section]
@@ -100,19 +99,18 @@ def explain(
 ) -> Explanation:
     """Return the passes of a network at one sample, written out with their numbers.
 
-    It has each layer's formula, value and Jacobians, and the product of the Jacobians in both
-    orders with the number of multiplications. With y, it also has the loss, and its derivative
-    with respect to each parameter.
+    These are each layer's formula, value and Jacobians, and the product of the Jacobians in both
+    orders with the number of multiplications. With y, the loss and all gradients follow.
 
     Parameters
     ----------
     net : Network
     x : array_like (in_features,)
     y : int, or array_like (out_features,), optional
-        The target, as the loss takes it; a number for one output.
+        The target, as the loss takes it.
     loss : Loss, or an object with `value_and_grad(y_pred, y)`, optional
-        If y is a class, by default `NegativeLogLikelihood` after Softmax, else
-        `SoftmaxCrossEntropy`. If y is an array, or there is one output, `HalfSquaredError`.
+        For an array y, or for one output, by default `HalfSquaredError`. Else y is a class, and the
+        default is `NegativeLogLikelihood` after Softmax, or `SoftmaxCrossEntropy`.
     layout : {"numerator", "denominator"}
         "denominator" shows the transposed derivatives.
 
@@ -128,8 +126,7 @@ def explain(
     Notes
     -----
     The arithmetic is exact if x, parameters and constants are at most 1000 numbers, all of them
-    fractions with denominators up to 100. 0.1 in the network's dtype is read as 1/10. An irrational
-    function gives floats. For other networks, all numbers are floats.
+    fractions with denominators up to 100. Irrational functions give floats.
     """
     if not isinstance(net, Network):
         raise TypeError(f"net is {net!r}; a Network is wanted")
@@ -140,8 +137,8 @@ def explain(
     for i, (n, m) in enumerate(itertools.pairwise(widths)):
         if m * n > MOST_ENTRIES:
             raise ValueError(
-                f"the Jacobian of layers[{i}] is {m} x {n}; explain writes out at most "
-                f"{MOST_ENTRIES:,} entries. net.jacobian_operator(x) keeps the structure"
+                f"the Jacobian of layers[{i}] is {m} x {n}; at most {MOST_ENTRIES:,} entries are "
+                f"wanted"
             )
     sample = net.trace(x).input
     a = start(sample, net.params, net._model.constants)

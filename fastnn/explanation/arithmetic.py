@@ -31,9 +31,10 @@ PIECEWISE_LINEAR = {"relu", "leaky_relu", "abs", "hard_tanh"}
 
 
 class Step(NamedTuple):
-    """A layer's input, output and Jacobian, and its Jacobian by its parameters, if any.
+    """A layer's input, output and Jacobian.
 
-    The last one is a `Jacobian` and no matrix if it has more than `MOST_ENTRIES` entries.
+    `by_params` is the Jacobian by the parameters: a matrix, one with a structure if it would have
+    more than `MOST_ENTRIES` entries, or None without parameters.
     """
 
     input: Array
