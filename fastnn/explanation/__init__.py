@@ -125,7 +125,7 @@ def explain(
 
     Notes
     -----
-    The arithmetic is exact if x, parameters and constants are at most 1000 numbers, all of them
+    The arithmetic is exact if x, parameters and constants are at most 500 numbers, all of them
     fractions with denominators up to 100. Irrational functions give floats.
     """
     if not isinstance(net, Network):

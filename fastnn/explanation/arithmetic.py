@@ -16,7 +16,7 @@ from fastnn.losses import is_built_in
 from fastnn.losses.custom import value_and_grad
 
 LARGEST_DENOMINATOR = 100  # of what is read as a fraction
-MOST_EXACT = 1000  # numbers of a network, above which all arithmetic is in float64
+MOST_EXACT = 500  # numbers of a network, above which all arithmetic is in float64
 MOST_ENTRIES = 1_000_000  # of a matrix
 
 AFFINE = {"linear", "scale", "standardize", "unstandardize", "identity", "dropout"}
