@@ -1,30 +1,22 @@
-"""`explain`: the passes of a network at one sample, written out with their numbers."""
+"""`explain`: the passes of a network at one sample, written out with their numbers.
 
+An array of dtype object holds a Fraction where a number is exact, else a float. Python's operators
+make a float of a Fraction and a float, so one formula serves both.
+"""
+
+import dataclasses
 import functools
 import itertools
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from fastnn import _checks
-from fastnn._checks.printing import printable
 from fastnn._core.arrays import Array
 from fastnn.explanation import board
-from fastnn.explanation.arithmetic import (
-    LOSSES,
-    MOST_ENTRIES,
-    LossAt,
-    Step,
-    like,
-    loss_at,
-    start,
-    step,
-)
-from fastnn.explanation.board import Line, Section, shortened
-from fastnn.layers import Layer, Linear, Softmax, composition
+from fastnn.explanation.board import MOST_ENTRIES, Line, LossAt, Section, Step
+from fastnn.layers import Activation, Layer, Linear, Scale, Softmax, composition
 from fastnn.losses import (
     CustomLoss,
     HalfSquaredError,
@@ -32,26 +24,21 @@ from fastnn.losses import (
     NegativeLogLikelihood,
     SoftmaxCrossEntropy,
     check_target,
+    is_built_in,
 )
+from fastnn.losses.custom import value_and_grad
 from fastnn.network import Network
 
 __all__ = ["Explanation", "explain"]
 
+LARGEST_DENOMINATOR = 100  # of what is read as a fraction
+MOST_EXACT = 500  # numbers of a network, above which all arithmetic is in float64
 
-# The value and the Jacobian; x is the input and a the output.
-FORMULAS = {
-    "linear": ("W{i} {x}", "W{i}"),
-    "relu": ("max(0, {x})", "diag(1[{x} > 0])"),
-    "leaky_relu": ("max(0, {x}) + {c} min(0, {x})", "diag(1[{x} > 0] + {c} 1[{x} ≤ 0])"),
-    "abs": ("|{x}|", "diag(sign({x}))"),
-    "sigmoid": ("1/(1 + e^-{x})", "diag({a} (1 - {a}))"),
-    "tanh": ("tanh({x})", "diag(1 - {a}²)"),
-    "softmax": ("softmax({x})", "diag({a}) - {a} {a}ᵀ"),
-    "log_softmax": ("{x} - ln Σ e^{x}", "I - 1 softmax({x})ᵀ"),
-}
+AFFINE = {"linear", "scale", "standardize", "unstandardize", "identity", "dropout"}
+PIECEWISE_LINEAR = {"relu", "leaky_relu", "abs", "hard_tanh"}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """The passes of a network at one sample, written out; the result of `explain`.
 
@@ -89,6 +76,7 @@ class Explanation:
         return board.written(self.sections, board.LATEX)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a product of Jacobians may overflow
 def explain(
     net: Network,
     x: Any,
@@ -141,19 +129,19 @@ def explain(
                 f"wanted"
             )
     sample = net.trace(x).input
-    a = start(sample, net.params, net._model.constants)
+    a = _start(sample, net.params, net._model.constants)
     steps = []
     for layer in net.layers:
-        steps.append(step(layer, a, net.dtype))
+        steps.append(_step(layer, a, net.dtype))
         a = steps[-1].output
-    writer = _Writer(net.layers, steps, transposed)
+    writer = board.Writer(net.layers, steps, transposed)
     params_jacobian, sections = writer.sections()
     jacobians = [done.jacobian for done in reversed(steps)]
     value = row = gradient = None
     if y is not None:
         loss = _default_loss(net, y) if loss is None else loss
         target = check_target(loss, [y], (1, net.out_features), net.dtype, "y")
-        found = loss_at(loss, a, target, net.dtype)
+        found = _loss_at(loss, a, target, net.dtype)
         value, row = found.value, found.gradient
         sections.append(writer.loss(type(loss).__name__, found))
     sections.append(writer.chain(jacobians, row))
@@ -182,156 +170,81 @@ def _default_loss(net: Network, y: Any) -> Loss:
     return NegativeLogLikelihood() if isinstance(net.layers[-1], Softmax) else SoftmaxCrossEntropy()
 
 
-class _Writer:
-    """Writes lines; the output of layer i is aᵢ, and its Jacobian Jᵢ.
+def _read(values: Array) -> Array:
+    """Return the numbers, with a Fraction for each that a small fraction rounds to in its dtype."""
 
-    `transposed` means denominator layout. Arguments and results are in numerator layout.
-    """
+    def number(value: float) -> Fraction | float:
+        near = Fraction(value).limit_denominator(LARGEST_DENOMINATOR)
+        rounded = float(values.dtype.type(near.numerator / near.denominator))
+        return near if rounded == value and abs(value) <= 10**6 else value
 
-    def __init__(self, layers: Sequence[Layer], steps: Sequence[Step], transposed: bool) -> None:
-        self.layers, self.steps, self.transposed = layers, steps, transposed
-        digits = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-        self.subs = [str(i).translate(digits) for i in range(len(layers))]
-        self.names = ["x", *(f"a{sub}" for sub in self.subs)]
-
-    def sections(self) -> tuple[Array | None, list[Section]]:
-        """Return the Jacobian by all parameters, or None if it is large, and the layers."""
-        total: Array | None = np.empty((self.steps[0].input.size, 0))
-        found: list[Section] = []
-        for i, (layer, (z, output, jacobian, own)) in enumerate(
-            zip(self.layers, self.steps, strict=True)
-        ):
-            x, a, sub = self.names[i], self.names[i + 1], self.subs[i]
-            formulas = FORMULAS.get(layer.kind, (f"{_letters(type(layer).__name__)}({x})", ""))
-            names = {"x": x, "a": a, "i": sub, "c": getattr(layer, "negative_slope", "")}
-            value, slope = (formula.format(**names) for formula in formulas)
-            blocks = [f"J{sub} ∂{x}/∂Θ"] if total is not None and total.size else []
-            numbers: list[Any] = []
-            if isinstance(layer, Linear):
-                numbers = [jacobian, " ", z, " = "]
-                blocks.append(f"I ⊗ {x}ᵀ")
-                if layer.bias is not None:
-                    value += f" + b{sub}"
-                    numbers[3:3] = [" + ", like(layer.bias, z)]
-                    blocks.append("I")
-            elif layer.n_params:
-                blocks.append(f"∂{a}/∂θ{sub}")
-            by_input = self._derivative(f"J{sub} = ∂{a}/∂{x}", slope, jacobian)
-            lines: list[Line] = [[f"{a} = {value} = ", *numbers, output], by_input]
-            if total is not None:
-                columns = total.shape[1] + layer.n_params
-                if output.size * columns > MOST_ENTRIES:
-                    total = None
-                else:
-                    total = jacobian @ total
-                    total = total if own is None else np.hstack([total, own])
-            if total is not None and total.size:
-                formula = f"({', '.join(blocks)})" if blocks[1:] else blocks[0]
-                lines.append(self._derivative(f"∂{a}/∂Θ", formula, total))
-            found.append((f"layers[{i}]: {printable(layer.summary_name())}", lines))
-        return total, shortened(found, ("…", []))
-
-    def loss(self, name: str, at: LossAt) -> Section:
-        """Return the lines of the loss of this name."""
-        a, mark = self.names[-1], "" if self.transposed else "ᵀ"
-        lines: list[Line] = []
-        value = slope = ""
-        if at.y is not None:
-            lines.append(["y = ", at.y])
-            value, slope = (f" = {s.format(a=a, m=at.y.size)}" for s in LOSSES[name])
-            slope += mark
-        if name == "SoftmaxCrossEntropy" and at.p is not None:
-            lines.append([f"p = softmax({a}) = ", at.p])
-        lines.append([f"l{value} = ", at.value])
-        lines.append([f"∂l/∂{a}{slope} = ", self._shown(at.gradient)])
-        if at.p is self.steps[-1].output and isinstance(self.layers[-1], Softmax):
-            left = f"∂l/∂{self.names[-2]} = ({a} - y){mark} = "
-            before = at.gradient @ self.steps[-1].jacobian
-            lines += ["Through the softmax:", [left, self._shown(before)]]
-        return f"Loss: {printable(name)}", lines
-
-    def chain(self, jacobians: list[Array], row: Array | None) -> Section:
-        """Return the products of the Jacobians, from the last layer's on; row is ∂l/∂a or None."""
-        names = [f"J{sub}" for sub in reversed(self.subs)]
-        mark = "ᵀ" if self.transposed else ""
-        lines: list[Line] = [[f"J{mark} = {self._product(names)}"]]
-        if row is not None:
-            names.insert(0, f"∂l/∂{self.names[-1]}")
-            jacobians = [row[np.newaxis], *jacobians]
-        if jacobians[1:]:
-            lines.append("A product of an (m, k) and a (k, n) matrix takes m k n multiplications.")
-            for order in ("Forward", "Reverse"):
-                lines += self._order(order, jacobians, names)
-        return "Chain rule", lines
-
-    def gradient(self, row: Array) -> tuple[Array, Section]:
-        """Return the gradient by all parameters and its lines; row is ∂l/∂a of the last layer."""
-        gradients, shown = [row[:0]], list[Line]()
-        for i in reversed(range(len(self.layers))):
-            by_params = self.steps[i].by_params
-            if by_params is not None:
-                gradients.append(row @ by_params)
-                shown = self._parts(i, gradients[-1]) + shown
-            row = row @ self.steps[i].jacobian
-        gradient = np.concatenate(gradients[::-1])
-        shape = "parameter" if self.transposed else "transposed parameter"
-        first = f"A derivative has the shape of the {shape}. The last line is as net.params."
-        return gradient, ("Gradient", [first, *shortened(shown, "…"), ["∇l = ", gradient]])
-
-    def _derivative(self, name: str, formula: str, matrix: Array) -> list[Any]:
-        if self.transposed:
-            name = name.replace(" =", "ᵀ =")
-            formula = formula and (f"({formula})ᵀ" if " " in formula else f"{formula}ᵀ")
-            matrix = matrix.T
-        formula = formula and f" = {formula}"
-        return [f"{name}{formula} = ", matrix, "   ({}, {})".format(*matrix.shape)]
-
-    def _order(self, order: str, factors: list[Array], names: list[str]) -> list[Line]:
-        reverse, n = order == "Reverse", len(factors)
-        product = factors[0 if reverse else -1]
-        lines, counts = [], []
-        for i in range(1, n) if reverse else range(n - 2, -1, -1):
-            left, right = (product, factors[i]) if reverse else (factors[i], product)
-            sizes = [*left.shape, right.shape[1]]
-            counts.append(math.prod(sizes))
-            product = left @ right
-            label = self._product(names[: i + 1] if reverse else names[i:])
-            if reverse and n > len(self.layers):  # the first factor is the loss's
-                label = self._product([f"∂l/∂{self.names[n - i]}", names[i]])
-                label = f"∂l/∂{self.names[n - 1 - i]} = {label}"
-            count = "·".join(map(str, reversed(sizes) if self.transposed else sizes))
-            lines.append([f"{label} = ", self._shown(product), f"   {count} = {counts[-1]}"])
-        terms = " + ".join(map(str, shortened(counts, "…")))
-        return [f"{order}: {terms} = {sum(counts)} multiplications.", *shortened(lines, "…")]
-
-    def _product(self, names: list[str]) -> str:
-        if self.transposed:
-            names = [f"{name}ᵀ" if name[0] == "J" else name for name in reversed(names)]
-        return " ".join([*names[:2], "…", names[-1]] if len(names) > 5 else names)
-
-    def _shown(self, matrix: Array) -> Array:
-        """Return a derivative in the layout; a column is a tuple."""
-        matrix = np.atleast_2d(matrix)
-        if not self.transposed:
-            return matrix
-        return matrix[0] if len(matrix) == 1 else matrix.T
-
-    def _parts(self, i: int, flat: Array) -> list[Line]:
-        layer, lines = self.layers[i], list[Line]()
-        x, a = self.names[i : i + 2]
-        split = getattr(layer, "split", lambda flat: {"": flat})
-        for name, value in split(flat).items():
-            formula, shown = "", self._shown(value.ravel())
-            if isinstance(layer, Linear):
-                name, formula = "b", f"∂l/∂{a} = "
-                if value.ndim == 2:
-                    formula = f"∂l/∂{a} {x}ᵀ = " if self.transposed else f"{x} ∂l/∂{a} = "
-                    name, shown = "W", value if self.transposed else value.T
-            symbol = (_letters(name) or "θ") + self.subs[i]
-            lines.append([f"∂l/∂{symbol} = {formula}", shown])
-        return lines
+    found = np.empty(values.shape, object)
+    found.ravel()[:] = [number(value) for value in values.ravel().tolist()]
+    return found
 
 
-def _letters(name: str) -> str:
-    """Return the letters of a name, which have a form in LaTeX."""
-    return "".join(c for c in name if c.isascii() and c.isalpha())
+def _like(values: Array, a: Array) -> Array:
+    """Return the numbers in the arithmetic of a: read as fractions, or in float64."""
+    return _read(values) if a.dtype == object else values.astype(np.float64)
+
+
+def _start(sample: Array, *others: Array) -> Array:
+    """Return the sample in fractions if it and the other numbers are small ones, or in float64."""
+    if sample.size + sum(part.size for part in others) <= MOST_EXACT:
+        numbers = _read(np.concatenate([sample, *others]))
+        if all(isinstance(number, Fraction) for number in numbers):
+            return numbers[: sample.size]
+    return sample.astype(np.float64)
+
+
+def _step(layer: Layer, a: Array, dtype: np.dtype[Any]) -> Step:
+    """Return what a layer does to values a, in a network of this dtype."""
+    z = a.astype(dtype)
+    output, jacobian = layer(z), layer.jacobian(z).to_dense()
+    y, j = (value.astype(float).astype(a.dtype) for value in (output, jacobian))
+    by_params: Any = layer.jacobian(z, "params") if layer.n_params else None
+    if layer.n_params and y.size * layer.n_params <= MOST_ENTRIES:
+        by_params = by_params.to_dense().astype(float)
+    bias = _like(layer.bias, a) if isinstance(layer, Linear) and layer.bias is not None else None
+    if a.dtype != object:
+        return Step(a, y, j, by_params, bias)
+    one = _read(np.eye(y.size))
+    if layer.kind in AFFINE:
+        j = _read(jacobian)
+        y = j @ a + _read(layer(np.zeros_like(z)))
+        if isinstance(layer, Linear | Scale):
+            by_params = np.kron(one, a) if isinstance(layer, Linear) else a * one
+            by_params = by_params if layer.bias is None else np.hstack([by_params, one])
+    elif layer.kind in PIECEWISE_LINEAR:
+        j = _read(jacobian)
+        y = np.where(j.diagonal() != 0, j.diagonal() * a, _read(output))
+    elif isinstance(layer, Activation):  # such as 1/2, the sigmoid of 0
+        y[a == 0], j[a == 0] = _read(output[a == 0]), _read(jacobian[a == 0])
+    elif isinstance(layer, Softmax) and (a == a[0]).all():
+        y = np.full(a.size, Fraction(1, a.size))
+        j = (one - y) / a.size
+    return Step(a, y, j, by_params, bias)
+
+
+def _loss_at(loss: Any, a: Array, target: Array, dtype: np.dtype[Any]) -> LossAt:
+    """Return a loss at the outputs a of a network, for the checked target of one sample."""
+    z = a.astype(dtype)[np.newaxis]
+    if not is_built_in(loss):
+        value, gradient = value_and_grad(loss, z, target)
+        return LossAt(value, gradient[0].astype(float))
+    loss.check_outputs(z)
+    value, gradient = loss.evaluate(z, target)
+    default = dataclasses.replace(loss, reduction="mean") == type(loss)()
+    if not default or type(loss).__name__ not in board.LOSSES:
+        return LossAt(value, gradient[0].astype(float))
+    if not loss.takes_labels:
+        y = _like(target[0], a)
+        divisor = 2 if loss.sums_outputs else a.size
+        return LossAt((a - y) @ (a - y) / divisor, 2 * (a - y) / divisor, y)
+    y = _like(np.eye(a.size)[target[0]], a)
+    if not loss.takes_probabilities:
+        p = _step(Softmax(), a, np.dtype(float)).output
+        return LossAt(value, p - y, y, p)
+    if a @ y == 0:
+        raise ValueError("the probability of class y is 0, which makes the loss infinite")
+    return LossAt(value, -y / (a @ y), y, a)

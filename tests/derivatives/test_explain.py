@@ -378,6 +378,16 @@ def test_a_deep_network_is_shortened():
     read(e)
 
 
+@pytest.mark.parametrize("weight", [1e5 / 7, 12345.678])
+def test_a_product_that_overflows(weight):
+    net = fn.Network([fn.Linear(1, 1, bias=False) for _ in range(80)], "float64")
+    net.params = [weight] * 80
+    e = fn.explain(net, [0], 1)
+    assert e.loss == 0.5
+    assert "[-inf]" in str(e)
+    read(e)
+
+
 def test_a_wide_network():
     net = fn.Network([fn.Linear(1000, 1000), fn.ReLU(), fn.Linear(1000, 2)], seed=0)
     x = np.linspace(-1, 1, 1000)
@@ -515,5 +525,5 @@ def test_a_probability_of_0():
 
 def test_a_jacobian_that_is_too_large():
     net = fn.Network([fn.Linear(2, 2000), fn.ReLU(), fn.Linear(2000, 1)], seed=0)
-    with pytest.raises(ValueError, match=r"of layers\[1\] is 2000 x 2000; at most 1,000,000 entries"):
+    with pytest.raises(ValueError, match=r"of layers\[1\] is 2000 x 2000; at most 1,000,000"):
         fn.explain(net, [1, 2])
