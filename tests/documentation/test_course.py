@@ -1,10 +1,14 @@
 """The pages of the course run from the top, and their exercises check themselves."""
 
 import ast
+import itertools
 import re
 
+import numpy as np
 import pytest
-from pages import COURSE, PAGES, blocks_of
+from pages import COURSE, PAGES, blocks_of, section
+
+from fastnn import numerical_jacobian
 
 LESSONS = [page for page in COURSE if not page.endswith("README.md")]
 
@@ -47,3 +51,17 @@ def test_the_index_lists_every_page_and_says_what_each_shows():
     shown = re.findall(r"\[(\d+)\]\((\w+\.md)", statements)
     assert all(int(number) == int(name[:2]) for number, name in shown)
     assert {name for _, name in shown} == set(listed)
+
+
+def test_the_layout_table():
+    sizes = {"n": 2, "k": 3, "m": 4, "l": 5}
+    text = section("docs/learn/03_jacobians.md", "Two layouts")
+    rows = re.findall(r"^\| (\w+).* by (\w+).* \| `(.*)` \| `(.*)` \|$", text, re.M)
+    y_shapes = {"scalar": (), "vector": (4,), "matrix": (4, 5)}
+    x_shapes = {"scalar": (), "vector": (2,), "matrix": (2, 3)}
+    assert [row[:2] for row in rows] == list(itertools.product(y_shapes, x_shapes))
+    for of, by, *shapes in rows:
+        for layout, shape in zip(("numerator", "denominator"), shapes, strict=True):
+            x, ones = np.ones(x_shapes[by]), np.ones(y_shapes[of])
+            found = numerical_jacobian(lambda x, ones=ones: x.sum() * ones, x, layout=layout)
+            assert found.shape == eval(shape, sizes)
