@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from fastnn.exchange.onnx_import import import_onnx
     from fastnn.exchange.torch_function import torch_function
     from fastnn.exchange.torch_modules import from_torch, to_torch
+    from fastnn.explanation import explain
     from fastnn.gradient_check import check_gradient
     from fastnn.many import jacobian_many, predict_ensemble, predict_many, stack_params
     from fastnn.numerical import numerical_hessian, numerical_jacobian
@@ -139,6 +140,7 @@ __all__ = [
     "callbacks",
     "check_gradient",
     "datasets",
+    "explain",
     "fit_many",
     "from_keras",
     "from_torch",
@@ -168,6 +170,7 @@ sys.modules["fastnn.lbfgs"] = sys.modules["fastnn.levenberg_marquardt"] = optimi
 # Imported at first use, so that `import fastnn` stays fast.
 _LATER = {
     "check_gradient": "fastnn.gradient_check",
+    "explain": "fastnn.explanation",
     "fit_many": "fastnn.parallel",
     "from_keras": "fastnn.exchange.keras_models",
     "from_torch": "fastnn.exchange.torch_modules",

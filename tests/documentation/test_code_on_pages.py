@@ -8,11 +8,12 @@ import subprocess
 
 import numpy as np
 import pytest
-from pages import PAGES, blocks_of, numbers
+from pages import COURSE, PAGES, blocks_of, numbers
 
 import fastnn as fn
 
-BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+# `test_course.py` runs the pages of the course
+BLOCKS = [block for page in PAGES if page not in COURSE for block in blocks_of(page)]
 TESTED = set()
 
 
@@ -289,6 +290,20 @@ def test_many_networks_at_once(example, capsys):
 
 @shows("docs/derivatives.md", "Trace one sample")
 def test_the_trace_of_a_sample(example, capsys):
+    run(example)
+    comments = re.findall(r"(?:^|  )# (.*)$", example, re.M)
+    assert capsys.readouterr().out.splitlines() == comments
+
+
+@shows("docs/explain.md", "A pass, written out")
+def test_a_pass_written_out(example, capsys):
+    run(example)
+    shown = blocks_of("docs/explain.md")[1]
+    assert (shown.language, capsys.readouterr().out) == ("text", shown.code)
+
+
+@shows("docs/explain.md", "The layout")
+def test_the_layout_of_an_explanation(example, capsys):
     run(example)
     comments = re.findall(r"(?:^|  )# (.*)$", example, re.M)
     assert capsys.readouterr().out.splitlines() == comments
