@@ -29,7 +29,7 @@ def test_a_page_runs(page, capsys):
 
 @pytest.mark.parametrize("page", LESSONS)
 def test_a_page_has_numbers_and_two_exercises(page):
-    text = PAGES[page].read_text()
+    text = PAGES[page].read_text(encoding="utf-8")
     lesson, exercises = text.split("\n## Exercises\n")
     assert lesson.startswith(f"# {int(page.split('/')[-1][:2])}. ")
     assert "\nassert " in lesson
@@ -45,7 +45,9 @@ def test_a_page_has_numbers_and_two_exercises(page):
 
 
 def test_the_index_lists_every_page_and_says_what_each_shows():
-    index, statements = PAGES["docs/learn/README.md"].read_text().split("\n## Where each")
+    index, statements = (
+        PAGES["docs/learn/README.md"].read_text(encoding="utf-8").split("\n## Where each")
+    )
     listed = re.findall(r"^\| \[\d+\. .*?\]\((\w+\.md)\) \|", index, re.M)
     assert [f"docs/learn/{name}" for name in listed] == LESSONS
     shown = re.findall(r"\[(\d+)\]\((\w+\.md)", statements)

@@ -14,9 +14,13 @@ NEEDS = {
 
 def test_supported_builds():
     cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.exists() or "\nflags" not in cpuinfo.read_text():
+    if not cpuinfo.exists() or "\nflags" not in cpuinfo.read_text(encoding="utf-8"):
         pytest.skip("the system does not say what the CPU can")
-    line = next(line for line in cpuinfo.read_text().splitlines() if line.startswith("flags"))
+    line = next(
+        line
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines()
+        if line.startswith("flags")
+    )
     flags = set(line.split())
     expected = [isa for isa, needs in NEEDS.items() if needs <= flags]
     assert _cpuid.supported() == ["baseline", *expected]
