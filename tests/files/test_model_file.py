@@ -157,7 +157,7 @@ def test_foreign_safetensors(path, metadata):
 def test_dtype_that_no_network_has(path, dtype, size):
     header = json.dumps({"a": {"dtype": dtype, "shape": [1], "data_offsets": [0, size]}}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
-    with pytest.raises(ModelFileError, match=f"not a safetensors file.*({dtype}|Header)"):
+    with pytest.raises(ModelFileError, match=f"{dtype}|not a safetensors file.*Header"):
         model_file.read(path)
 
 

@@ -194,11 +194,13 @@ def test_a_step_is_counted_or_refused_while_others_fit():
 def test_backward_of_several_threads_is_right_or_refused():
     net, counts = network(), {"right": 0, "refused": 0}
     data = [(RNG.normal(size=(8, 5)), RNG.normal(size=(8, 3))) for _ in range(THREADS)]
+    copying = threading.Lock()  # once `grads` is read, another thread may overwrite it
 
     def gradient(x, dy):
         net.forward(x)
-        net.backward(dy)
-        return net.grads.copy()
+        with copying:
+            net.backward(dy)
+            return net.grads.copy()
 
     wanted = [gradient(*pair) for pair in data]
 
