@@ -39,14 +39,6 @@ ISAS = {
 }
 
 
-def _cpuinfo():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
 def run_on(processors):
     """Let this thread and its future children run on these processors alone, if this is Linux."""
     if hasattr(os, "sched_setaffinity"):
@@ -59,9 +51,8 @@ def configure(threads, isa=None):
         os.environ[variable] = str(threads)
     if threads == 1:
         os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL"
-    if "avx512f" in _cpuinfo():
-        # OpenBLAS takes AVX2 kernels on the CPUs with AVX-512 that it does not know, such as Zen 5
-        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
+    for variable in (*ISAS["baseline"], "OPENBLAS_L2_SIZE"):
+        os.environ.pop(variable, None)  # a caller's limit on a peer would make it slower
     os.environ["KMP_BLOCKTIME"] = "20"  # milliseconds in place of 200; see bench.common.QUIET
     run_on(PROCESSORS[:threads])
     if isa:
