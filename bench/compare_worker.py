@@ -19,7 +19,7 @@ ROUNDS = 10
 
 def main(bench, quick):
     """Run the bench without peers. Its own output goes to the standard error."""
-    channel = os.fdopen(os.dup(1), "w")
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
     def wait():
