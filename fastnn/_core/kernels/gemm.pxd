@@ -140,7 +140,7 @@ cdef inline Form choose(
         return DOTS_OF_PACKED
     if m == 1 and b_col == 1 and (n > 4 * lanes or (n > lanes and k <= SWEEP_DEPTH)):
         return ROW
-    if m == 1 and b_col == 1 and n <= lanes and k >= 8:
+    if m == 1 and b_col == 1 and b_row >= n and n <= lanes and k >= 8:
         return NARROW_ROW
     if a_row == 1 and a_col >= m and m >= lanes and not relu and not gated and (
             n <= 12 or (n < 2 * lanes and n % lanes != 0 and k > SWEEP_DEPTH and not started
