@@ -17,9 +17,8 @@ from fastnn.files.atomic_file import atomic_file
 
 FORMAT_VERSION = 1
 METADATA_KEY = "fastnn"
-BYTE_ORDER: Literal["<", ">"] = (
-    "<"  # of the numbers in a file; safetensors reads them in the machine's order
-)
+# Of the numbers in a file; safetensors reads them in the machine's order.
+BYTE_ORDER: Literal["<", ">"] = "<"
 DTYPES = {
     f"{letter}{8 * size}": np.dtype(f"{letter.lower()}{size}")
     for letter, sizes in (("F", (2, 4, 8)), ("I", (1, 2, 4, 8)), ("U", (1, 2, 4, 8)))
@@ -113,8 +112,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, NDArray[Any]]]
         arrays = {name: _array(**view) for name, view in views}
     except KeyError as error:
         raise ModelFileError(
-            f"{path}: an array has the dtype {printable(str(error))}, which NumPy lacks; float32 "
-            f"or another one of NumPy is wanted"
+            f"{path}: an array has the dtype {printable(str(error))}; float32 or another real "
+            f"dtype of NumPy is wanted"
         ) from error
     except (SafetensorError, ValueError) as error:  # NumPy cannot hold some shapes (ValueError)
         raise ModelFileError(
