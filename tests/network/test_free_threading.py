@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from at_once import run_at_once
 
 import fastnn as fn
 
@@ -15,31 +16,6 @@ THREADS = 4
 RNG = np.random.default_rng(0)
 LOSSES = [fn.HalfSquaredError(), fn.Huber(0.3), fn.MeanSquaredError(), fn.Pinball(0.2)]
 LABELS = fn.SoftmaxCrossEntropy()
-
-
-def run_at_once(works):
-    """Call all functions at the same time, in a thread each; raise the first error."""
-    barrier, errors = threading.Barrier(len(works)), []
-
-    def run(work):
-        barrier.wait()
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        threads = [threading.Thread(target=run, args=(work,)) for work in works]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
-    if errors:
-        raise errors[0]
 
 
 def same_as_alone(calls, rounds):

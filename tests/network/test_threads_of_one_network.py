@@ -1,11 +1,12 @@
 """Threads that share a network get their own gradients, or an error."""
 
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
+from at_once import run_at_once
 
 import fastnn as fn
 from fastnn import _checks
@@ -31,11 +32,8 @@ def test_gradients_of_two_threads_are_right_or_refused():
         net.forward(x)
         wanted.append((net.backward(dy), net.grads.copy()))
     counts = {"right": 0, "wrong": 0, "refused": 0}
-    before = sys.getswitchinterval()
-    barrier = threading.Barrier(2)
 
     def work(i):
-        barrier.wait()
         for _ in range(200):
             try:
                 net.forward(X[i])
@@ -46,15 +44,7 @@ def test_gradients_of_two_threads_are_right_or_refused():
             same = all(np.array_equal(a, b) for a, b in zip(found, wanted[i], strict=True))
             counts["right" if same else "wrong"] += 1
 
-    sys.setswitchinterval(1e-5)
-    try:
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
+    run_at_once([partial(work, i) for i in range(2)])
     assert counts["wrong"] == 0, counts
     assert counts["right"] > 0
     assert sum(counts.values()) == 400

@@ -18,9 +18,9 @@
 #include "row_shape.h"
 #undef HEIGHT
 
-/* The same for n <= LANES and any `start`, NULL for zero. Four sums of every fourth row are independent
- * of each other; in one sum, each addition would wait for the one before. Lanes after the n-th hold
- * what follows in B, as far as B goes. */
+/* The same for n <= LANES; `start` is NULL for zero. There are four sums, each of every fourth row. In
+ * a single sum, each addition would wait for the one before. The lanes after the n-th hold what
+ * follows in B, as far as B goes, and are not stored. */
 static void OF_DTYPE(narrow_row)(
     ptrdiff_t n, ptrdiff_t k, const scalar *a, ptrdiff_t a_col, const scalar *b, ptrdiff_t b_row,
     const scalar *start, scalar *c, int relu, const scalar *gate)
