@@ -6,9 +6,6 @@ exponential. Together with y it costs little. So the forward pass computes both 
 if a backward pass follows. The functions `activation_forward` and `activation_backward` choose the
 kind once per batch. If x is NaN, the comparisons in σ lead to the branch that returns NaN. At a
 kink the derivative is the one from the negative side; for Abs and HardTanh it is 0.
-
-The formulas with exponentials are computed as whole vectors, into a buffer: in a loop that may end
-within a vector, or that may overwrite its input, the compiler would write each of them three times.
 """
 
 from libc.string cimport memcpy
@@ -136,6 +133,17 @@ cdef inline real mish_and_slope(real x, real *slope) noexcept nogil:
     return by_sign(x, scaled_exp(-a, -a, <real>-0.0) * (<real>1 + <real>0.5 * e), x * twice) / d
 
 
+cdef inline void mish_forward(const real *x, real *y, real *kept, Py_ssize_t n) noexcept nogil:
+    cdef real unused
+    cdef Py_ssize_t i
+    if kept == NULL:
+        for i in range(n):
+            y[i] = mish_and_slope(x[i], &unused)
+    else:
+        for i in range(n):
+            y[i] = mish_and_slope(x[i], &kept[i])
+
+
 cdef inline real within_exp(real x) noexcept nogil:
     """|x|, limited to the bound from which on e^-|x| and x² e^-|x| are 0."""
     cdef real top = -lowest_exponent(x)
@@ -184,7 +192,11 @@ cdef inline Py_ssize_t vectors_of(Py_ssize_t n, real like) noexcept nogil:
 cdef inline const real *whole_vectors(
     const real *x, Py_ssize_t n, Py_ssize_t vectors, real *padded,
 ) noexcept nogil:
-    """Return x if it consists of whole vectors, else its copy in `padded`, with zeros after it."""
+    """Return x if it consists of whole vectors, else its copy in `padded`, with zeros after it.
+
+    A loop that may end within a vector, or that may overwrite its input, is compiled three times.
+    Losses and second derivatives, which are not as hot as activations, do without.
+    """
     cdef Py_ssize_t i
     if vectors * lanes(padded[0]) == n:
         return x
@@ -194,29 +206,38 @@ cdef inline const real *whole_vectors(
     return padded
 
 
-cdef inline void curved_values(
-    int kind, real alpha, const real *x, real *y, real *slopes, bint with_slopes,
-    Py_ssize_t vectors,
+cdef inline void activation_forward(
+    int kind, real alpha, const real *x, real *y, real *kept, Py_ssize_t n,
 ) noexcept nogil:
-    """Overwrite y and, if `keeps_slope` and `with_slopes`, the slopes; whole vectors."""
-    cdef real unused
+    """y = σ(x); overwrites y. `alpha` is the negative slope of LeakyReLU or the scale of ELU.
+
+    If `keeps_slope`, overwrites `kept` with σ'(x) unless it is NULL.
+    """
     cdef Py_ssize_t i
-    cdef Py_ssize_t n = vectors * lanes(alpha)
-    if kind == ELU:
+    if kind == IDENTITY:
+        for i in range(n):
+            y[i] = x[i]
+    elif kind == RELU:
+        for i in range(n):
+            y[i] = relu(x[i])
+    elif kind == LEAKY_RELU:
+        for i in range(n):
+            y[i] = leaky_relu(x[i], alpha)
+    elif kind == ELU:
         for i in range(n):
             y[i] = elu(x[i], alpha)
     elif kind == SELU:
         for i in range(n):
             y[i] = selu(x[i])
-    elif kind == SIGMOID and with_slopes:
+    elif kind == SIGMOID and kept != NULL:
         for i in range(n):
-            y[i] = sigmoid_and_slope(x[i], &slopes[i])
+            y[i] = sigmoid_and_slope(x[i], &kept[i])
     elif kind == SIGMOID:
         for i in range(n):
             y[i] = sigmoid(x[i])
-    elif kind == TANH and with_slopes:
+    elif kind == TANH and kept != NULL:
         for i in range(n):
-            y[i] = tanh_and_slope(x[i], &slopes[i])
+            y[i] = tanh_and_slope(x[i], &kept[i])
     elif kind == TANH:
         for i in range(n):
             y[i] = tanh(x[i])
@@ -229,82 +250,21 @@ cdef inline void curved_values(
     elif kind == SILU:
         for i in range(n):
             y[i] = silu(x[i])
-    elif with_slopes:
-        for i in range(n):
-            y[i] = mish_and_slope(x[i], &slopes[i])
-    else:
-        for i in range(n):
-            y[i] = mish_and_slope(x[i], &unused)
-
-
-cdef inline void curved_slopes(
-    int kind, real alpha, const real *x, real *slopes, Py_ssize_t vectors,
-) noexcept nogil:
-    """Overwrite the slopes of an activation that keeps none; whole vectors."""
-    cdef Py_ssize_t i
-    cdef Py_ssize_t n = vectors * lanes(alpha)
-    if kind == ELU:
-        for i in range(n):
-            slopes[i] = elu_slope(x[i], alpha)
-    elif kind == SELU:
-        for i in range(n):
-            slopes[i] = selu_slope(x[i])
-    elif kind == SOFTPLUS:
-        for i in range(n):
-            slopes[i] = sigmoid(x[i])
-    elif kind == GELU:
-        for i in range(n):
-            slopes[i] = gelu_slope(x[i])
-    else:
-        for i in range(n):
-            slopes[i] = silu_slope(x[i])
-
-
-cdef inline void activation_forward(
-    int kind, real alpha, const real *x, real *y, real *kept, Py_ssize_t n,
-) noexcept nogil:
-    """y = σ(x); overwrites y. `alpha` is the negative slope of LeakyReLU or the scale of ELU.
-
-    If `keeps_slope`, overwrites `kept` with σ'(x) unless it is NULL.
-    """
-    cdef real[AT_ONCE] padded, values, slopes
-    cdef Py_ssize_t i, count, vectors
-    cdef Py_ssize_t first = 0
-    if kind == IDENTITY:
-        for i in range(n):
-            y[i] = x[i]
-    elif kind == RELU:
-        for i in range(n):
-            y[i] = relu(x[i])
-    elif kind == LEAKY_RELU:
-        for i in range(n):
-            y[i] = leaky_relu(x[i], alpha)
+    elif kind == MISH:
+        mish_forward(x, y, kept, n)
     elif kind == ABS:
         for i in range(n):
             y[i] = fabs(x[i])
     elif kind == HARD_TANH:
         for i in range(n):
             y[i] = hard_tanh(x[i])
-    else:
-        while first < n:
-            count = min(<Py_ssize_t>AT_ONCE, n - first)
-            vectors = vectors_of(count, alpha)
-            curved_values(
-                kind, alpha, whole_vectors(x + first, count, vectors, padded), values, slopes,
-                kept != NULL, vectors)
-            memcpy(y + first, values, count * sizeof(real))
-            if kept != NULL and keeps_slope(kind):
-                memcpy(kept + first, slopes, count * sizeof(real))
-            first += count
 
 
 cdef inline void activation_backward(
     int kind, real alpha, const real *x, const real *kept, const real *dy, real *dx, Py_ssize_t n,
 ) noexcept nogil:
     """dx = σ'(x) dy; overwrites dx, which may be dy. `kept` comes from `activation_forward`."""
-    cdef real[AT_ONCE] padded, slopes
-    cdef Py_ssize_t i, count, vectors
-    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t i
     if kind == IDENTITY:
         for i in range(n):
             dx[i] = dy[i]
@@ -314,21 +274,27 @@ cdef inline void activation_backward(
     elif kind == LEAKY_RELU:
         for i in range(n):
             dx[i] = leaky_relu_slope(x[i], alpha) * dy[i]
+    elif kind == ELU:
+        for i in range(n):
+            dx[i] = elu_slope(x[i], alpha) * dy[i]
+    elif kind == SELU:
+        for i in range(n):
+            dx[i] = selu_slope(x[i]) * dy[i]
     elif keeps_slope(kind):
         for i in range(n):
             dx[i] = kept[i] * dy[i]
+    elif kind == SOFTPLUS:
+        for i in range(n):
+            dx[i] = sigmoid(x[i]) * dy[i]
+    elif kind == GELU:
+        for i in range(n):
+            dx[i] = gelu_slope(x[i]) * dy[i]
+    elif kind == SILU:
+        for i in range(n):
+            dx[i] = silu_slope(x[i]) * dy[i]
     elif kind == ABS:
         for i in range(n):
             dx[i] = sign(x[i]) * dy[i]
     elif kind == HARD_TANH:
         for i in range(n):
             dx[i] = hard_tanh_slope(x[i]) * dy[i]
-    else:
-        while first < n:
-            count = min(<Py_ssize_t>AT_ONCE, n - first)
-            vectors = vectors_of(count, alpha)
-            curved_slopes(
-                kind, alpha, whole_vectors(x + first, count, vectors, padded), slopes, vectors)
-            for i in range(count):
-                dx[first + i] = slopes[i] * dy[first + i]
-            first += count
