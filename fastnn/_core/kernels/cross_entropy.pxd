@@ -8,6 +8,7 @@ near 1.
 A row of few logits is shorter than a vector, and its maximum, sum and logarithm wait for each
 other. So sixteen such rows are transposed and computed side by side, a lane for each row. The
 order of every sum is the one of a single row, so that the bits do not depend on the other rows.
+With vectors of 16 bytes, the transposes take the time that is won.
 """
 
 from libc.stdint cimport int64_t
@@ -46,7 +47,7 @@ cdef inline double softmax_cross_entropy(
         if weights != NULL:
             for i in range(count):
                 factors[i] = weights[first + i]
-        if n <= WIDEST and count >= FEW:
+        if VECTOR_BYTES > 16 and n <= WIDEST and count >= FEW:
             call_apart(rows_side_by_side[real], logits, labels, <double *>factors, count, n,
                        smoothing, scale, dy, <double *>losses)
         else:
