@@ -98,14 +98,9 @@ right.legend()
 # SciPy minimises the surrogate with its exact gradient. The true function has its minimum in the
 # left valley.
 
-
-def value_and_gradient(x):
-    """Return what SciPy asks for."""
-    value, jacobian = net.value_and_jacobian(x)
-    return value[0], jacobian[0]
-
-
-found = minimize(value_and_gradient, [-0.5, 0], jac=True, method="BFGS").x
+found = minimize(
+    lambda x: [array[0] for array in net.value_and_jacobian(x)], [-0.5, 0], jac=True, method="BFGS"
+).x
 best = minimize(lambda x: truth(x[np.newaxis])[0], [-1, 0.5], method="BFGS").x
 left.plot(*found, "w*", ms=12, mec="k", label="its minimum", ls="")
 left.legend(loc="upper center", facecolor="0.4", labelcolor="white", ncols=3, fontsize="small")
