@@ -51,6 +51,7 @@ for net, width, ax in zip(networks, WIDTHS, axes.flat, strict=True):
     if ax is not axes[0, 1]:
         ax.get_legend().remove()
 figure.suptitle("Predicted classes of held-out points")
+plt.show()
 
 # %%
 # How sure is it?

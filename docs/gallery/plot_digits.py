@@ -40,6 +40,7 @@ print(f"accuracy on held-out digits: {accuracy:.3f}")
 zero = X[y == 0][0]
 display = JacobianDisplay.from_network(net, zero, image_shape=(8, 8))
 display.figure_.suptitle("Jacobian of the ten logits at a handwritten zero")
+plt.show()
 
 # %%
 # Why this class, and not the next one?

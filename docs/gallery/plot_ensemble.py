@@ -33,7 +33,7 @@ networks = [
     )
     for seed in range(10)
 ]
-fn.fit_many(
+histories = fn.fit_many(
     networks,
     X,
     y,

@@ -38,24 +38,22 @@ print(f"largest error of the network: {model_error:.3f} °C")
 # ------------------
 # ``jacobian=True`` adds the function ``net_jacobian``. It is called here by ctypes.
 
-folder = Path(tempfile.mkdtemp())
-net.export_c(folder / "net.c", jacobian=True)
-size = (folder / "net.c").stat().st_size
-print(f"{size} bytes of source, {net.n_params} parameters")
 X = X.astype(np.float32)
 python_y, python_slope = (array.ravel() for array in net.value_and_jacobian(X))
 c_y = c_slope = None
-if shutil.which("gcc"):
-    command = ["gcc", "-std=c99", "-O3", "-shared", "-fPIC", "net.c", "-o", "net.so"]
-    subprocess.run(command, cwd=folder, check=True)
-    function = ctypes.CDLL(folder / "net.so").net_jacobian
-    pointer = np.ctypeslib.ndpointer(np.float32)
-    function.argtypes, function.restype = [pointer] * 3, None
-    c_y, c_slope = np.empty_like(python_y), np.empty_like(python_slope)
-    for i in range(len(X)):
-        function(X[i], c_y[i:], c_slope[i:])
-else:
-    print("gcc is not installed: there are no numbers of a program in C")
+with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    net.export_c(f"{folder}/net.c", jacobian=True)
+    print(f"{net.n_params} parameters, {Path(folder, 'net.c').stat().st_size} bytes of source")
+    if shutil.which("gcc"):
+        command = ["gcc", "-std=c99", "-O3", "-shared", "-fPIC", "net.c", "-o", "net.so"]
+        subprocess.run(command, cwd=folder, check=True)
+        function = ctypes.CDLL(f"{folder}/net.so").net_jacobian
+        function.argtypes, function.restype = [np.ctypeslib.ndpointer(np.float32)] * 3, None
+        c_y, c_slope = np.empty_like(python_y), np.empty_like(python_slope)
+        for i in range(len(X)):
+            function(X[i], c_y[i:], c_slope[i:])
+    else:
+        print("gcc is not installed: there are no numbers of a program in C")
 
 # %%
 # The same numbers

@@ -57,16 +57,17 @@ def counts(probability, threshold):
 # Each threshold is a point of the curve. A low threshold finds nearly all faults, with many false
 # alarms.
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 for (name, probability), style, marker in zip(probabilities.items(), "-:", "os", strict=True):
     thresholds = np.quantile(probability, np.linspace(0.5, 0.9995, 300))
     recall, precision = np.transpose([counts(probability, t) for t in thresholds])
-    left.plot(100 * recall, 100 * precision, style, lw=2, label=name)
+    ax.plot(100 * recall, 100 * precision, style, lw=2, label=name)
     found, true = counts(probability, 0.5)
-    left.plot(100 * found, 100 * true, marker, color="k", mfc="w", label=f"threshold 0.5, {name}")
-left.set(xlabel="faults that are found in %", ylabel="alarms that are true in %")
-left.set_title("All thresholds")
-left.legend(fontsize="small")
+    ax.plot(100 * found, 100 * true, marker, color="k", mfc="w", label=f"threshold 0.5, {name}")
+ax.set(xlabel="faults that are found in %", ylabel="alarms that are true in %")
+ax.set_title("Found faults and true alarms, for all thresholds")
+ax.legend()
+plt.show()
 
 # %%
 # The weights move the point along nearly the same curve. So the threshold decides, and it should
@@ -75,16 +76,17 @@ left.legend(fontsize="small")
 
 COST = 20
 costs = {}
+figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 for (name, probability), style in zip(probabilities.items(), "-:", strict=True):
     thresholds = np.linspace(0.01, 0.99, 99)
     alarms = probability >= thresholds[:, np.newaxis]
     missed, false = (~alarms & (y_test == 1)).sum(axis=1), (alarms & (y_test == 0)).sum(axis=1)
     costs[name] = (COST * missed + false) / len(y_test)
-    right.plot(thresholds, costs[name], style, lw=2, label=name)
-right.axvline(1 / (1 + COST), color="0.5", ls="--", label="1 / (1 + 20)")
-right.set(xlabel="threshold", ylabel="cost for each machine", ylim=(0, None))
-right.set_title("Cost if a missed fault counts 20 times")
-right.legend(fontsize="small")
+    ax.plot(thresholds, costs[name], style, lw=2, label=name)
+ax.axvline(1 / (1 + COST), color="0.5", ls="--", label="1 / (1 + 20)")
+ax.set(xlabel="threshold", ylabel="cost for each machine", ylim=(0, None))
+ax.set_title("Cost if a missed fault counts 20 times")
+ax.legend()
 plt.show()
 
 # %%

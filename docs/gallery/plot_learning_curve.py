@@ -57,6 +57,7 @@ for history, ax, title in zip(
     ax.legend(loc="upper right")
 axes[1].set_ylabel("")
 figure.suptitle("Losses of each epoch, for 100 digits")
+plt.show()
 
 # %%
 # ``EarlyStopping`` ends the fit soon after the best epoch, and restores its parameters.

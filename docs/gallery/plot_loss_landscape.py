@@ -2,9 +2,9 @@
 A loss landscape, and two paths through it
 ..........................................
 
-A network has hundreds of parameters, but a plane through its parameters can be drawn. The plane
-here contains the ends of two fits from the same start. ``predict_many`` computes the loss at
-thousands of points of the plane in one call.
+A network has too many parameters for a picture, but a plane in the space of its parameters can be
+drawn. The plane here contains the ends of two fits from the same start. ``predict_many`` computes
+the loss at thousands of points of the plane in one call.
 """
 
 import matplotlib.pyplot as plt

@@ -4,7 +4,9 @@ Swing up a pendulum with a learned model
 
 A motor is too weak to lift a pendulum at once: it must swing. Model predictive control plans the
 next 2.5 seconds, applies the first torque, and plans again. The model is a network, and the solver
-IPOPT gets its exact derivatives from CasADi (``pip install 'fastnn[casadi]'``).
+IPOPT gets its exact derivatives from CasADi.
+
+The example needs ``pip install 'fastnn[casadi,plots]'``.
 """
 
 import casadi

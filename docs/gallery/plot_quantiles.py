@@ -68,6 +68,7 @@ ax.plot(grid, mean_net.predict(grid), "--", color="C1", label="mean")
 ax.set(xlabel="hour of the day in h", ylabel="waiting time in min", ylim=(0, 30))
 ax.set(title="Quantiles of the waiting time")
 ax.legend(loc="upper right")
+plt.show()
 
 # %%
 # The median lies below the mean, because of the long tail. The range is four times as wide at noon

@@ -41,6 +41,7 @@ for ax, factor in zip(axes, FACTORS, strict=True):
     )
 figure.colorbar(image, ax=axes, label="∂p / ∂z")
 figure.suptitle("Jacobian of softmax for logits z = (0, 1, 2, 1.5) times a factor")
+plt.show()
 
 # %%
 # Rows and columns add up to 0. Rows, because a number that is added to all logits changes nothing.

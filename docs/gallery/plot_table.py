@@ -3,7 +3,9 @@ A table with categories and gaps
 ................................
 
 Tables mix numbers, categories and gaps. ``fastnn.tabular`` trains on them as they are. Exact
-derivatives tell which columns matter. The example needs ``pip install 'fastnn[tabular,plots]'``.
+derivatives tell which columns matter.
+
+The example needs ``pip install 'fastnn[tabular,plots]'``.
 """
 
 import matplotlib.pyplot as plt
@@ -73,6 +75,7 @@ left.legend()
 right.barh(flats.columns, 100 * model.feature_importances_)
 right.set(xlabel="importance in %", title="Importance of the columns, from derivatives")
 right.invert_yaxis()
+plt.show()
 
 # %%
 # The effect of single columns

@@ -55,6 +55,7 @@ ax.set_xticks(places, WIDTHS)
 ax.set(xlabel="hidden units", ylabel="starts that learn XOR in %", ylim=(0, 118))
 ax.set_title("Share of 200 starts that learn XOR")
 ax.legend(loc="upper left", ncols=2)
+plt.show()
 
 # %%
 # How it fails
@@ -75,7 +76,7 @@ plt.show()
 
 # %%
 # Most failures of two ReLUs have a dead unit. With spare units, the chance is small that too many
-# are dead. A tanh is never flat, and fails less often.
+# are dead. The slope of a tanh is never 0, so tanh units fail less often.
 
 for name in ("ReLU", "Tanh"):
     shares = ", ".join(f"{width}: {solved[name, width].mean():.0%}" for width in WIDTHS)
