@@ -5,6 +5,8 @@ How width bends a decision boundary
 Two spirals of points cannot be separated by lines. Networks with more hidden units bend their
 boundaries more. The figures show the predicted classes over the plane, and how sure the network
 is.
+
+See also :doc:`/plots`.
 """
 
 import matplotlib.pyplot as plt
@@ -56,9 +58,9 @@ plt.show()
 # %%
 # How sure is it?
 # ---------------
-# With ``response="probability"`` the colours mix as the softmax probabilities do. The boundary is
-# sharp between the arms, and soft where the arms meet in the middle. Far from all points the
-# network is sure too. It has no reason to be: see the example of the ensemble.
+# With ``response="probability"`` the colours mix as the softmax probabilities do. The network is
+# unsure near the boundary. Far from all points it is sure, and it has no reason to be: see the
+# example of the ensemble.
 
 display = DecisionBoundaryDisplay.from_network(networks[-1], X_test, y_test, response="probability")
 display.ax_.set_title("Probabilities of the network with 32 hidden units")

@@ -5,6 +5,8 @@ What a digit classifier looks at
 The Jacobian of a classifier tells how each pixel changes each logit. Drawn as images, it shows
 which ink speaks for a class and which speaks against it. A small step along the Jacobian changes
 the answer; a step of the same length in a random direction does not.
+
+See also :doc:`/derivatives`.
 """
 
 import matplotlib.pyplot as plt

@@ -3,8 +3,10 @@ An ensemble knows where it has no data
 ......................................
 
 One classifier is often sure of its answer where it has never seen a sample. Ten classifiers that
-were trained on resampled data disagree there. Their mean probability is less extreme, and their
-spread shows where not to trust the answer.
+were trained on resampled data often disagree there. Their mean probability is less extreme, and
+their spread shows where not to trust the answer.
+
+See also :doc:`/training`.
 """
 
 import matplotlib.pyplot as plt

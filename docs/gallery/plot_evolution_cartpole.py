@@ -5,6 +5,8 @@ Balance a pole by evolution
 The score of a controller is the time for which it balances a pole. This score has no useful
 derivative. An evolution strategy needs only the scores of random variations of the parameters, and
 ``predict_many`` computes the actions of all variations in one call.
+
+See also :doc:`/optimizers`.
 """
 
 import matplotlib.pyplot as plt
@@ -92,7 +94,7 @@ right.legend()
 plt.show()
 
 # %%
-# A few thousand tries of at most 6 s are enough to balance the pole.
+# After 15 generations, that is 3,840 tries, nearly all candidates balance the pole for 6 s.
 
 print(f"mean time before: {before:.2f} s")
 print(f"mean time after: {after:.2f} s of {STEP * STEPS:.0f} s")

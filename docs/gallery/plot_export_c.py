@@ -5,6 +5,8 @@ Export to C, compile, and compare
 ``export_c`` writes a network as C99 source that needs no library: for a microcontroller, a solver
 or a server. Here the source is compiled with gcc, and its predictions and derivatives are compared
 with those of Python. Without gcc on the machine, only the numbers of Python are drawn.
+
+See also :doc:`/export`.
 """
 
 import ctypes
@@ -21,8 +23,8 @@ import fastnn as fn
 # %%
 # A network that corrects a sensor
 # --------------------------------
-# It maps the resistance of a thermistor to the temperature. The layers include the units: the
-# program in C takes ohms and returns degrees Celsius.
+# It maps the logarithm of a thermistor's resistance to the temperature. ``Standardize`` and
+# ``Unstandardize`` become a part of the program in C, which returns degrees Celsius.
 
 kelvin = np.linspace(253, 373, 300)
 ohms = 10_000 * np.exp(3950 * (1 / kelvin - 1 / 298.15))

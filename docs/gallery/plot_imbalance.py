@@ -5,6 +5,8 @@ A rare class: weights or a threshold?
 If one sample in thirty is of the class that matters, a classifier that never names it has 97 %
 accuracy. Class weights make the class count more in training. A lower threshold after training
 does nearly the same.
+
+See also :doc:`/losses`.
 """
 
 import matplotlib.pyplot as plt

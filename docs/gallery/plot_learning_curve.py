@@ -4,6 +4,8 @@ Learning curves: by epoch and by number of samples
 
 One learning curve shows the loss of each epoch. It tells when a network starts to overfit. Another
 one shows the error for growing training sets. It tells whether more data would help.
+
+See also :doc:`/training`.
 """
 
 import matplotlib.pyplot as plt

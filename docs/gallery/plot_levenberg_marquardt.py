@@ -5,6 +5,8 @@ Levenberg-Marquardt against Adam
 For smooth targets, little noise and a small network, a method of second order is much better than
 a gradient method. Levenberg-Marquardt solves a linear least-squares problem in each step. A step
 takes longer than an epoch of Adam, but far fewer are needed.
+
+See also :doc:`/optimizers`.
 """
 
 import matplotlib.pyplot as plt
@@ -60,8 +62,8 @@ axes[0].legend()
 plt.show()
 
 # %%
-# The first epochs of Adam take less time than one step of Levenberg-Marquardt. After some
-# milliseconds Levenberg-Marquardt is far ahead, and its error is still falling at the end.
+# The first epochs of Adam take less time than one step of Levenberg-Marquardt. Soon
+# Levenberg-Marquardt is far ahead, and its error is still falling at the end.
 #
 # This changes with many parameters, since a step solves a system with as many unknowns as there
 # are parameters. It also changes with noisy data, where such an exact fit would be overfitting.

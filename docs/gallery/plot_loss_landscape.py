@@ -5,6 +5,8 @@ A loss landscape, and two paths through it
 A network has too many parameters for a picture, but a plane in the space of its parameters can be
 drawn. The plane here contains the ends of two fits from the same start. ``predict_many`` computes
 the loss at thousands of points of the plane in one call.
+
+See also :doc:`/derivatives`.
 """
 
 import matplotlib.pyplot as plt

@@ -6,7 +6,7 @@ A motor is too weak to lift a pendulum at once: it must swing. Model predictive 
 next 2.5 seconds, applies the first torque, and plans again. The model is a network, and the solver
 IPOPT gets its exact derivatives from CasADi.
 
-The example needs ``pip install 'fastnn[casadi,plots]'``.
+The example needs ``pip install 'fastnn[casadi,plots]'``. See also :doc:`/export`.
 """
 
 import casadi
@@ -18,9 +18,9 @@ import fastnn as fn
 # %%
 # Learn the motion
 # ----------------
-# The angle is 0 at the top, and π when the pendulum hangs. The torque is at most 5, and 9.81 would
-# be needed to hold the pendulum horizontally. The network learns the acceleration from 1,000 noisy
-# measurements.
+# The angle is 0 at the top, and π when the pendulum hangs. Torques are divided by the moment of
+# inertia, so their unit is rad/s². The motor has 5, and 9.81 would be needed to hold the pendulum
+# horizontally. The network learns the acceleration from 1,000 noisy measurements.
 
 STEP, HORIZON, LIMIT = 0.05, 50, 5.0  # s, steps, rad/s²
 

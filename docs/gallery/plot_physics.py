@@ -5,6 +5,8 @@ A law of physics in the loss
 Ten noisy measurements cover the first part of an oscillation. A network that fits only them knows
 nothing about the rest. A second network must also satisfy the law of the oscillation at all times,
 and so it predicts the rest.
+
+See also :doc:`/layers`.
 """
 
 import matplotlib.pyplot as plt

@@ -5,6 +5,8 @@ How sure is a regression?
 ``Network.posterior`` gives each prediction a standard deviation. It has two parts: the noise of
 the measurements, which more data cannot reduce, and the uncertainty of the parameters, which is
 large where there are no data.
+
+See also :doc:`/uncertainty`.
 """
 
 import matplotlib.pyplot as plt

@@ -5,6 +5,8 @@ Quantiles: a forecast with a range
 A forecast of the mean says nothing about the spread. ``Pinball`` trains one network to predict
 several quantiles at once. The range between them follows the noise, also where the noise is not
 symmetric.
+
+See also :doc:`/losses`.
 """
 
 import matplotlib.pyplot as plt
@@ -71,12 +73,9 @@ ax.legend(loc="upper right")
 plt.show()
 
 # %%
-# The median lies below the mean, because of the long tail. The range is four times as wide at noon
-# as in the evening.
-#
-# Are the quantiles right?
-# ------------------------
-# Below the predicted quantile of 0.9 there should be 90 % of new customers, at each hour.
+# The median lies below the mean, because of the long tail. At noon the range is about three times
+# as wide as in the evening. Are the quantiles right? ------------------------ Below the predicted
+# quantile of 0.9 there should be 90 % of new customers, at each hour.
 
 new_hour, new_minutes = sample(20_000)
 below = new_minutes[:, np.newaxis] <= net.predict(new_hour)  # (20000, 3)

@@ -5,6 +5,8 @@ Softmax, its Jacobian, and saturation
 The Jacobian of softmax is diag(p) - p pᵀ. Each probability rises with its own logit and falls with
 all others. If one probability is almost 1, all entries are almost 0: the softmax is saturated. The
 gradient of the cross-entropy does not vanish there.
+
+See also :doc:`/learn/06_pieces`.
 """
 
 import matplotlib.pyplot as plt
@@ -15,12 +17,12 @@ import fastnn as fn
 # %%
 # The Jacobian as a picture
 # -------------------------
-# Four logits are multiplied by 0.3, 1 and 4. Large logits have the same order as small ones, but
+# Four logits are multiplied by 0.3, 1 and 8. Large logits have the same order as small ones, but
 # their softmax is nearly 0 and 1.
 
 softmax = fn.Softmax()
 logits = np.array([0.0, 1.0, 2.0, 1.5])
-FACTORS = (0.3, 1, 4)
+FACTORS = (0.3, 1, 8)
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 for ax, factor in zip(axes, FACTORS, strict=True):
     probabilities = softmax(factor * logits)

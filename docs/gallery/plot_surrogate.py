@@ -6,7 +6,7 @@ A simulation gives values and no derivatives. A network that has learned the val
 Jacobian is exact for the network, and close to the slope of the simulation. So a minimum can be
 found with few runs of the simulation.
 
-The example needs ``pip install 'fastnn[plots,scipy]'``.
+The example needs ``pip install 'fastnn[plots,scipy]'``. See also :doc:`/derivatives`.
 """
 
 import matplotlib.pyplot as plt

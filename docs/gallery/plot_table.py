@@ -5,7 +5,7 @@ A table with categories and gaps
 Tables mix numbers, categories and gaps. ``fastnn.tabular`` trains on them as they are. Exact
 derivatives tell which columns matter.
 
-The example needs ``pip install 'fastnn[tabular,plots]'``.
+The example needs ``pip install 'fastnn[tabular,plots]'``. See also :doc:`/tables`.
 """
 
 import matplotlib.pyplot as plt

@@ -5,6 +5,8 @@ XOR: how often is it learned?
 Two hidden units are enough to compute XOR. Yet gradient descent often fails with two of them,
 because it ends in a place where it cannot go on. More units than needed make failures rare.
 Hundreds of networks are trained here at once.
+
+See also :doc:`/learn/10_xor`.
 """
 
 import matplotlib.pyplot as plt
@@ -78,9 +80,9 @@ plt.show()
 # Most failures of two ReLUs have a dead unit. With spare units, the chance is small that too many
 # are dead. The slope of a tanh is never 0, so tanh units fail less often.
 
-for name in ("ReLU", "Tanh"):
-    shares = ", ".join(f"{width}: {solved[name, width].mean():.0%}" for width in WIDTHS)
-    print(f"{name}, share of starts that learn XOR by hidden units: {shares}")
+for width in WIDTHS:
+    relu, tanh = (solved[name, width].mean() for name in ("ReLU", "Tanh"))
+    print(f"{width} hidden units: {relu:.0%} of the starts with ReLU, {tanh:.0%} with Tanh")
 failures = ~solved["ReLU", 2]
 dead_share = float(np.mean(np.array(dead)[failures]))
 print(f"failures of two ReLUs with a dead unit: {dead_share:.0%}")

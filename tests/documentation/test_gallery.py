@@ -27,7 +27,9 @@ CLAIMS = {
     "plot_ensemble.py": lambda n: (
         n.confidence_of_one > 0.9 > 0.8 > n.confidence_of_ten and n.disagree_far > n.disagree_near
     ),
-    "plot_evolution_cartpole.py": lambda n: n.before < 3 and n.after > 5.8,
+    "plot_evolution_cartpole.py": lambda n: (
+        n.before < 3 and n.after > 5.8 and np.mean(n.scores[15:]) > 5.8
+    ),
     "plot_export_c.py": lambda n: (
         n.model_error < 0.05 and (n.c_y is None or n.difference < 1e-6)  # None without gcc
     ),
@@ -55,10 +57,17 @@ CLAIMS = {
     "plot_pendulum_mpc.py": lambda n: n.model_error < 0.05 and n.final_angle < 0.01,
     "plot_physics.py": lambda n: n.error_plain > 0.2 > 0.05 > n.error_physical,
     "plot_prediction_interval.py": lambda n: (
-        abs(n.estimated_noise - n.NOISE) < 0.02 and 0.93 < n.coverage < 0.97
+        abs(n.estimated_noise - n.NOISE) < 0.02
+        and 0.93 < n.coverage < 0.97
+        and (inside := np.abs(n.mean - n.truth(n.grid)[:, 0]) < 1.96 * n.deviation)[
+            (n.grid[:, 0] > 45) & (n.grid[:, 0] < 70)
+        ].all()
+        and not inside[n.grid[:, 0] > 110].any()
     ),
     "plot_quantiles.py": lambda n: (
-        abs(n.inside - 0.8) < 0.02 and np.abs(n.shares - n.QUANTILES).max() < 0.1
+        abs(n.inside - 0.8) < 0.02
+        and np.abs(n.shares - n.QUANTILES).max() < 0.1
+        and 2.5 < (width := n.high - n.low).max() / width[-1] < 3.5
     ),
     "plot_softmax.py": lambda n: (
         n.largest_sum < 1e-15 and n.gradient_entropy > 0.999 and n.gradient_squared < 1e-4
@@ -69,7 +78,10 @@ CLAIMS = {
         and n.distance < 0.02
     ),
     "plot_table.py": lambda n: (
-        n.r2 > 0.9 and abs(n.coverage - 0.9) < 0.04 and n.importance["floor"] < 0.05
+        n.r2 > 0.9
+        and abs(n.coverage - 0.9) < 0.04
+        and ((n.low <= n.rent[n.test]) & (n.rent[n.test] <= n.high))[n.gap].mean() < 0.7
+        and n.importance["floor"] < 0.05
     ),
     "plot_xor.py": lambda n: (
         n.solved["ReLU", 2].mean() < 0.4
@@ -114,6 +126,9 @@ def test_an_example_is_a_page(name):
     assert len(underline) == len(title)
     assert any(text)
     assert source.count("\n# %%\n# ") >= 3
+    pages = re.findall(r":doc:`/(.+?)`", source)
+    assert pages
+    assert all((GALLERY.parent / f"{page}.md").is_file() for page in pages)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
