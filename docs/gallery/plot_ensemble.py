@@ -59,7 +59,7 @@ panels = (
     ("Mean of ten networks", mean, "PuOr", 1, "probability of class 1"),
     ("Their standard deviation", deviation, "cividis", 0.5, "standard deviation"),
 )
-figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.3), layout="constrained", sharey=True)
 for ax, (title, values, colours, top, label) in zip(axes, panels, strict=True):
     surface = ax.contourf(a, b, values, np.linspace(0, top, 11), cmap=colours)
     figure.colorbar(surface, ax=ax, label=label)

@@ -76,7 +76,7 @@ both = np.array([first_params, net.params])
 seconds, track = episodes(net, both, np.tile(rng.uniform(-0.1, 0.1, (200, 4)), (2, 1, 1)))
 before, after = seconds.mean(axis=1)
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.5), layout="constrained")
 generations = np.arange(1, GENERATIONS + 1)
 left.fill_between(
     generations, *np.quantile(scores, (0.1, 0.9), axis=1), alpha=0.3, label="quantiles 0.1 to 0.9"

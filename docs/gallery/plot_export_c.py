@@ -62,7 +62,7 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
 # ----------------
 # The slope tells how an error of the measured resistance becomes an error of the temperature.
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.3), layout="constrained")
 pairs = (
     (python_y, c_y, "temperature in °C"),
     (python_slope, c_slope, "slope in °C for a factor of 10"),

@@ -50,7 +50,7 @@ for name, (optimizer, epochs) in METHODS.items():
 # %%
 # Both kinds of axes are logarithmic. The root mean squared error is in bar.
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.5), layout="constrained", sharey=True)
 for (name, runs), colour, style in zip(curves.items(), ("C1", "C0"), ("--", "-"), strict=True):
     for seconds, errors in runs:
         label = name if errors is runs[0][1] else None

@@ -23,7 +23,7 @@ import fastnn as fn
 softmax = fn.Softmax()
 logits = np.array([0.0, 1.0, 2.0, 1.5])
 FACTORS = (0.3, 1, 8)
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8.8, 3), layout="constrained")
 for ax, factor in zip(axes, FACTORS, strict=True):
     probabilities = softmax(factor * logits)
     jacobian = softmax.dense_jacobian(factor * logits)
@@ -69,11 +69,9 @@ truth = np.zeros(len(z), int)
 probabilities, jacobians = softmax(pairs), softmax.dense_jacobian(pairs)
 slope = jacobians[:, 0, 0]
 squared = 2 * np.einsum("nk,nk->n", probabilities - [1, 0], jacobians[:, :, 0])
-entropy = np.array(
-    [fn.SoftmaxCrossEntropy().value_and_grad(row, [0])[1][0, 0] for row in pairs[:, None]]
-)
+entropy = fn.SoftmaxCrossEntropy("sum").value_and_grad(pairs, truth)[1][:, 0]
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.3), layout="constrained")
 left.plot(z, probabilities[:, 0], label="probability p of class 0")
 left.plot(z, slope, "--", label="slope ∂p/∂z")
 left.set(

@@ -62,7 +62,7 @@ r2, coverage = (
 )
 gap = flats["area"][test].isna().to_numpy()
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.5), layout="constrained")
 for rows, colour, marker, label in (
     (~gap, "C0", "o", "area known"),
     (gap, "C1", "^", "area missing"),

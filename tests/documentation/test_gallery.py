@@ -51,6 +51,9 @@ CLAIMS = {
     "plot_levenberg_marquardt.py": lambda n: (
         n.error_lm < 0.05 * n.error_adam < 0.001 * n.pressure.std()
     ),
+    "plot_linear_regions.py": lambda n: (
+        n.rms_error < 0.03 and n.n_top > 0.2 * n.n_regions > 40 and n.difference < 1e-12
+    ),
     "plot_loss_landscape.py": lambda n: (
         n.final["SGD with momentum 0.9"] < 0.9 * n.final["SGD"] and n.losses.size == 4900
     ),
