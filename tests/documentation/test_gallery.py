@@ -119,6 +119,7 @@ def test_there_are_fifteen_examples_and_all_have_claims():
     assert len(SCRIPTS) >= 15
     assert sorted(CLAIMS) == SCRIPTS
     assert set(PACKAGES) <= set(SCRIPTS)
+    assert (GALLERY / "README.rst").is_file()
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
