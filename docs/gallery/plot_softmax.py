@@ -82,7 +82,7 @@ right.semilogy(z, np.abs(entropy), label="cross-entropy")
 right.semilogy(z, np.abs(squared), "--", label="squared error of p")
 right.set(xlabel="logit z of class 0", ylabel="size of ∂loss/∂z", ylim=(1e-5, 3))
 right.set_title("Gradients of two losses if class 0 is true")
-right.legend(loc="lower left")
+right.legend(loc="upper right")
 plt.show()
 
 # %%
