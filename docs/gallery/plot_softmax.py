@@ -77,10 +77,10 @@ left.plot(z, slope, "--", label="slope ∂p/∂z")
 left.set(
     xlabel="logit z of class 0", ylabel="probability, or slope", title="Softmax of two classes"
 )
-left.legend()
+left.legend(loc="center left")
 right.semilogy(z, np.abs(entropy), label="cross-entropy")
 right.semilogy(z, np.abs(squared), "--", label="squared error of p")
-right.set(xlabel="logit z of class 0", ylabel="size of ∂loss/∂z", ylim=(1e-5, 3))
+right.set(xlabel="logit z of class 0", ylabel="size of ∂loss/∂z", ylim=(1e-5, 100))
 right.set_title("Gradients of two losses if class 0 is true")
 right.legend(loc="upper right")
 plt.show()
