@@ -77,7 +77,8 @@ left.plot(z, slope, "--", label="slope ∂p/∂z")
 left.set(
     xlabel="logit z of class 0", ylabel="probability, or slope", title="Softmax of two classes"
 )
-left.legend(loc="center left")
+left.legend(loc="upper left")
+left.set_ylim(-0.05, 1.4)
 right.semilogy(z, np.abs(entropy), label="cross-entropy")
 right.semilogy(z, np.abs(squared), "--", label="squared error of p")
 right.set(xlabel="logit z of class 0", ylabel="size of ∂loss/∂z", ylim=(1e-5, 100))
