@@ -1,5 +1,6 @@
 """The builds that a CPU can run, compared with what the system says of the CPU."""
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ NEEDS = {
 
 def test_supported_builds():
     cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.exists() or "\nflags" not in cpuinfo.read_text(encoding="utf-8"):
+    if platform.machine() != "x86_64" or not cpuinfo.exists():  # an emulator shows the host's file
         pytest.skip("the system does not say what the CPU can")
     line = next(
         line
