@@ -1,0 +1,194 @@
+"""The minibatches, split over the ranks.
+
+A batch has the rows that one process would take. Each rank computes on as many of them as the
+others, up to one. A row stays on the rank that holds it, unless that rank has more than its number;
+then the surplus goes to ranks that have fewer. All ranks draw the same order, so each of them knows
+who sends what. Rows for many batches are sent at once.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._core.arrays import Array
+from fastnn.distributed.data import SharedData
+from fastnn.distributed.ranks import Ranks
+from fastnn.training.streaming import BLOCK_BYTES, Order
+
+PARTS = 8  # of a batch, if the order of summation is fixed
+
+
+@dataclass
+class Block:
+    """The rows of this rank in some batches of equal size.
+
+    Attributes
+    ----------
+    first, end : int
+        The places of the block in the epoch.
+    batch_size, own : int
+        The rows of a batch, and how many of them this rank has.
+    x, target : ndarray
+        The rows of the batches, one batch after the other.
+    weights : ndarray, or None
+    numbers : ndarray of int64
+        The number of each row in its batch.
+    divisors : list of float
+        The divisor of the mean loss of each batch.
+    cuts : list of (int, int)
+        The parts of this rank in the rows of a batch.
+    """
+
+    first: int
+    end: int
+    batch_size: int
+    own: int
+    x: Array
+    target: Array
+    weights: Array | None
+    numbers: NDArray[np.int64]
+    divisors: list[float]
+    cuts: list[tuple[int, int]]
+
+
+class SharedBatches:
+    """Prepares the rows of this rank, block by block.
+
+    Parameters
+    ----------
+    ranks : Ranks
+    data : SharedData
+    shares : ndarray (n,) of float64, or None
+        What each row of this rank adds to the divisor of a mean loss; None means 1.
+    batch_size : int
+    fixed_parts : bool
+        Whether a batch consists of PARTS parts at fixed places.
+    """
+
+    def __init__(
+        self,
+        ranks: Ranks,
+        data: SharedData,
+        shares: Array | None,
+        batch_size: int,
+        row_bytes: int,
+        fixed_parts: bool,
+    ) -> None:
+        self.ranks, self.data, self.batch_size = ranks, data, batch_size
+        self.shares: Array | None = None
+        if shares is not None:
+            self.shares = np.concatenate(ranks.exchange("the weights", shares))
+        kind = np.min_scalar_type(ranks.size)
+        self.owner_of = np.repeat(np.arange(ranks.size, dtype=kind), data.counts)
+        # a block has the same batches on all ranks
+        self.batches = max(BLOCK_BYTES * ranks.size // max(batch_size * row_bytes, 1), 1)
+        self.fixed_parts = fixed_parts
+        self.types: dict[int, Any] = {}  # of MPI, by the bytes of a row
+
+    def block(self, order: Order, first: int, end: int) -> Block:
+        """Return the block at this place of an epoch that ends at `end`."""
+        n = min(self.batches, (end - first) // self.batch_size)
+        size = self.batch_size if n else end - first
+        n = max(n, 1)
+        rows = order[first : first + n * size]
+        owner = self.owner_of[rows]
+        goes_to, cuts = self._places(size) if self.fixed_parts else (None, None)
+        goes_to = self._balanced(owner, n, size) if goes_to is None else np.tile(goes_to, n)
+        me = self.ranks.rank
+        mine = np.flatnonzero(goes_to == me)
+        own = len(mine) // n
+        divisors = [float(size)] * n
+        if self.shares is not None:
+            divisors = self.shares[rows].reshape(n, size).sum(axis=1).tolist()
+        places, foreign = rows[mine] - self.data.first, np.flatnonzero(owner[mine] != me)
+        places[foreign] = 0  # overwritten below
+        leaving = np.flatnonzero((owner == me) & (goes_to != me))
+        leaving = leaving[np.argsort(goes_to[leaving], kind="stable")]
+        sources = owner[mine[foreign]]
+        foreign = foreign[np.argsort(sources, kind="stable")]
+        counts = [
+            np.bincount(of, minlength=self.ranks.size)
+            for of in (goes_to[leaving], sources)
+        ]  # fmt: skip
+        sent = rows[leaving] - self.data.first
+        moves = bool((owner != goes_to).any())
+        arrays: list[Array | None] = []
+        for take in (self.data.rows, _taker(self.data.target), _taker(self.data.weights)):
+            found = None if take is None else take(places)
+            if moves and found is not None and take is not None:
+                found[foreign] = self._moved(take(sent), len(foreign), counts)
+            arrays.append(found)
+        x, target, weights = arrays
+        assert x is not None
+        assert target is not None
+        return Block(
+            first,
+            first + n * size,
+            size,
+            own,
+            x,
+            target,
+            weights,
+            np.ascontiguousarray(mine % size),
+            divisors,
+            cuts or [(0, own)],
+        )
+
+    def close(self) -> None:
+        """Release the types of MPI."""
+        for of_row in self.types.values():
+            of_row.Free()
+        self.types = {}
+
+    def _balanced(self, owner: Array, n: int, size: int) -> Array:
+        """Return the rank that computes each row, for n batches of `size` rows."""
+        n_ranks = self.ranks.size
+        quota = np.full(n_ranks, size // n_ranks)
+        quota[: size % n_ranks] += 1
+        goes_to, by_batch = owner.copy(), owner.reshape(n, size)
+        surplus, room = [], np.zeros((n, n_ranks), np.int64)
+        for rank in range(n_ranks):
+            held = np.count_nonzero(by_batch == rank, axis=1)
+            over = held - quota[rank]
+            room[:, rank] = np.maximum(-over, 0)
+            over = np.maximum(over, 0)
+            if over.any():  # the last `over` rows of the rank in each batch
+                ends, starts = np.cumsum(held), np.cumsum(over) - over
+                places = np.repeat(ends - over - starts, over) + np.arange(over.sum())
+                surplus.append(np.flatnonzero(owner == rank)[places])
+        if surplus:
+            free = np.tile(np.arange(n_ranks, dtype=owner.dtype), n)
+            goes_to[np.sort(np.concatenate(surplus))] = np.repeat(free, room.ravel())
+        return goes_to
+
+    def _places(self, size: int) -> tuple[Array, list[tuple[int, int]]]:
+        """Return the rank for each place of a batch, and where the parts of this rank are."""
+        n_ranks, me = self.ranks.size, self.ranks.rank
+        ends = [size * part // PARTS for part in range(PARTS + 1)]
+        first = [rank * PARTS // n_ranks for rank in range(n_ranks + 1)]
+        lengths = [ends[first[rank + 1]] - ends[first[rank]] for rank in range(n_ranks)]
+        goes_to = np.repeat(np.arange(n_ranks, dtype=self.owner_of.dtype), lengths)
+        start = ends[first[me]]
+        parts = range(first[me], first[me + 1])
+        return goes_to, [(ends[part] - start, ends[part + 1] - start) for part in parts]
+
+    def _moved(self, sent: Array, n_received: int, counts: list[Array]) -> Array:
+        """Send rows to the ranks in turn; return those that come, one rank after the other."""
+        sent = np.ascontiguousarray(sent)
+        received = np.empty((n_received, *sent.shape[1:]), sent.dtype)
+        size = sent.itemsize * int(np.prod(sent.shape[1:]))
+        if size not in self.types:
+            self.types[size] = self.ranks.mpi.BYTE.Create_contiguous(size).Commit()
+        ours, theirs = (
+            (array, number.tolist(), self.types[size])
+            for array, number in zip((sent, received), counts, strict=True)
+        )
+        self.ranks.comm.Alltoallv(ours, theirs)
+        return received
+
+
+def _taker(array: Array | None) -> Any:
+    """Return a function that copies some rows of an array, or None without an array."""
+    return None if array is None else lambda places: array.take(places, axis=0)
