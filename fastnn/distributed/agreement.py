@@ -52,7 +52,7 @@ def demand_agreement(
         "metrics": None if validation is None else list(validation.names),
         **others,
     }
-    own = {name: ADDRESS.sub("", repr(value)) for name, value in own.items()}
+    own = {name: ADDRESS.sub("", str(value)) for name, value in own.items()}
     found = ranks.exchange("the settings", own)
     for rank, theirs in enumerate(found):
         for name, value in found[0].items():

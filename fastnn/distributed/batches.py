@@ -33,7 +33,7 @@ class Block:
     x, target : ndarray
         The rows of the batches, one batch after the other.
     weights : ndarray, or None
-    numbers : ndarray of int64
+    numbers : ndarray of int64, or None
         The number of each row in its batch.
     divisors : list of float
         The divisor of the mean loss of each batch.
@@ -48,7 +48,7 @@ class Block:
     x: Array
     target: Array
     weights: Array | None
-    numbers: NDArray[np.int64]
+    numbers: NDArray[np.int64] | None
     divisors: list[float]
     cuts: list[tuple[int, int]]
 
@@ -63,8 +63,12 @@ class SharedBatches:
     shares : ndarray (n,) of float64, or None
         What each row of this rank adds to the divisor of a mean loss; None means 1.
     batch_size : int
+    row_bytes : int
+        The bytes of a row of X.
     fixed_parts : bool
         Whether a batch consists of PARTS parts at fixed places.
+    numbered : bool
+        Whether the blocks need `numbers`.
     """
 
     def __init__(
@@ -75,8 +79,11 @@ class SharedBatches:
         batch_size: int,
         row_bytes: int,
         fixed_parts: bool,
+        numbered: bool,
     ) -> None:
         self.ranks, self.data, self.batch_size = ranks, data, batch_size
+        self.numbered = numbered
+        self.x: Array | None = None  # the memory of the last block's rows
         self.shares: Array | None = None
         if shares is not None:
             self.shares = np.concatenate(ranks.exchange("the weights", shares))
@@ -114,15 +121,15 @@ class SharedBatches:
         ]  # fmt: skip
         sent = rows[leaving] - self.data.first
         moves = bool((owner != goes_to).any())
-        arrays: list[Array | None] = []
-        for take in (self.data.rows, _taker(self.data.target), _taker(self.data.weights)):
-            found = None if take is None else take(places)
-            if moves and found is not None and take is not None:
-                found[foreign] = self._moved(take(sent), len(foreign), counts)
-            arrays.append(found)
-        x, target, weights = arrays
-        assert x is not None
-        assert target is not None
+        x = self.x = self.data.rows(places, self.x)
+        target = self.data.target.take(places, axis=0)
+        weights = None if self.data.weights is None else self.data.weights.take(places)
+        if moves:
+            x[foreign] = self._moved(self.data.rows(sent), len(foreign), counts)
+            target[foreign] = self._moved(self.data.target[sent], len(foreign), counts)
+            if weights is not None:
+                assert self.data.weights is not None
+                weights[foreign] = self._moved(self.data.weights[sent], len(foreign), counts)
         return Block(
             first,
             first + n * size,
@@ -131,7 +138,7 @@ class SharedBatches:
             x,
             target,
             weights,
-            np.ascontiguousarray(mine % size),
+            mine % size if self.numbered else None,
             divisors,
             cuts or [(0, own)],
         )
@@ -187,8 +194,3 @@ class SharedBatches:
         )
         self.ranks.comm.Alltoallv(ours, theirs)
         return received
-
-
-def _taker(array: Array | None) -> Any:
-    """Return a function that copies some rows of an array, or None without an array."""
-    return None if array is None else lambda places: array.take(places, axis=0)

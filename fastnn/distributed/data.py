@@ -43,14 +43,19 @@ class SharedData(TrainingData):
         """The number of rows of all ranks."""
         return sum(self.counts)
 
-    def rows(self, places: NDArray[np.int64]) -> Array:
-        """Return some rows of this rank as a dense matrix of the network's dtype."""
+    def rows(self, places: NDArray[np.int64], memory: Array | None = None) -> Array:
+        """Return some rows of this rank as a dense matrix of the network's dtype.
+
+        They may be written to the memory of a result that is no longer needed.
+        """
         if isinstance(self.x, SparseRows):
             return self.x.dense(places)
         if isinstance(self.x, MappedRows):
             places = places if self.x.rows is None else self.x.rows[places]
             return np.require(self.x.x[places], self.x.dtype, ["C"])
-        found: Array = self.x.take(places, axis=0)
+        if memory is None or len(memory) != len(places):
+            memory = np.empty((len(places), self.x.shape[1]), self.x.dtype)
+        found: Array = self.x.take(places, axis=0, out=memory, mode="clip")  # "raise" would copy
         return found
 
 
@@ -68,8 +73,8 @@ def shared_data(
     """
     if isinstance(data.x, Batches):
         raise ValueError(
-            f"X is {data.x.given!r}, an iterable, and comm is given; an array or a memmap with the "
-            f"rows of this rank is wanted"
+            "X is an iterable of batches, and comm is given; an array or a memmap with the rows of "
+            "this rank is wanted"
         )
     given: dict[str, Any] = {name: getattr(data, name) for name in TrainingData.__annotations__}
     counts = tuple(ranks.exchange("the number of rows", len(data.target)))

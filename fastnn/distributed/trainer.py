@@ -36,10 +36,12 @@ class DistributedTrainer(PythonTrainer):
         super().__init__(model, data.n_samples, settings, optimizer_state, order)
         self.ranks, self.takes_labels = ranks, loss.takes_labels
         self.plan, self.formula = loss.under(model.plan)
+        self.is_special = model.plan.has_dropout or model.plan.has_batch_norm
         row_bytes = model.dtype.itemsize * model.plan.n_in
         self.batches = SharedBatches(
-            ranks, data, _shares(loss, data), self.batch_size, row_bytes, deterministic
-        )
+            ranks, data, _shares(loss, data), self.batch_size, row_bytes, deterministic,
+            self.is_special,
+        )  # fmt: skip
         self.sums = (FixedOrder if deterministic else Allreduce)(ranks, model.grads)
         self.deterministic = deterministic
         self.steps = 1  # of the next slice of time
@@ -68,7 +70,9 @@ class DistributedTrainer(PythonTrainer):
         batch = (self.position - block.first) // block.batch_size
         divisor = block.divisors[batch]
         scale = 1 / divisor if self.mean and divisor > 0 else 1.0
-        training = (self.mask_key, self.epoch, self.position, numbers[2])
+        training = None
+        if self.is_special:
+            training = (self.mask_key, self.epoch, self.position, numbers[2])
         self.position += block.batch_size
         sums, offset = self.sums, batch * block.own
         for i, (start, end) in enumerate(block.cuts):
@@ -90,7 +94,7 @@ class DistributedTrainer(PythonTrainer):
                     n_threads,
                     scale,
                     training,
-                    block.numbers[rows],
+                    None if block.numbers is None else block.numbers[rows],
                     self.others,
                 )
                 if not math.isfinite(value):
@@ -118,7 +122,8 @@ class DistributedTrainer(PythonTrainer):
         """Continue from a valid snapshot, after the parameters are restored."""
         super().restore(state)
         self.block = None
-        self.own_loss = self.epoch_loss if self.ranks.is_first or self.deterministic else 0.0
+        counts = self.position and (self.ranks.is_first or self.deterministic)
+        self.own_loss = self.epoch_loss if counts else 0.0
 
     def close(self) -> None:
         """Release what MPI holds."""

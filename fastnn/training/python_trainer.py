@@ -80,7 +80,7 @@ class PythonTrainer:
             self.epoch_start = time.monotonic()
             self.epoch_loss = self.epoch_weight = 0.0
             if self.generator is not None:
-                self.order = self.generator.permutation(len(self.order))
+                _core.engine.draw_permutation(self.generator.bit_generator, self.order)
         self.take_step(n_threads)
         if self.position == self.samples_per_epoch and not self.diverged:
             self.end_epoch()
