@@ -31,6 +31,7 @@ BENCHES = [
     "coverage",
     "defaults",
     "export",
+    "mpi",
 ]
 PEERS = ["numpy", "openblas", "mkl", "scipy", "sklearn", "torch", "jax", "onnxruntime"]
 PEERS += ["pytabkit", "lightgbm", "catboost", "xgboost"]  # of the bench "tabular"

@@ -1,6 +1,7 @@
 """The benches run with `--quick`. The tests do not compare times."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ BENCHES = [
     "coverage",
     "defaults",
     "export",
+    "mpi",
 ]
 # The other libraries take long to import or compile.
 LIGHT_PEERS = "numpy,openblas,mkl,scipy,sklearn,onnxruntime"
@@ -62,6 +64,10 @@ def test_the_list_names_every_bench():
 def test_a_bench_runs(name, tmp_path, request):
     if name in ("uci", "mnist", "coverage", "tabular"):
         request.getfixturevalue("shared_data")  # skips where it is missing
+    if name == "mpi":
+        pytest.importorskip("mpi4py")
+        if shutil.which("mpirun") is None:
+            pytest.skip("there is no mpirun")
     ran = bench(name, "--quick", "--peers", LIGHT_PEERS, "--json", str(tmp_path / "results.json"))
     assert ran.returncode == 0, ran.stderr
     assert f"\n{name}: " in ran.stdout

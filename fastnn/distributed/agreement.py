@@ -33,7 +33,7 @@ def demand_agreement(
     layers = net._describe()[0]["layers"]
     own = {
         "version of fastnn": _version.__version__,
-        "instruction set (FASTNN_ISA)": _core.engine.__name__.rpartition("_")[2],
+        "instruction set (FASTNN_ISA)": _core.isa,
         "dtype": str(net.dtype),
         "number of layers": len(layers),
         **{f"layer {i}": repr(layer) for i, layer in enumerate(layers)},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastnn as fn
+from fastnn import _core
 
 CONTEXT = multiprocessing.get_context("spawn")  # a fork of this process may have threads
 
@@ -79,6 +80,26 @@ def test_joblib(data, backend):
     demand_bits_of_fit(joblib.Parallel(2, backend=backend, max_nbytes=1000), data)
 
 
+def demand_result_of_a_search(joblib, backend, data):
+    """Compare a search of scikit-learn on a backend of joblib with one in this process."""
+    selection = pytest.importorskip("sklearn.model_selection")
+    from fastnn.sklearn import MLPClassifier
+
+    grid = {"hidden_layer_sizes": [(4,), (8,)], "alpha": [0.0001, 1]}
+    searches = [
+        selection.GridSearchCV(MLPClassifier(max_iter=15, random_state=0), grid, cv=2, n_jobs=n)
+        for n in (1, 2)
+    ]
+    searches[0].fit(*data)
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        threads = joblib.Parallel(2)(joblib.delayed(_core.thread_count)(None) for _ in range(2))
+        searches[1].fit(*data)
+    assert threads == [1, 1]
+    scores = [search.cv_results_["mean_test_score"].tolist() for search in searches]
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*Maximum iterations:Warning")
 def test_dask(data):
     distributed = pytest.importorskip("distributed")
     with (
@@ -93,8 +114,10 @@ def test_dask(data):
         joblib = pytest.importorskip("joblib")
         with joblib.parallel_config(backend="dask"):
             demand_bits_of_fit(joblib.Parallel(2), data)
+        demand_result_of_a_search(joblib, "dask", data)
 
 
+@pytest.mark.filterwarnings("ignore:.*Maximum iterations:Warning")
 def test_ray(data):
     ray = pytest.importorskip("ray")
     joblib = pytest.importorskip("joblib")
@@ -105,6 +128,7 @@ def test_ray(data):
         register_ray()
         with joblib.parallel_config(backend="ray"):
             demand_bits_of_fit(joblib.Parallel(2), data)
+        demand_result_of_a_search(joblib, "ray", data)
     finally:
         ray.shutdown()
 
