@@ -1,6 +1,5 @@
 """The interface of every build of the engine. All arrays of a call are float32, or all float64."""
 
-from collections.abc import Callable
 from typing import Any, Self, final
 
 import numpy as np
@@ -127,11 +126,6 @@ def backward(
     n_threads: int,
     training: bool = False,
 ) -> None: ...
-
-class OtherRows:
-    error: BaseException | None
-    def __init__(self, add: Callable[[NDArray[np.float64]], Any], n_rows: int) -> None: ...
-
 def loss_and_grad(
     plan: Plan,
     params: _Array,
@@ -143,10 +137,7 @@ def loss_and_grad(
     formula: _Formula,
     grads: _Array,
     n_threads: int,
-    scale: float = -1,
-    training: tuple[int, int, int, float] | None = None,
-    numbers: NDArray[np.int64] | None = None,
-    others: OtherRows | None = None,
+    part: tuple[float, Any, NDArray[np.int64] | None, Any, int] | None = None,
 ) -> float: ...
 def loss(
     formula: _Formula,

@@ -8,8 +8,8 @@ import numpy as np
 
 from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
-from fastnn.distributed.data import SharedData
 from fastnn.distributed.ranks import Ranks
+from fastnn.distributed.rows import SharedData
 from fastnn.distributed.trainer import DistributedTrainer
 from fastnn.losses import is_built_in
 from fastnn.model import Model

@@ -1,21 +1,105 @@
-"""The trainer of one rank: the gradient of its rows, and the same update as on all ranks."""
+"""The trainer of one rank: the gradient of its rows, the sum over the ranks, and the step."""
 
 import math
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from fastnn import _core
-from fastnn.distributed.batches import Block, SharedBatches
-from fastnn.distributed.data import SharedData
+from fastnn._core.arrays import Array
 from fastnn.distributed.ranks import Ranks
-from fastnn.distributed.sums import Allreduce, FixedOrder
+from fastnn.distributed.rows import PARTS, Block, SharedBatches, SharedData
 from fastnn.losses import Loss, is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import OptimizerState
 from fastnn.training.python_trainer import PythonTrainer
 from fastnn.training.settings import FitSettings
+
+Node = tuple[int, int]  # of a binary tree over the parts: its level above them, and its number
+
+
+class Allreduce:
+    """A sum by MPI, in the gradient's own memory."""
+
+    def __init__(self, ranks: Ranks, grads: Array) -> None:
+        self.parts = [grads]
+        self.losses = [0.0]
+        self._sum, self._own = ranks.comm.Allreduce, (ranks.mpi.IN_PLACE, grads)
+
+    def add_up(self) -> float:
+        """Overwrite the gradient by the sum over the ranks, and return the loss of this rank."""
+        self._sum(*self._own)
+        return self.losses[0]
+
+
+class FixedOrder:
+    """A sum in an order that does not depend on the number of ranks.
+
+    The parts of a batch are the leaves of a binary tree. A rank adds up the subtrees whose leaves
+    it has. Each rank gets the sums of all these subtrees, and adds them up.
+
+    Attributes
+    ----------
+    parts : list of ndarray (n_params,)
+        The gradients of the parts of this rank, to be written before `add_up`.
+    losses : list of float
+        Their losses.
+    """
+
+    def __init__(self, ranks: Ranks, grads: Array) -> None:
+        self.ranks, self.grads = ranks, grads
+        leaves = [rank * PARTS // ranks.size for rank in range(ranks.size + 1)]
+        self.leaves = range(leaves[ranks.rank], leaves[ranks.rank + 1])
+        self.parts = [np.empty_like(grads) for _ in self.leaves]
+        self.losses = [0.0] * len(self.leaves)
+        self.counts = [b - a for a, b in pairwise(leaves)]
+        self.roots: list[list[Node]] = [
+            list(folded({(0, i): None for i in range(a, b)})) for a, b in pairwise(leaves)
+        ]
+        self.sums = np.empty((sum(map(len, self.roots)), len(grads)), grads.dtype)
+
+    def add_up(self) -> float:
+        """Overwrite the gradient by the sum over all parts, and return their loss."""
+        own = folded({(0, i): part for i, part in zip(self.leaves, self.parts, strict=True)})
+        sent = np.concatenate(list(own.values()))
+        sizes = [len(roots) * len(self.grads) for roots in self.roots]
+        comm = self.ranks.comm
+        comm.Allgatherv(sent, (self.sums, sizes))
+        nodes = [node for roots in self.roots for node in roots]
+        self.grads[...] = folded(dict(zip(nodes, self.sums, strict=True)))[
+            PARTS.bit_length() - 1, 0
+        ]
+        losses = np.empty(PARTS)
+        comm.Allgatherv(np.array(self.losses), (losses, self.counts))
+        return math.fsum(losses)
+
+
+def demand_parts(n_ranks: int) -> None:
+    """Raise ValueError if there are fewer parts than ranks."""
+    if n_ranks > PARTS:
+        raise ValueError(
+            f"deterministic is True, and comm has {n_ranks} ranks; at most {PARTS} are wanted, "
+            f"since each computes one or more of {PARTS} parts of a batch"
+        )
+
+
+def folded(nodes: dict[Node, Any]) -> dict[Node, Any]:
+    """Return the nodes of a tree after siblings were added to their parents, in place.
+
+    The values are arrays, or None for their places alone.
+    """
+    pending = sorted(nodes)
+    for level, i in pending:  # it grows
+        pair = (level, i - i % 2), (level, i - i % 2 + 1)
+        if all(node in nodes for node in pair):
+            left, right = (nodes.pop(node) for node in pair)
+            if left is not None:
+                left += right
+            nodes[level + 1, i // 2] = left
+            pending.append((level + 1, i // 2))
+    return {node: nodes[node] for node in sorted(nodes, key=lambda n: (n[1] << n[0], n[0]))}
 
 
 class DistributedTrainer(PythonTrainer):
@@ -47,7 +131,7 @@ class DistributedTrainer(PythonTrainer):
         self.steps = 1  # of the next slice of time
         self.own_loss = 0.0  # of this epoch, on this rank
         self.block: Block | None = None
-        self.others: Any = None
+        self.error: BaseException | None = None  # of a sum for BatchNorm
 
     def run(self, until_epoch: int, seconds: float, n_threads: int) -> bool:
         """Train until this many epochs are complete, or for about this many seconds.
@@ -79,6 +163,7 @@ class DistributedTrainer(PythonTrainer):
             rows = slice(offset + start, offset + end)
             grads = sums.parts[i]
             value = 0.0
+            numbers_of_rows = None if block.numbers is None else block.numbers[rows]
             if end > start:
                 target = block.target[rows]
                 value = _core.engine.loss_and_grad(
@@ -92,18 +177,15 @@ class DistributedTrainer(PythonTrainer):
                     self.formula,
                     grads,
                     n_threads,
-                    scale,
-                    training,
-                    None if block.numbers is None else block.numbers[rows],
-                    self.others,
+                    (scale, training, numbers_of_rows, self._add, block.batch_size),
                 )
                 if not math.isfinite(value):
                     grads.fill(np.nan)  # so that all ranks notice it
             else:
                 grads.fill(0)
             sums.losses[i] = value / scale
-        if self.others is not None and self.others.error is not None:
-            raise self.others.error
+        if self.error is not None:
+            raise self.error
         loss = sums.add_up()
         grads = self.model.grads
         if len(self.segments) and not math.isfinite(grads[self.segments["first"][0]]):
@@ -135,12 +217,13 @@ class DistributedTrainer(PythonTrainer):
         if position == 0 or block is None or position == block.end:
             block = self.batches.block(self.order, position, self.samples_per_epoch)
             self.block = block
-            if self.plan.has_batch_norm:
-                self.others = _core.engine.OtherRows(self._add, block.batch_size)
         return block
 
     def _add(self, sums: Any) -> None:
-        self.ranks.comm.Allreduce(self.ranks.mpi.IN_PLACE, sums)
+        try:
+            self.ranks.comm.Allreduce(self.ranks.mpi.IN_PLACE, sums)
+        except BaseException as error:  # the engine cannot raise it
+            self.error = error
 
     def _share_loss(self) -> None:
         """Set the loss of this epoch so far, which is the same on all ranks."""

@@ -94,33 +94,45 @@ cdef backward_typed(
 
 def loss_and_grad(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, targets, labels, weights,
-    dict formula, cnp.ndarray grads, int n_threads, double scale=-1, tuple training=None,
-    cnp.ndarray numbers=None, OtherRows others=None, /,
+    dict formula, cnp.ndarray grads, int n_threads, tuple part=None, /,
 ):
     """Return the loss of all samples as one batch; overwrite `grads` (n_params,) by its gradient.
 
     Either `targets` (n, n_out) of the network's dtype or `labels` (n,) of int64 is given; the other
     is None. `weights` (n,) of the network's dtype are not all 0; None means weight 1.
 
-    The samples may be a part of a batch. Then the result is `scale` times their summed loss,
-    `training` is as in `forward`, `numbers` (n,) of int64 are their numbers in the batch, and
-    `others` has the other rows, for BatchNorm.
+    If the samples are a part of a batch, `part` has five items. The first is the factor of their
+    summed loss. In training mode, the others are `training` as in `forward`, the numbers (n,) of
+    the samples in the batch, a function that adds the sums of the other rows to an array of
+    float64, in place, and the number of rows of the batch; without training mode, they are None.
     """
     cdef Targets given = targets_of(targets, labels, weights)
     cdef Loss loss = loss_of(formula)
     cdef Batch batch
-    cdef Batch *mode = <Batch *>no_batch()
-    if training is not None:
-        batch = batch_from(training, address(constants))
-        batch.numbers = <const int64_t *>address(numbers)
-        if others is not None:
-            batch.others = &others.rows
-        mode = &batch
+    cdef Batch *mode = NULL
+    cdef Others others
+    cdef double scale = -1
+    if part is not None:
+        scale = part[0]
+        if part[1] is not None:
+            batch = batch_from(part[1], address(constants))
+            batch.numbers = <const int64_t *>address(part[2])
+            others.add = &add_others
+            others.owner = <void *>part[3]
+            others.rows = part[4]
+            batch.others = &others
+            mode = &batch
     if is_float(params):
         return loss_and_grad_typed(plan, <const float *>address(params), constants, x, given, loss,
                                    scale, grads, mode, n_threads)
     return loss_and_grad_typed(plan, <const double *>address(params), constants, x, given, loss,
                                scale, grads, mode, n_threads)
+
+
+cdef void add_others(void *owner, double *sums, Py_ssize_t n) noexcept with gil:
+    """Call a function of Python, which must not raise."""
+    cdef cnp.npy_intp size = n
+    (<object>owner)(cnp.PyArray_SimpleNewFromData(1, &size, cnp.NPY_DOUBLE, sums))
 
 
 cdef double loss_and_grad_typed(

@@ -9,7 +9,7 @@ means over the rows. The running statistics move towards those of the batch by t
 BLOCK columns are processed at a time, so that their sums, in double precision, stay in registers or
 in the first-level cache. A column whose sums overflow is summed again, times a power of two.
 
-If other processes have further rows of the batch, `Others` adds their sums to those of BLOCK columns.
+If other processes have further rows of a batch, `Others` adds their sums to those of BLOCK columns.
 """
 
 from fastnn._core.kernels.dtypes cimport real, shrink_of, sqrt
