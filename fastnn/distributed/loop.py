@@ -133,5 +133,6 @@ class SharedValidation(Validation):
         return self.ranks.first("the metrics", lambda: measure(model, n_threads))
 
     def _outputs(self, model: Model, n_threads: int) -> Array:
-        parts = self.ranks.comm.gather(super()._outputs(model, n_threads))
-        return self.x if parts is None else np.concatenate(parts)  # type: ignore[return-value]
+        own = super()._outputs(model, n_threads)
+        parts = self.ranks.comm.gather(own)
+        return own if parts is None else np.concatenate(parts)

@@ -66,6 +66,7 @@ def demand_agreement(
         "shape of a target": list(data.target.shape[1:]),
         "sample_weight or class_weight": "given" if data.weights is not None else None,
         "validation_data": "given" if validation is not None else None,
+        "weights of validation_data": getattr(validation, "weights", None) is not None,
         "metrics": None if validation is None else list(validation.names),
         **others,
     }
@@ -138,22 +139,21 @@ class Team(Alone):
     ----------
     comm : mpi4py.MPI.Intracomm
     deterministic : bool
-        Whether the order of summation does not depend on the number of ranks.
+        Whether the order of summation does not depend on the number of ranks. It is checked in
+        `together`, so that an invalid one on one rank is an error on all.
     given : dict
         Arguments of `fit` that must be the same on all ranks, and are not in the settings.
 
     Raises
     ------
-    ImportError, TypeError, ValueError
-        If mpi4py is missing, or `comm` is no communicator, or has too many ranks.
+    ImportError, TypeError
+        If mpi4py is missing, or `comm` is no communicator.
     """
 
     def __init__(self, comm: Any, deterministic: Any, given: dict[str, Any]) -> None:
-        self.deterministic = _checks.boolean(deterministic, "deterministic")
-        self.given = {**given, "deterministic": self.deterministic}
         self.ranks = Ranks(comm)
-        if self.deterministic:
-            demand_parts(self.ranks.size)
+        self.deterministic = deterministic
+        self.given = {**given, "deterministic": deterministic}
 
     def together(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which an error on one rank ends the fit on all of them."""
@@ -167,6 +167,9 @@ class Team(Alone):
         self, inputs: InputChecks, X: Any, y: Any, weights: tuple[Any, Any], *others: Any
     ) -> SharedData:
         """Return the samples of this rank; class weights depend on the classes of all ranks."""
+        self.deterministic = _checks.boolean(self.deterministic, "deterministic")
+        if self.deterministic:
+            demand_parts(self.ranks.size)
         loss, optimizer = others[:2]
         demand_distributable(inputs.model, loss, optimizer, self.given)
         data = training_data(inputs, X, y, weights[0], None, *others)

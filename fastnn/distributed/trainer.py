@@ -73,7 +73,7 @@ class FixedOrder:
         ]
         losses = np.empty(PARTS)
         comm.Allgatherv(np.array(self.losses), (losses, self.counts))
-        return math.fsum(losses)
+        return sum(losses.tolist())
 
 
 def demand_parts(n_ranks: int) -> None:
@@ -229,7 +229,7 @@ class DistributedTrainer(PythonTrainer):
         """Set the loss of this epoch so far, which is the same on all ranks."""
         self.epoch_loss = self.own_loss
         if not self.deterministic:
-            self.epoch_loss = math.fsum(self.ranks.comm.allgather(self.own_loss))
+            self.epoch_loss = sum(self.ranks.comm.allgather(self.own_loss))
 
 
 def _shares(loss: Loss, data: SharedData) -> Any:

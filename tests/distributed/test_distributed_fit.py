@@ -15,8 +15,6 @@ import fastnn.schedules
 
 comm, folder = MPI.COMM_WORLD, sys.argv[2]
 n = 203
-ends = [n * rank**2 // comm.size**2 for rank in range(comm.size + 1)]
-own = slice(ends[comm.rank], ends[comm.rank + 1])  # ranks have different numbers of rows
 ends = [31 * rank // comm.size for rank in range(comm.size + 1)]
 own_held_out = slice(ends[comm.rank], ends[comm.rank + 1])
 
@@ -48,6 +46,10 @@ def fitted(case, seed, rows, rows_held_out, **others):
 
 found = {}
 for name, case in json.loads(sys.argv[1]).items():
+    ends = [n * rank**2 // comm.size**2 for rank in range(comm.size + 1)]
+    if case.get("one_row"):
+        ends[1] = 1
+    own = slice(ends[comm.rank], ends[comm.rank + 1])  # ranks have different numbers of rows
     fixed = case.get("deterministic", False)
     net, history = fitted(case, comm.rank, own, own_held_out, comm=comm, deterministic=fixed)
     assert len(set(comm.allgather(net.params.tobytes()))) == 1, "the ranks differ"
@@ -95,6 +97,11 @@ CASES = {
         "settings": "{'dropout_factor': fn.schedules.FlatCosine(1.0)}",
     },
     "BatchNorm": {"layers": BATCH_NORM},
+    "BatchNorm and dropout of weighted rows": {
+        "weights": True,
+        "layers": BATCH_NORM.replace("fn.Tanh()", "fn.Tanh(), fn.Dropout(0.3)"),
+    },
+    "one row on a rank": {"one_row": True},
     "held-out samples": {"held_out": True, "settings": "{'metrics': ['accuracy'], "
                          "'optimizer': fn.Adam(fn.schedules.ReduceOnPlateau(0.05, patience=1))}"},
     "a share": {"weights": True, "settings": "{'validation_data': 0.3}"},

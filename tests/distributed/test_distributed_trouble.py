@@ -64,6 +64,11 @@ DIFFERENT = [
     ("network()", "seed=rank", "seed: 0 on rank 0, 1 on rank 1 of 2"),
     ("network()", "sample_weight=None if first else np.ones(60)", "sample_weight or class_weight"),
     ("network()", "validation_data=(X, y) if first else None", "validation_data: given on rank 0"),
+    (
+        "network()",
+        "validation_data=(X, y, np.ones(60)) if first else (X, y)",
+        "weights of validation_data: True on rank 0, False",
+    ),
 ]
 
 
@@ -88,10 +93,13 @@ def test_an_error_of_one_rank_is_raised_by_all():
         "0.2 if first else 2.0))\n"
         "report(Exception, lambda: network().fit(X, y, **settings, checkpoint="
         "'/nowhere/a' if first else None))\n"
+        "report(Exception, lambda: network().fit(X, y, **settings, deterministic="
+        "True if first else 'yes'))\n"
+        "report(Exception, lambda: network().fit(X[:60 * first], y[:60 * first], **settings))\n"
         "report(Exception, lambda: network().fit(X, y, **settings, callbacks=[Raising()]))\n"
         "report(Exception, lambda: network().fit(X, y, **settings))\n"
     )
-    for i, (other, own) in enumerate([(0, 1), (0, 1), (1, 0), (1, 0)]):
+    for i, (other, own) in enumerate([(0, 1), (0, 1), (1, 0), (0, 1), (0, 1), (1, 0)]):
         lines_of = lines[2 * i : 2 * i + 2]
         text = lines_of[own].split(": ", 1)[1]
         assert "RuntimeError" not in lines_of[own]
