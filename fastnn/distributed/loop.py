@@ -8,12 +8,14 @@ import numpy as np
 
 from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
+from fastnn.distributed.full_batch import LedTrainer
 from fastnn.distributed.ranks import Ranks
 from fastnn.distributed.rows import SharedData
 from fastnn.distributed.trainer import DistributedTrainer
 from fastnn.losses import is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import OptimizerState
+from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.training import checkpoint_schema
 from fastnn.training.checkpoints import Checkpoints, Parts
 from fastnn.training.loop import FitLoop
@@ -53,6 +55,10 @@ class DistributedLoop(FitLoop):
     def make_trainer(self) -> TrainerPart:
         """Return the trainer of this rank."""
         assert isinstance(self.data, SharedData)
+        if isinstance(self.settings.optimizer, FullBatchOptimizer):
+            led = LedTrainer(self.ranks, self.model, self.data, self.settings, self.optimizer_state)
+            fields = checkpoint_schema.full_batch_trainer_fields
+            return TrainerPart(led, fields, self.model, self.optimizer_state)
         trainer = DistributedTrainer(
             self.ranks, self.model, self.data, self.settings, self.optimizer_state,
             self.state.generator, self.deterministic,

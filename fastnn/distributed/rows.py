@@ -139,6 +139,15 @@ def hold_out_shared(
     return training, Validation(x, others.target, others.sample_weight, loss)
 
 
+def row_shares(loss: Loss, data: SharedData) -> Any:
+    """Return what each row of this rank adds to the divisor of a mean, or None if it adds 1."""
+    weights = None if loss.negative_weights else data.weights
+    if weights is None and not loss.ignore_nan:
+        return None
+    shares = loss.observed_shares(data.target) if loss.ignore_nan else 1.0
+    return np.multiply(shares, 1.0 if weights is None else weights, dtype=np.float64)
+
+
 PARTS = 8  # of a batch, if the order of summation is fixed
 
 

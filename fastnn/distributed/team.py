@@ -98,10 +98,10 @@ def demand_distributable(model: Model, loss: Any, optimizer: Any, given: dict[st
             f"comm is given, and the network has the custom layer {custom[0]!r}; layers of fastnn "
             f"are wanted"
         )
-    if isinstance(optimizer, FullBatchOptimizer):
+    if isinstance(optimizer, FullBatchOptimizer) and given["deterministic"]:
         raise ValueError(
-            f"comm is given, and optimizer is {optimizer!r}, which takes all samples at once in "
-            f"one process; SGD(…), Adam(…) or another is wanted"
+            f"deterministic is True, and optimizer is {optimizer!r}, whose sums have the order of "
+            f"the ranks; False is wanted, or SGD(…), Adam(…) or another"
         )
     if given["standardize"] is not None:
         raise ValueError(

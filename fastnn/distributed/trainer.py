@@ -10,8 +10,8 @@ import numpy as np
 from fastnn import _core
 from fastnn._core.arrays import Array
 from fastnn.distributed.ranks import Ranks
-from fastnn.distributed.rows import PARTS, Block, SharedBatches, SharedData
-from fastnn.losses import Loss, is_built_in
+from fastnn.distributed.rows import PARTS, Block, SharedBatches, SharedData, row_shares
+from fastnn.losses import is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import OptimizerState
 from fastnn.training.python_trainer import PythonTrainer
@@ -123,7 +123,7 @@ class DistributedTrainer(PythonTrainer):
         self.is_special = model.plan.has_dropout or model.plan.has_batch_norm
         row_bytes = model.dtype.itemsize * model.plan.n_in
         self.batches = SharedBatches(
-            ranks, data, _shares(loss, data), self.batch_size, row_bytes, deterministic,
+            ranks, data, row_shares(loss, data), self.batch_size, row_bytes, deterministic,
             self.is_special,
         )  # fmt: skip
         self.sums = (FixedOrder if deterministic else Allreduce)(ranks, model.grads)
@@ -230,12 +230,3 @@ class DistributedTrainer(PythonTrainer):
         self.epoch_loss = self.own_loss
         if not self.deterministic:
             self.epoch_loss = sum(self.ranks.comm.allgather(self.own_loss))
-
-
-def _shares(loss: Loss, data: SharedData) -> Any:
-    """Return what each row of this rank adds to the divisor of a mean, or None if it adds 1."""
-    weights = None if loss.negative_weights else data.weights
-    if weights is None and not loss.ignore_nan:
-        return None
-    shares = loss.observed_shares(data.target) if loss.ignore_nan else 1.0
-    return np.multiply(shares, 1.0 if weights is None else weights, dtype=np.float64)

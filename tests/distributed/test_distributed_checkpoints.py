@@ -17,7 +17,7 @@ from mpi4py import MPI
 import fastnn as fn
 
 comm = MPI.COMM_WORLD
-path, epochs, every, deterministic, change = json.loads(sys.argv[1])
+path, epochs, every, deterministic, change, squares = json.loads(sys.argv[1])
 rng = np.random.default_rng(0)
 n = 600
 X, y = rng.standard_normal((n, 5)), rng.integers(3, size=n)
@@ -25,14 +25,19 @@ X[0, 0] += change
 weights = rng.uniform(0.5, 1, n)
 own = slice(n * comm.rank // comm.size, n * (comm.rank + 1) // comm.size)
 layers = [fn.Linear(5, 8), fn.Tanh(), fn.Dropout(0.2), fn.Linear(8, 3)]
+given = {"optimizer": fn.Adam(0.01)}
+if squares:
+    del layers[2]
+    y = np.eye(3)[y]
+    given = {"optimizer": fn.LevenbergMarquardt(bayesian=True), "loss": fn.MeanSquaredError()}
 net = fn.Network(layers, "float64", seed=0)
 pids = comm.gather(os.getpid())
 if comm.rank == 0:
     print(json.dumps(pids), flush=True)
 try:
     history = net.fit(
-        X[own], y[own], sample_weight=weights[own], optimizer=fn.Adam(0.01), epochs=epochs,
-        batch_size=20, seed=1, validation_data=0.2, comm=comm, n_threads=1, progress=False,
+        X[own], y[own], sample_weight=weights[own], **given, epochs=epochs, batch_size=20,
+        seed=1, validation_data=0.2, comm=comm, n_threads=1, progress=False,
         callbacks=[fn.EarlyStopping(patience=1000)], deterministic=deterministic,
         checkpoint=path or None, checkpoint_every=every, resume=bool(path),
     )
@@ -45,9 +50,9 @@ else:
 """
 
 
-def fitted(n_ranks, path="", epochs=12, every=1, deterministic=True, change=0):
+def fitted(n_ranks, path="", epochs=12, deterministic=True, change=0, squares=False):
     code, out, errors = run(
-        n_ranks, PROGRAM, json.dumps([str(path), epochs, every, deterministic, change])
+        n_ranks, PROGRAM, json.dumps([str(path), epochs, 1, deterministic, change, squares])
     )
     assert code == 0, errors
     return json.loads(out.splitlines()[1])
@@ -69,6 +74,16 @@ def test_another_number_of_ranks_resumes_without_a_fixed_order(tmp_path):
     assert val_loss == pytest.approx(val_expected, rel=1e-12)
 
 
+def test_another_number_of_ranks_resumes_the_damping(tmp_path):
+    path = tmp_path / "a.checkpoint"
+    given = {"deterministic": False, "squares": True}
+    fitted(3, path, epochs=5, **given)
+    _, loss, val_loss = fitted(2, path, **given)
+    _, expected, val_expected = fitted(2, **given)
+    assert loss == pytest.approx(expected, rel=1e-9)
+    assert val_loss == pytest.approx(val_expected, rel=1e-9)
+
+
 def test_other_data_are_refused(tmp_path):
     path = tmp_path / "a.checkpoint"
     fitted(2, path, epochs=3)
@@ -78,7 +93,7 @@ def test_other_data_are_refused(tmp_path):
 
 def killed(path, rng):
     """Run the fit, and kill one of its two ranks; return what it printed before, or None."""
-    with started(2, PROGRAM, json.dumps([str(path), 40, "0.001s", True, 0])) as process:
+    with started(2, PROGRAM, json.dumps([str(path), 40, "0.001s", True, 0, False])) as process:
         pids = json.loads(process.stdout.readline())
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(rng.uniform(0, 1.5))

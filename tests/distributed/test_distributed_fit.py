@@ -18,6 +18,11 @@ n = 203
 ends = [31 * rank // comm.size for rank in range(comm.size + 1)]
 own_held_out = slice(ends[comm.rank], ends[comm.rank + 1])
 
+class Moving(fn.Callback):
+    def epoch_end(self, net, epoch, metrics):
+        if epoch in (2, 5):
+            net.params[3] += 0.5
+
 def on_disk(rows):
     np.save(f"{folder}/{comm.rank}.npy", rows)
     return np.load(f"{folder}/{comm.rank}.npy", mmap_mode="r")
@@ -63,6 +68,7 @@ for name, case in json.loads(sys.argv[1]).items():
             for key in expected if key != "seconds"
         ),
         "epochs": len(history["loss"]),
+        "largest": max(np.abs(column).max() for column in expected.values()),
         "bits": [net.params.tobytes().hex(), history["loss"]],
     }
 if comm.rank == 0:
@@ -111,6 +117,65 @@ CASES = {
     "a memmap": {"form": "on_disk"},
 }  # fmt: skip
 
+SQUARES = "'loss': fn.MeanSquaredError(ignore_nan=True, output_weight=[1, 2, 3])"
+FULL_BATCH = {
+    "LBFGS": {"settings": "{'optimizer': fn.LBFGS(), 'epochs': 10}"},
+    "LBFGS, a penalty, weights and a share": {
+        "weights": True,
+        "settings": "{'optimizer': fn.LBFGS(weight_decay=0.1), 'epochs': 10, "
+        "'validation_data': 0.2}",
+    },
+    "LBFGS, missing targets of weighted rows": {
+        "values": True,
+        "weights": True,
+        "settings": "{'optimizer': fn.LBFGS(), 'epochs': 10, " + SQUARES + "}",
+    },
+    "LBFGS, a sum over sparse rows": {
+        "form": "scipy.sparse.csr_array",
+        "settings": "{'optimizer': fn.LBFGS(), 'epochs': 10, "
+        "'loss': fn.SoftmaxCrossEntropy(reduction='sum')}",
+    },
+    "LBFGS to its end": {
+        "one_row": True,
+        "settings": "{'optimizer': fn.LBFGS(tolerance_change=1e-2), 'epochs': 200}",
+    },
+    "LBFGS in float32": {"dtype": "float32", "settings": "{'optimizer': fn.LBFGS(), 'epochs': 3}"},
+    "LBFGS from which a callback departs": {
+        "settings": "{'optimizer': fn.LBFGS(tolerance_change=1e-2), 'epochs': 40, "
+        "'callbacks': [Moving()]}"
+    },
+    "LevenbergMarquardt": {
+        "values": True,
+        "settings": "{'optimizer': fn.LevenbergMarquardt(), 'epochs': 10, 'loss': "
+        "fn.HalfSquaredError(ignore_nan=True)}",
+    },
+    "LevenbergMarquardt, weighted rows and outputs": {
+        "values": True,
+        "weights": True,
+        "settings": "{'optimizer': fn.LevenbergMarquardt(), 'epochs': 10, " + SQUARES + "}",
+    },
+    "LevenbergMarquardt with an evidence, and one row on a rank": {
+        "values": True,
+        "weights": True,
+        "one_row": True,
+        "settings": "{'optimizer': fn.LevenbergMarquardt(bayesian=True), 'epochs': 10, "
+        + SQUARES
+        + "}",
+    },
+    "LevenbergMarquardt to its end": {
+        "values": True,
+        "settings": "{'optimizer': fn.LevenbergMarquardt(tolerance=1e-2), 'epochs': 200, "
+        + SQUARES
+        + "}",
+    },
+    "LevenbergMarquardt on sparse rows": {
+        "values": True,
+        "form": "scipy.sparse.csr_array",
+        "settings": "{'optimizer': fn.LevenbergMarquardt(), 'epochs': 10, 'loss': "
+        "fn.MeanSquaredError(reduction='sum', ignore_nan=True)}",
+    },
+}
+
 
 FIXED = {
     dtype: {
@@ -143,6 +208,19 @@ def test_ranks_give_the_network_of_one_process(name, differences):
     assert found["constants"] < tolerance
     assert found["metrics"] < tolerance
     assert found["epochs"] == 50 or name == "early stopping"
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def full_batch_differences(request, tmp_path_factory):
+    return results(request.param, FULL_BATCH, tmp_path_factory.mktemp("rows"))
+
+
+@pytest.mark.parametrize("name", FULL_BATCH)
+def test_steps_on_all_samples_are_those_of_one_process(name, full_batch_differences):
+    found = full_batch_differences[name]
+    tolerance = 1e-4 if FULL_BATCH[name].get("dtype") == "float32" else 1e-9
+    assert found["params"] < tolerance
+    assert found["metrics"] < tolerance * max(1, found["largest"])
 
 
 def test_a_fixed_order_of_sums_gives_the_same_bits_for_any_number_of_ranks(tmp_path):

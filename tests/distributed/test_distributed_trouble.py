@@ -122,6 +122,16 @@ def test_nan_on_one_rank_is_a_divergence_on_all():
     assert lines[2][1:] == lines[3][1:]
 
 
+def test_a_loss_that_overflows_on_one_rank_is_a_divergence_of_lbfgs_on_all():
+    lines = printed(
+        "targets = np.eye(3)[y] * (1 if first else 1e200)\n"
+        "report(fn.DivergenceError, lambda: network().fit(X, targets, optimizer=fn.LBFGS(), "
+        "loss=fn.MeanSquaredError(), **settings))\n"
+    )
+    for rank in range(2):
+        assert lines[rank].startswith(f"{rank} DivergenceError: the loss became NaN or infinite in")
+
+
 def test_callbacks_are_called_on_rank_0_and_stop_all_ranks():
     lines = printed(
         "own = Counting()\n"
@@ -134,7 +144,9 @@ def test_callbacks_are_called_on_rank_0_and_stop_all_ranks():
 
 
 REFUSED = {
-    "fit(X, y, optimizer=fn.LBFGS(), **settings)": "comm is given, and optimizer is LBFGS",
+    "fit(X, y, optimizer=fn.LBFGS(), deterministic=True, **settings)": "deterministic is True, "
+    "and optimizer is LBFGS",
+    "fit(X, y, optimizer=fn.LevenbergMarquardt(), **settings)": "loss is SoftmaxCrossEntropy",
     "fit([(X, y)], **settings)": "X is an iterable of batches, and comm is given",
     "fit(X, y, **{**settings, 'comm': 3})": "comm is 3; a communicator of mpi4py is wanted",
     "fit(X, y, deterministic=1, **settings)": "deterministic is 1",
