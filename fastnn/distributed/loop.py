@@ -35,6 +35,7 @@ class DistributedLoop(FitLoop):
         self,
         ranks: Ranks,
         deterministic: bool,
+        sync_every: int,
         net: Any,
         model: Model,
         data: SharedData,
@@ -43,7 +44,7 @@ class DistributedLoop(FitLoop):
         validation: Validation | None,
         checkpoints: Checkpoints | None,
     ) -> None:
-        self.ranks, self.deterministic = ranks, deterministic
+        self.ranks, self.deterministic, self.sync_every = ranks, deterministic, sync_every
         own = {name: v for name, v in optimizer_state.state().items() if name != "arrays"}
         own = ranks.exchange("the optimizer's state", own)[0]
         ranks.share(model.params, model.constants, optimizer_state.arrays)
@@ -61,7 +62,7 @@ class DistributedLoop(FitLoop):
             return TrainerPart(led, fields, self.model, self.optimizer_state)
         trainer = DistributedTrainer(
             self.ranks, self.model, self.data, self.settings, self.optimizer_state,
-            self.state.generator, self.deterministic,
+            self.state.generator, self.deterministic, self.sync_every,
         )  # fmt: skip
         fields = checkpoint_schema.stepwise_trainer_fields
         return TrainerPart(trainer, fields, self.model, self.optimizer_state)

@@ -103,6 +103,15 @@ def demand_distributable(model: Model, loss: Any, optimizer: Any, given: dict[st
             f"deterministic is True, and optimizer is {optimizer!r}, whose sums have the order of "
             f"the ranks; False is wanted, or SGD(…), Adam(…) or another"
         )
+    if given["sync_every"] > 1 and (
+        given["deterministic"]
+        or isinstance(optimizer, FullBatchOptimizer)
+        or model.plan.has_batch_norm
+    ):
+        raise ValueError(
+            f"sync_every is {given['sync_every']}; 1 is wanted with deterministic=True, with "
+            f"LBFGS and LevenbergMarquardt, and with BatchNorm, which need the sums of each update"
+        )
     if given["standardize"] is not None:
         raise ValueError(
             f"comm is given, and standardize is {given['standardize']!r}; None is wanted. "
@@ -139,8 +148,10 @@ class Team(Alone):
     ----------
     comm : mpi4py.MPI.Intracomm
     deterministic : bool
-        Whether the order of summation does not depend on the number of ranks. It is checked in
-        `together`, so that an invalid one on one rank is an error on all.
+        Whether the order of summation does not depend on the number of ranks. This and the next
+        are checked in `together`, so that an invalid one on one rank is an error on all.
+    sync_every : int
+        The number of updates after which the parameters are averaged; 1 if gradients are added up.
     given : dict
         Arguments of `fit` that must be the same on all ranks, and are not in the settings.
 
@@ -150,10 +161,13 @@ class Team(Alone):
         If mpi4py is missing, or `comm` is no communicator.
     """
 
-    def __init__(self, comm: Any, deterministic: Any, given: dict[str, Any]) -> None:
+    def __init__(
+        self, comm: Any, deterministic: Any, sync_every: Any, given: dict[str, Any]
+    ) -> None:
         self.ranks = Ranks(comm)
         self.deterministic = deterministic
-        self.given = {**given, "deterministic": deterministic}
+        self.sync_every = sync_every
+        self.given = {**given, "deterministic": deterministic, "sync_every": sync_every}
 
     def together(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which an error on one rank ends the fit on all of them."""
@@ -168,6 +182,7 @@ class Team(Alone):
     ) -> SharedData:
         """Return the samples of this rank; class weights depend on the classes of all ranks."""
         self.deterministic = _checks.boolean(self.deterministic, "deterministic")
+        self.sync_every = _checks.integer(self.sync_every, "sync_every", at_least=1)
         if self.deterministic:
             demand_parts(self.ranks.size)
         loss, optimizer = others[:2]
@@ -213,7 +228,7 @@ class Team(Alone):
         identity["X"] = None if data.from_file else self._digest(data.x, data.first)
         identity["y"] = self._digest(data.target, data.first)
         identity["weights"] = self._digest(data.weights, data.first)
-        identity["deterministic"] = self.deterministic
+        identity |= {"deterministic": self.deterministic, "sync_every": self.sync_every}
         if held_out is not None:
             identity["validation_data"][0] = sum(ranks.exchange("held out", len(held_out.x)))
         identity = ranks.exchange("the identity", identity)[0]
@@ -221,7 +236,8 @@ class Team(Alone):
 
     def fit(self, *arguments: Any) -> History:
         """Train on the rows of all ranks."""
-        return finished(DistributedLoop(self.ranks, self.deterministic, *arguments))
+        how = self.ranks, self.deterministic, self.sync_every
+        return finished(DistributedLoop(*how, *arguments))
 
     def _digest(self, rows: "Array | SparseRows | None", first: int) -> str | None:
         """Return a hash of the rows of all ranks that does not depend on how they are shared."""

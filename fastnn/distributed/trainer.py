@@ -34,6 +34,18 @@ class Allreduce:
         return self.losses[0]
 
 
+class Local:
+    """No sum: each rank takes its steps by the gradient of its own rows."""
+
+    def __init__(self, ranks: Ranks, grads: Array) -> None:
+        self.parts = [grads]
+        self.losses = [0.0]
+
+    def add_up(self) -> float:
+        """Return the loss of this rank."""
+        return self.losses[0]
+
+
 class FixedOrder:
     """A sum in an order that does not depend on the number of ranks.
 
@@ -103,7 +115,12 @@ def folded(nodes: dict[Node, Any]) -> dict[Node, Any]:
 
 
 class DistributedTrainer(PythonTrainer):
-    """Takes the steps of one process on the rows of all ranks."""
+    """Takes the steps of one process on the rows of all ranks.
+
+    With `sync_every` above 1, the ranks take so many steps on their own, and then the parameters
+    and the state of the optimizer become their means over the ranks. The gradient of the own rows
+    is multiplied by the number of ranks, so that the mean over the ranks is the gradient of all.
+    """
 
     def __init__(
         self,
@@ -114,6 +131,7 @@ class DistributedTrainer(PythonTrainer):
         optimizer_state: OptimizerState,
         order: "np.random.Generator | None",
         deterministic: bool,
+        sync_every: int,
     ) -> None:
         loss = settings.loss
         assert is_built_in(loss)
@@ -126,8 +144,11 @@ class DistributedTrainer(PythonTrainer):
             ranks, data, row_shares(loss, data), self.batch_size, row_bytes, deterministic,
             self.is_special,
         )  # fmt: skip
-        self.sums = (FixedOrder if deterministic else Allreduce)(ranks, model.grads)
-        self.deterministic = deterministic
+        kind = FixedOrder if deterministic else Local if sync_every > 1 else Allreduce
+        self.sums = kind(ranks, model.grads)
+        self.deterministic, self.sync_every = deterministic, sync_every
+        self.is_local = kind is Local
+        self.ahead = 0  # updates since the ranks had the same parameters
         self.steps = 1  # of the next slice of time
         self.own_loss = 0.0  # of this epoch, on this rank
         self.block: Block | None = None
@@ -139,11 +160,13 @@ class DistributedTrainer(PythonTrainer):
         All ranks take the same number of steps.
         """
         start, steps = time.monotonic(), 0
-        while steps < self.steps and self.advance(until_epoch, n_threads):
+        while (steps < self.steps or self.ahead) and self.advance(until_epoch, n_threads):
             steps += 1
+        if self.ahead:  # there are no more learning rates
+            self._average()
         if self.position:
             self._share_loss()
-        if steps == self.steps:
+        if steps >= self.steps:
             took = max(self.ranks.exchange("a slice of time", time.monotonic() - start))
             self.steps = max(1, int(steps * min(seconds / max(took, 1e-9), 10.0)))
         return self.epoch >= until_epoch
@@ -154,6 +177,8 @@ class DistributedTrainer(PythonTrainer):
         batch = (self.position - block.first) // block.batch_size
         divisor = block.divisors[batch]
         scale = 1 / divisor if self.mean and divisor > 0 else 1.0
+        if self.is_local:
+            scale *= self.ranks.size
         training = None
         if self.is_special:
             training = (self.mask_key, self.epoch, self.position, numbers[2])
@@ -187,17 +212,23 @@ class DistributedTrainer(PythonTrainer):
         if self.error is not None:
             raise self.error
         loss = sums.add_up()
-        grads = self.model.grads
-        if len(self.segments) and not math.isfinite(grads[self.segments["first"][0]]):
+        if not self.is_local and self._is_nan(self.model.grads):
             return self.diverge()
         self.update(*numbers[:2])
         self.own_loss += loss
         self.epoch_weight += divisor
+        if self.is_local:
+            self.ahead += 1
+            if self.ahead == self.sync_every:
+                self._average()
 
     def end_epoch(self) -> None:
         """Check and copy the parameters, and record the loss of the epoch."""
+        if self.ahead:
+            self._average()
         self._share_loss()
-        super().end_epoch()
+        if not self.diverged:
+            super().end_epoch()
         self.own_loss = 0.0
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -218,6 +249,21 @@ class DistributedTrainer(PythonTrainer):
             block = self.batches.block(self.order, position, self.samples_per_epoch)
             self.block = block
         return block
+
+    def _average(self) -> None:
+        """Replace what the updates have changed by its mean over the ranks."""
+        for array in (self.model.params, *self.optimizer_state.arrays):
+            for first, size, *_ in self.segments.tolist():
+                part = array[first : first + size]
+                self.ranks.comm.Allreduce(self.ranks.mpi.IN_PLACE, part)
+                part /= self.ranks.size
+        self.ahead = 0
+        if self._is_nan(self.model.params):
+            self.diverge()
+
+    def _is_nan(self, array: Array) -> bool:
+        """Whether the first trained entry is not finite, as after a loss that is not finite."""
+        return bool(len(self.segments)) and not math.isfinite(array[self.segments["first"][0]])
 
     def _add(self, sums: Any) -> None:
         try:

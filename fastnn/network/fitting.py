@@ -67,6 +67,7 @@ class Fitting(NetworkBase):
         resume: bool = False,
         comm: Any = None,
         deterministic: bool = False,
+        sync_every: int = 1,
     ) -> History:
         """Train the network, starting at its present parameters.
 
@@ -171,6 +172,10 @@ class Fitting(NetworkBase):
         deterministic : bool, optional
             Whether the sums over the ranks of `comm` have an order that does not depend on the
             number of ranks, at most 8. By default False.
+        sync_every : int, optional
+            The number of updates that each rank of `comm` makes by the gradient of its own rows,
+            before the parameters and the state of the optimizer are averaged over the ranks (local
+            SGD). By default 1: each update adds up the gradients of all ranks.
 
         Returns
         -------
@@ -208,11 +213,16 @@ class Fitting(NetworkBase):
             from fastnn.distributed.team import Team  # here, since one process has no need of it
 
             same = {"standardize": standardize, "seed": seed, "n_threads": n_threads}
-            team = Team(comm, deterministic, same)
+            team = Team(comm, deterministic, sync_every, same)
         elif _checks.boolean(deterministic, "deterministic"):
             raise ValueError(
                 "deterministic is True and comm None, where the order of sums is always the same; "
                 "False is wanted, or a communicator of mpi4py such as MPI.COMM_SELF"
+            )
+        elif _checks.integer(sync_every, "sync_every", at_least=1) > 1:
+            raise ValueError(
+                f"sync_every is {sync_every} and comm None, where there is nothing to average; 1 "
+                f"is wanted, or a communicator of mpi4py such as MPI.COMM_WORLD"
             )
         with team.together():
             self._refuse_while_training()

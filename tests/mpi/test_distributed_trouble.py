@@ -61,6 +61,7 @@ DIFFERENT = [
     ("network(dtype='float32' if first else 'float64')", "", "dtype: float32 on rank 0, float64"),
     ("network()", "batch_size=32 + rank", "batch_size: 32 on rank 0, 33 on rank 1"),
     ("network()", "optimizer=fn.SGD(1.5 + rank)", "optimizer: SGD(learning_rate=1.5)"),
+    ("network()", "sync_every=2 + rank", "sync_every: 2 on rank 0, 3 on rank 1 of 2"),
     ("network()", "seed=rank", "seed: 0 on rank 0, 1 on rank 1 of 2"),
     ("network()", "sample_weight=None if first else np.ones(60)", "sample_weight or class_weight"),
     ("network()", "validation_data=(X, y) if first else None", "validation_data: given on rank 0"),
@@ -151,6 +152,10 @@ REFUSED = {
     "fit(X, y, **{**settings, 'comm': 3})": "comm is 3; a communicator of mpi4py is wanted",
     "fit(X, y, deterministic=1, **settings)": "deterministic is 1",
     "fit(X, y, deterministic=True)": "deterministic is True and comm None",
+    "fit(X, y, sync_every=2)": "sync_every is 2 and comm None",
+    "fit(X, y, sync_every=0, **settings)": "sync_every is 0",
+    "fit(X, y, sync_every=2, deterministic=True, **settings)": "sync_every is 2; 1 is wanted",
+    "fit(X, y, sync_every=2, optimizer=fn.LBFGS(), **settings)": "sync_every is 2; 1 is wanted",
 }
 
 
@@ -165,12 +170,14 @@ def test_what_several_processes_cannot_do_is_refused_by_its_name():
         "report(Exception, lambda: net.fit(X, y, standardize='X', **settings))\n"
         "net = fn.Network([fn.Linear(4, 3), fn.BatchNorm(3)])\n"
         "report(Exception, lambda: net.fit(X, y, deterministic=True, **settings))\n"
+        "report(Exception, lambda: net.fit(X, y, sync_every=2, **settings))\n"
         "report(Exception, lambda: net.fit(X[:40], y[:40], batch_size=79, **settings))\n"
     )
     others = [
         "comm is given, and loss is",
         "comm is given, and standardize is 'X'",
         "deterministic is True, and the network has BatchNorm",
+        "sync_every is 2; 1 is wanted",
         "BatchNorm needs two or more",
     ]
     for i, text in enumerate([*REFUSED.values(), *others]):
