@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
+import numpy as np
+
 from fastnn import _core
 from fastnn._core.arrays import Array
 
@@ -102,6 +104,29 @@ class Ranks:
                         )
                     )
         return [value for _, _, value in found]
+
+    def rows_of_all(self, what: str, own: Array) -> Array:
+        """Return the rows of an array of each rank, one rank after the other.
+
+        Raises
+        ------
+        ValueError
+            If the ranks differ in the dtype or in the shape of a row.
+        """
+        kinds = self.exchange(what, (own.shape[1:], str(own.dtype)))
+        for rank, kind in enumerate(kinds):
+            if kind != kinds[0]:
+                self.agree(
+                    ValueError(
+                        f"the ranks differ in {what}: {kinds[0]} on rank 0, {kind} on rank {rank} "
+                        f"of {self.size}; the same on all is wanted"
+                    )
+                )
+        counts = self.comm.allgather(len(own))
+        found: Array = np.empty((sum(counts), *own.shape[1:]), own.dtype)
+        sizes = [count * int(np.prod(own.shape[1:])) for count in counts]
+        self.comm.Allgatherv(np.ascontiguousarray(own), (found, sizes))
+        return found
 
     def agree(self, error: BaseException) -> NoReturn:
         """Raise an error that each rank raises, or knows of, at this moment."""

@@ -89,7 +89,7 @@ def shared_data(
             raise ValueError(
                 "class_weight is given; X must be in memory, or a memmap of the network's dtype"
             )
-        targets = np.concatenate(ranks.exchange("the classes", data.target))
+        targets = ranks.rows_of_all("the targets", data.target)
         own = slice(first, first + counts[ranks.rank])
         weights = class_weights.sample_weights(class_weight, loss, targets, model.plan.n_out)[own]
         if data.weights is not None:
@@ -119,7 +119,7 @@ def hold_out_shared(
         return found, held_out
     share = _checks.share(validation_data, "validation_data", "a pair (X, y)")
     labels = data.target if loss.takes_labels else np.zeros(len(data.target), np.int8)
-    targets = np.concatenate(ranks.exchange("the classes", labels))
+    targets = ranks.rows_of_all("the targets", labels)
     rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(SPLIT,)))
     parts: list[SharedData] = []
     for rows in validation.split(share, targets, loss, rng):
@@ -149,6 +149,7 @@ def row_shares(loss: Loss, data: SharedData) -> Any:
 
 
 PARTS = 8  # of a batch, if the order of summation is fixed
+PLACE_BYTES = 64  # of a row's numbers and ranks while a block is prepared
 
 
 @dataclass
@@ -217,11 +218,12 @@ class SharedBatches:
         self.x: Array | None = None  # the memory of the last block's rows
         self.shares: Array | None = None
         if shares is not None:
-            self.shares = np.concatenate(ranks.exchange("the weights", shares))
+            self.shares = ranks.rows_of_all("the weights", shares)
         kind = np.min_scalar_type(ranks.size)
         self.owner_of = np.repeat(np.arange(ranks.size, dtype=kind), data.counts)
         # a block has the same batches on all ranks
-        self.batches = max(BLOCK_BYTES * ranks.size // max(batch_size * row_bytes, 1), 1)
+        batch_bytes = batch_size * (row_bytes + PLACE_BYTES)
+        self.batches = max(BLOCK_BYTES * ranks.size // batch_bytes, 1)
         self.fixed_parts = fixed_parts
         self.types: dict[int, Any] = {}  # of MPI, by the bytes of a row
 

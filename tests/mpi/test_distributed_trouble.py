@@ -87,6 +87,17 @@ def test_ranks_that_differ_are_refused_with_who_and_what():
             assert "on rank 1 of 2; the same on all is wanted" in line
 
 
+def test_ranks_whose_targets_differ_are_refused_before_these_are_sent():
+    lines = printed(
+        "net = fn.Network([fn.Linear(4, 1)], 'float32' if first else 'float64')\n"
+        "report(ValueError, lambda: net.fit(X, y > 0, loss=fn.BinaryCrossEntropy(), "
+        "class_weight='balanced', **settings))\n"
+    )
+    for line in lines:
+        assert "the ranks differ in the targets: ((1,), 'float32') on rank 0, ((1,), 'fl" in line
+        assert "on rank 1 of 2; the same on all is wanted" in line
+
+
 def test_an_error_of_one_rank_is_raised_by_all():
     lines = printed(
         "report(Exception, lambda: network().fit(X[:, :4 - rank], y, **settings))\n"
