@@ -205,18 +205,26 @@ def test_more_ranks_than_parts_are_refused():
 
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "raise KeyboardInterrupt"])
 @pytest.mark.parametrize("who", [0, 1])
-def test_a_rank_that_dies_ends_all_within_seconds(end, who):
+@pytest.mark.parametrize(
+    ("module", "trainer", "method", "given"),
+    [
+        ("trainer", "DistributedTrainer", "take_step", ""),
+        ("trainer", "DistributedTrainer", "take_step", "sync_every=3"),
+        ("full_batch", "LedTrainer", "iterate", "optimizer=fn.LBFGS()"),
+    ],
+)
+def test_a_rank_that_dies_ends_all_within_seconds(end, who, module, trainer, method, given):
     start = time.monotonic()
     code, out, _ = run(
         2,
-        HEAD + "from fastnn.distributed.trainer import DistributedTrainer\n"
-        "step = DistributedTrainer.take_step\n"
+        HEAD + f"from fastnn.distributed.{module} import {trainer}\n"
+        f"step = {trainer}.{method}\n"
         "def dying(self, n_threads):\n"
         f"    if rank == {who} and self.epoch == 3:\n"
         f"        {end}\n"
-        "    step(self, n_threads)\n"
-        "DistributedTrainer.take_step = dying\n"
-        "network().fit(X, y, **{**settings, 'epochs': 10**6})\n"
+        "    return step(self, n_threads)\n"
+        f"{trainer}.{method} = dying\n"
+        f"network().fit(X, y, **{{**settings, 'epochs': 10**6}}, {given})\n"
         "print('end')\n",
         timeout=60,
     )
