@@ -20,9 +20,11 @@ UNKNOWN_L2 = 1024 * 1024
 
 def second_level_cache() -> int:
     """Return the bytes of the second-level cache of a core; 1 MB where the system does not say."""
+    if not hasattr(os, "sysconf"):  # Windows
+        return UNKNOWN_L2
     try:
         return os.sysconf("SC_LEVEL2_CACHE_SIZE") or UNKNOWN_L2
-    except (AttributeError, OSError, ValueError):  # not Linux with glibc
+    except (OSError, ValueError):  # not glibc
         return UNKNOWN_L2
 
 

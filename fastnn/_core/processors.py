@@ -31,12 +31,10 @@ def useful_processors() -> int:
 def _physical_cores() -> int:
     if sys.platform == "darwin":
         return _performance_cores()
-    try:
-        processors = os.sched_getaffinity(0)
-    except AttributeError:  # not Linux
+    if not hasattr(os, "sched_getaffinity"):  # not Linux
         return all_processors()
     cores = set()
-    for number in processors:
+    for number in os.sched_getaffinity(0):
         topology = SYSTEM / f"devices/system/cpu/cpu{number}/topology"
         try:
             cores.add((topology / "thread_siblings_list").read_text())

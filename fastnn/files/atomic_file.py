@@ -132,15 +132,15 @@ def _is_at(file: IO[bytes], path: str) -> bool:
 
 def _lock(file: IO[bytes]) -> bool | None:
     """Lock a file. Return False if another process has locked it, None if there are no locks."""
-    if sys.platform == "win32":
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return None
+        return True
+    return None
 
 
 def _remove_leftovers(folder: str) -> None:

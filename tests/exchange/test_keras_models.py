@@ -119,6 +119,14 @@ def test_lora_is_refused():
         fn.from_keras(model)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of PyTorch's device without memory")
+def test_weights_without_values_are_refused():
+    with keras.device("meta"):
+        model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    with pytest.raises(ValueError, match="the weights of model have no values: .*meta"):
+        fn.from_keras(model)
+
+
 def test_other_arguments(monkeypatch):
     with pytest.raises(TypeError, match=r"model is 3; a keras.Sequential is wanted"):
         fn.from_keras(3)

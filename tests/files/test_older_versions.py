@@ -93,7 +93,8 @@ def test_fits_resume(name, tmp_path):
     settings = {"callbacks": [StopAfter()], "epochs": 6, "n_threads": 1, **settings}
     history = net.fit(X, checkpoint=checkpoint, resume=True, **settings)
     assert len(history["loss"]) == 6
-    np.testing.assert_allclose(net.params, EXPECTED[f"checkpoints/{name}"], rtol=1e-6, atol=1e-8)
+    # other CPUs than the one of the file round otherwise
+    np.testing.assert_allclose(net.params, EXPECTED[f"checkpoints/{name}"], rtol=1e-6, atol=1e-6)
     started_anew = make()
     started_anew.fit(X, **{**settings, "epochs": 3})
     assert not np.allclose(started_anew.params, net.params, rtol=1e-4)

@@ -7,22 +7,21 @@ that the loss of a float32 epoch does not drift.
 The formulas have no weights. Without weights a formula computes all rows at once; with weights it
 computes one row at a time, and the weight is a factor of `scale`. If the elements of a row have
 different weights, it computes one run of equal weights at a time. Only softmax cross-entropy gets
-the weights, since computing the exponentials of all rows in one loop is fastest. A row or element
-of weight 0 is skipped, since 0 times an infinite value would be NaN.
+the weights, since it computes many rows at once (cross_entropy.pxd). A row or element of weight 0
+is skipped, since 0 times an infinite value would be NaN.
 """
 
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from fastnn._core.kernels.activations cimport lanes, vectors_of, whole_vectors
-from fastnn._core.kernels.apart cimport call_apart
+from fastnn._core.kernels.cross_entropy cimport softmax_cross_entropy
 from fastnn._core.kernels.dtypes cimport fabs, real
 from fastnn._core.kernels.elementary cimport (
     by_sign, exp, exp_of_negative, exp_remainder, expm1_of_negative, log, log1p_of_unit, tanh)
 from fastnn._core.kernels.loss_arguments cimport (
     BINARY_CROSS_ENTROPY, HALF_SQUARED_ERROR, HUBER, LOG_COSH, MEAN_ABSOLUTE_ERROR,
     MEAN_SQUARED_ERROR, PINBALL, POISSON, SOFTMAX_CROSS_ENTROPY, Loss, Targets, element_weight)
-from fastnn._core.kernels.softmax cimport exp_of_shifted_rows, log_of_sum, row_maximum, row_sum
 from fastnn._core.kernels.sums cimport sum_of, sum_of_squares
 
 
@@ -319,50 +318,5 @@ cdef inline double negative_log_likelihood(
         total -= log(probabilities[labels[i]])
         dy[labels[i]] = -<real>scale / probabilities[labels[i]]
         probabilities += n
-        dy += n
-    return total
-
-
-cdef inline double softmax_cross_entropy(
-    const real *logits, const int64_t *labels, const real *weights, Py_ssize_t rows, Py_ssize_t n,
-    double smoothing, double scale, real *dy,
-) noexcept nogil:
-    """Σ w [ln Σ_j e^{z_j} - z_c], of slope S - onehot_c: -ln S_c through softmax in one step.
-
-    With smoothing ε, (1 - ε) onehot_c + ε / n in place of onehot_c (Szegedy and others 2016). The
-    sum of the other probabilities is 1 - S_c, with a small relative error also if S_c is near 1.
-    """
-    cdef double total = 0
-    cdef double weight = 1
-    cdef double value, rest, share
-    cdef double even = smoothing / n
-    cdef real own, top, factor
-    cdef Py_ssize_t c, i, j
-    call_apart(exp_of_shifted_rows[real], logits, dy, rows, n)
-    for i in range(rows):
-        if weights != NULL:
-            weight = weights[i]
-        if weight != 0 and labels[i] >= 0:
-            c = labels[i]
-            top = row_maximum(logits, n)
-            own = dy[c]
-            dy[c] = 0
-            rest = row_sum(dy, n)
-            share = scale * weight / (own + rest)
-            value = log_of_sum(own, rest) - (1 - smoothing) * (<double>logits[c] - top)
-            factor = <real>share
-            for j in range(n):
-                dy[j] *= factor
-            dy[c] = <real>(-share * rest)
-            if smoothing > 0:
-                factor = <real>(even * scale * weight)
-                for j in range(n):
-                    value -= even * (<double>logits[j] - top)
-                    dy[j] -= factor
-                dy[c] = <real>((smoothing - even) * scale * weight - share * rest)
-            total += weight * value
-        else:
-            memset(dy, 0, n * sizeof(real))
-        logits += n
         dy += n
     return total

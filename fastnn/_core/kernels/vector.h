@@ -92,8 +92,14 @@ static ONE_COPY void OF_DTYPE(transpose)(ptrdiff_t rows, ptrdiff_t columns, ptrd
         for (int i = 0; i < LANES; i++)
             v[i] = i < rows ? load_some(b + i * b_stride, read) : (vector){0};
         OF_DTYPE(interleave)(v, LANES, JOIN(LOG_, LANES));
+        if (lanes >= LANES) { /* a store under a mask is slow to be loaded again */
 #pragma GCC unroll 16
-        for (int i = 0; i < LANES; i++)
-            if (i < columns) store_some(c + i * c_stride, written, v[i]);
+            for (int i = 0; i < LANES; i++)
+                if (i < columns) *(unaligned *)(c + i * c_stride) = v[i];
+        } else {
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++)
+                if (i < columns) store_some(c + i * c_stride, written, v[i]);
+        }
     }
 }
