@@ -28,6 +28,7 @@ BENCHES = [
     "defaults",
     "export",
     "mpc",
+    "mpi",
 ]
 PEERS = ["numpy", "openblas", "mkl", "scipy", "sklearn", "torch", "jax", "onnxruntime"]
 PEERS += ["pytabkit", "lightgbm", "catboost", "xgboost"]  # of the bench "tabular"

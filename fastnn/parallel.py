@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastnn import _checks
 from fastnn._core.background import Crew
+from fastnn.executors import Job, fit_by, n_workers
 from fastnn.network import Network
 from fastnn.training import History
 
@@ -31,6 +32,7 @@ def fit_many(
     callbacks: "Sequence[Any]" = (),
     checkpoint: Any = None,
     n_threads: int | None = None,
+    executor: Any = None,
     **arguments: Any,
 ) -> list[History]:
     """Train several networks at once. Each result equals that of `network.fit`, bit for bit.
@@ -55,7 +57,11 @@ def fit_many(
         A file for each network.
     n_threads : int, optional
         The number of threads of all networks together, and the most networks that train at the
-        same time. By default one for each physical core.
+        same time. By default one for each physical core, or the number of workers of `executor`.
+    executor : concurrent.futures.Executor or joblib.Parallel, optional
+        Trains the networks in its workers, which may be other processes or machines: for instance
+        a `ProcessPoolExecutor`, the `get_executor()` of a Dask client, or a `joblib.Parallel` of
+        any backend. By default threads of this process do.
     **arguments
         Further arguments of `Network.fit`, for all networks. No progress is shown.
 
@@ -78,8 +84,17 @@ def fit_many(
     Ctrl-C stops all networks within a fraction of a second, each between two updates. If a callback
     or your own loss is running, it returns first. If the system allows no further thread, the
     networks train one after the other, with a RuntimeWarning.
+
+    With `executor`, each worker gets the data once, with its share of the networks. It trains them
+    one after the other, each on one thread. Callbacks then act on copies in the worker, and Ctrl-C
+    does not stop the networks that are training.
     """
     networks = _distinct(networks)
+    if "comm" in arguments:
+        raise TypeError(
+            "comm is an argument of fit, for one network in several processes; fit_many takes "
+            "executor"
+        )
     many = len(networks)
     if many > 1 and isinstance(X, Iterator):
         raise ValueError(
@@ -101,7 +116,11 @@ def fit_many(
         for name in BY_ROW.intersection(arguments):
             if arguments[name] is not None:
                 _demand_rows(arguments[name], name, n)
-    threads = _checks.thread_count(n_threads)
+    if executor is not None:
+        workers = n_workers(executor, n_threads)
+        threads = 1
+    else:
+        threads = _checks.thread_count(n_threads)
     at_once = max(1, min(threads, many))
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     for i in range(many):
@@ -141,7 +160,19 @@ def fit_many(
                 given[name] = None if given[name] is None else _entries(given[name], parts[i])
         return given
 
-    Crew(work, at_once).run()
+    if executor is not None:
+        jobs = [
+            Job(i, network, arguments_of(i), None if parts is None else parts[i])
+            for i, network in enumerate(networks)
+        ]
+        data = (X, y) if parts is None else (X_array, _entries(y, np.arange(n)))
+        histories, errors = fit_by(executor, jobs, data, workers)
+        for i, error in errors.items():
+            error.add_note(f"raised while networks[{i}] was trained")
+        for i in histories:
+            networks[i]._inputs.keep_names(X)
+    else:
+        Crew(work, at_once).run()
     if errors:
         raise errors[min(errors)]
     return [histories[i] for i in range(many)]

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,10 @@ def test_the_list_names_every_bench():
 def test_a_bench_runs(name, tmp_path, request):
     if name in ("uci", "mnist", "coverage", "tabular"):
         request.getfixturevalue("shared_data")  # skips where it is missing
+    if name == "mpi":
+        pytest.importorskip("mpi4py")
+        if shutil.which("mpirun") is None:
+            pytest.skip("there is no mpirun")
     ran = bench(name, "--quick", "--peers", LIGHT_PEERS, "--json", str(tmp_path / "results.json"))
     assert ran.returncode == 0, ran.stderr
     assert f"\n{name}: " in ran.stdout

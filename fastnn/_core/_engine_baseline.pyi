@@ -139,6 +139,7 @@ def loss_and_grad(
     formula: _Formula,
     grads: _Array,
     n_threads: int,
+    part: tuple[float, Any, NDArray[np.int64] | None, Any, int] | None = None,
 ) -> float: ...
 def loss(
     formula: _Formula,

@@ -243,18 +243,20 @@ class Loss:
 
     def total_weight(self, weights: Array | None, target: Array) -> float:
         """Return the divisor of the mean over samples of which some targets may be missing."""
-        shares: Array
-        weights = None if self.negative_weights else weights
+        shares = self.observed_shares(target)
+        if weights is None or self.negative_weights:
+            return float(shares.sum())
+        return float(shares @ weights.astype(np.float64))
+
+    def observed_shares(self, target: Array) -> Array:
+        """Return the share (n,) of each sample's weight that counts in `total_weight`."""
         if self.takes_labels:
-            shares = np.asarray(target >= 0)
-        else:
-            elements = self.element_weights(target)
-            if self.sums_outputs:
-                shares = np.asarray(elements.any(axis=1))
-            else:
-                complete = ~np.isnan(target).any(axis=1)
-                shares = np.where(complete, 1.0, elements.mean(axis=1))
-        return float(shares.sum() if weights is None else shares @ weights.astype(np.float64))
+            return np.asarray(target >= 0)
+        elements = self.element_weights(target)
+        if self.sums_outputs:
+            return np.asarray(elements.any(axis=1))
+        complete = ~np.isnan(target).any(axis=1)
+        return np.where(complete, 1.0, elements.mean(axis=1))
 
     def element_weights(self, target: Array) -> Array:
         """Return the factor of each element of real targets within its sample: 0 if missing."""

@@ -12,17 +12,17 @@ from fastnn._core import background
 from fastnn._core._calls import Passes
 from fastnn._core.arrays import Array
 from fastnn.callbacks import Callback
-from fastnn.layers import BatchNorm, Dropout, composition
+from fastnn.layers import composition
 from fastnn.losses import CustomLoss, Loss, SoftmaxCrossEntropy, is_built_in
 from fastnn.network.base import NetworkBase
-from fastnn.optimizers import OPTIMIZERS, Optimizer, OptimizerState
+from fastnn.optimizers import Optimizer, OptimizerState
 from fastnn.optimizers.full_batch import FullBatchOptimizer
 from fastnn.optimizers.groups import factors_of
-from fastnn.optimizers.lbfgs import LBFGS
-from fastnn.optimizers.schedule import Schedule, demand_no_metric
-from fastnn.training import DivergenceError, History, defaults, loop, validation
-from fastnn.training.checkpoints import CheckpointFile, Checkpoints
-from fastnn.training.data import hold_out, refuse_batches_of_one, training_data
+from fastnn.optimizers.schedule import Schedule
+from fastnn.training import DivergenceError, History, defaults, validation
+from fastnn.training.alone import Alone
+from fastnn.training.checkpoints import CheckpointFile
+from fastnn.training.demands import batch_size_for, demand_dropout_factor, demand_optimizer
 from fastnn.training.identity import identity_of
 from fastnn.training.progress import is_watched
 from fastnn.training.settings import FitSettings
@@ -65,6 +65,9 @@ class Fitting(NetworkBase):
         checkpoint: "str | os.PathLike[str] | None" = None,
         checkpoint_every: int | str = 1,
         resume: bool = False,
+        comm: Any = None,
+        deterministic: bool = False,
+        sync_every: int = 1,
     ) -> History:
         """Train the network, starting at its present parameters.
 
@@ -162,6 +165,17 @@ class Fitting(NetworkBase):
             CosineDecay and OneCycle. Your own callbacks must save their values by `state`. The
             values of X and y are compared with the checkpoint. Of a memmap, an iterable and
             `validation_data` only the shapes are compared.
+        comm : mpi4py.MPI.Intracomm, optional
+            The processes that train this network together, such as `MPI.COMM_WORLD`. Each calls
+            `fit` with its own rows and otherwise the same arguments, and gets the network of one
+            process with all rows, up to rounding. `docs/distributed.md` has the details.
+        deterministic : bool, optional
+            Whether the sums over the ranks of `comm` have an order that does not depend on the
+            number of ranks, at most 8. By default False.
+        sync_every : int, optional
+            The number of updates that each rank of `comm` makes by the gradient of its own rows,
+            before the parameters and the state of the optimizer are averaged over the ranks (local
+            SGD). By default 1: each update adds up the gradients of all ranks.
 
         Returns
         -------
@@ -194,102 +208,127 @@ class Fitting(NetworkBase):
         Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates. The
         network then has the parameters after the last update.
         """
-        self._refuse_while_training()
-        if optimizer is None:
-            streams = y is None and not isinstance(X, np.ndarray)
-            optimizer = defaults.steady_optimizer() if streams else defaults.optimizer()
-        self._demand_optimizer(optimizer, checkpoint)
-        if epochs is not None:
-            epochs = _checks.integer(epochs, "epochs", at_least=0)
-            _checks.demand_memory(2 * epochs, epochs, "epochs")  # for the History
-        batch_size = _checks.integer(batch_size, "batch_size", at_least=1)
-        standardization = Standardization(
-            standardize, self._layers, self._model, self._operations, self._inputs, loss
-        )
-        inputs = standardization.inputs
-        data = training_data(
-            inputs, X, y, sample_weight, class_weight, loss, optimizer, epochs, validation_data
-        )
-        has_own_order = data.n_samples is None  # an iterable
-        drop_last = _checks.boolean(drop_last, "drop_last")
-        if drop_last and has_own_order:
+        team = Alone()
+        if comm is not None:
+            from fastnn.distributed.team import Team  # here, since one process has no need of it
+
+            same = {"standardize": standardize, "seed": seed, "n_threads": n_threads}
+            team = Team(comm, deterministic, sync_every, same)
+        elif _checks.boolean(deterministic, "deterministic"):
             raise ValueError(
-                "drop_last is True, and X is an iterable, whose batches may have any sizes; False "
-                "is wanted, or an array X"
+                "deterministic is True and comm None, where the order of sums is always the same; "
+                "False is wanted, or a communicator of mpi4py such as MPI.COMM_SELF"
             )
-        shuffle = _checks.boolean(shuffle, "shuffle") and not has_own_order
-        file = CheckpointFile.from_arguments(checkpoint, checkpoint_every, resume)
-        seed = _checks.seed(seed)
-        entropy: Any = np.random.SeedSequence(file.seed(seed) if file else seed).entropy
-        data, held_out = hold_out(inputs, data, validation_data, loss, entropy)
-        measured = validation.check_metrics(metrics, loss, held_out is not None)
-        if held_out is not None:
-            held_out.take_metrics(measured, self.out_features)
-        batch_size = self._batch_size_for(data.n_samples, batch_size, optimizer, drop_last)
-        if epochs is None:
-            epochs = defaults.epochs(data.n_samples, batch_size, optimizer)
-        callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
-        progress = _checks.boolean(is_watched() if progress is None else progress, "progress")
-        threads = _checks.thread_count(n_threads)
-        self._demand_dropout_factor(dropout_factor, has_own_order)
-        factors = factors_of(optimizer, self._layers)
-        settings = FitSettings(
-            loss,
-            optimizer,
-            epochs,
-            batch_size,
-            shuffle,
-            entropy,
-            callbacks,
-            progress,
-            threads,
-            drop_last,
-            dropout_factor,
-        )
-        checkpoints = None
-        if file is not None:
-            composition.demand_savable(self._layers)
-            identity = identity_of(self, data, settings, held_out)
-            identity["standardize"] = standardization.given
-            checkpoints = Checkpoints(file, identity, epochs)
-            del file  # frees its arrays after they are restored
-        saved = None if checkpoints is None else checkpoints.saved_layers(self)
-        scaling = standardization.values(data, saved)
-        claim = object()
-
-        def train() -> History:
-            # one atomic step, because another thread may call `fit` at the same moment
-            with self._beginning():
-                if self._training.setdefault(os.getpid(), claim) is not claim:
-                    self._refuse_while_training()
-            self._demand_finite_params()
-            self._passes.begin_fit()
-            before = self._optimizer_state
-            leaves = list(composition.leaves(self._layers))
-            parts = [(layer.n_params, layer.trainable) for layer in leaves if layer.n_params]
-            self._optimizer_state = state = before.continued_for(
-                optimizer, parts, self.dtype, factors
+        elif _checks.integer(sync_every, "sync_every", at_least=1) > 1:
+            raise ValueError(
+                f"sync_every is {sync_every} and comm None, where there is nothing to average; 1 "
+                f"is wanted, or a communicator of mpi4py such as MPI.COMM_WORLD"
             )
-            step, scaling_before = state.step, standardization.write(scaling)
-            try:
-                self._inputs.keep_names(X)
-                self._link = loss.link if is_built_in(loss) else None
-                samples, others = standardization.in_training_units(data, held_out)
-                model = standardization.model
-                return loop.fit(self, model, samples, settings, state, others, checkpoints)
-            except BaseException as error:
-                if state.step == step and not isinstance(error, DivergenceError):
-                    standardization.undo(scaling_before)  # no update has changed anything
-                if not self._optimizer_state.step and not isinstance(error, DivergenceError):
-                    self._optimizer_state = before  # no update has changed anything
-                raise
+        with team.together():
+            self._refuse_while_training()
+            if optimizer is None:
+                streams = y is None and not isinstance(X, np.ndarray)
+                optimizer = defaults.steady_optimizer() if streams else defaults.optimizer()
+            demand_optimizer(self._layers, optimizer, checkpoint)
+            if epochs is not None:
+                epochs = _checks.integer(epochs, "epochs", at_least=0)
+                _checks.demand_memory(2 * epochs, epochs, "epochs")  # for the History
+            batch_size = _checks.integer(batch_size, "batch_size", at_least=1)
+            standardization = Standardization(
+                standardize, self._layers, self._model, self._operations, self._inputs, loss
+            )
+            inputs = standardization.inputs
+            weights = (sample_weight, class_weight)
+            data = team.training_data(
+                inputs, X, y, weights, loss, optimizer, epochs, validation_data
+            )
+            has_own_order = data.n_samples is None  # an iterable
+            drop_last = _checks.boolean(drop_last, "drop_last")
+            if drop_last and has_own_order:
+                raise ValueError(
+                    "drop_last is True, and X is an iterable, whose batches may have any sizes; "
+                    "False is wanted, or an array X"
+                )
+            shuffle = _checks.boolean(shuffle, "shuffle") and not has_own_order
+            file = team.first(
+                "the checkpoint",
+                lambda: CheckpointFile.from_arguments(checkpoint, checkpoint_every, resume),
+            )
+            seed = _checks.seed(seed)
+            given = file.seed(seed) if file else seed
+            entropy: Any = team.first("the seed", lambda: np.random.SeedSequence(given).entropy)
+            data, held_out = team.hold_out(inputs, data, validation_data, loss, entropy)
+            measured = validation.check_metrics(metrics, loss, held_out is not None)
+            if held_out is not None:
+                held_out.take_metrics(measured, self.out_features)
+            batch_size = batch_size_for(
+                self._model, data.n_samples, batch_size, optimizer, drop_last
+            )
+            if epochs is None:
+                epochs = defaults.epochs(data.n_samples, batch_size, optimizer)
+            callbacks = _checks.sequence_of(callbacks, "callbacks", Callback)
+            progress = _checks.boolean(is_watched() if progress is None else progress, "progress")
+            threads = _checks.thread_count(n_threads)
+            demand_dropout_factor(self._model, dropout_factor, has_own_order)
+            factors = factors_of(optimizer, self._layers)
+            settings = FitSettings(
+                loss,
+                optimizer,
+                epochs,
+                batch_size,
+                shuffle,
+                entropy,
+                callbacks,
+                progress,
+                threads,
+                drop_last,
+                dropout_factor,
+            )
+            settings = team.settings(self, data, held_out, settings)
+            checkpoints = None
+            if file is not None:
+                composition.demand_savable(self._layers)
+                identity = identity_of(self, data, settings, held_out)
+                identity["standardize"] = standardization.given
+                checkpoints = team.checkpoints(file, identity, epochs, data, held_out)
+                del file  # frees its arrays after they are restored
+            saved = None if checkpoints is None else checkpoints.saved_layers(self)
+            scaling = standardization.values(data, saved)
+            claim = object()
 
-        def release() -> None:
-            if self._training.get(os.getpid()) is claim:
-                self._passes.end_fit()
-                self._training.pop(os.getpid(), None)
+            def train() -> History:
+                # one atomic step, because another thread may call `fit` at the same moment
+                with self._beginning():
+                    if self._training.setdefault(os.getpid(), claim) is not claim:
+                        self._refuse_while_training()
+                self._demand_finite_params()
+                self._passes.begin_fit()
+                before = self._optimizer_state
+                leaves = list(composition.leaves(self._layers))
+                parts = [(layer.n_params, layer.trainable) for layer in leaves if layer.n_params]
+                self._optimizer_state = state = before.continued_for(
+                    optimizer, parts, self.dtype, factors
+                )
+                step, scaling_before = state.step, standardization.write(scaling)
+                try:
+                    self._inputs.keep_names(X)
+                    self._link = loss.link if is_built_in(loss) else None
+                    samples, others = standardization.in_training_units(data, held_out)
+                    model = standardization.model
+                    return team.fit(self, model, samples, settings, state, others, checkpoints)
+                except BaseException as error:
+                    if state.step == step and not isinstance(error, DivergenceError):
+                        standardization.undo(scaling_before)  # no update has changed anything
+                    if not self._optimizer_state.step and not isinstance(error, DivergenceError):
+                        self._optimizer_state = before  # no update has changed anything
+                    raise
 
-        return background.ending(release, train)
+            def release() -> None:
+                if self._training.get(os.getpid()) is claim:
+                    self._passes.end_fit()
+                    self._training.pop(os.getpid(), None)
+
+            return background.ending(release, train)
 
     def partial_fit(self, X: Any, y: Any, **settings: Any) -> History:
         """Train one epoch on a part of the data, continuing from earlier calls.
@@ -334,52 +373,6 @@ class Fitting(NetworkBase):
             raise ValueError(
                 "params are read-only, or hold NaN or infinity; they cannot be trained"
             )
-
-    def _demand_optimizer(self, optimizer: Any, checkpoint: Any) -> None:
-        """Check that fit can use this optimizer on this network."""
-        if type(optimizer) not in OPTIMIZERS:
-            raise TypeError(f"optimizer is {optimizer!r}; SGD(…), Adam(…) or another is wanted")
-        if not isinstance(optimizer, FullBatchOptimizer):
-            return
-        for layer in composition.leaves(self._layers):
-            if isinstance(layer, Dropout | BatchNorm):
-                raise ValueError(
-                    f"optimizer is {optimizer!r}, which needs the same loss in each pass, but the "
-                    f"network has {layer!r}; SGD(…), Adam(…) or another is wanted"
-                )
-        if checkpoint is not None and isinstance(optimizer, LBFGS):
-            raise ValueError(
-                f"checkpoint is {checkpoint!r}; None is wanted with the optimizer {optimizer!r}, "
-                f"because its state is inside SciPy and cannot be saved"
-            )
-
-    def _demand_dropout_factor(self, factor: Any, streams: bool) -> None:
-        """Check that fit can use this factor of dropout on this network."""
-        if factor is None:
-            return
-        if not isinstance(factor, Schedule):
-            raise TypeError(
-                f"dropout_factor is {factor!r}; a schedule such as FlatCosine(1.0) is wanted"
-            )
-        demand_no_metric(factor, "dropout_factor")
-        if not self._model.plan.has_dropout:
-            raise ValueError(
-                f"dropout_factor is {factor!r}, but the network has no Dropout; None is wanted"
-            )
-        if streams:
-            raise ValueError(
-                f"dropout_factor is {factor!r}, which needs the number of updates in an epoch; X "
-                f"is an iterable, so None is wanted"
-            )
-
-    def _batch_size_for(
-        self, n: int | None, batch_size: int, optimizer: Any, drop_last: bool
-    ) -> int:
-        """Return the number of samples in an update; n is None for an iterable."""
-        if n is None:
-            return batch_size
-        refuse_batches_of_one(self._model, n, min(batch_size, n), batch_size, drop_last)
-        return n if isinstance(optimizer, FullBatchOptimizer) else min(batch_size, n)
 
     def _beginning(self) -> "threading.RLock":
         """Return the lock under which a fit or the first step of an optimizer begins.

@@ -72,7 +72,9 @@ class TrainingData:
             return replace(self, x=MappedRows(self.x.x, self.target, self.x.dtype, rows))
         given = None if self.sample_weight is None else self.sample_weight[rows]
         weights = _part(self.weights, rows, "trained on")
-        return TrainingData(self.x[rows], self.target[rows], given, weights, self.from_file)
+        return replace(
+            self, x=self.x[rows], target=self.target[rows], sample_weight=given, weights=weights
+        )
 
 
 def training_data(

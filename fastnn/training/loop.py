@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import _core
 from fastnn._core import background
+from fastnn.callbacks import Callback
 from fastnn.layers import Dropout
 from fastnn.layers.composition import leaves
 from fastnn.model import Model
@@ -26,7 +27,7 @@ from fastnn.training.history import DivergenceError, History
 from fastnn.training.progress import progress_bar
 from fastnn.training.rates import RateFeed
 from fastnn.training.settings import FitSettings
-from fastnn.training.trainers import trainer_for
+from fastnn.training.trainers import TrainerPart, trainer_for
 from fastnn.training.validation import Validation
 
 SLICE_SECONDS = 0.1
@@ -53,7 +54,11 @@ def fit(
     ModelFileError
         If the contents of the checkpoint file are invalid.
     """
-    loop = FitLoop(net, model, data, settings, optimizer_state, validation, checkpoints)
+    return finished(FitLoop(net, model, data, settings, optimizer_state, validation, checkpoints))
+
+
+def finished(loop: "FitLoop") -> History:
+    """Run a loop to its end, and return the metrics of each epoch."""
     background.ending(loop.end, loop.run)
     return loop.history()
 
@@ -111,9 +116,7 @@ class FitLoop:
         self.optimizer_state, self.validation = optimizer_state, validation
         self.checkpoints = checkpoints
         self.state = LoopState(settings.order_generator())
-        self.trainer_part = trainer_for(
-            model, data, settings, optimizer_state, self.state.generator
-        )
+        self.trainer_part = self.make_trainer()
         self.trainer = self.trainer_part.trainer
         self.rates = RateFeed(
             settings.optimizer.learning_rate,
@@ -137,6 +140,12 @@ class FitLoop:
         self.resumed = self._resume()
         self.show: Callable[[Any, dict[str, list[float]]], None] | None = None
 
+    def make_trainer(self) -> TrainerPart:
+        """Return the trainer of this fit."""
+        return trainer_for(
+            self.model, self.data, self.settings, self.optimizer_state, self.state.generator
+        )
+
     def run(self) -> None:
         """Train until the epochs are complete, training has converged, or a callback stops it."""
         net, settings, trainer = self.net, self.settings, self.trainer
@@ -144,16 +153,14 @@ class FitLoop:
             samples = settings.samples_per_epoch(self.data.n_samples or 0)
             self.show = progress_bar(settings.epochs, samples, trainer)
         if not self.resumed:
-            for callback in settings.callbacks:
-                callback.fit_begin(net)
+            self.call_each(lambda callback: callback.fit_begin(net))
         saved_at = trainer.epoch if self.resumed and not trainer.position else None
         while trainer.epoch < settings.epochs and not (
             self.state.stopped or self.paused or trainer.converged
         ):
             background.stop_if_interrupted()
             if settings.callbacks and not trainer.position:
-                for callback in settings.callbacks:
-                    callback.epoch_begin(net, trainer.epoch)
+                self.call_each(lambda callback: callback.epoch_begin(net, trainer.epoch))
                 self.trainer_part.keep_epoch_start()
             until_epoch = self._next_stop()
             self._train(until_epoch)
@@ -165,8 +172,14 @@ class FitLoop:
                 saved_at = trainer.epoch
         if self.checkpoints and saved_at != trainer.epoch:
             self.checkpoints.write(net, self.parts)
-        for callback in settings.callbacks:
-            callback.fit_end(net)
+        self.call_each(lambda callback: callback.fit_end(net))
+
+    def call_each(self, call: Callable[[Callback], bool | None]) -> None:
+        """Call each callback, in their order; the result True stops training."""
+        for callback in self.settings.callbacks:
+            if call(callback):
+                self.paused |= callback.pauses
+                self.state.stopped |= not callback.pauses
 
     def end(self) -> None:
         """Stop the trainer's threads, update the optimizer's state, close the bar and callbacks."""
@@ -257,11 +270,8 @@ class FitLoop:
             self.rates.observe({"loss": last_loss, **validated})
         if self.show:
             self.show(self.trainer, columns)
-        for callback in self.settings.callbacks:
-            metrics = self._last_metrics()
-            if callback.epoch_end(self.net, self.trainer.epoch - 1, metrics):
-                self.paused |= callback.pauses
-                self.state.stopped |= not callback.pauses
+        epoch = self.trainer.epoch - 1
+        self.call_each(lambda callback: callback.epoch_end(self.net, epoch, self._last_metrics()))
 
     def _last_metrics(self) -> dict[str, float]:
         """Return the metrics of the last complete epoch, by their names in the History."""

@@ -160,7 +160,8 @@ class RateFeed:
             assert not isinstance(self.learning_rate, Schedule)
             trainer.set_rates(float(self.learning_rate))
             return
-        end = min(self.given + UPDATES_AHEAD, self.total_updates)
+        # a resumed fit gets rates at the same places, where several processes average parameters
+        end = min((self.given // UPDATES_AHEAD + 1) * UPDATES_AHEAD, self.total_updates)
         if self.by_epoch:
             end = min(end, (self.given // self.updates_per_epoch + 1) * self.updates_per_epoch)
         trainer.set_rates(self._numbers(np.arange(self.given, end)))

@@ -209,6 +209,6 @@ def split(
             warnings.warn(
                 f"{name}, but of class {', '.join(map(str, single))} there is a single sample, "
                 f"which goes to training; validation says nothing about it",
-                stacklevel=4,  # where `fit` was called
+                stacklevel=5,  # where `fit` was called
             )
     return training, held_out

@@ -6,9 +6,10 @@ import re
 import shutil
 import subprocess
 
+import mpi_runs
 import numpy as np
 import pytest
-from pages import COURSE, PAGES, blocks_of, numbers
+from pages import COURSE, PAGES, blocks_of, numbers, section
 
 import fastnn as fn
 
@@ -38,6 +39,55 @@ def run(example):
 def printed(example):
     """Return the comments behind the `print` calls of an example, one line each."""
     return "".join(f"{text}\n" for text in re.findall(r"^print\(.*\)  # (.*)$", example, re.M))
+
+
+@shows("docs/distributed.md", "One network on several ranks")
+def test_two_ranks(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, errors = mpi_runs.run(2, example)
+    assert code == 0, errors
+    assert out == re.sub(".*# ", "", printed(re.sub("^    ", "", example, flags=re.M)))
+    assert fn.load("net.safetensors").n_params == 114
+
+
+@shows("docs/distributed.md", "When a further rank pays")
+def test_when_a_rank_pays(example, capsys):
+    run(example)
+    assert capsys.readouterr().out in section("docs/distributed.md", "When a further rank pays")
+
+
+@shows("docs/distributed.md", "Many networks", 0)
+def test_many_networks_in_threads(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/distributed.md", "Many networks", 1)
+def test_many_networks_on_dask(example, capsys):
+    pytest.importorskip("distributed")
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@shows("docs/distributed.md", "Many networks", 2)
+def test_many_networks_on_ray(example, capsys):
+    pytest.importorskip("ray")
+    pytest.importorskip("joblib")
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+@pytest.mark.filterwarnings("ignore")
+@shows("docs/distributed.md", "Searches")
+def test_a_search(example, capsys):
+    pytest.importorskip("sklearn")
+    run(example)
+    assert capsys.readouterr().out == printed(example)
+
+
+def test_the_script_for_slurm_is_valid():
+    (script,) = [b for b in BLOCKS if (b.page, b.heading) == ("docs/distributed.md", "Slurm")]
+    subprocess.run(["bash", "-n"], input=script.code, text=True, check=True)
 
 
 @shows("README.md", "Train a network")

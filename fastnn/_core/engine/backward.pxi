@@ -20,19 +20,19 @@ cdef void backward_pass(
     Plan plan, const real *params, const real *constants,
     const real *x, const real *activations, Py_ssize_t rows,
     real *cotangent, real *spare, real *grads, bint accumulate, real *dx,
-    const int8_t *frozen, char *scratch, int n_threads, bint training,
+    const int8_t *frozen, char *scratch, int n_threads, const Batch *batch,
 ) noexcept nogil:
     """Call `backward_to` with the first operation."""
     backward_to(plan, hidden(0), params, constants, x, activations, rows, cotangent, spare,
                 spare + plan.max_width * rows, grads, accumulate, dx, frozen, scratch, n_threads,
-                training)
+                batch)
 
 
 cdef void backward_to(
     Plan plan, Py_ssize_t start, const real *params, const real *constants,
     const real *x, const real *activations, Py_ssize_t rows,
     real *cotangent, real *spare, real *slots, real *grads, bint accumulate, real *dx,
-    const int8_t *frozen, char *scratch, int n_threads, bint training,
+    const int8_t *frozen, char *scratch, int n_threads, const Batch *batch,
 ) noexcept nogil:
     """Compute the gradient by the parameters and by the input from the output's cotangent.
 
@@ -41,8 +41,8 @@ cdef void backward_to(
     (rows * slots_width) are overwritten. `grads` may be NULL; otherwise it is overwritten, or with
     `accumulate` added to, except for the operations that are `frozen` (NULL: none). `dx`
     (rows, n_in), the cotangent of the input of the operation `start`, is overwritten;
-    if it is NULL, the pass ends at the lowest operation that is trained. `training` is True if
-    `forward_pass` had a batch.
+    if it is NULL, the pass ends at the lowest operation that is trained. `batch` is that of
+    `forward_pass`.
     """
     cdef Operation *operation
     cdef const real *op_x
@@ -100,8 +100,8 @@ cdef void backward_to(
         elif has_symmetric_jacobian(operation.kind):
             if operation.kind == SCALE and learns:
                 scale_backward_params(operation, op_x, cotangent, grads, accumulate, rows)
-            if training and differs_in_training(operation.kind):
-                training_backward(operation, activations, rows, cotangent)
+            if batch != NULL and differs_in_training(operation.kind):
+                training_backward(operation, activations, rows, cotangent, batch.others)
             elif wanted:
                 times_symmetric(operation, params, activations, rows, <Py_ssize_t>1,
                                 block_of(cotangent, operation.n_out), cotangent)
@@ -144,5 +144,5 @@ cdef double chunk_gradient(
     total = loss_of_outputs(loss, y_pred, targets, rows, plan.n_out, scale, cotangent)
     backward_pass(plan, params, constants, x, workspace, rows, cotangent,
                   cotangent + plan.max_width * rows, grads, accumulate, <real *>NULL,
-                  frozen, scratch, n_threads, batch != NULL)
+                  frozen, scratch, n_threads, batch)
     return total

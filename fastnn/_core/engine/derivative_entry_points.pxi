@@ -222,7 +222,7 @@ cdef vjp_typed(
             plan, params, constants, x + first * plan.n_in, activations, samples,
             dy, dy + chunk * plan.max_width,
             grads, True, dx + first * plan.n_in if dx != NULL else dx, <const int8_t *>NULL,
-            workspace.data, n_threads, False)
+            workspace.data, n_threads, no_batch())
         first += samples
     regain_gil(thread)
     give_back(workspace)

@@ -18,7 +18,7 @@ from fastnn._core.kernels.activations cimport (
     AT_ONCE, NOT_AN_ACTIVATION, RELU, TANH, activation_backward, activation_forward,
     activation_kind, keeps_slope, lanes, vectors_of, whole_vectors)
 from fastnn._core.kernels.batch_normalization cimport (
-    batch_normalize, batch_normalize_backward, running_normalize)
+    Others, batch_normalize, batch_normalize_backward, running_normalize)
 from fastnn._core.kernels.curvature cimport (
     add_activation_curvature, add_log_softmax_curvature, add_softmax_curvature, loss_curvature,
     loss_rank, loss_root, root_is_shared)

@@ -16,10 +16,7 @@ def forward(
     cdef const Batch *mode = no_batch()
     if training is not None:
         mode = &batch
-        batch.key = batch_key(training[0], training[1], training[2])
-        batch.first = 0
-        batch.dropout_factor = training[3]
-        batch.running = address(constants)
+        batch = batch_from(training, address(constants))
     if is_float(params):
         forward_typed(plan, <const float *>address(params), constants, x, activations, mode,
                       n_threads)
@@ -81,6 +78,9 @@ cdef backward_typed(
     cdef Workspace workspace
     cdef real *cotangent
     cdef PyThreadState *thread
+    cdef const Batch *mode = no_batch()
+    if training:
+        mode = &ALONE
     if n == 0:
         memset(grads, 0, plan.n_params * sizeof(real))
         return
@@ -90,57 +90,87 @@ cdef backward_typed(
     memcpy(cotangent, output_cotangent, n * plan.n_out * sizeof(real))
     backward_pass(plan, params, constants, x, activations, n, cotangent,
                   cotangent + n * plan.max_width, grads, False, dx, <const int8_t *>NULL,
-                  workspace.data, n_threads, training)
+                  workspace.data, n_threads, mode)
     regain_gil(thread)
     give_back(workspace)
 
 
 def loss_and_grad(
     Plan plan, cnp.ndarray params, cnp.ndarray constants, cnp.ndarray x, targets, labels, weights,
-    dict formula, cnp.ndarray grads, int n_threads, /,
+    dict formula, cnp.ndarray grads, int n_threads, tuple part=None, /,
 ):
     """Return the loss of all samples as one batch; overwrite `grads` (n_params,) by its gradient.
 
     Either `targets` (n, n_out) of the network's dtype or `labels` (n,) of int64 is given; the other
     is None. `weights` (n,) of the network's dtype are not all 0; None means weight 1.
+
+    If the samples are a part of a batch, `part` has five items. The first is the factor of their
+    summed loss. In training mode, the others are `training` as in `forward`, the numbers (n,) of
+    the samples in the batch, a function that adds the sums of the other rows to an array of
+    float64, in place, and the number of rows of the batch; without training mode, they are None.
     """
     cdef Targets given = targets_of(targets, labels, weights)
     cdef Loss loss = loss_of(formula)
+    cdef Batch batch
+    cdef Batch *mode = NULL
+    cdef Others others
+    cdef double scale = -1
+    if part is not None:
+        scale = part[0]
+        if part[1] is not None:
+            batch = batch_from(part[1], address(constants))
+            batch.numbers = <const int64_t *>address(part[2])
+            others.add = &add_others
+            others.owner = <void *>part[3]
+            others.rows = part[4]
+            batch.others = &others
+            mode = &batch
     if is_float(params):
-        return loss_and_grad_typed(
-            plan, <const float *>address(params), constants, x, given, loss, grads, n_threads)
-    return loss_and_grad_typed(
-        plan, <const double *>address(params), constants, x, given, loss, grads, n_threads)
+        return loss_and_grad_typed(plan, <const float *>address(params), constants, x, given, loss,
+                                   scale, grads, mode, n_threads)
+    return loss_and_grad_typed(plan, <const double *>address(params), constants, x, given, loss,
+                               scale, grads, mode, n_threads)
+
+
+cdef void add_others(void *owner, double *sums, Py_ssize_t n) noexcept with gil:
+    """Call a function of Python, which must not raise."""
+    cdef cnp.npy_intp size = n
+    (<object>owner)(cnp.PyArray_SimpleNewFromData(1, &size, cnp.NPY_DOUBLE, sums))
 
 
 cdef double loss_and_grad_typed(
     Plan plan, const real *params, cnp.ndarray constants_array, cnp.ndarray x_array, Targets given,
-    Loss loss, cnp.ndarray grads_array, int n_threads,
+    Loss loss, double scale, cnp.ndarray grads_array, Batch *mode, int n_threads,
 ) except *:
     cdef const real *constants = <const real *>address(constants_array)
     cdef const real *x = <const real *>address(x_array)
     cdef real *grads = <real *>address(grads_array)
     cdef Py_ssize_t n = sample_count(x_array)
-    cdef Py_ssize_t chunk = min(plan.chunk_rows(sizeof(real)), n)
+    cdef Py_ssize_t chunk = n
     cdef Py_ssize_t scratch_bytes = gemm_workspace(n_threads)
-    cdef Workspace workspace = take_workspace(
-        scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
-    cdef double scale = 1
+    cdef Workspace workspace
     cdef double total = 0
     cdef Py_ssize_t first = 0
     cdef PyThreadState *thread
-    if loss.mean:
-        scale = total_weight(&loss, <const real *>given.values, given.labels,
-                             <const real *>given.weights, NULL, n, plan.n_out)
-        scale = 1 / scale if scale > 0 else 1
+    if mode == NULL or not plan.has_batch_norm:
+        chunk = min(plan.chunk_rows(sizeof(real)), n)
+    workspace = take_workspace(scratch_bytes + chunk * plan.gradient_width() * sizeof(real))
+    if scale < 0:
+        scale = 1
+        if loss.mean:
+            scale = total_weight(&loss, <const real *>given.values, given.labels,
+                                 <const real *>given.weights, NULL, n, plan.n_out)
+            scale = 1 / scale if scale > 0 else 1
     thread = release_gil(work_of(plan, n))
     while first < n:
         total += chunk_gradient(
             plan, params, constants, x + first * plan.n_in,
             targets_from(given, first, plan.n_out, sizeof(real)), min(chunk, n - first),
             &loss, scale, grads, first > 0, <const int8_t *>NULL,
-            <real *>(workspace.data + scratch_bytes), workspace.data, n_threads, no_batch())
+            <real *>(workspace.data + scratch_bytes), workspace.data, n_threads, mode)
         first += chunk
+        if mode != NULL:
+            mode.numbers += chunk
     regain_gil(thread)
     give_back(workspace)
     return scale * total

@@ -5,6 +5,11 @@ cdef struct Batch:            # rows that go forward in training mode
     Py_ssize_t first          # the number of the first row within the batch
     double dropout_factor     # of the probability of each Dropout
     void *running             # the constants, whose running statistics are updated
+    const int64_t *numbers    # of the rows within the batch; NULL: those from `first` on
+    const Others *others      # rows of the batch in other processes; NULL: there are none
+
+
+cdef Batch ALONE  # for backward passes: all rows of the batch are in this process
 
 
 cdef extern from *:
@@ -20,6 +25,18 @@ cdef extern from *:
 cdef inline const Batch *no_batch() noexcept nogil:
     """Return the value that selects evaluation mode."""
     return <const Batch *>hidden_null()
+
+
+cdef inline Batch batch_from(tuple training, void *running) except *:
+    """Return the batch that the tuple `training` of `forward` or `loss_and_grad` describes."""
+    cdef Batch batch
+    batch.key = batch_key(training[0], training[1], training[2])
+    batch.first = 0
+    batch.dropout_factor = training[3]
+    batch.running = running
+    batch.numbers = NULL
+    batch.others = NULL
+    return batch
 
 
 cdef inline uint64_t batch_key(uint64_t key, Py_ssize_t epoch, Py_ssize_t position) noexcept nogil:

@@ -28,25 +28,27 @@ cdef void normalization_forward(
             memcpy(y, x, rows * n * sizeof(real))
         else:
             dropout_forward(x, operation.p * batch.dropout_factor, hashed(batch.key, number),
-                            batch.first, y, kept, rows, n)
+                            batch.first, batch.numbers, y, kept, rows, n)
     elif batch == NULL:
         running_normalize(x, constants + operation.mean, constants + operation.variance,
                           operation.eps, y, kept, rows, n)
     else:
         running = <real *>batch.running
         batch_normalize(x, operation.eps, operation.momentum, running + operation.mean,
-                        running + operation.variance, y, kept, rows, n)
+                        running + operation.variance, y, kept, rows, n, batch.others)
 
 
 cdef void training_backward(
     const Operation *operation, const real *activations, Py_ssize_t rows, real *cotangent,
+    const Others *others,
 ) noexcept nogil:
     """Overwrite the cotangent of the output with that of the input, in training mode."""
     cdef const real *kept = activations + operation.kept * rows
     cdef const real *y = activations + operation.output * rows
     cdef Py_ssize_t i
     if operation.kind == BATCH_NORMALIZE:
-        batch_normalize_backward(y, kept, cotangent, cotangent, rows, operation.n_out)
+        batch_normalize_backward(
+            y, kept, cotangent, cotangent, rows, operation.n_out, others)
     else:
         for i in range(rows * operation.n_out):
             cotangent[i] *= kept[i]

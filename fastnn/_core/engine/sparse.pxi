@@ -98,7 +98,7 @@ cdef double sparse_chunk_gradient(
         backward_to(plan, 1, params, constants, <const real *>NULL, workspace, rows, cotangent,
                     cotangent + plan.widest_output * rows,
                     cotangent + 2 * plan.widest_output * rows, grads, accumulate,
-                    dz if learns else <real *>NULL, frozen, scratch, n_threads, batch != NULL)
+                    dz if learns else <real *>NULL, frozen, scratch, n_threads, batch)
     if learns:
         if first.relu:
             activation_backward(RELU, 0, workspace, workspace, dz, dz, rows * first.n_out)

@@ -92,6 +92,8 @@ cdef Py_ssize_t train_chunk(Trainer t, Plan plan, real *params) noexcept nogil:
         batch.first = within
         batch.dropout_factor = t.next_numbers[DROPOUT_FACTOR]
         batch.running = t.constants
+        batch.numbers = NULL
+        batch.others = NULL
     if by_elements:
         if t.first_layer.learns:
             touch(&t.first_layer, &sparse, rows, <real *>t.grads, within == 0)
@@ -141,6 +143,8 @@ cdef bint forward_batch(
         batch.first = 0
         batch.dropout_factor = t.next_numbers[DROPOUT_FACTOR]
         batch.running = t.constants
+        batch.numbers = NULL
+        batch.others = NULL
     if t.sparse.data != NULL:
         t.sparse.order = t.order + t.position
         write_dense(&t.sparse, x, rows, plan.n_in, t.n_threads)
@@ -167,7 +171,7 @@ cdef void backward_batch(
     memcpy(cotangent, gradient, rows * plan.n_out * sizeof(real))
     backward_pass(plan, params, <const real *>t.constants, x, activations, rows,
                   cotangent, cotangent + plan.max_width * rows, <real *>t.grads, False,
-                  <real *>NULL, <const int8_t *>NULL, t.scratch, t.n_threads, True)
+                  <real *>NULL, <const int8_t *>NULL, t.scratch, t.n_threads, &ALONE)
     take_step(t, plan, 0, params)
     t.epoch_loss += value * weight if t.loss.mean else value
     t.epoch_weight += weight

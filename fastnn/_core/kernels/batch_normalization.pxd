@@ -8,6 +8,8 @@ means over the rows. The running statistics move towards those of the batch by t
 
 BLOCK columns are processed at a time, so that their sums, in double precision, stay in registers or
 in the first-level cache. A column whose sums overflow is summed again, times a power of two.
+
+If other processes have further rows of a batch, `Others` adds their sums to those of BLOCK columns.
 """
 
 from fastnn._core.kernels.dtypes cimport real, shrink_of, sqrt
@@ -15,6 +17,12 @@ from fastnn._core.kernels.dtypes cimport real, shrink_of, sqrt
 
 cdef enum:
     BLOCK = 64
+
+
+cdef struct Others:         # the other rows of a batch
+    void (*add)(void *owner, double *sums, Py_ssize_t n) noexcept nogil  # their sums
+    void *owner
+    Py_ssize_t rows         # of the whole batch
 
 
 cdef inline void running_normalize(
@@ -34,13 +42,17 @@ cdef inline void running_normalize(
 
 cdef inline void batch_normalize(
     const real *x, double eps, double momentum, real *running_mean, real *running_variance,
-    real *y, real *inverse, Py_ssize_t rows, Py_ssize_t n,
+    real *y, real *inverse, Py_ssize_t rows, Py_ssize_t n, const Others *others,
 ) noexcept nogil:
-    """Overwrites y with x̂, and inverse (n,) with r; updates the running statistics. rows > 1."""
+    """Overwrites y with x̂, and inverse (n,) with r; updates the running statistics.
+
+    `others` is NULL if these are all rows of the batch, which has more than one.
+    """
     cdef double[BLOCK] mean
     cdef double[BLOCK] square
     cdef double d, shrink
     cdef Py_ssize_t first = 0
+    cdef Py_ssize_t total = rows if others == NULL else others.rows
     cdef Py_ssize_t i, j, width
     cdef const real *row
     while first < n:
@@ -51,22 +63,27 @@ cdef inline void batch_normalize(
             row = x + i * n + first
             for j in range(width):
                 mean[j] += row[j]
+        if others != NULL:
+            others.add(others.owner, mean, width)
         for j in range(width):
-            mean[j] /= rows
+            mean[j] /= total
         for i in range(rows):
             row = x + i * n + first
             for j in range(width):
                 d = row[j] - mean[j]
                 square[j] += d * d
+        if others != NULL:
+            others.add(others.owner, square, width)
         for j in range(width):
             shrink = 1
-            if square[j] - square[j] != 0:
+            if others == NULL and square[j] - square[j] != 0:
                 shrink = shrink_of(&d)
                 shrunken_sums(shrink, x + first + j, rows, n, &mean[j], &square[j])
-            inverse[first + j] = <real>(shrink / sqrt(square[j] / rows + shrink * eps * shrink))
+            inverse[first + j] = <real>(shrink / sqrt(square[j] / total + shrink * eps * shrink))
             running_mean[first + j] += <real>(momentum * (mean[j] - running_mean[first + j]))
             running_variance[first + j] += <real>(
-                momentum * (square[j] / (rows - 1) / shrink / shrink - running_variance[first + j]))
+                momentum * (square[j] / (total - 1) / shrink / shrink
+                            - running_variance[first + j]))
         for i in range(rows):
             row = x + i * n + first
             for j in range(width):
@@ -93,11 +110,13 @@ cdef inline void shrunken_sums(
 
 cdef inline void batch_normalize_backward(
     const real *y, const real *inverse, const real *dy, real *dx, Py_ssize_t rows, Py_ssize_t n,
+    const Others *others,
 ) noexcept nogil:
     """Overwrites dx, which may be dy, from y = x̂ and inverse = r."""
     cdef double[BLOCK] mean
     cdef double[BLOCK] projection
     cdef Py_ssize_t first = 0
+    cdef Py_ssize_t total = rows if others == NULL else others.rows
     cdef Py_ssize_t i, j, k, width
     while first < n:
         width = min(<Py_ssize_t>BLOCK, n - first)
@@ -108,9 +127,12 @@ cdef inline void batch_normalize_backward(
             for j in range(width):
                 mean[j] += dy[k + j]
                 projection[j] += <double>dy[k + j] * y[k + j]
+        if others != NULL:
+            others.add(others.owner, mean, width)
+            others.add(others.owner, projection, width)
         for j in range(width):
-            mean[j] /= rows
-            projection[j] /= rows
+            mean[j] /= total
+            projection[j] /= total
         for i in range(rows):
             k = i * n + first
             for j in range(width):

@@ -6,7 +6,7 @@ et al. 2014). A 32-bit mixer (lowbias32 by C. Wellons) derives the bits of an el
 without branches that the compiler vectorizes. The forward pass keeps the mask, divided by 1 - p.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._core.kernels.dtypes cimport real
 
@@ -20,17 +20,20 @@ cdef inline uint64_t hashed(uint64_t key, uint64_t number) noexcept nogil:
 
 
 cdef inline void dropout_forward(
-    const real *x, double p, uint64_t key, Py_ssize_t first_row, real *y, real *mask,
-    Py_ssize_t rows, Py_ssize_t n,
+    const real *x, double p, uint64_t key, Py_ssize_t first_row, const int64_t *numbers, real *y,
+    real *mask, Py_ssize_t rows, Py_ssize_t n,
 ) noexcept nogil:
-    """Overwrite y and mask (rows, n). The rows are those of the batch from `first_row` on."""
+    """Overwrite y and mask (rows, n).
+
+    `numbers` are the numbers of the rows in the batch. NULL means those from `first_row` on.
+    """
     cdef uint32_t threshold = <uint32_t>(p * 4294967296.0)
     cdef real kept = <real>(1 / (1 - p))
     cdef uint64_t row
     cdef uint32_t low, high, h
     cdef Py_ssize_t i, j
     for i in range(rows):
-        row = hashed(key, first_row + i)
+        row = hashed(key, first_row + i if numbers == NULL else numbers[i])
         low = <uint32_t>row
         high = <uint32_t>(row >> 32)
         for j in range(n):
