@@ -37,7 +37,7 @@ def rmse(outputs: Array, targets: Array, sample_weight: Array | None = None) -> 
 def coverage_error(
     outputs: Array, targets: Array, quantiles: Any, sample_weight: Array | None = None
 ) -> float:
-    """Return |share of targets at or below the output - quantile|, as the mean over the columns.
+    """Return the mean over the columns of `|share of targets at or below the output - quantile|`.
 
     The arrays are (n, k); `quantiles` is one number, or a number for each column.
     """

@@ -26,9 +26,9 @@ def numerical_jacobian(
         The point, rounded to float64.
     method : {"central", "complex"}
         "central" extrapolates the central differences with the steps h and h/2 (Richardson), where
-        h is about 1e-3 max(|x_j|, 0.1). It calls f four times for each entry. For a smooth function
-        the error is about 1e-12 of the size of f, or 1e-5 if f returns float32. At a kink it
-        returns the mean of the slopes of the two sides. "complex" computes Im f(x + ih) / h with
+        h is about `1e-3 max(|x_j|, 0.1)`. It calls f four times for each entry. For a smooth
+        function the error is about 1e-12 of the size of f, or 1e-5 if f returns float32. At a kink
+        it returns the mean of the slopes of the two sides. "complex" computes Im f(x + ih) / h with
         one call for each entry, exact up to rounding. The function must accept complex numbers and
         use only analytic operations: no abs, no comparison.
     layout : {"numerator", "denominator"}

@@ -40,7 +40,7 @@ class MeanSquaredError(Loss):
 
 @dataclass(frozen=True, repr=False)
 class MeanAbsoluteError(Loss):
-    """Mean over a sample's outputs of |ŷ - y|; its gradient is sign(ŷ - y) / n_outputs, 0 at 0.
+    """Mean over a sample's outputs of `|ŷ - y|`; its gradient is sign(ŷ - y) / n_outputs, 0 at 0.
 
     Takes real targets (n, n_outputs), or (n,) for one output. The loss is piecewise linear and has
     no Hessian.
@@ -55,7 +55,7 @@ class MeanAbsoluteError(Loss):
 
 @dataclass(frozen=True, repr=False)
 class Huber(Loss):
-    """Mean over a sample's outputs of ½ e² where |e| < delta, and delta (|e| - ½ delta) beyond.
+    """Mean over a sample's outputs of ½ e² where `|e| < delta`, else `delta (|e| - ½ delta)`.
 
     Here e = ŷ - y (Huber 1964; PyTorch's HuberLoss). The gradient is bounded, so that an outlier
     has limited influence. The Hessian is 1 / n_outputs, or 0 beyond delta. Takes real targets
@@ -64,7 +64,7 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float
-        The error |e| from which on the loss is linear, above 0; by default 1.
+        The error `|e|` from which on the loss is linear, above 0; by default 1.
     reduction : {"mean", "sum"}
         See `Loss`.
 
@@ -92,9 +92,9 @@ class Huber(Loss):
 class LogCosh(Loss):
     """Mean over a sample's outputs of ln cosh(ŷ - y); its gradient is tanh(ŷ - y) / n_outputs.
 
-    It is close to ½ e² for small errors e = ŷ - y and to |e| - ln 2 for large ones, a smooth Huber
-    loss. Its Hessian (1 - tanh² e) / n_outputs is positive. Takes real targets (n, n_outputs), or
-    (n,) for one output.
+    It is close to ½ e² for small errors e = ŷ - y and to `|e| - ln 2` for large ones, a smooth
+    Huber loss. Its Hessian (1 - tanh² e) / n_outputs is positive. Takes real targets
+    (n, n_outputs), or (n,) for one output.
     """
 
     kind: ClassVar[str] = "log_cosh"
@@ -110,7 +110,7 @@ class Pinball(Loss):
 
     The τ-quantile of the targets minimises the loss (Koenker and Bassett 1978). The gradient is
     -τ / n_outputs or (1 - τ) / n_outputs, and 0 at ŷ = y. The loss is piecewise linear and has no
-    Hessian. Validation reports the coverage error |share of targets at or below the output - τ|.
+    Hessian. Validation reports the coverage error, `|share of targets at or below the output - τ|`.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ class Pinball(Loss):
         return None if isinstance(self.quantiles, tuple) else super().target_bounds(n_outputs)
 
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
-        """Return the mean over outputs of |share of targets at or below the output - τ|."""
+        """Return the mean over outputs of `|share of targets at or below the output - τ|`."""
         if not self.ignore_nan and self.output_weight is None:
             return metrics.coverage_error(outputs, target, self.quantiles, weights)
         elements = self.element_weights(target)

@@ -137,7 +137,7 @@ class Fitting(NetworkBase):
             copied into memory.
         metrics : sequence of {"accuracy", "rmse", "r2"} or of functions, optional
             Further metrics of the held-out samples. A function takes the outputs (n, out_features)
-            and y, and returns a number. The name in the History begins with "val_".
+            and y, and returns a number. The name in the History begins with `val_`.
         callbacks : sequence of Callback, optional
             For instance `EarlyStopping()`, or others of `fastnn.callbacks`. They are called in this
             order, before and after each epoch.

@@ -133,7 +133,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Number of outputs of the network.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray (n_features_in_,) of str
+    feature_names_in_ : ndarray of str
         Names of the features; not set if X had no names.
     classes_ : ndarray (n_classes,)
         Class labels, in increasing order.

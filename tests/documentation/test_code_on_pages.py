@@ -62,6 +62,20 @@ def test_the_swap_for_scikit_learn(example, capsys):
     assert float(capsys.readouterr().out) == pytest.approx(0.973, abs=0.005)
 
 
+def test_ten_minutes(tmp_path, monkeypatch, capsys):
+    """The blocks of the page are one program. Another processor may change the last digits."""
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    blocks = [b for b in BLOCKS if b.page == "docs/first_steps.md" and b.language == "python"]
+    TESTED.update(blocks)
+    code = "".join(b.code for b in blocks)
+    run(code)
+    found, wanted = capsys.readouterr().out, printed(code)
+    assert len(wanted.splitlines()) == code.count("print(")
+    assert re.sub(r"[\d.]+", "", found) == re.sub(r"[\d.]+", "", wanted)
+    assert numbers(found) == pytest.approx(numbers(wanted), abs=0.015)
+
+
 @shows("docs/layers.md", "Networks and layers")
 def test_a_network(example, capsys):
     run(example)
