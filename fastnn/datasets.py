@@ -59,6 +59,12 @@ def load_digits() -> tuple[FloatArray, IntArray]:
         Ink of each pixel, row by row: whole numbers from 0 to 16.
     y : ndarray of shape (1797,), int64
         The digits, 0 to 9.
+
+    Examples
+    --------
+    >>> X, y = fn.datasets.load_digits()
+    >>> X.shape, int(X.max()), y[:5].tolist()
+    ((1797, 64), 16, [0, 1, 2, 3, 4])
     """
     source = files("fastnn").joinpath("data", "digits.npz")
     with source.open("rb") as file, np.load(file) as arrays:

@@ -50,6 +50,12 @@ def numerical_jacobian(
     ValueError
         If f returns NaN or infinity, or its shape differs between points; if x holds anything but
         finite real numbers; or if method or layout is invalid.
+
+    Examples
+    --------
+    >>> fn.numerical_jacobian(lambda x: np.array([x[0] ** 2, x[0] * x[1]]), [3.0, 2.0]).round(6)
+    array([[6., 0.],
+           [2., 3.]])
     """
     f, point = _function(f), _point(x)
     method = _checks.choice(method, "method", ("central", "complex"))
@@ -87,6 +93,12 @@ def numerical_hessian(f: "Callable[[Any], Any]", x: Any, method: str = "central"
     ------
     ValueError, TypeError
         As `numerical_jacobian`.
+
+    Examples
+    --------
+    >>> fn.numerical_hessian(lambda x: x[0] ** 2 * x[1], [3.0, 2.0]).round(4)
+    array([[4., 6.],
+           [6., 0.]])
     """
     f, point = _function(f), _point(x)
     method = _checks.choice(method, "method", ("central", "complex"))

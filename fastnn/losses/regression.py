@@ -30,6 +30,12 @@ class MeanSquaredError(Loss):
     """Mean over a sample's outputs of (ŷ - y)²; its gradient is 2 (ŷ - y) / n_outputs.
 
     Takes real targets (n, n_outputs), or (n,) for one output.
+
+    Examples
+    --------
+    >>> fn.MeanSquaredError().value_and_grad([[1.0], [2.0]], [[3.0], [2.0]])
+    (2.0, array([[-2.],
+           [ 0.]]))
     """
 
     kind: ClassVar[str] = "mean_squared_error"
@@ -72,6 +78,12 @@ class Huber(Loss):
     ------
     ValueError, TypeError
         If an argument is invalid.
+
+    Examples
+    --------
+    >>> fn.Huber(delta=1.0, reduction="sum").value_and_grad([[0.5], [3.0]], [[0.0], [0.0]])
+    (2.625, array([[0.5],
+           [1. ]]))
     """
 
     kind: ClassVar[str] = "huber"
@@ -124,6 +136,11 @@ class Pinball(Loss):
     ------
     ValueError, TypeError
         If an argument is invalid.
+
+    Examples
+    --------
+    >>> fn.Pinball(0.9).value_and_grad([[1.0]], [[3.0]])  # too low costs more than too high
+    (1.8, array([[-0.9]]))
     """
 
     kind: ClassVar[str] = "pinball"

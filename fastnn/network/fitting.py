@@ -193,6 +193,13 @@ class Fitting(NetworkBase):
 
         Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates. The
         network then has the parameters after the last update.
+
+        Examples
+        --------
+        >>> net = fn.Network([fn.Linear(1, 1)], seed=0)
+        >>> history = net.fit([[0], [1]], [1, 3], loss=fn.MeanSquaredError(), epochs=500, seed=0)
+        >>> len(history["loss"]), history["loss"][-1] < 0.1
+        (500, True)
         """
         self._refuse_while_training()
         if optimizer is None:

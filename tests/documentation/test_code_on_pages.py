@@ -14,7 +14,8 @@ import fastnn as fn
 
 # `test_course.py` runs the pages of the course
 BLOCKS = [block for page in PAGES if page not in COURSE for block in blocks_of(page)]
-TESTED = set()
+TEN_MINUTES = [b for b in BLOCKS if b.page == "docs/first_steps.md" and b.language == "python"]
+TESTED = set(TEN_MINUTES)
 
 
 def block(page, heading, number=0):
@@ -66,9 +67,7 @@ def test_ten_minutes(tmp_path, monkeypatch, capsys):
     """The blocks of the page are one program. Another processor may change the last digits."""
     pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
-    blocks = [b for b in BLOCKS if b.page == "docs/first_steps.md" and b.language == "python"]
-    TESTED.update(blocks)
-    code = "".join(b.code for b in blocks)
+    code = "".join(block.code for block in TEN_MINUTES)
     run(code)
     found, wanted = capsys.readouterr().out, printed(code)
     assert len(wanted.splitlines()) == code.count("print(")
