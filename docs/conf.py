@@ -4,6 +4,7 @@ The build needs no network, and the pages load nothing from other hosts.
 """
 
 import os
+import re
 from pathlib import Path
 
 import matplotlib
@@ -81,10 +82,13 @@ html_math_renderer = "mathml"
 
 def write_mathml(writer, node, block):
     """Write a formula as MathML, which browsers draw without JavaScript or downloads."""
+    formula = node.astext()
     try:
-        writer.body.append(tex2mathml(node.astext(), as_block=block))
+        if re.search(r"frac *\d", formula):  # would be read as one number, as in \frac14
+            raise MathError("braces around the arguments of a fraction are wanted")
+        writer.body.append(tex2mathml(formula, as_block=block))
     except MathError as error:
-        logging.getLogger(__name__).warning("%s: %s", node.astext(), error, location=node)
+        logging.getLogger(__name__).warning("%s: %s", formula, error, location=node)
     raise nodes.SkipNode
 
 
