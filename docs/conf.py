@@ -31,7 +31,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-default_role = "literal"  # in docstrings, `name` is code
+default_role = "py:obj"  # in docstrings, `name` is code, and a link if it is a public name
 exclude_patterns = ["_templates", "gallery"]  # sphinx-gallery writes pages from the scripts in it
 
 # Markdown, as a code host reads it. Links name the headings in the same way.
@@ -99,6 +99,7 @@ def setup(app):
         (lambda writer, node: write_mathml(writer, node, False), None),
         (lambda writer, node: write_mathml(writer, node, True), None),
     )
+    # A folder of pages may still be empty; Sphinx gives this warning no type to suppress.
     logging.getLogger("sphinx.directives.other").logger.addFilter(
         lambda record: "toctree glob pattern" not in str(record.msg)
     )
