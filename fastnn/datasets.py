@@ -96,8 +96,8 @@ def read_table(
         The feature columns of a CSV file in the wanted order. Other columns are ignored. By default
         all columns except the target. Ignored for an archive, which has no column names.
     separator : str, optional
-        The separator of the cells of a CSV file. By default the tab for `*.tsv`; else the comma, the
-        semicolon or the tab, whichever occurs most in the first line.
+        The separator of the cells of a CSV file. By default the tab for `*.tsv`; else the comma,
+        the semicolon or the tab, whichever occurs most in the first line.
     decimal : {".", ","}
         The decimal sign of a CSV file.
 
