@@ -25,20 +25,28 @@ def examples():
         yield from finder.find(module, name, extraglobs={"np": np, "fn": fn})
 
 
-EXAMPLES = {
-    (test.filename, test.lineno): test
-    for test in examples()
-    if test.filename and any(not e.options.get(doctest.SKIP) for e in test.examples)
-}
+EXAMPLES = {(test.filename, test.lineno): test for test in examples() if test.examples}
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Draw into files, and close the figures afterwards."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    yield
+    pyplot.close("all")
 
 
 @pytest.mark.parametrize("test", EXAMPLES.values(), ids=lambda test: test.name)
-def test_an_example(test, tmp_path, monkeypatch):
+def test_an_example(test, tmp_path, monkeypatch, request):
+    if ".plots." in test.name:
+        request.getfixturevalue("figures")
     monkeypatch.chdir(tmp_path)
     with np.printoptions(precision=8, threshold=1000, linewidth=75, suppress=False):
         failures, tried = doctest.DocTestRunner(verbose=False).run(test, clear_globs=False)
     assert tried
     assert not failures
+    assert not any(example.options.get(doctest.SKIP) for example in test.examples)
 
 
 def test_the_most_important_names_have_examples():
