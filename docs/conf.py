@@ -92,8 +92,16 @@ def write_mathml(writer, node, block):
     raise nodes.SkipNode
 
 
+def name_public_base(app, name, cls, options, bases):
+    """Show the base class that has a page; a page lists no methods that it inherits from there."""
+    public = {fastnn.Layer, fastnn.Loss, fastnn.Callback}
+    public |= {fastnn.jacobians.Jacobian, fastnn.schedules.Schedule}
+    bases[:] = [base for base in cls.__mro__[1:] if base in public] or [object]
+
+
 def setup(app):
-    """Add what has no setting: formulas in MathML, and blocks of code that only a test reads."""
+    """Add what has no setting: base classes, formulas, blocks of code that only a test reads."""
+    app.connect("autodoc-process-bases", name_public_base)
     app.add_html_math_renderer(
         "mathml",
         (lambda writer, node: write_mathml(writer, node, False), None),
