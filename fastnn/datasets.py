@@ -59,6 +59,12 @@ def load_digits() -> tuple[FloatArray, IntArray]:
         Ink of each pixel, row by row: whole numbers from 0 to 16.
     y : ndarray of shape (1797,), int64
         The digits, 0 to 9.
+
+    Examples
+    --------
+    >>> X, y = fn.datasets.load_digits()
+    >>> X.shape, int(X.max()), y[:5].tolist()
+    ((1797, 64), 16, [0, 1, 2, 3, 4])
     """
     source = files("fastnn").joinpath("data", "digits.npz")
     with source.open("rb") as file, np.load(file) as arrays:
@@ -73,7 +79,7 @@ def read_table(
     separator: str | None = None,
     decimal: str = ".",
 ) -> Table:
-    """Return the table in a CSV file (`.csv`, `.tsv`) or a NumPy archive (`.npz`).
+    """Return the table in a CSV file (`*.csv`, `*.tsv`) or a NumPy archive (`*.npz`).
 
     A CSV file is UTF-8 text. The first line has the column names. Cells are finite decimal numbers
     such as "-1.5e3". Cells of the target may also be class names. Blank lines are skipped.
@@ -90,8 +96,8 @@ def read_table(
         The feature columns of a CSV file in the wanted order. Other columns are ignored. By default
         all columns except the target. Ignored for an archive, which has no column names.
     separator : str, optional
-        The separator of the cells of a CSV file. By default the tab for `.tsv`; else the comma, the
-        semicolon or the tab, whichever occurs most in the first line.
+        The separator of the cells of a CSV file. By default the tab for `*.tsv`; else the comma,
+        the semicolon or the tab, whichever occurs most in the first line.
     decimal : {".", ","}
         The decimal sign of a CSV file.
 

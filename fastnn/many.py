@@ -50,6 +50,12 @@ def predict_many(
         If an argument is invalid, or the networks differ. The message names the first difference.
     MemoryError
         If the outputs do not fit into memory.
+
+    Examples
+    --------
+    >>> nets = [fn.Network([fn.Linear(2, 1)], seed=seed) for seed in range(3)]
+    >>> fn.predict_many(nets, np.ones((5, 2))).shape
+    (3, 5, 1)
     """
     return _computed(networks, X, params, n_threads)
 

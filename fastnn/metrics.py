@@ -20,7 +20,13 @@ def larger_is_better(name: str, mode: str) -> bool:
 
 
 def accuracy(outputs: Array, labels: Array, sample_weight: Array | None = None) -> float:
-    """Return the share of rows of `outputs` (n, k) whose largest entry is at the label."""
+    """Return the share of rows of `outputs` (n, k) whose largest entry is at the label.
+
+    Examples
+    --------
+    >>> fn.metrics.accuracy(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
+    0.5
+    """
     return _mean(outputs.argmax(axis=1) == labels, sample_weight)
 
 
@@ -37,7 +43,7 @@ def rmse(outputs: Array, targets: Array, sample_weight: Array | None = None) -> 
 def coverage_error(
     outputs: Array, targets: Array, quantiles: Any, sample_weight: Array | None = None
 ) -> float:
-    """Return |share of targets at or below the output - quantile|, as the mean over the columns.
+    """Return the mean over the columns of `|share of targets at or below the output - quantile|`.
 
     The arrays are (n, k); `quantiles` is one number, or a number for each column.
     """
@@ -62,7 +68,13 @@ def _root_mean_square(values: Array, sample_weight: Array | None) -> float:
 
 
 def r2(outputs: Array, targets: Array, sample_weight: Array | None = None) -> float:
-    """Return R² = 1 - squared error / variance; NaN for constant targets."""
+    """Return R² = 1 - squared error / variance; NaN for constant targets.
+
+    Examples
+    --------
+    >>> round(fn.metrics.r2(np.array([[1.0], [2.0]]), np.array([[1.0], [3.0]])), 3)
+    0.5
+    """
     deviations = targets.astype(np.float64)
     largest = float(np.abs(deviations).max(initial=0)) or 1.0
     deviations -= largest * _mean(deviations / largest, sample_weight)

@@ -26,9 +26,9 @@ def numerical_jacobian(
         The point, rounded to float64.
     method : {"central", "complex"}
         "central" extrapolates the central differences with the steps h and h/2 (Richardson), where
-        h is about 1e-3 max(|x_j|, 0.1). It calls f four times for each entry. For a smooth function
-        the error is about 1e-12 of the size of f, or 1e-5 if f returns float32. At a kink it
-        returns the mean of the slopes of the two sides. "complex" computes Im f(x + ih) / h with
+        h is about `1e-3 max(|x_j|, 0.1)`. It calls f four times for each entry. For a smooth
+        function the error is about 1e-12 of the size of f, or 1e-5 if f returns float32. At a kink
+        it returns the mean of the slopes of the two sides. "complex" computes Im f(x + ih) / h with
         one call for each entry, exact up to rounding. The function must accept complex numbers and
         use only analytic operations: no abs, no comparison.
     layout : {"numerator", "denominator"}
@@ -50,6 +50,12 @@ def numerical_jacobian(
     ValueError
         If f returns NaN or infinity, or its shape differs between points; if x holds anything but
         finite real numbers; or if method or layout is invalid.
+
+    Examples
+    --------
+    >>> fn.numerical_jacobian(lambda x: np.array([x[0] ** 2, x[0] * x[1]]), [3.0, 2.0]).round(6)
+    array([[6., 0.],
+           [2., 3.]])
     """
     f, point = _function(f), _point(x)
     method = _checks.choice(method, "method", ("central", "complex"))
@@ -87,6 +93,12 @@ def numerical_hessian(f: "Callable[[Any], Any]", x: Any, method: str = "central"
     ------
     ValueError, TypeError
         As `numerical_jacobian`.
+
+    Examples
+    --------
+    >>> fn.numerical_hessian(lambda x: x[0] ** 2 * x[1], [3.0, 2.0]).round(4)
+    array([[4., 6.],
+           [6., 0.]])
     """
     f, point = _function(f), _point(x)
     method = _checks.choice(method, "method", ("central", "complex"))

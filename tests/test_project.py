@@ -37,6 +37,6 @@ def test_a_workflow_runs_pinned_actions_with_few_permissions(path):
         pinned = re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", action)
         assert pinned or action.startswith("./.github/workflows/"), action
     assert "\npermissions: {}\n" in text
-    assert set(re.findall(r"(\S+): write", text)) <= {"id-token"}
+    assert set(re.findall(r"(\S+): write", text)) <= {"id-token", "pages"}
     for script in re.findall(r"\.ci/\w+", text):
         assert (ROOT / script).exists(), script

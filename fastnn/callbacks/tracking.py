@@ -70,7 +70,7 @@ class MLflow(Callback):
 
     If a run is active, the metrics go there. If not, the fit starts a run, and ends it with the
     status FINISHED, or FAILED after an exception. Such a run has the parameters "layers",
-    "n_params" and "dtype", and a resumed fit continues it. Log further parameters in your own run:
+    "n_params" and "dtype", and a resumed fit continues it. Log further parameters in your own run::
 
         with mlflow.start_run():
             mlflow.log_params(settings)

@@ -103,6 +103,7 @@ def _html_of_symbols(symbols: str) -> str:  # a browser removes plain spaces at 
 def _latex_of_symbols(symbols: str) -> str:
     found = re.sub(r"[A-Za-z]{2,}", r"\\operatorname{\g<0>}", symbols)
     found = re.sub(r"\^(-?[a-z][₀-₉]*)", r"^{\1}", found).replace("²", "^2").replace("ᵀ", "^ᵀ")
+    found = found.replace("   ", r"\quad ")
     digits = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
     found = re.sub(r"[₀-₉]+", lambda m: f"_{{{m[0].translate(digits)}}}", found)
     return "".join(rf"\{COMMANDS[c]} " if c in COMMANDS else c for c in found)
@@ -118,10 +119,11 @@ TEXT = Form(
 )
 HTML = Form(
     "<p><b>{}</b></p>", escape, '<div style="overflow-x:auto;margin:0.4em 0">{}</div>',
-    "<math>{}</math>", _html_of_symbols, "<mo>-</mo>", "<mn>{}</mn>",
+    "<math>{}</math>", _html_of_symbols, '<mo form="prefix">-</mo>', "<mn>{}</mn>",
     "<mfrac><mn>{}</mn><mn>{}</mn></mfrac>", "<mo>…</mo>", "<mo>,</mo>",
     "<mrow><mo>(</mo>{}<mo>)</mo></mrow>", "</mtd><mtd>", "</mtd></mtr><mtr><mtd>",
-    "<mrow><mo>[</mo><mtable><mtr><mtd>{}</mtd></mtr></mtable><mo>]</mo></mrow>",
+    '<mtable style="border:solid;border-width:0 1px;border-radius:.5em;margin:.2em">'
+    "<mtr><mtd>{}</mtd></mtr></mtable>",  # brackets grow only in fonts for mathematics
 )
 LATEX = Form(  # a matrix of amsmath has at most ten columns
     "\n\\paragraph{{{}}}", _latex_of_prose, "{}\n", r"\[ {} \]", _latex_of_symbols, "-", "{}",

@@ -145,7 +145,7 @@ class Mish(Activation):
 
 
 class Abs(Activation):
-    """a = |z|, with slope sign(z) (0 at the kink)."""
+    """`a = |z|`, with slope sign(z) (0 at the kink)."""
 
     kind: ClassVar[str] = "abs"
     kinks = (0.0,)

@@ -37,6 +37,14 @@ class Linear(Weighted):
     In a network `weight` and `bias` are views into `net.params`. Outside a network the layer holds
     its values in float64, drawn at the first use. A network that takes the layer copies the values
     that were drawn or set before.
+
+    Examples
+    --------
+    >>> net = fn.Network([fn.Linear(2, 1)], seed=0)
+    >>> net.layers[0].weight[:] = [[3.0, -1.0]]
+    >>> net.layers[0].bias[:] = 0.5
+    >>> net.predict([[1.0, 2.0]])
+    array([[1.5]], dtype=float32)
     """
 
     kind: ClassVar[str] = "linear"

@@ -27,6 +27,12 @@ class BinaryCrossEntropy(Loss):
         See `Loss`.
     label_smoothing : float
         ε, at least 0 and below 1: the targets become (1 - ε) y + ½ ε. By default 0.
+
+    Examples
+    --------
+    >>> loss, gradient = fn.BinaryCrossEntropy().value_and_grad([[0.0]], [[1.0]])
+    >>> round(loss, 4), gradient.tolist()  # ln 2, and σ(z) - y
+    (0.6931, [[-0.5]])
     """
 
     kind: ClassVar[str] = "binary_cross_entropy"
@@ -118,6 +124,12 @@ class SoftmaxCrossEntropy(Loss):
     label_smoothing : float
         ε, at least 0 and below 1: the target of k classes becomes (1 - ε) onehot_c + ε / k, as in
         PyTorch. By default 0.
+
+    Examples
+    --------
+    >>> loss, gradient = fn.SoftmaxCrossEntropy().value_and_grad([[0.0, 0.0]], [1])
+    >>> round(loss, 4), gradient.tolist()  # ln 2, and S - onehot
+    (0.6931, [[0.5, -0.5]])
     """
 
     kind: ClassVar[str] = "softmax_cross_entropy"

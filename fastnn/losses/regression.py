@@ -30,6 +30,12 @@ class MeanSquaredError(Loss):
     """Mean over a sample's outputs of (ŷ - y)²; its gradient is 2 (ŷ - y) / n_outputs.
 
     Takes real targets (n, n_outputs), or (n,) for one output.
+
+    Examples
+    --------
+    >>> fn.MeanSquaredError().value_and_grad([[1.0], [2.0]], [[3.0], [2.0]])
+    (2.0, array([[-2.],
+           [ 0.]]))
     """
 
     kind: ClassVar[str] = "mean_squared_error"
@@ -40,7 +46,7 @@ class MeanSquaredError(Loss):
 
 @dataclass(frozen=True, repr=False)
 class MeanAbsoluteError(Loss):
-    """Mean over a sample's outputs of |ŷ - y|; its gradient is sign(ŷ - y) / n_outputs, 0 at 0.
+    """Mean over a sample's outputs of `|ŷ - y|`; its gradient is sign(ŷ - y) / n_outputs, 0 at 0.
 
     Takes real targets (n, n_outputs), or (n,) for one output. The loss is piecewise linear and has
     no Hessian.
@@ -55,7 +61,7 @@ class MeanAbsoluteError(Loss):
 
 @dataclass(frozen=True, repr=False)
 class Huber(Loss):
-    """Mean over a sample's outputs of ½ e² where |e| < delta, and delta (|e| - ½ delta) beyond.
+    """Mean over a sample's outputs of ½ e² where `|e| < delta`, else `delta (|e| - ½ delta)`.
 
     Here e = ŷ - y (Huber 1964; PyTorch's HuberLoss). The gradient is bounded, so that an outlier
     has limited influence. The Hessian is 1 / n_outputs, or 0 beyond delta. Takes real targets
@@ -64,7 +70,7 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float
-        The error |e| from which on the loss is linear, above 0; by default 1.
+        The error `|e|` from which on the loss is linear, above 0; by default 1.
     reduction : {"mean", "sum"}
         See `Loss`.
 
@@ -72,6 +78,12 @@ class Huber(Loss):
     ------
     ValueError, TypeError
         If an argument is invalid.
+
+    Examples
+    --------
+    >>> fn.Huber(delta=1.0, reduction="sum").value_and_grad([[0.5], [3.0]], [[0.0], [0.0]])
+    (2.625, array([[0.5],
+           [1. ]]))
     """
 
     kind: ClassVar[str] = "huber"
@@ -92,9 +104,9 @@ class Huber(Loss):
 class LogCosh(Loss):
     """Mean over a sample's outputs of ln cosh(ŷ - y); its gradient is tanh(ŷ - y) / n_outputs.
 
-    It is close to ½ e² for small errors e = ŷ - y and to |e| - ln 2 for large ones, a smooth Huber
-    loss. Its Hessian (1 - tanh² e) / n_outputs is positive. Takes real targets (n, n_outputs), or
-    (n,) for one output.
+    It is close to ½ e² for small errors e = ŷ - y and to `|e| - ln 2` for large ones, a smooth
+    Huber loss. Its Hessian (1 - tanh² e) / n_outputs is positive. Takes real targets
+    (n, n_outputs), or (n,) for one output.
     """
 
     kind: ClassVar[str] = "log_cosh"
@@ -110,7 +122,7 @@ class Pinball(Loss):
 
     The τ-quantile of the targets minimises the loss (Koenker and Bassett 1978). The gradient is
     -τ / n_outputs or (1 - τ) / n_outputs, and 0 at ŷ = y. The loss is piecewise linear and has no
-    Hessian. Validation reports the coverage error |share of targets at or below the output - τ|.
+    Hessian. Validation reports the coverage error, `|share of targets at or below the output - τ|`.
 
     Parameters
     ----------
@@ -124,6 +136,11 @@ class Pinball(Loss):
     ------
     ValueError, TypeError
         If an argument is invalid.
+
+    Examples
+    --------
+    >>> fn.Pinball(0.9).value_and_grad([[1.0]], [[3.0]])  # too low costs more than too high
+    (1.8, array([[-0.9]]))
     """
 
     kind: ClassVar[str] = "pinball"
@@ -178,7 +195,7 @@ class Pinball(Loss):
         return None if isinstance(self.quantiles, tuple) else super().target_bounds(n_outputs)
 
     def metric(self, outputs: Array, target: Array, weights: Array | None = None) -> float:
-        """Return the mean over outputs of |share of targets at or below the output - τ|."""
+        """Return the mean over outputs of `|share of targets at or below the output - τ|`."""
         if not self.ignore_nan and self.output_weight is None:
             return metrics.coverage_error(outputs, target, self.quantiles, weights)
         elements = self.element_weights(target)

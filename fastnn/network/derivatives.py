@@ -44,6 +44,13 @@ class Derivatives(NetworkBase):
             The gradient is a new array in the network's dtype; `grads` is not changed. The pair is
             what `scipy.optimize.minimize(jac=True)` expects. SciPy's SLSQP takes float64 only: pass
             it `gradient.astype(float)` if the network is float32.
+
+        Examples
+        --------
+        >>> net = fn.Network([fn.Linear(2, 1)], seed=0)
+        >>> net.params = [3.0, -1.0, 0.5]  # the two weights and the bias
+        >>> net.loss_and_grad([[1.0, 2.0]], [[0.0]], fn.MeanSquaredError())
+        (2.25, array([3., 6., 3.], dtype=float32))
         """
         ready = self._calls.loss_and_grad(X, y, loss, sample_weight)
         if ready is not None:
@@ -81,6 +88,14 @@ class Derivatives(NetworkBase):
         For the input, the engine goes forward or backward through the layers, whichever takes fewer
         multiplications. For the parameters it goes backward. The Jacobian of Softmax is applied as
         diag(S) - S Sᵀ, without a matrix product.
+
+        Examples
+        --------
+        >>> net = fn.Network([fn.Linear(2, 2), fn.ReLU()], seed=0)
+        >>> net.params = [3.0, -1.0, 5.0, 4.0, 0.0, -20.0]
+        >>> net.jacobian([2.0, 1.0])  # the second unit is off
+        array([[ 3., -1.],
+               [ 0.,  0.]], dtype=float32)
         """
         ready = self._calls.jacobian(X, wrt, out, n_threads, False)
         if ready is not None:
@@ -154,6 +169,13 @@ class Derivatives(NetworkBase):
         ------
         ValueError, TypeError
             If an argument is invalid, or its shape does not fit.
+
+        Examples
+        --------
+        >>> net = fn.Network([fn.Linear(2, 2)], seed=0)
+        >>> net.params = [3.0, -1.0, -5.0, 4.0, 0.0, 0.0]
+        >>> net.jvp([2.0, 1.0], [1.0, 0.0])  # the first column of the Jacobian
+        array([ 3., -5.], dtype=float32)
         """
         ready = self._calls.jvp(X, tangent, wrt, n_threads)
         if ready is not None:
@@ -191,6 +213,13 @@ class Derivatives(NetworkBase):
         ------
         ValueError, TypeError
             If an argument is invalid, or its shape does not fit.
+
+        Examples
+        --------
+        >>> net = fn.Network([fn.Linear(2, 2)], seed=0)
+        >>> net.params = [3.0, -1.0, -5.0, 4.0, 0.0, 0.0]
+        >>> net.vjp([2.0, 1.0], [1.0, 0.0])  # the first row of the Jacobian
+        array([ 3., -1.], dtype=float32)
         """
         ready = self._calls.vjp(X, cotangent, wrt, n_threads)
         if ready is not None:
@@ -228,6 +257,14 @@ class Derivatives(NetworkBase):
         ------
         ValueError, TypeError
             If an argument is invalid, or its shape does not fit.
+
+        Examples
+        --------
+        >>> net = fn.Network([fn.Linear(1, 1)], seed=0)
+        >>> net.params = [2.0, 0.0]
+        >>> net.sample_grads([[1.0], [3.0]], [[0.0], [0.0]], fn.HalfSquaredError())
+        array([[ 2.,  2.],
+               [18.,  6.]], dtype=float32)
         """
         ready = self._calls.sample_grads(X, y, loss, n_threads)
         if ready is not None:

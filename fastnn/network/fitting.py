@@ -140,7 +140,7 @@ class Fitting(NetworkBase):
             copied into memory.
         metrics : sequence of {"accuracy", "rmse", "r2"} or of functions, optional
             Further metrics of the held-out samples. A function takes the outputs (n, out_features)
-            and y, and returns a number. The name in the History begins with "val_".
+            and y, and returns a number. The name in the History begins with `val_`.
         callbacks : sequence of Callback, optional
             For instance `EarlyStopping()`, or others of `fastnn.callbacks`. They are called in this
             order, before and after each epoch.
@@ -207,6 +207,13 @@ class Fitting(NetworkBase):
 
         Ctrl-C raises KeyboardInterrupt within a fraction of a second, between two updates. The
         network then has the parameters after the last update.
+
+        Examples
+        --------
+        >>> net = fn.Network([fn.Linear(1, 1)], seed=0)
+        >>> history = net.fit([[0], [1]], [1, 3], loss=fn.MeanSquaredError(), epochs=500, seed=0)
+        >>> len(history["loss"]), history["loss"][-1] < 0.1
+        (500, True)
         """
         team = Alone()
         if comm is not None:

@@ -51,6 +51,16 @@ def load(
         CustomLayer.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> net = fn.Network([fn.Linear(2, 1), fn.Tanh()], seed=0)
+    >>> net.save("net.safetensors")
+    >>> fn.load("net.safetensors")
+    Network([
+        Linear(2, 1),
+        Tanh(),
+    ], dtype='float32')
     """
     classes = check_classes(custom_layers)
     path = _checks.file_path(path)

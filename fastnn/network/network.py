@@ -33,20 +33,10 @@ from fastnn.optimizers import OptimizerState, StateView
 from fastnn.segments import compiled
 
 # The attributes that a copy or pickle does not store: `_from_description` makes them anew.
-NOT_STORED = {
-    "_layers",
-    "_model",
-    "_calls",
-    "_optimizer_state",
-    "_rng",
-    "_passes",
-    "_training",
-    "_locks",
-    "_steps",
-    "_class_labels",
-    "_inputs",
-    "target_name",
-}
+NOT_STORED = set(
+    "_layers _model _calls _optimizer_state _rng _passes _training _locks _steps _class_labels "
+    "_inputs target_name".split()
+)
 
 
 class Network(
@@ -78,6 +68,12 @@ class Network(
     ------
     ValueError, TypeError
         If widths do not fit or a layer already belongs to a network.
+
+    Examples
+    --------
+    >>> net = fn.Network([fn.Linear(2, 8), fn.ReLU(), fn.Linear(8, 3)], seed=0)
+    >>> net.n_params, net.predict([[0.5, -1.0]]).shape
+    (51, (1, 3))
     """
 
     def __init__(

@@ -63,6 +63,13 @@ class SecondDerivatives(NetworkBase):
         -----
         It needs memory for the result and some megabytes for each thread, whatever the number of
         samples.
+
+        Examples
+        --------
+        >>> net = fn.Network([fn.Linear(1, 1)], seed=0)
+        >>> net.gram([[1.0], [3.0]])[0]  # Σ [x, 1]ᵀ [x, 1]
+        array([[10.,  4.],
+               [ 4.,  2.]], dtype=float32)
         """
         _demand_hessian(loss)
         self._demand_square_matrix()
@@ -125,6 +132,12 @@ class SecondDerivatives(NetworkBase):
         -----
         The result is exact: the derivative of the gradient in the direction v, computed forward
         over reverse (Pearlmutter 1994). It costs about as much as two gradients.
+
+        Examples
+        --------
+        >>> net = fn.Network([fn.Linear(1, 1)], seed=0)
+        >>> net.hvp([[1.0], [3.0]], [[0.0], [0.0]], fn.HalfSquaredError("sum"), [1.0, 0.0])
+        array([10.,  4.], dtype=float32)
         """
         ready = self._calls.hvp(X, y, loss, v, sample_weight, n_threads)
         if ready is not None:
@@ -162,6 +175,13 @@ class SecondDerivatives(NetworkBase):
             If a matrix of n_params² does not fit into memory.
         ValueError, TypeError
             As `hvp`.
+
+        Examples
+        --------
+        >>> net = fn.Network([fn.Linear(1, 1)], seed=0)
+        >>> net.hessian([[1.0], [3.0]], [[0.0], [0.0]], fn.HalfSquaredError("sum"))
+        array([[10.,  4.],
+               [ 4.,  2.]], dtype=float32)
         """
         _demand_hessian(loss)
         self._demand_square_matrix()

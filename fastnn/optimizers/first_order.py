@@ -109,6 +109,14 @@ class SGD(Optimizer):
     ------
     ValueError, TypeError
         If an argument is invalid.
+
+    Examples
+    --------
+    >>> net = fn.Network([fn.Linear(1, 1)], seed=0)
+    >>> net.params = [1.0, 0.0]
+    >>> net.step([0.5, 2.0], fn.SGD(0.1))
+    >>> net.params
+    array([ 0.95, -0.2 ], dtype=float32)
     """
 
     kind: ClassVar[str] = "sgd"
@@ -156,6 +164,14 @@ class Adam(Optimizer):
     ------
     ValueError, TypeError
         If an argument is invalid.
+
+    Examples
+    --------
+    >>> net = fn.Network([fn.Linear(1, 1)], seed=0)
+    >>> net.params = [1.0, 0.0]
+    >>> net.step([0.5, 2.0], fn.Adam(0.1))  # the first step has the size of the learning rate
+    >>> net.params
+    array([ 0.9, -0.1], dtype=float32)
     """
 
     kind: ClassVar[str] = "adam"
@@ -198,6 +214,11 @@ class AdamW(Adam):
     ------
     ValueError, TypeError
         If an argument is invalid.
+
+    Examples
+    --------
+    >>> fn.AdamW(fn.schedules.CosineDecay(0.01), weight_decay=0.05)
+    AdamW(learning_rate=CosineDecay(0.01), weight_decay=0.05)
     """
 
     kind: ClassVar[str] = "adamw"

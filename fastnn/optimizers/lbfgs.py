@@ -55,6 +55,14 @@ class LBFGS(FullBatchOptimizer):
     ------
     ValueError, TypeError
         If an argument is invalid.
+
+    Examples
+    --------
+    >>> net = fn.Network([fn.Linear(1, 1)], "float64", seed=0)
+    >>> X, y = [[0], [1], [2]], [1, 3, 5]
+    >>> history = net.fit(X, y, loss=fn.MeanSquaredError(), optimizer=fn.LBFGS())
+    >>> net.params.round(3).tolist()
+    [2.0, 1.0]
     """
 
     kind: ClassVar[str] = "lbfgs"

@@ -56,7 +56,10 @@ class DecisionBoundaryDisplay:
 
     Examples
     --------
-    >>> DecisionBoundaryDisplay.from_network(net, X, y)  # doctest: +SKIP
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net = fn.Network([fn.Linear(2, 8), fn.Tanh(), fn.Linear(8, 2)], seed=0)
+    >>> display = fn.plots.DecisionBoundaryDisplay.from_network(net, X, y)
+    >>> display.figure_.savefig("boundary.png")
     """
 
     def __init__(

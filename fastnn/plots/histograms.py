@@ -55,8 +55,11 @@ class HistogramDisplay:
 
     Examples
     --------
-    >>> net.fit(X, y)  # doctest: +SKIP
-    >>> HistogramDisplay.from_network(net)  # doctest: +SKIP
+    >>> X, y = fn.datasets.load_digits()
+    >>> net = fn.Network([fn.Linear(64, 32), fn.ReLU(), fn.Linear(32, 10)], seed=0)
+    >>> history = net.fit(X, y, epochs=5, seed=0)
+    >>> display = fn.plots.HistogramDisplay.from_network(net)
+    >>> display.figure_.savefig("histograms.png")
     """
 
     def __init__(self, net: Network, *, bins: int = 40) -> None:

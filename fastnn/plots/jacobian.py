@@ -51,7 +51,10 @@ class JacobianDisplay:
 
     Examples
     --------
-    >>> JacobianDisplay.from_network(net, X[0], image_shape=(8, 8))  # doctest: +SKIP
+    >>> X, y = fn.datasets.load_digits()
+    >>> net = fn.Network([fn.Linear(64, 10)], seed=0)
+    >>> display = fn.plots.JacobianDisplay.from_network(net, X[0], image_shape=(8, 8))
+    >>> display.figure_.savefig("jacobian.png")
     """
 
     def __init__(

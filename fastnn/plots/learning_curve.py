@@ -31,9 +31,11 @@ class LearningCurveDisplay:
 
     Examples
     --------
-    >>> history = net.fit(X, y, loss=fn.SoftmaxCrossEntropy(), optimizer=fn.Adam(), epochs=20,
-    ...                   batch_size=32, validation_data=(Xv, yv))  # doctest: +SKIP
-    >>> LearningCurveDisplay.from_history(history)  # doctest: +SKIP
+    >>> X, y = fn.datasets.load_digits()
+    >>> net = fn.Network([fn.Linear(64, 10)], seed=0)
+    >>> history = net.fit(X, y, epochs=5, validation_data=0.2, seed=0)
+    >>> display = fn.plots.LearningCurveDisplay.from_history(history)
+    >>> display.figure_.savefig("curve.png")
     """
 
     def __init__(self, history: Mapping[str, Sequence[float]]) -> None:

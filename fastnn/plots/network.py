@@ -71,7 +71,9 @@ class NetworkDisplay:
 
     Examples
     --------
-    >>> NetworkDisplay.from_network(net, weights=True)  # doctest: +SKIP
+    >>> net = fn.Network([fn.Linear(2, 16), fn.Tanh(), fn.Linear(16, 3)], seed=0)
+    >>> display = fn.plots.NetworkDisplay.from_network(net, weights=True)
+    >>> display.figure_.savefig("network.png")
     """
 
     def __init__(self, net: Network, *, max_units: int = 8, weights: bool = False) -> None:

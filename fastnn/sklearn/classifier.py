@@ -133,10 +133,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Number of outputs of the network.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray (n_features_in_,) of str
+    feature_names_in_ : ndarray of str
         Names of the features; not set if X had no names.
     classes_ : ndarray (n_classes,)
         Class labels, in increasing order.
+
+    Examples
+    --------
+    >>> from fastnn.sklearn import MLPClassifier
+    >>> X, y = fn.datasets.load_digits()
+    >>> MLPClassifier(random_state=0).fit(X[:1500], y[:1500]).score(X[1500:], y[1500:]) > 0.9
+    True
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

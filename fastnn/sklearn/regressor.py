@@ -142,7 +142,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Number of outputs of the network.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray (n_features_in_,) of str
+    feature_names_in_ : ndarray of str
         Names of the features; not set if X had no names.
     """
 

@@ -68,7 +68,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         The number of codes of each column of the third block, with the code 0.
     n_features_in_ : int
         The number of columns of the table.
-    feature_names_in_ : ndarray (n_features_in_,) of str
+    feature_names_in_ : ndarray of str
         Their names; not set if the table had none.
 
     References

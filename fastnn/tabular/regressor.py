@@ -78,7 +78,7 @@ class TabularRegressor(RegressorMixin, TabularEstimator):
         How the columns were read, the metric of each epoch, and the time.
     n_features_in_ : int
         Number of columns of X, also those without outputs.
-    feature_names_in_ : ndarray (n_features_in_,) of str
+    feature_names_in_ : ndarray of str
         Their names; not set if X had no names.
 
     Examples

@@ -411,7 +411,7 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.open.append(tag)
         self.tags.add(tag)
-        assert {name for name, _ in attrs} <= {"style"}
+        assert {name for name, _ in attrs} <= {"form", "style"}
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -445,7 +445,9 @@ def read(explanation):
 def test_the_fractions_in_html_and_latex():
     e = fn.explain(softmax_network("float32"), [1, -1], 0)
     html, latex = e._repr_html_(), e.to_latex()
-    assert "<mo>-</mo><mfrac><mn>3</mn><mn>2</mn></mfrac>" in html
+    # a minus without this form is set like a difference
+    assert '<mo form="prefix">-</mo><mfrac><mn>3</mn><mn>2</mn></mfrac>' in html
+    assert r"\end{array}\right]\quad (2, 12)" in latex
     assert r"(-\tfrac{3}{2}, \tfrac{3}{2}, 3, -3, 0, 0, -1, -\tfrac{1}{2}" in latex
     assert r"\paragraph{layers[0]: Linear(2, 3, bias=False)}" in latex
     assert r"\operatorname{softmax}(a_{2}) = (\tfrac{1}{2}, \tfrac{1}{2})" in latex

@@ -15,7 +15,8 @@ import fastnn as fn
 
 # `test_course.py` runs the pages of the course
 BLOCKS = [block for page in PAGES if page not in COURSE for block in blocks_of(page)]
-TESTED = set()
+TEN_MINUTES = [b for b in BLOCKS if b.page == "docs/first_steps.md" and b.language == "python"]
+TESTED = set(TEN_MINUTES)
 
 
 def block(page, heading, number=0):
@@ -110,6 +111,18 @@ def test_the_swap_for_scikit_learn(example, capsys):
     pytest.importorskip("sklearn")
     run(example)
     assert float(capsys.readouterr().out) == pytest.approx(0.973, abs=0.005)
+
+
+def test_ten_minutes(tmp_path, monkeypatch, capsys):
+    """The blocks of the page are one program. Another processor may change the last digits."""
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    code = "".join(block.code for block in TEN_MINUTES)
+    run(code)
+    found, wanted = capsys.readouterr().out, printed(code)
+    assert len(wanted.splitlines()) == code.count("print(")
+    assert re.sub(r"[\d.]+", "", found) == re.sub(r"[\d.]+", "", wanted)
+    assert numbers(found) == pytest.approx(numbers(wanted), abs=0.015)
 
 
 @shows("docs/layers.md", "Networks and layers")

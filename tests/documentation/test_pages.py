@@ -13,11 +13,11 @@ def test_the_readme_is_short():
 
 
 def test_the_indexes_list_every_page():
-    for page, prefix in (("README.md", "docs/"), ("docs/README.md", "")):
+    for page, prefix in (("README.md", "docs/"), ("docs/index.md", "")):
         listed = re.findall(
             rf"^\| \[.*?\]\({prefix}(\w+\.md)\)", PAGES[page].read_text(encoding="utf-8"), re.M
         )
-        assert sorted(listed) == [name for name in GUIDE if name != "README.md"]
+        assert sorted(listed) == [name for name in GUIDE if name != "index.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
