@@ -374,7 +374,7 @@ def test_steps_of_two_threads_all_count():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python's, as there are threads
+@pytest.mark.filterwarnings("ignore:.*fork")  # Python's and JAX's, as there are threads
 def test_a_forked_child_takes_steps(data):
     """Also if its parent was in a fit when it forked."""
     net = network()
