@@ -8,12 +8,13 @@ import subprocess
 
 import numpy as np
 import pytest
-from pages import COURSE, PAGES, blocks_of, numbers
+from pages import COURSE, EXPLANATION, HOWTO, PAGES, blocks_of, numbers
 
 import fastnn as fn
 
-# `test_course.py` runs the pages of the course
-BLOCKS = [block for page in PAGES if page not in COURSE for block in blocks_of(page)]
+# `test_course.py`, `test_howto.py` and `test_explanation.py` run the pages of their folders
+ELSEWHERE = {*COURSE, *HOWTO, *EXPLANATION}
+BLOCKS = [block for page in PAGES if page not in ELSEWHERE for block in blocks_of(page)]
 TESTED = set()
 
 

@@ -9,13 +9,21 @@ ROOT = Path(__file__).parents[2]
 GUIDE = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 COURSE = [f"docs/learn/{path.name}" for path in sorted((ROOT / "docs" / "learn").glob("[0-9]*.md"))]
 COURSE.append("docs/learn/README.md")
+
+
+def _folder(name):
+    """The pages of a folder in docs, as names relative to the repository."""
+    return [f"docs/{name}/{path.name}" for path in sorted((ROOT / "docs" / name).glob("*.md"))]
+
+
+HOWTO, EXPLANATION, GALLERY = _folder("howto"), _folder("explanation"), _folder("gallery")
 PAGES = {
     "README.md": ROOT / "README.md",
     "CONTRIBUTING.md": ROOT / "CONTRIBUTING.md",
     "CHANGELOG.md": ROOT / "CHANGELOG.md",
     "SECURITY.md": ROOT / "SECURITY.md",
     **{f"docs/{name}": ROOT / "docs" / name for name in GUIDE},
-    **{name: ROOT / name for name in COURSE},
+    **{name: ROOT / name for name in COURSE + HOWTO + EXPLANATION + GALLERY},
 }
 
 

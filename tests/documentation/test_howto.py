@@ -1,0 +1,73 @@
+"""The programs of the how-to pages run, and print what their comments say."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from pages import HOWTO, PAGES, ROOT, blocks_of
+
+# The packages that the program of a page needs, besides those of fastnn
+NEEDS = {}
+BLOCKS = [block for page in HOWTO for block in blocks_of(page) if block.language == "python"]
+
+
+def comments(code):
+    """The comments behind `print` calls, up to a colon that begins a remark."""
+    return [
+        re.sub(r": .*", "", text) if text.startswith(("True", "False")) else text
+        for text in re.findall(r"^ *print\(.*\)  # (.*)$", code, re.M)
+    ]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[block.page for block in BLOCKS])
+def test_the_programs_print_what_they_say(block, tmp_path, monkeypatch, capsys):
+    for package in NEEDS.get(block.page.split("/")[-1], ()):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        exec(compile(block.code, block.page, "exec"), {})
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert comments(block.code), "a program prints something that a test can compare"
+    assert capsys.readouterr().out.splitlines() == comments(block.code)
+
+
+@pytest.mark.parametrize("page", HOWTO)
+def test_a_page_is_short_and_has_one_program(page):
+    lines = PAGES[page].read_text(encoding="utf-8").splitlines()
+    assert 30 <= len(lines) <= 120
+    assert max(map(len, lines)) <= 105
+    assert len([block for block in BLOCKS if block.page == page]) == 1
+    assert "(../" in lines[-1] or "(../" in "".join(lines[-6:])
+
+
+def program(name):
+    (found,) = [block for block in BLOCKS if block.page == f"docs/howto/{name}"]
+    return found.code
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a program can handle")
+def test_a_fit_that_sigterm_stopped_ends_with_the_same_bits(tmp_path):
+    """The program is stopped, runs again, and is compared with a run that nobody stopped."""
+    (tmp_path / "train.py").write_text(program("resume.md"), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    command = [sys.executable, "-P", str(tmp_path / "train.py")]
+    for folder in (whole, parts):
+        folder.mkdir()
+    with subprocess.Popen(command, cwd=parts, env=environment) as stopped:
+        while not (parts / "digits.checkpoint").exists():
+            assert stopped.poll() is None
+            time.sleep(0.001)
+        stopped.terminate()
+    assert stopped.returncode == 143
+    assert not (parts / "digits.safetensors").exists()
+    for folder in (parts, whole):
+        subprocess.run(command, cwd=folder, env=environment, check=True)
+    results = [(folder / "digits.safetensors").read_bytes() for folder in (whole, parts)]
+    assert results[0] == results[1]
