@@ -2,10 +2,12 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 from pages import HOWTO, PAGES, ROOT, blocks_of
@@ -77,3 +79,50 @@ def test_a_fit_that_sigterm_stopped_ends_with_the_same_bits(tmp_path):
         subprocess.run(command, cwd=folder, env=environment, check=True)
     results = [(folder / "digits.safetensors").read_bytes() for folder in (whole, parts)]
     assert results[0] == results[1]
+
+
+def test_the_deployed_sources_compile(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    if shutil.which("gcc") is None:
+        pytest.skip("the compiler gcc is not installed")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program("deploy.md"), "example", "exec"), {"__name__": "page"})
+    flags = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-c"]
+    subprocess.run(["gcc", *flags, "net.c", "net8.c"], check=True)
+    sizes = [(tmp_path / name).stat().st_size for name in ("net8.o", "net.o")]
+    assert sizes[0] < sizes[1]
+
+
+def test_the_import_loads_no_large_package():
+    """As the page about deployment says: NumPy, and no other."""
+    code = "import sys, fastnn; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert {"fastnn", "numpy"} <= loaded
+    assert not loaded & {"scipy", "sklearn", "pandas", "torch", "jax", "onnx", "matplotlib"}
+
+
+def test_the_server_answers_wrong_requests(tmp_path, monkeypatch):
+    """No row, a wrong width and a text are errors of the client, and never of the server."""
+    pytest.importorskip("httpx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        testclient = pytest.importorskip("fastapi.testclient")
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "page"}
+    exec(compile(program("serve.md"), "example", "exec"), names)
+    client = testclient.TestClient(names["app"], raise_server_exceptions=False)
+    for rows in ([], [[1.0]], [["a"] * 64], [[1.0] * 64, [1.0]], None):
+        assert client.post("/predict", json={"rows": rows}).status_code in (200, 422), rows
+    wrong = '{"rows": [[' + ", ".join(["NaN"] * 64) + "]]}"
+    assert client.post("/predict", content=wrong).status_code == 422
+    rows = names["X"][:3]
+    answer = client.post("/predict", json={"rows": rows.tolist()}).json()
+    assert answer["probabilities"] == names["net"].predict_proba(rows).tolist()
