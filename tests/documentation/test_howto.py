@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
-from pages import HOWTO, PAGES, ROOT, blocks_of
+from pages import HOWTO, PAGES, blocks_of
+
+import fastnn as fn
 
 # The packages that the program of a page needs, besides those of fastnn
 NEEDS = {
@@ -62,8 +65,9 @@ def program(name):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a program can handle")
 def test_a_fit_that_sigterm_stopped_ends_with_the_same_bits(tmp_path):
     """The program is stopped, runs again, and is compared with a run that nobody stopped."""
-    (tmp_path / "train.py").write_text(program("resume.md"), encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    longer = program("resume.md").replace("300", "1500")  # it still trains when SIGTERM arrives
+    (tmp_path / "train.py").write_text(longer, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(fn.__file__).parents[1])}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     command = [sys.executable, "-P", str(tmp_path / "train.py")]
     for folder in (whole, parts):
@@ -99,7 +103,7 @@ def test_the_import_loads_no_large_package():
     code = "import sys, fastnn; print(*{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(Path(fn.__file__).parents[1])},
         capture_output=True,
         text=True,
         check=True,
