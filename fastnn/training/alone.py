@@ -5,8 +5,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fastnn.batch import InputChecks
-from fastnn.model import Model
-from fastnn.optimizers import OptimizerState
 from fastnn.training import loop
 from fastnn.training.checkpoints import CheckpointFile, Checkpoints
 from fastnn.training.data import TrainingData, hold_out, training_data
@@ -55,15 +53,6 @@ class Alone:
         """Return the checkpoints of a fit with this identity."""
         return Checkpoints(file, identity, epochs)
 
-    def fit(
-        self,
-        net: Any,
-        model: Model,
-        data: TrainingData,
-        settings: FitSettings,
-        optimizer_state: OptimizerState,
-        validation: Validation | None,
-        checkpoints: Checkpoints | None,
-    ) -> History:
+    def fit(self, *arguments: Any) -> History:
         """Train, as `loop.fit` does."""
-        return loop.fit(net, model, data, settings, optimizer_state, validation, checkpoints)
+        return loop.fit(*arguments)

@@ -9,12 +9,12 @@ import subprocess
 import mpi_runs
 import numpy as np
 import pytest
-from pages import COURSE, HOWTO, PAGES, blocks_of, numbers, section
+from pages import COURSE, EXPLANATION, HOWTO, PAGES, blocks_of, numbers, section
 
 import fastnn as fn
 
-# `test_course.py` and `test_howto.py` run the pages of their folders
-ELSEWHERE = {*COURSE, *HOWTO}
+# `test_course.py`, `test_howto.py` and `test_explanation.py` run the pages of their folders
+ELSEWHERE = {*COURSE, *HOWTO, *EXPLANATION}
 BLOCKS = [block for page in PAGES if page not in ELSEWHERE for block in blocks_of(page)]
 TEN_MINUTES = [b for b in BLOCKS if b.page == "docs/first_steps.md" and b.language == "python"]
 TESTED = set(TEN_MINUTES)

@@ -9,15 +9,17 @@ ROOT = Path(__file__).parents[2]
 GUIDE = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 COURSE = [f"docs/learn/{path.name}" for path in sorted((ROOT / "docs" / "learn").glob("[0-9]*.md"))]
 COURSE.append("docs/learn/README.md")
-
-HOWTO = [f"docs/howto/{path.name}" for path in sorted((ROOT / "docs" / "howto").glob("*.md"))]
+HOWTO, EXPLANATION = (
+    [f"docs/{folder}/{path.name}" for path in sorted((ROOT / "docs" / folder).glob("*.md"))]
+    for folder in ("howto", "explanation")
+)
 PAGES = {
     "README.md": ROOT / "README.md",
     "CONTRIBUTING.md": ROOT / "CONTRIBUTING.md",
     "CHANGELOG.md": ROOT / "CHANGELOG.md",
     "SECURITY.md": ROOT / "SECURITY.md",
     **{f"docs/{name}": ROOT / "docs" / name for name in GUIDE},
-    **{name: ROOT / name for name in COURSE + HOWTO},
+    **{name: ROOT / name for name in COURSE + HOWTO + EXPLANATION},
 }
 
 
