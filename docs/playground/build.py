@@ -6,6 +6,7 @@ Compiles playground.c to WebAssembly by clang and wasm-ld, and puts it into page
 import base64
 import hashlib
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ EXPORTS = (
 
 
 def text_of(name):
-    """Return the text of a file, with line ends as \\n."""
+    """Return the text of a file; line ends are the same in every checkout."""
     return (HERE / name).read_text(encoding="utf-8")
 
 
@@ -39,10 +40,16 @@ def compile_wasm(target):
     subprocess.run(command, check=True)
 
 
-def page_of(wasm):
-    """Return the page with this WebAssembly in it."""
+def compiler():
+    """Return the name and version of the compiler: another one may write other bytes."""
+    done = subprocess.run(["clang", "--version"], check=True, capture_output=True, text=True)
+    return re.search(r"clang version [\d.]+", done.stdout)[0]
+
+
+def page_of(wasm, made_by):
+    """Return the page with this WebAssembly in it, made by a compiler."""
     page = text_of("page.html").replace("@SOURCES@", sources_hash())
-    return page.replace("@WASM@", base64.b64encode(wasm).decode())
+    return page.replace("@COMPILER@", made_by).replace("@WASM@", base64.b64encode(wasm).decode())
 
 
 def main():
@@ -50,7 +57,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         wasm = Path(folder) / "playground.wasm"
         compile_wasm(wasm)
-        page = page_of(wasm.read_bytes())
+        page = page_of(wasm.read_bytes(), compiler())
         new = HERE / "index.html.new"
         new.write_text(page, encoding="utf-8", newline="\n")
         os.replace(new, HERE / "index.html")
