@@ -205,6 +205,11 @@ def test_the_elementary_functions_are_as_exact_as_stated(native, name, exact, po
     assert float(stated) == error
 
 
+def test_the_exponential_is_bounded_below_and_takes_nan(native):
+    least = native("exp_of_negative", -87.0)
+    assert 0 < least == native("exp_of_negative", -np.inf) == native("exp_of_negative", np.nan)
+
+
 @pytest.mark.parametrize("z", [np.nan, np.inf, -np.inf, 1e30, -1e30])
 def test_no_number_stops_the_code(native, z):
     native.set_network((2,), 0, np.full(9, z))
@@ -308,7 +313,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def open(self, settings="", width=1280, scheme="light"):
+    def show_page(self, settings="", width=1280, scheme="light"):
         """Open the page with settings in its address; return the result of `steps`."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1,
@@ -348,7 +353,7 @@ def browser(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", range(3), ids=["tanh", "relu", "sigmoid"])
 def test_the_page_trains_xor_as_fit_does(browser, kind):
-    found = browser.open(f"data=xor&width1=4&activation={kind}&rate=0.3&batch=0&steps=2000")
+    found = browser.show_page(f"data=xor&width1=4&activation={kind}&rate=0.3&batch=0&steps=2000")
     samples = np.reshape(found["samples"], (-1, 3))
     assert sorted(map(tuple, samples)) == sorted(map(tuple, XOR))
     net = network((4,), ACTIVATIONS[kind], "float32")
@@ -370,7 +375,7 @@ def test_the_page_trains_xor_as_fit_does(browser, kind):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_fits_the_screen_and_asks_for_nothing(browser, width, scheme):
     settings = "data=spirals&layers=3&width1=16&width2=16&width3=16&steps=20"
-    browser.open(settings, width, scheme)
+    browser.show_page(settings, width, scheme)
     assert browser["document.documentElement.scrollWidth"] <= width
     background = browser["getComputedStyle(document.body).backgroundColor"]
     assert (sum(map(int, re.findall(r"\d+", background))) > 380) == (scheme == "light")
@@ -385,22 +390,25 @@ def test_the_page_fits_the_screen_and_asks_for_nothing(browser, width, scheme):
     assert not [event for event in browser.events if event["method"] == "Runtime.exceptionThrown"]
 
 
-def test_the_map_shows_the_probabilities(browser):
-    """The four points of XOR lie in their own colours: blue for 1, orange for 0."""
-    browser.open("data=xor&width1=4&steps=2000")
-    for x1, x2, target in XOR.tolist():
-        red, _, blue = browser[
-            f"""(() => {{
-            const plane = find("plane"), place = x => Math.round((x + 1.6) / 3.2 * plane.width);
-            const x = place({x1}) + 16, y = place(-({x2})) + 16;
-            return [...plane.getContext("2d").getImageData(x, y, 1, 1).data].slice(0, 3);
-            }})()"""
-        ]
-        assert (blue > red) == (target == 1)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("data", ["xor", "blobs"])
+def test_the_map_and_the_points_have_the_colours_of_their_targets(browser, data, scheme):
+    """Blue for 1, orange for 0, at a point and beside it. Flips of an axis would swap them."""
+    found = browser.show_page(f"data={data}&width1=4&steps=2000", scheme=scheme)
+    for x1, x2, target in np.reshape(found["samples"], (-1, 3))[:4].tolist():
+        for beside in (0, 16) if data == "xor" else (0,):
+            red, _, blue = browser[
+                f"""(() => {{
+                const plane = find("plane"), place = x => Math.round((x + 1.6) / 3.2 * plane.width);
+                const x = place({x1}) + {beside}, y = place(-({x2})) + {beside};
+                return [...plane.getContext("2d").getImageData(x, y, 1, 1).data].slice(0, 3);
+                }})()"""
+            ]
+            assert (blue > red) == (target == 1)
 
 
 def test_the_keyboard_is_enough(browser):
-    browser.open("data=xor&width1=3")
+    browser.show_page("data=xor&width1=3")
     assert browser["[...document.querySelectorAll('select')].every(s => s.labels.length === 1)"]
     focused = []
     for _ in range(16):
@@ -442,7 +450,7 @@ def test_the_keyboard_is_enough(browser):
 
 
 def test_the_gradients_are_numbers_and_follow_the_pointer(browser):
-    found = browser.open("data=xor&width1=2&steps=100")
+    found = browser.show_page("data=xor&width1=2&steps=100")
     shown = browser["[...document.querySelectorAll('#gradients td')].map(c => c.textContent)"]
     # the table has a unit's bias beside its weights, params has it after all weights
     order = [0, 1, 4, 2, 3, 5, 6, 7, 8]
@@ -463,7 +471,7 @@ def test_the_gradients_are_numbers_and_follow_the_pointer(browser):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(browser):
-    browser.open("data=xor&width1=2")
+    browser.show_page("data=xor&width1=2")
     browser["params.fill(NaN); find('run').click()"]
     for _ in range(100):
         if browser["!running"]:
@@ -482,20 +490,20 @@ def test_each_experiment_names_its_loss():
 
 @pytest.mark.parametrize(("settings", "loss"), EXPERIMENTS)
 def test_the_experiments_end_as_the_page_says(browser, settings, loss):
-    found = browser.open(settings)
+    found = browser.show_page(settings)
     digits = len(loss.partition(".")[2])
     assert abs(found["loss"] - float(loss)) <= 0.51 * 10**-digits
 
 
 def test_what_the_experiments_say_about_gradients(browser):
-    browser.open("activation=1&width1=2&seed=3&steps=1000")
+    browser.show_page("activation=1&width1=2&seed=3&steps=1000")
     browser["cross = [-1, -1]; show()"]
     assert browser["[...jacobians].every(v => v === 0)"]
     assert "h1 = (0.00, 0.00)" in browser["find('values').textContent"]
-    found = browser.open("data=circles&activation=1&rate=30&steps=300")
+    found = browser.show_page("data=circles&activation=1&rate=30&steps=300")
     assert not any(found["gradient"][:12])  # 4 x 2 weights and 4 biases of the hidden layer
     assert found["gradient"][-1] != 0
-    found = browser.open("data=circles&layers=2&rate=30&steps=300")
+    found = browser.show_page("data=circles&layers=2&rate=30&steps=300")
     assert not any(found["gradient"][:12])
     assert max(map(abs, found["gradient"][32:])) > 0.1  # of the output layer
 
