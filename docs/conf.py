@@ -5,6 +5,7 @@ The build needs no network, and the pages load nothing from other hosts.
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import matplotlib
@@ -99,9 +100,17 @@ def name_public_base(app, name, cls, options, bases):
     bases[:] = [base for base in cls.__mro__[1:] if base in public] or [object]
 
 
+def copy_playground(app, error):
+    """Copy the playground, a page that needs no other file, beside the page about it."""
+    if error is None and app.builder.format == "html":
+        folder = Path("playground")
+        shutil.copy(Path(app.srcdir) / folder / "index.html", Path(app.outdir) / folder)
+
+
 def setup(app):
     """Add what has no setting: base classes, formulas, blocks of code that only a test reads."""
     app.connect("autodoc-process-bases", name_public_base)
+    app.connect("build-finished", copy_playground)
     app.add_html_math_renderer(
         "mathml",
         (lambda writer, node: write_mathml(writer, node, False), None),
