@@ -1,8 +1,11 @@
 """Settings to make before NumPy or a peer is imported: threads, processors, instruction sets."""
 
+import getpass
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 # The processors of this process, before `configure` reduces them. Only Linux tells.
 PROCESSORS = (
@@ -59,6 +62,9 @@ def configure(threads, isa=None):
         os.environ["FASTNN_ISA"] = isa
         os.environ.update(ISAS[isa])
         os.environ["NPY_DISABLE_CPU_FEATURES"] = " ".join(numpy_features_above(isa))
+        # PyTorch would use the compiled code in its cache, which is for another instruction set.
+        cache = Path(tempfile.gettempdir(), f"fastnn_bench_inductor_{isa}_{getpass.getuser()}")
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
 
 
 def numpy_features_above(isa):
