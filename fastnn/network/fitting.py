@@ -149,7 +149,7 @@ class Fitting(NetworkBase):
             notebook.
         n_threads : int, optional
             The number of threads, by default one for each physical core. The results are the same
-            for any number, bit for bit.
+            for any number, bit for bit, except those of LevenbergMarquardt.
         checkpoint : str or PathLike, optional
             A file that saves the state of this fit. It is always replaced completely or not at all.
             `load` reads the network from it, with the parameters after the last saved epoch, even
@@ -159,12 +159,12 @@ class Fitting(NetworkBase):
             or "2h". By default 1. A checkpoint is also written when training ends.
         resume : bool, optional
             Whether to continue the fit in the checkpoint, if the file exists. By default False. The
-            results equal those of an uninterrupted fit on the same instruction set, bit for bit.
-            The data, the layers of the network and the other arguments must be the same. Only
-            `n_threads` may differ, and `epochs`, unless the learning rates depend on it as with
-            CosineDecay and OneCycle. Your own callbacks must save their values by `state`. The
-            values of X and y are compared with the checkpoint. Of a memmap, an iterable and
-            `validation_data` only the shapes are compared.
+            results equal those of an uninterrupted fit with the same build of fastnn and the same
+            instruction set, bit for bit. The data, the layers of the network and the other
+            arguments must be the same. Only `n_threads` may differ, and `epochs`, unless the
+            learning rates depend on it as with CosineDecay and OneCycle. Your own callbacks must
+            save their values by `state`. The values of X and y are compared with the checkpoint.
+            Of a memmap, an iterable and `validation_data` only the shapes are compared.
         comm : mpi4py.MPI.Intracomm, optional
             The processes that train this network together, such as `MPI.COMM_WORLD`. Each calls
             `fit` with its own rows and otherwise the same arguments, and gets the network of one

@@ -107,6 +107,12 @@ def test_differentiating_a_network(example, capsys):
     assert capsys.readouterr().out == printed(example)
 
 
+@shows("docs/index.md", "fastnn")
+def test_the_first_classifier(example, capsys):
+    run(example)
+    assert capsys.readouterr().out == "0\n"
+
+
 @shows("README.md", "Use it in place of scikit-learn")
 def test_the_swap_for_scikit_learn(example, capsys):
     pytest.importorskip("sklearn")

@@ -57,6 +57,12 @@ def test_a_page_is_short_and_has_one_program(page):
     assert "(../" in "".join(lines[lines.index("## See also") :])
 
 
+def test_the_index_lists_every_page():
+    index = PAGES["docs/howto/README.md"].read_text(encoding="utf-8")
+    listed = re.findall(r"^\|.*\| \[.*\]\((\w+\.md)\) \|$", index, re.M)
+    assert sorted(f"docs/howto/{name}" for name in listed) == HOWTO
+
+
 def program(name):
     (found,) = [block for block in BLOCKS if block.page == f"docs/howto/{name}"]
     return found.code

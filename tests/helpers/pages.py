@@ -8,9 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 GUIDE = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 COURSE = [f"docs/learn/{path.name}" for path in sorted((ROOT / "docs" / "learn").glob("[0-9]*.md"))]
-COURSE += ["docs/learn/README.md", "docs/playground/README.md"]
+COURSE += ["docs/learn/README.md", "docs/playground/README.md", "docs/howto/README.md"]
 HOWTO, EXPLANATION = (
-    [f"docs/{folder}/{path.name}" for path in sorted((ROOT / "docs" / folder).glob("*.md"))]
+    [f"docs/{folder}/{path.name}" for path in sorted((ROOT / "docs" / folder).glob("[a-z]*.md"))]
     for folder in ("howto", "explanation")
 )
 PAGES = {
