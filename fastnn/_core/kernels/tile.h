@@ -66,8 +66,10 @@
 
 #define DECLARE_POINTER(i) const scalar *p##i = a + i * s;
 #define STEP_POINTER(i) p##i += a_col; __asm__("" : "+r"(p##i));
+/* The last vector of a row: whole, or of the first lanes. A constant `whole` leaves one of both. */
+#define LOAD_SOME(p) (whole ? (vector)LOAD(p) : load_some(p, mask))
 #if HAVE_MASKS
-#define LOAD_LAST(p) load_some(p, mask)
+#define LOAD_LAST(p) LOAD_SOME(p)
 #else
 #define LOAD_LAST(p) LOAD(p)
 #endif
@@ -75,7 +77,7 @@
 /* Row i has the sums c, d, e and f, one for each vector; the last vector may be a part of one. */
 #define START JOIN(START_, WIDTH)
 #define FIRST(i, j) LOAD(start + i * start_row + j * LANES)
-#define FIRST_OF_LAST(i, j) load_some(start + i * start_row + j * LANES, mask)
+#define FIRST_OF_LAST(i, j) LOAD_SOME(start + i * start_row + j * LANES)
 #define START_1(i) vector c##i = FIRST_OF_LAST(i, 0);
 #define START_2(i) vector c##i = FIRST(i, 0), d##i = FIRST_OF_LAST(i, 1);
 #define START_3_WHOLE(i) vector c##i = FIRST(i, 0), d##i = FIRST(i, 1), e##i = FIRST(i, 2);
@@ -97,13 +99,14 @@
 #define RELU_4(i) RELU_2(i) e##i = ZERO_UNLESS(e##i, e##i); f##i = ZERO_UNLESS(f##i, f##i);
 #define APPLY_GATE JOIN(GATE_, WIDTH)
 #define GATE(i, j, v) v = ZERO_UNLESS(LOAD(gate + i * c_row + j * LANES), v);
-#define GATE_LAST(i, j, v) v = ZERO_UNLESS(load_some(gate + i * c_row + j * LANES, mask), v);
+#define GATE_LAST(i, j, v) v = ZERO_UNLESS(LOAD_SOME(gate + i * c_row + j * LANES), v);
 #define GATE_1(i) GATE_LAST(i, 0, c##i)
 #define GATE_2(i) GATE(i, 0, c##i) GATE_LAST(i, 1, d##i)
 #define GATE_4(i) GATE(i, 0, c##i) GATE(i, 1, d##i) GATE(i, 2, e##i) GATE_LAST(i, 3, f##i)
 #define STORE_ROW JOIN(STORE_, WIDTH)
 #define STORE(i, j, v) *(unaligned *)(c + i * c_row + j * LANES) = v;
-#define STORE_LAST(i, j, v) store_some(c + i * c_row + j * LANES, mask, v);
+#define STORE_LAST(i, j, v) \
+    if (whole) { STORE(i, j, v) } else store_some(c + i * c_row + j * LANES, mask, v);
 #define STORE_1(i) STORE_LAST(i, 0, c##i)
 #define STORE_2(i) STORE(i, 0, c##i) STORE_LAST(i, 1, d##i)
 #define STORE_4(i) STORE(i, 0, c##i) STORE(i, 1, d##i) STORE(i, 2, e##i) STORE_LAST(i, 3, f##i)

@@ -1,8 +1,8 @@
 /* One tile of HEIGHT rows and WIDTH vectors; see tile.h. */
-static void SHAPED(tile_, HEIGHT, WIDTH)(
+static inline __attribute__((always_inline)) void SHAPED(sums_, HEIGHT, WIDTH)(
     ptrdiff_t k, const scalar *a, ptrdiff_t s, ptrdiff_t a_col, const scalar *b, ptrdiff_t b_row,
     ptrdiff_t last, const scalar *start, ptrdiff_t start_row, scalar *c, ptrdiff_t c_row, int relu,
-    const scalar *gate)
+    const scalar *gate, const int whole)
 {
     const lane_mask mask = first_lanes(last);
     POINTERS(DECLARE_POINTER)
@@ -28,4 +28,16 @@ static void SHAPED(tile_, HEIGHT, WIDTH)(
     if (relu) { ROWS(APPLY_RELU) }
     if (gate != NULL) { ROWS(APPLY_GATE) }
     ROWS(STORE_ROW)
+}
+static void SHAPED(tile_, HEIGHT, WIDTH)(
+    ptrdiff_t k, const scalar *a, ptrdiff_t s, ptrdiff_t a_col, const scalar *b, ptrdiff_t b_row,
+    ptrdiff_t last, const scalar *start, ptrdiff_t start_row, scalar *c, ptrdiff_t c_row, int relu,
+    const scalar *gate)
+{
+    if (SLOW_MASKS && last == LANES)
+        SHAPED(sums_, HEIGHT, WIDTH)(
+            k, a, s, a_col, b, b_row, last, start, start_row, c, c_row, relu, gate, 1);
+    else
+        SHAPED(sums_, HEIGHT, WIDTH)(
+            k, a, s, a_col, b, b_row, last, start, start_row, c, c_row, relu, gate, 0);
 }
