@@ -79,6 +79,9 @@ class GradientReport:
     absolute_error, relative_error : float
         The difference of the two values, absolute and relative. The relative error is divided by
         the largest of: the two values, 1/100 of the largest entry, 1/1000 of the function's value.
+        For a network the divisor is also at least 1/1000 of √(c V). c is the second derivative of
+        the loss by the entry, and V is the largest c s² of all entries, where s is 1, or about the
+        entry's size if that is larger. So rounding errors at a minimum are no mistake.
     n_entries : int
         How many entries were compared.
     kinks : tuple of Kink
@@ -259,8 +262,10 @@ class _NetworkCheck:
         """Return the comparison of all entries."""
         value, _ = self._pass()
         numeric, kinks = np.empty(self.entries.size), []
+        curvature, sizes = np.zeros(numeric.size), np.empty(numeric.size)
         for k, at in enumerate(self.entries.tolist()):
-            step = STEP * 2.0 ** np.ceil(np.log2(max(abs(at), 1.0)))
+            sizes[k] = 2.0 ** np.ceil(np.log2(max(abs(at), 1.0)))
+            step = STEP * sizes[k]
             self.entries[k] = above = at + step
             value_above, inputs_above = self._pass()
             self.entries[k] = below = at - step
@@ -275,11 +280,15 @@ class _NetworkCheck:
                 crossed = crossed.any(axis=0)
                 for sample, unit in np.argwhere(crossed).tolist():
                     kinks.append((k, Kink(self._name(k), i, unit, sample, slopes)))
+            if not (kinks and kinks[-1][0] == k):
+                curvature[k] = abs(slopes[1] - slopes[0]) / step
         if tolerance is None:
             tolerance = 1e-3 if self.net.dtype == np.float32 else 1e-6
-        return _compared(
-            self._name, self.analytic.astype(float), numeric, abs(value), kinks, tolerance
-        )
+        # At a minimum the gradient consists of rounding errors. By Cauchy-Schwarz, the errors of a
+        # squared loss are proportional to √curvature of the entry.
+        rise = (curvature * sizes**2).max(initial=0)
+        scale = np.maximum(abs(value), np.sqrt(curvature * rise))
+        return _compared(self._name, self.analytic.astype(float), numeric, scale, kinks, tolerance)
 
     def _pass(self) -> tuple[float, list[tuple[int, Array, Array]]]:
         """Return the loss, and for each activation that has kinks: layer, kinks and input."""
@@ -341,11 +350,15 @@ def _compared(
     name: Callable[[int], str],
     analytic: Array,
     numeric: Array,
-    value: float,
+    scale: "float | Array",
     kinks: list[tuple[int, Kink]],
     tolerance: float,
 ) -> GradientReport:
-    """Return the report for all entries; `kinks` are pairs of an entry's index and a kink."""
+    """Return the report for all entries.
+
+    1/1000 of `scale` counts as the least size of an entry. `kinks` are pairs of an entry's index
+    and a kink.
+    """
     allowed = np.full(analytic.size, tolerance)
     met = np.bincount([k for k, _ in kinks], minlength=analytic.size).astype(int)
     numeric = numeric.copy()
@@ -354,7 +367,8 @@ def _compared(
             numeric[k] = np.clip(analytic[k], min(kink.interval), max(kink.interval))
             allowed[k] = max(tolerance, 1e-4)  # one-sided slopes have larger errors
     error = np.abs(analytic - numeric)
-    floor = max(np.abs(numeric).max(initial=0) / 100, value / 1000, np.finfo(float).tiny)
+    floor = max(np.abs(numeric).max(initial=0) / 100, np.finfo(float).tiny)
+    floor = np.maximum(floor, np.asarray(scale) / 1000)
     relative = error / np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), floor)
     compared = np.flatnonzero(met < 2)
     found = tuple(kink for _, kink in kinks)

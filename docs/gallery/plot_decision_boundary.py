@@ -1,10 +1,9 @@
 """
-How width bends a decision boundary
-...................................
+Width and the decision boundary
+...............................
 
-Two spirals of points cannot be separated by lines. Networks with more hidden units bend their
-boundaries more. The figures show the predicted classes over the plane, and how sure the network
-is.
+A line cannot separate two spirals of points. A network with more hidden units can have a boundary
+of more curves. The figures show the predicted classes over the plane, and their probabilities.
 
 See also :doc:`/plots`.
 """
@@ -30,8 +29,9 @@ X_train, y_train, X_test, y_test = X[:300], y[:300], X[300:], y[300:]
 # %%
 # Four widths
 # -----------
-# ``fit_many`` trains the four networks at once. Without hidden units, the boundary is a line. The
-# others compute smooth steps in several directions, one for each hidden unit, and add them up.
+# ``fit_many`` trains the four networks at once. Without hidden units, the boundary is a
+# line. Otherwise each hidden unit computes a smooth step in one direction, and the network adds
+# these steps.
 
 WIDTHS = (0, 3, 8, 32)
 networks = []
@@ -56,11 +56,11 @@ figure.suptitle("Predicted classes of held-out points")
 plt.show()
 
 # %%
-# How sure is it?
-# ---------------
-# With ``response="probability"`` the colours mix as the softmax probabilities do. The network is
-# unsure near the boundary. Far from all points it is sure, and it has no reason to be: see the
-# example of the ensemble.
+# Probabilities
+# -------------
+# With ``response="probability"`` the colours show the softmax probabilities. Near the boundary they
+# are about ½. Far from all points they are near 0 or 1, although there are no data: see the example
+# of the ensemble.
 
 display = DecisionBoundaryDisplay.from_network(networks[-1], X_test, y_test, response="probability")
 display.ax_.set_title("Probabilities of the network with 32 hidden units")

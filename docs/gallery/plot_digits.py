@@ -2,9 +2,9 @@
 What a digit classifier looks at
 ................................
 
-The Jacobian of a classifier tells how each pixel changes each logit. Drawn as images, it shows
-which ink speaks for a class and which speaks against it. A small step along the Jacobian changes
-the answer; a step of the same length in a random direction does not.
+The Jacobian of a classifier tells how each pixel changes each logit. Drawn as images, it shows at
+which pixels ink raises the logit of a class, and at which it lowers it. A small step against the
+gradient of the margin changes most answers. A random step of the same length changes few.
 
 See also :doc:`/derivatives`.
 """
@@ -37,7 +37,7 @@ print(f"accuracy on held-out digits: {accuracy:.3f}")
 # ------------------------
 # ``JacobianDisplay`` draws the row of each logit as an image. More ink at a red pixel raises the
 # logit, and more ink at a blue pixel lowers it. The sample is a zero. The panel of class 0 is blue
-# in the middle, because a zero has a hole there.
+# in the middle: ink in the hole of the zero lowers its logit.
 
 zero = X[y == 0][0]
 display = JacobianDisplay.from_network(net, zero, image_shape=(8, 8))
@@ -48,8 +48,8 @@ plt.show()
 # Why this class, and not the next one?
 # -------------------------------------
 # The margin is the logit of the first class minus the logit of the second one. Its gradient is the
-# difference of two rows of the Jacobian. The digit changes its class soonest if all pixels move
-# against this gradient.
+# difference of two rows of the Jacobian. To first order, the margin falls fastest against this
+# gradient.
 
 logits, jacobian = net.value_and_jacobian(X)
 rows = np.arange(len(X))
@@ -57,7 +57,7 @@ second, first = logits.argsort(axis=1)[:, -2:].T
 gradient = jacobian[rows, first] - jacobian[rows, second]
 direction = gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
 
-LENGTH = 0.9  # of the step; the norm of a digit is about 3.6
+LENGTH = 0.9  # of the step; the norm of a digit is about 3.9
 random = np.random.default_rng(0).standard_normal(X.shape)
 random /= np.linalg.norm(random, axis=1, keepdims=True)
 changed = X - LENGTH * direction
@@ -79,9 +79,8 @@ for column, i in zip(axes.T, examples, strict=True):
 plt.show()
 
 # %%
-# For a human reader the step changes little. Yet the network reads most digits differently after
-# it, while a random step of the same length changes few answers. Most directions do not matter to
-# the network, and the Jacobian names the one that does.
+# For a human reader the step changes little, but the network then reads most digits differently. A
+# random step of the same length changes few answers: most directions hardly change the margin.
 
 print(f"digits read differently after the step: {flipped:.3f}")
 print(f"after a random step of this length: {flipped_random:.3f}")

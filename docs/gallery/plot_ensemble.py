@@ -1,10 +1,10 @@
 """
-An ensemble knows where it has no data
-......................................
+Where the networks of an ensemble disagree
+..........................................
 
-One classifier is often sure of its answer where it has never seen a sample. Ten classifiers that
-were trained on resampled data often disagree there. Their mean probability is less extreme, and
-their spread shows where not to trust the answer.
+One classifier often predicts a probability near 0 or 1 where there are no training data. Ten
+classifiers that were trained on resampled data disagree at some of these points. There their mean
+probability is less extreme, and their spread is a warning.
 
 See also :doc:`/training`.
 """
@@ -17,9 +17,9 @@ import fastnn as fn
 # %%
 # Ten networks
 # ------------
-# Two moons of points. Each network trains on a bootstrap sample: as many rows as there are, drawn
-# with replacement. ``fit_many`` takes them as ``rows=``. The networks end in ``Softmax``, so that
-# their probabilities can be averaged.
+# The data are two moons of points. Each network trains on a bootstrap sample: as many rows as the
+# data have, drawn with replacement. ``fit_many`` takes them as ``rows=``. The networks end in
+# ``Softmax``, so that their probabilities can be averaged.
 
 rng = np.random.default_rng(0)
 y = np.arange(200) % 2
@@ -86,5 +86,5 @@ print(f"and at {disagree_near:.0%} of the points near a sample")
 print(f"confidence where they disagree: one {confidence_of_one:.2f}, ten {confidence_of_ten:.2f}")
 
 # %%
-# A single network is sure almost everywhere. The ensemble warns in the directions in which no
-# sample lies. It is no cure: far away, there are also directions in which all ten networks agree.
+# Where the ten networks disagree, a single network is too confident. But at most points far from
+# the samples all ten agree. So a small spread does not prove that a prediction is right.

@@ -2,9 +2,9 @@
 Balance a pole by evolution
 ...........................
 
-The score of a controller is the time for which it balances a pole. This score has no useful
-derivative. An evolution strategy needs only the scores of random variations of the parameters, and
-``predict_many`` computes the actions of all variations in one call.
+The score of a controller is the time for which it balances a pole. This score is a step function of
+the parameters, so its derivative is 0. An evolution strategy needs only the scores of random
+variations of the parameters. ``predict_many`` computes the actions of all variations in one call.
 
 See also :doc:`/optimizers`.
 """
@@ -17,9 +17,9 @@ import fastnn as fn
 # %%
 # The cart and the pole
 # ---------------------
-# A cart of 1 kg carries a pole of 0.1 kg and 1 m. The network pushes the cart with up to 10 N to
-# either side. A try ends if the pole leans by more than 12 degrees, if the cart is 2.4 m away from
-# the middle, or after 6 s.
+# A cart of 1 kg carries a pole of 0.1 kg and 1 m. The network pushes the cart to the left or right
+# with up to 10 N. A try ends if the pole leans by more than 12 degrees, if the cart is 2.4 m away
+# from the middle, or after 6 s.
 
 STEP, STEPS = 0.02, 300  # s, number
 LIMITS = np.array([2.4, np.inf, np.radians(12), np.inf])
@@ -50,8 +50,8 @@ def episodes(net, params, state):
 # %%
 # Evolution
 # ---------
-# Each generation tries 32 random changes of the parameters, and the same changes with the opposite
-# sign. All candidates start from the same four states. The changes, weighted by the differences of
+# Each generation tries 32 random changes of the parameters, and the same changes with opposite
+# signs. All candidates start from the same four states. The changes, weighted by the differences of
 # the scores, estimate the gradient. ``step`` takes a step of Adam with it.
 
 GENERATIONS, PAIRS, SIGMA, TRIES = 40, 32, 0.1, 4
@@ -70,7 +70,7 @@ for _ in range(GENERATIONS):
 # %%
 # Test
 # ----
-# The parameters before and after the evolution meet 200 new starts.
+# The parameters before and after the evolution are tested with 200 new starts.
 
 both = np.array([first_params, net.params])
 seconds, track = episodes(net, both, np.tile(rng.uniform(-0.1, 0.1, (200, 4)), (2, 1, 1)))

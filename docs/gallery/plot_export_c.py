@@ -2,9 +2,9 @@
 Export to C, compile, and compare
 .................................
 
-``export_c`` writes a network as C99 source that needs no library: for a microcontroller, a solver
-or a server. Here the source is compiled with gcc, and its predictions and derivatives are compared
-with those of Python. Without gcc on the machine, only the numbers of Python are drawn.
+``export_c`` writes a network as C99 source that needs only the standard library: for a
+microcontroller, a solver or a server. Here gcc compiles the source, and its predictions and
+derivatives are compared with those of Python. Without gcc, only those of Python are drawn.
 
 See also :doc:`/export`.
 """
@@ -23,8 +23,8 @@ import fastnn as fn
 # %%
 # A network that corrects a sensor
 # --------------------------------
-# It maps the logarithm of a thermistor's resistance to the temperature. ``Standardize`` and
-# ``Unstandardize`` become a part of the program in C, which returns degrees Celsius.
+# The network maps the logarithm of a thermistor's resistance to the temperature. ``Standardize``
+# and ``Unstandardize`` become a part of the program in C, which returns degrees Celsius.
 
 kelvin = np.linspace(253, 373, 300)
 ohms = 10_000 * np.exp(3950 * (1 / kelvin - 1 / 298.15))
@@ -38,7 +38,7 @@ print(f"largest error of the network: {model_error:.3f} °C")
 # %%
 # Export and compile
 # ------------------
-# ``jacobian=True`` adds the function ``net_jacobian``. It is called here by ctypes.
+# ``jacobian=True`` adds the function ``net_jacobian``. Here Python calls it with ctypes.
 
 X = X.astype(np.float32)
 python_y, python_slope = (array.ravel() for array in net.value_and_jacobian(X))
@@ -60,7 +60,8 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
 # %%
 # The same numbers
 # ----------------
-# The slope tells how an error of the measured resistance becomes an error of the temperature.
+# The slope is the factor from an error of the logarithm of the resistance to an error of the
+# temperature.
 
 figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.3), layout="constrained")
 pairs = (
@@ -78,7 +79,7 @@ axes[1].set_title("Derivative of the temperature")
 plt.show()
 
 # %%
-# The differences are a few roundings of float32, or 0.
+# The differences are a few rounding errors of float32, or 0.
 
 if c_y is not None:
     difference = max(

@@ -2,9 +2,9 @@
 A rare class: weights or a threshold?
 .....................................
 
-If one sample in thirty is of the class that matters, a classifier that never names it has 97 %
-accuracy. Class weights make the class count more in training. A lower threshold after training
-does nearly the same.
+If one sample in thirty is of the rare class, a classifier that never predicts it has an accuracy of
+97 %. Class weights give the rare class more weight in training. A lower threshold after training
+has nearly the same effect.
 
 See also :doc:`/losses`.
 """
@@ -17,8 +17,8 @@ import fastnn as fn
 # %%
 # Faults of machines
 # ------------------
-# Two measurements of each machine. About 3 % of the machines have a fault, and the two groups
-# overlap.
+# There are two measurements of each machine. About 3 % of the machines have a fault, and the two
+# groups overlap.
 
 rng = np.random.default_rng(0)
 
@@ -72,9 +72,9 @@ ax.legend()
 plt.show()
 
 # %%
-# The weights move the point along nearly the same curve. So the threshold decides, and it should
-# follow from costs. Let a missed fault cost 20 times as much as a false alarm. The best threshold
-# for the true probabilities is then 1 / (1 + 20).
+# The weights move the point along nearly the same curve. So only the threshold matters, and it
+# should follow from costs. Let a missed fault cost 20 times as much as a false alarm. The best
+# threshold for the true probabilities is then 1 / (1 + 20).
 
 COST = 20
 costs = {}
@@ -92,8 +92,8 @@ ax.legend()
 plt.show()
 
 # %%
-# Without weights the probabilities are honest, so the threshold of the costs is nearly the best
-# one. The weighted network needs another threshold, and then costs the same.
+# Without weights the probabilities are calibrated, so the threshold that follows from the costs is
+# nearly the best one. The weighted network needs another threshold. Its lowest cost is about equal.
 
 found_plain, found_balanced = (counts(p, 0.5)[0] for p in probabilities.values())
 lowest = {name: float(cost.min()) for name, cost in costs.items()}

@@ -2,8 +2,8 @@
 Learning curves: by epoch and by number of samples
 ..................................................
 
-One learning curve shows the loss of each epoch. It tells when a network starts to overfit. Another
-one shows the error for growing training sets. It tells whether more data would help.
+There are two kinds of learning curves. The loss of each epoch shows when a network starts to
+overfit. The error for training sets of growing size shows whether more data would help.
 
 See also :doc:`/training`.
 """
@@ -18,8 +18,8 @@ from fastnn.plots import LearningCurveDisplay
 # %%
 # Few digits, many epochs
 # -----------------------
-# Of the 1,797 digits, 600 are held out. Two networks train on 100 of the others. One has 20 %
-# label noise, that is, 20 wrong labels.
+# Of the 1,797 digits, 599 are held out. Two networks train on 100 of the others. For the second
+# network, 20 of the 100 labels are wrong.
 
 X, y = load_digits()
 X = X / 16
@@ -46,7 +46,7 @@ noisy_history = network().fit(X[few], noisy, **settings)
 
 # %%
 # Both training losses keep falling. With correct labels the validation loss stays low. With wrong
-# ones it rises again, because the network learns the mistakes by heart.
+# ones it rises again, because the network memorises them.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", sharey=True)
 for history, ax, title in zip(
@@ -97,8 +97,8 @@ ax.legend()
 plt.show()
 
 # %%
-# The line is nearly straight on both logarithmic axes: each doubling of the data removes a similar
-# share of the errors. The line has not become flat, so more digits would help.
+# With both axes logarithmic the line is nearly straight: each doubling of the data removes about a
+# third of the errors. The line is not flat at its end, so more digits would help.
 
 for size, error in zip(SIZES, errors.mean(axis=1), strict=True):
     print(f"{size} digits: {error:.1f} % errors")

@@ -3,8 +3,8 @@ Find a learning rate in one short fit
 .....................................
 
 A learning rate that grows during one fit shows which rates work. The loss first hardly changes,
-then falls, and then jumps up. A good rate lies below the jump. A sweep over constant rates
-confirms it.
+then falls, and then jumps up. A good rate is below that of the jump. A sweep over constant rates
+confirms this.
 
 See also :doc:`/optimizers`.
 """
@@ -83,8 +83,8 @@ ax.legend()
 plt.show()
 
 # %%
-# One short fit finds the range for which the sweep needs seventeen. The best constant rate is near
-# the lowest point of the growing one, or a little below it.
+# One short fit finds the range for which the sweep needs seventeen fits. The best constant rate is
+# near the rate of the lowest loss in the first fit, or a little below it.
 
 print(f"rate of the lowest loss while it grows: {rates[best]:.3f}")
 print(f"best constant rate: {SWEEP[final.argmin()]:.3f}")

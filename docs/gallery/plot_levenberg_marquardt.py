@@ -2,9 +2,9 @@
 Levenberg-Marquardt against Adam
 ................................
 
-For smooth targets, little noise and a small network, a method of second order is much better than
-a gradient method. Levenberg-Marquardt solves a linear least-squares problem in each step. A step
-takes longer than an epoch of Adam, but far fewer are needed.
+For smooth targets, little noise and a small network, Levenberg-Marquardt is much better than a
+gradient method. It solves a linear least-squares problem in each step. A step takes longer than an
+epoch of Adam, but far fewer steps are needed.
 
 See also :doc:`/optimizers`.
 """
@@ -17,8 +17,8 @@ import fastnn as fn
 # %%
 # The task
 # --------
-# Learn the pressure of a gas (van der Waals) from temperature and volume, for 400 states without
-# noise.
+# The network learns the pressure of a van der Waals gas from temperature and volume, for 400 states
+# without noise.
 
 rng = np.random.default_rng(0)
 temperature, volume = rng.uniform(300, 500, 400), rng.uniform(0.1, 0.5, 400)  # K, L/mol
@@ -48,7 +48,7 @@ for name, (optimizer, epochs) in METHODS.items():
         )
 
 # %%
-# Both kinds of axes are logarithmic. The root mean squared error is in bar.
+# All axes are logarithmic. The root mean squared error is in bar.
 
 figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.5), layout="constrained", sharey=True)
 for (name, runs), colour, style in zip(curves.items(), ("C1", "C0"), ("--", "-"), strict=True):
@@ -65,8 +65,8 @@ plt.show()
 # The first epochs of Adam take less time than one step of Levenberg-Marquardt. Soon
 # Levenberg-Marquardt is far ahead, and its error is still falling at the end.
 #
-# This changes with many parameters, since a step solves a system with as many unknowns as there
-# are parameters. It also changes with noisy data, where such an exact fit would be overfitting.
+# With many parameters this changes, because a step solves a linear system with as many unknowns. It
+# also changes with noisy data, where such an exact fit would be overfitting.
 
 error_adam, error_lm = (np.median([run[1][-1] for run in curves[name]]) for name in METHODS)
 print(f"rms error of Adam: {error_adam:.3g} bar")

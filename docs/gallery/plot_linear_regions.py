@@ -2,8 +2,8 @@
 The regions of a ReLU network
 .............................
 
-A network of ReLUs is linear in pieces. In each piece the same units are on, and the Jacobian is
-constant. At the border between two pieces one unit switches, and the function has a kink.
+A network of ReLUs is piecewise linear. In each region the same units are on, and the Jacobian is
+constant. At the border between two regions one unit switches, and the function has a kink.
 
 See also :doc:`/learn/02_partial_derivatives`.
 """
@@ -16,8 +16,7 @@ import fastnn as fn
 # %%
 # A network for a round hill
 # --------------------------
-# The target is a hill over the plane. It has no kinks, so the network must fit it with flat
-# pieces.
+# The target is a smooth hill over the plane. The network approximates it by linear pieces.
 
 rng = np.random.default_rng(0)
 X = rng.uniform(-2, 2, (2000, 2))
@@ -45,9 +44,8 @@ n_regions = len(first)
 # %%
 # One Jacobian for each region
 # ----------------------------
-# The left picture shows the output, with its height lines. They are polygons, since the function
-# is flat in each region. The right picture shows the length of the gradient: one colour for each
-# region.
+# The left picture shows the output. Its contour lines are polygons, since the function is linear in
+# each region. The right picture shows the length of the gradient, which is constant in each region.
 
 gradients = net.jacobian(grid)[:, 0]
 steepness = np.linalg.norm(gradients, axis=1).reshape(SIDE, SIDE)
@@ -64,8 +62,8 @@ left.set_ylabel("b in m")
 plt.show()
 
 # %%
-# All points of a region have the same Jacobian, up to rounding. Many small regions lie where the
-# hill is curved most, at its top.
+# All points of a region have the same Jacobian, up to rounding. Many small regions are at the
+# top of the hill, where its curvature is largest.
 
 difference = float(np.abs(gradients - gradients[first[region]]).max())
 n_top = len(np.unique(region[np.hypot(*grid.T) < 0.5]))

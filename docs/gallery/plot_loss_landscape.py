@@ -2,9 +2,9 @@
 A loss landscape, and two paths through it
 ..........................................
 
-A network has too many parameters for a picture, but a plane in the space of its parameters can be
-drawn. The plane here contains the ends of two fits from the same start. ``predict_many`` computes
-the loss at thousands of points of the plane in one call.
+The loss is a function of too many parameters for a picture, but it can be drawn over a plane in
+their space. The plane here contains the ends of two fits from the same start. ``predict_many``
+computes the loss at thousands of points of the plane in one call.
 
 See also :doc:`/derivatives`.
 """
@@ -15,10 +15,10 @@ import numpy as np
 import fastnn as fn
 
 # %%
-# Two fits that are recorded
-# --------------------------
+# Record two fits
+# ---------------
 # A callback keeps a copy of all parameters after each epoch. One optimizer has momentum, the other
-# one has not.
+# has none.
 
 
 class Path(fn.Callback):
@@ -54,7 +54,7 @@ for name, optimizer in OPTIMIZERS.items():
 # The plane
 # ---------
 # The two axes are orthogonal directions of length 1. The first one leads from the start to the end
-# of plain SGD. Together with the second one it spans the plane with the end of the other path.
+# of plain SGD. The second one is chosen so that the plane contains the end of the other path.
 
 start = paths["SGD"][0]
 to_plain, to_momentum = (points[-1] - start for points in paths.values())
@@ -72,8 +72,8 @@ outputs = fn.predict_many(net, X, params=params)  # (4900, 80, 1)
 losses = ((outputs - y) ** 2).mean(axis=(1, 2)).reshape(a.shape)
 
 # %%
-# The colours show the loss in the plane. A path does not stay in the plane: its points are
-# projected onto it, except for the start and the end, which lie in it.
+# The colours show the loss in the plane. Only the start and the end of a path lie in the plane. The
+# other points are projected onto it.
 
 figure, ax = plt.subplots(figsize=(7, 4.6), layout="constrained")
 levels = np.logspace(np.log10(losses.min()), np.log10(losses.max()), 25)
@@ -90,8 +90,8 @@ ax.legend(loc="center left", facecolor="0.4", labelcolor="white")
 plt.show()
 
 # %%
-# Both paths first run down the steep side. Then plain SGD creeps along the flat floor of the
-# valley, and momentum carries the other path on.
+# Both paths first descend a steep slope. Then the gradient is small. Plain SGD moves slowly there,
+# and SGD with momentum moves further.
 
 final = {
     name: ((fn.predict_many(net, X, params=points[-1:]) - y) ** 2).mean()

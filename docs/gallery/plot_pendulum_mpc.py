@@ -2,9 +2,9 @@
 Swing up a pendulum with a learned model
 ........................................
 
-A motor is too weak to lift a pendulum at once: it must swing. Model predictive control plans the
-next 2.5 seconds, applies the first torque, and plans again. The model is a network, and the solver
-IPOPT gets its exact derivatives from CasADi.
+A motor is too weak to lift a pendulum directly, so it must swing it up. Model predictive control
+plans the next 2.5 seconds, applies the first torque, and plans again. The model is a network, and
+the solver IPOPT gets its exact derivatives from CasADi.
 
 The example needs ``pip install 'fastnn[casadi,plots]'``. See also :doc:`/export`.
 """
@@ -19,8 +19,9 @@ import fastnn as fn
 # Learn the motion
 # ----------------
 # The angle is 0 at the top, and π when the pendulum hangs. Torques are divided by the moment of
-# inertia, so their unit is rad/s². The motor has 5, and 9.81 would be needed to hold the pendulum
-# horizontally. The network learns the acceleration from 1,000 noisy measurements.
+# inertia, so their unit is rad/s². The limit of the motor is 5 rad/s². To hold the pendulum
+# horizontally, it would need 9.81 rad/s². The network learns the acceleration from 1,000 noisy
+# measurements.
 
 STEP, HORIZON, LIMIT = 0.05, 50, 5.0  # s, steps, rad/s²
 
@@ -45,8 +46,8 @@ print(f"rms error of the model: {model_error:.3f} rad/s²")
 # --------
 # ``fn.casadi.function`` turns the network into a function of CasADi. The plan has a state (angle,
 # speed) and a torque for each step. The cost of a state is 0 for a pendulum that stands at the
-# top, and larger for all other states. The last state counts 21 times, since the pendulum should
-# arrive.
+# top, and larger for all other states. The last state counts 21 times, because the pendulum
+# should end at the top.
 
 model = fn.casadi.function(net)
 opti = casadi.Opti()
@@ -66,8 +67,8 @@ opti.solver("ipopt", {"print_time": False}, {"print_level": 0, "sb": "yes", "max
 # %%
 # Swing
 # -----
-# The true pendulum takes each torque for 50 ms. The plan of the last step is the first guess of
-# the next one.
+# Each torque acts on the true pendulum for 50 ms. The solver starts from the plan of the step
+# before.
 
 state = np.array([np.pi, 0.0])
 track, inputs = [state], []
@@ -98,7 +99,7 @@ for limit in (-LIMIT, LIMIT):
 plt.show()
 
 # %%
-# The pendulum swings to one side first, takes the speed that it gains to the top, and stays there.
+# The pendulum first swings to one side and gains speed. Then it swings to the top and stays there.
 
 final_angle = abs(track[-1, 0])
 print(f"angle from the top after {time[-1]:.1f} s: {np.degrees(final_angle):.2f} degrees")

@@ -2,9 +2,9 @@
 A law of physics in the loss
 ............................
 
-Ten noisy measurements cover the first part of an oscillation. A network that fits only them knows
-nothing about the rest. A second network must also satisfy the law of the oscillation at all times,
-and so it predicts the rest.
+Ten noisy measurements cover the first part of an oscillation. A network that is fitted only to them
+does not predict the rest. A second network must also satisfy the law of the oscillation at all
+times, so it predicts the rest.
 
 See also :doc:`/layers`.
 """
@@ -36,9 +36,10 @@ u_data = truth(t_data) + NOISE * rng.standard_normal(t_data.shape)
 # %%
 # The law as a loss
 # -----------------
-# The derivatives in the law are central differences of the network at t - h, t and t + h. They are
-# linear in the three outputs, so the gradient of the law by the outputs is the transposed
-# combination. ``backward`` takes it back to the parameters, and ``step`` takes a step of Adam.
+# The derivatives in the law are central differences of the network at t - h, t and t + h. So the
+# residual of the law is a linear combination of three outputs, and the gradient of its square by
+# these outputs has the same coefficients. ``backward`` computes the gradient by the parameters, and
+# ``step`` takes a step of Adam.
 
 H = 0.02  # s
 t_law = np.linspace(0, END, 160)[:, np.newaxis]
@@ -67,7 +68,7 @@ def train(weight_of_the_law):
 plain, physical = train(0), train(10)
 
 # %%
-# Both networks fit the measurements. Only one of them goes on as an oscillation.
+# Both networks fit the measurements. Only one of them continues the oscillation.
 
 grid = np.linspace(0, END, 400)[:, np.newaxis]
 figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")

@@ -1,6 +1,6 @@
 """
-How sure is a regression?
-.........................
+How certain is a regression?
+............................
 
 ``Network.posterior`` gives each prediction a standard deviation. It has two parts: the noise of
 the measurements, which more data cannot reduce, and the uncertainty of the parameters, which is
@@ -17,7 +17,7 @@ import fastnn as fn
 # %%
 # Measurements with a gap
 # -----------------------
-# A sensor is calibrated at 90 temperatures. None lies between 45 and 70 degrees.
+# A sensor is calibrated at 90 temperatures. There are none between 45 and 70 °C.
 
 rng = np.random.default_rng(0)
 
@@ -35,8 +35,8 @@ voltage = truth(t) + NOISE * rng.standard_normal(t.shape)
 # Fit and posterior
 # -----------------
 # Levenberg-Marquardt with ``bayesian=True`` estimates the weight penalty and the noise from the
-# data. Both are passed on to the posterior. ``Unstandardize`` returns mV; the precisions of the
-# history belong to standardised targets, so they are converted.
+# data. Both are passed to the posterior. The noise precision in the history is that of standardised
+# targets, so it is converted to mV.
 
 layers = [
     fn.Standardize.from_data(t),
@@ -88,10 +88,10 @@ below.legend(loc="upper center")
 plt.show()
 
 # %%
-# In the gap the interval is wide, and contains the truth. Above 100 °C it misses the truth. The
-# posterior describes the neighbourhood of one fit, and it cannot know what lies far from the data.
+# In the gap the interval is wide, and contains the truth. Above about 102 °C it does not contain
+# the truth. The posterior linearises one fit, so it is not reliable far from the data.
 #
-# To check the 95 %, new measurements are made in the ranges of the old ones.
+# New measurements in the ranges of the old ones check the 95 %.
 
 t_new = np.concatenate([rng.uniform(0, 45, 2000), rng.uniform(70, 100, 1000)])[:, np.newaxis]
 new = truth(t_new) + NOISE * rng.standard_normal(t_new.shape)

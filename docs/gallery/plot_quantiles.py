@@ -3,8 +3,7 @@ Quantiles: a forecast with a range
 ..................................
 
 A forecast of the mean says nothing about the spread. ``Pinball`` trains one network to predict
-several quantiles at once. The range between them follows the noise, also where the noise is not
-symmetric.
+several quantiles at once. The range between them follows the noise, which need not be symmetric.
 
 See also :doc:`/losses`.
 """
@@ -17,8 +16,8 @@ import fastnn as fn
 # %%
 # Waiting times
 # -------------
-# The time at a counter depends on the hour of the day. Around noon it is longer, and it varies
-# more. A few customers wait very long, so the noise has a long tail.
+# The waiting time at a counter depends on the hour of the day. Around noon it is longer, and varies
+# more. A few customers wait very long, so the distribution has a long tail.
 
 rng = np.random.default_rng(0)
 
@@ -73,9 +72,12 @@ ax.legend(loc="upper right")
 plt.show()
 
 # %%
-# The median lies below the mean, because of the long tail. At noon the range is about three times
-# as wide as in the evening. Are the quantiles right? ------------------------ Below the predicted
-# quantile of 0.9 there should be 90 % of new customers, at each hour.
+# The median is below the mean, because of the long tail. At noon the range is about three times as
+# wide as in the evening.
+#
+# Are the quantiles right?
+# ------------------------
+# Of the new customers, 90 % should wait less than the predicted quantile 0.9, at each hour.
 
 new_hour, new_minutes = sample(20_000)
 below = new_minutes[:, np.newaxis] <= net.predict(new_hour)  # (20000, 3)

@@ -2,9 +2,9 @@
 Softmax, its Jacobian, and saturation
 .....................................
 
-The Jacobian of softmax is diag(p) - p pᵀ. Each probability rises with its own logit and falls with
-all others. If one probability is almost 1, all entries are almost 0: the softmax is saturated. The
-gradient of the cross-entropy does not vanish there.
+The Jacobian of softmax is diag(p) - p pᵀ. Each probability rises with its own logit, and falls if
+another logit rises. If one probability is almost 1, all entries are almost 0: the softmax is
+saturated. The gradient of the cross-entropy does not vanish there.
 
 See also :doc:`/learn/06_pieces`.
 """
@@ -17,8 +17,8 @@ import fastnn as fn
 # %%
 # The Jacobian as a picture
 # -------------------------
-# Four logits are multiplied by 0.3, 1 and 8. Large logits have the same order as small ones, but
-# their softmax is nearly 0 and 1.
+# Four logits are multiplied by 0.3, 1 and 8. The factor does not change their order, but for large
+# logits all probabilities are near 0 or 1.
 
 softmax = fn.Softmax()
 logits = np.array([0.0, 1.0, 2.0, 1.5])
@@ -46,8 +46,8 @@ figure.suptitle("Jacobian of softmax for logits z = (0, 1, 2, 1.5) times a facto
 plt.show()
 
 # %%
-# Rows and columns add up to 0. Rows, because a number that is added to all logits changes nothing.
-# Columns, because the probabilities keep the sum 1.
+# Each row adds up to 0, because a number that is added to all logits changes no probability. Each
+# column adds up to 0, because the sum of the probabilities is always 1.
 
 largest_sum = max(
     float(np.abs(softmax.dense_jacobian(f * logits).sum(axis=axis)).max())
@@ -61,7 +61,7 @@ print(f"largest sum of a row or a column: {largest_sum:.1e}")
 # ----------
 # The logit of class 0 is z, and that of class 1 is 0. Class 0 is the true one. The squared error
 # goes through the softmax, so its gradient is multiplied by the Jacobian. In the cross-entropy the
-# logarithm cancels this factor, and p - y is left.
+# logarithm cancels this factor, and the gradient is p - y.
 
 z = np.linspace(-12, 12, 241)[:, np.newaxis]
 pairs = np.hstack([z, np.zeros_like(z)])
@@ -87,8 +87,9 @@ right.legend(loc="upper right")
 plt.show()
 
 # %%
-# At the left the network is wrong and sure. The cross-entropy still pulls with a slope of almost
-# 1, and the squared error hardly at all: the network would not learn from its worst mistakes.
+# At the left the network predicts the wrong class with a probability near 1. The gradient of the
+# cross-entropy is still almost 1. That of the squared error is near 0, so the network would not
+# learn from its worst mistakes.
 
 gradient_entropy, gradient_squared = float(abs(entropy[0])), float(abs(squared[0]))
 print(f"size of the slope at z = -12, cross-entropy: {gradient_entropy:.6f}")

@@ -2,9 +2,9 @@
 A surrogate, trained on values and used for its derivatives
 ...........................................................
 
-A simulation gives values and no derivatives. A network that has learned the values gives both: its
-Jacobian is exact for the network, and close to the slope of the simulation. So a minimum can be
-found with few runs of the simulation.
+A simulation gives values and no derivatives. A network that has learned the values gives both. Its
+Jacobian is exact for the network, and close to the gradient of the simulation. So a gradient method
+can find a minimum.
 
 The example needs ``pip install 'fastnn[plots,scipy]'``. See also :doc:`/derivatives`.
 """
@@ -18,8 +18,8 @@ import fastnn as fn
 # %%
 # The simulation
 # --------------
-# A smooth function with two valleys stands for the simulation. Its true gradient is only used for
-# the comparison. The values have a small noise, as those of many solvers have.
+# A smooth function with two minima takes the place of the simulation. Its true gradient is used
+# only for the comparison. The values have a small noise, like those of many solvers.
 
 rng = np.random.default_rng(0)
 
@@ -83,8 +83,8 @@ plt.show()
 # %%
 # Differences of noisy values
 # ---------------------------
-# Differences of the simulation itself need four runs for each point. Their error depends on the
-# step h: for a small h the noise is divided by h, and for a large h the formula is coarse.
+# Central differences of the simulation need four runs for each point. Their error depends on the
+# step h: the noise is divided by h, and the error of the formula grows with h.
 
 rms = np.sqrt(np.mean(exact**2))
 surrogate_error = np.sqrt(np.mean((gradients - exact) ** 2)) / rms

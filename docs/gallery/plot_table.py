@@ -18,7 +18,7 @@ from fastnn.tabular import TabularRegressor
 # %%
 # Rents of flats
 # --------------
-# The table is made here, so the truth is known. The rent grows with the area, more in a good
+# The table is simulated, so the truth is known. The rent grows with the area, more in a good
 # district. Older flats are cheaper, but those before 1920 are not. The floor has no effect. Some
 # areas are unknown.
 
@@ -52,7 +52,7 @@ print(str(model.report_).split("\n\n")[0])
 # %%
 # Predictions on new flats
 # ------------------------
-# ``predict_interval`` returns ranges that should contain nine of ten rents.
+# ``predict_interval`` returns intervals that should contain nine of ten rents.
 
 prediction = model.predict(flats[test])
 low, high = model.predict_interval(flats[test], coverage=0.9).T
@@ -92,8 +92,8 @@ plt.show()
 
 # %%
 # The network has found that very old flats are not cheap, and that the floor hardly matters. The
-# range has the same width for all flats. So it is too narrow for flats without an area, and the
-# coverage holds on average only.
+# interval has the same width for all flats. So it is too narrow for flats of unknown area, and the
+# coverage is right only on average.
 
 importance = dict(zip(flats.columns, model.feature_importances_, strict=True))
 print(f"R² on new flats: {r2:.3f}")

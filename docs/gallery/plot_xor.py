@@ -3,8 +3,8 @@ XOR: how often is it learned?
 .............................
 
 Two hidden units are enough to compute XOR. Yet gradient descent often fails with two of them,
-because it ends in a place where it cannot go on. More units than needed make failures rare.
-Hundreds of networks are trained here at once.
+because it stops at another point where the gradient is 0. With more units than needed, failures are
+rare. Here 200 networks are trained at once.
 
 See also :doc:`/learn/10_xor`.
 """
@@ -45,7 +45,7 @@ for activation in (fn.ReLU, fn.Tanh):
         networks[activation.__name__, width] = starts
 
 # %%
-# The bars show the shares, and the lines their standard errors.
+# The bars show the shares of successful starts, and the lines their standard errors.
 
 figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
 places = np.arange(len(WIDTHS))
@@ -62,10 +62,10 @@ plt.show()
 # %%
 # How it fails
 # ------------
-# The pictures show two networks with two ReLUs. A point has the colour of its target, so it stands
-# out where the output is wrong. The first network has learned XOR. In the second one a unit is 0
-# at all four points. Its gradient is 0 too, so it stays dead, and one unit alone cannot compute
-# XOR.
+# The pictures show two networks with two ReLUs. A point has the colour of its target, so it differs
+# from the background where the output is wrong. The first network has learned XOR. In the second
+# network, one unit is 0 at all four points. Its gradient is 0 too, so it stays dead, and the other
+# unit alone cannot compute XOR.
 
 good = networks["ReLU", 2][int(np.argmax(solved["ReLU", 2]))]
 dead = [(net.activations(X)["1.ReLU"] == 0).all(axis=0).any() for net in networks["ReLU", 2]]
@@ -77,8 +77,8 @@ for net, ax, title in zip((good, bad), axes, ("XOR learned", "One unit is dead")
 plt.show()
 
 # %%
-# Most failures of two ReLUs have a dead unit. With spare units, the chance is small that too many
-# are dead. The slope of a tanh is never 0, so tanh units fail less often.
+# In most failures of two ReLUs, a unit is dead. With more units than needed, enough of them usually
+# stay alive. The slope of tanh is never 0, so networks of tanh units fail less often.
 
 for width in WIDTHS:
     relu, tanh = (solved[name, width].mean() for name in ("ReLU", "Tanh"))

@@ -279,7 +279,7 @@ class SegmentedModel(Model):
         """
         if type(loss) not in (HalfSquaredError, MeanSquaredError):
             raise TypeError(
-                f"loss is {loss!r}; with {self._named()} the Gauss-Newton matrix is computed for "
+                f"loss is {loss!r}; with {self._named()}, the Gauss-Newton matrix is computed for "
                 f"HalfSquaredError or MeanSquaredError only"
             )
         factor = 1.0 if type(loss) is HalfSquaredError else 2 / self.plan.n_out
@@ -315,4 +315,4 @@ class SegmentedModel(Model):
 
     def _named(self) -> str:
         part = next(part for part, _ in self.parts_in_order if isinstance(part, CustomPart))
-        return f"the custom layer layers[{part.place}], {part.layer!r},"
+        return f"the custom layer layers[{part.place}], {part.layer!r}"

@@ -121,6 +121,42 @@ def test_the_worst_entry_is_named(dtype, rng, place, name):
     assert report.absolute_error == pytest.approx(0.01, rel=1e-2)
 
 
+# Minima: both gradients consist of rounding errors, and of the error of the differences
+
+
+@pytest.mark.parametrize("wrt", ["params", "input"])
+@pytest.mark.parametrize("case", NETWORK_CASES[:-1], ids=lambda case: case.name)
+def test_a_minimum_passes(case, dtype, rng, make_network, wrt):
+    params = sample_params(case, rng, dtype)
+    net = make_network(case, dtype, params)
+    X = smooth_inputs(case, params, rng, dtype)
+    for loss in (fn.HalfSquaredError(), fn.Huber(), FourthPower()):
+        report = check_gradient(net, X, net(X), loss, wrt=wrt)
+        assert report, report
+        assert abs(report.analytic) < (1e-4 if dtype == "float32" else 1e-12)
+
+
+@pytest.mark.parametrize(("x_unit", "y_unit"), [(1, 1e-3), (1, 1e3), (1e3, 1e-3), (1e3, 1e3)])
+def test_a_minimum_passes_in_all_units(dtype, rng, x_unit, y_unit):
+    X = x_unit * rng.standard_normal((9, 3))
+    layers = [fn.Standardize.from_data(X), fn.Linear(3, 6), fn.Tanh(), fn.Linear(6, 2)]
+    net = fn.Network([*layers, fn.Unstandardize([0, y_unit], [y_unit, y_unit])], dtype, seed=0)
+    for wrt in ("params", "input"):
+        report = check_gradient(net, X, net(X), fn.MeanSquaredError(), wrt=wrt)
+        assert report, report
+
+
+def test_a_wrong_gradient_is_found_at_a_minimum(dtype, rng):
+    net = Tampered([fn.Linear(3, 4), fn.Tanh(), fn.Linear(4, 2)], dtype, seed=0)
+    X = rng.standard_normal((5, 3))
+    net.amount = 1e-4 if dtype == "float32" else 1e-8
+    for place in range(net.n_params):
+        net.place = place
+        report = check_gradient(net, X, net(X), fn.HalfSquaredError())
+        assert not report
+        assert report.absolute_error == pytest.approx(net.amount, rel=1e-2)
+
+
 # Kinks ---------------------------------------------------------------------------------------
 
 

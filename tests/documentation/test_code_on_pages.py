@@ -300,6 +300,16 @@ def test_a_bayesian_posterior(example, capsys):
     assert unsure > 2 * sure
 
 
+@shows("docs/uncertainty.md", "Ensembles far from the data")
+def test_an_ensemble_far_from_the_data(example, capsys):
+    run(example)
+    spread_near, spread_far, error_near, error_far = numbers(capsys.readouterr().out)
+    assert spread_near < 0.04
+    assert 3 * spread_near < spread_far < 0.2
+    assert error_near < 0.1
+    assert error_far > 10 * spread_far
+
+
 @shows("docs/losses.md", "A loss of your own")
 def test_a_loss_of_your_own(example, capsys):
     run(example)

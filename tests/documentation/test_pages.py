@@ -32,6 +32,12 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(file), target
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_the_items_of_a_list_begin_on_lines_of_their_own(page):
+    text = PAGES[page].read_text(encoding="utf-8")
+    assert not re.search(r"[.?!] [2-9]\. [A-Z]", text)
+
+
 @pytest.mark.parametrize("page", ["docs/internals.md", "CONTRIBUTING.md"])
 def test_the_files_that_a_page_names_exist(page):
     """A path is relative to the repository or the package; a bare name is a kernel's."""

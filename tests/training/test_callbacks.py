@@ -321,3 +321,22 @@ def test_partial_fit_goes_on_with_the_optimizer(problem):
     assert np.array_equal(net.params, whole.params)
     with pytest.raises(TypeError, match=r"^epochs is 2 in partial_fit.*fit\(X, y, epochs=2\)"):
         net.partial_fit(X, y, epochs=2)
+
+
+class StopAtThird(fn.Callback):
+    def epoch_end(self, net, epoch, metrics):
+        return epoch == 2
+
+
+class PauseAtThird(StopAtThird):
+    pauses = True
+
+
+@pytest.mark.parametrize(("callback", "resumed"), [(StopAtThird, 3), (PauseAtThird, 8)])
+def test_a_resumed_fit_continues_if_its_callback_only_pauses(problem, tmp_path, callback, resumed):
+    X, y, _ = problem
+    settings = SETTINGS | {"epochs": 8, "checkpoint": tmp_path / "fit.checkpoint", "resume": True}
+    counts = [
+        len(network().fit(X, y, callbacks=[callback()], **settings)["loss"]) for _ in range(2)
+    ]
+    assert counts == [3, resumed]
