@@ -59,8 +59,10 @@ def test_a_page_is_short_and_has_one_program(page):
 
 def test_the_index_lists_every_page():
     index = PAGES["docs/howto/README.md"].read_text(encoding="utf-8")
-    listed = re.findall(r"^\|.*\| \[.*\]\((\w+\.md)\) \|$", index, re.M)
-    assert sorted(f"docs/howto/{name}" for name in listed) == HOWTO
+    listed = re.findall(r"^\|.*\| \[(.*)\]\((\w+\.md)\) \|$", index, re.M)
+    assert sorted(f"docs/howto/{name}" for _, name in listed) == HOWTO
+    for title, name in listed:
+        assert PAGES[f"docs/howto/{name}"].read_text(encoding="utf-8").startswith(f"# {title}\n")
 
 
 def program(name):
