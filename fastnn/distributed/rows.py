@@ -8,6 +8,7 @@ then the surplus goes to ranks that have fewer. All ranks draw the same order, s
 who sends what. Rows for many batches are sent at once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -24,6 +25,7 @@ from fastnn.losses import Loss, allows_negative_weights, class_weights
 from fastnn.model import Model
 from fastnn.training import validation
 from fastnn.training.data import SPLIT, TrainingData, hold_out
+from fastnn.training.standardization import block_rows
 from fastnn.training.streaming import BLOCK_BYTES, Batches, MappedRows, Order
 from fastnn.training.validation import Validation
 
@@ -47,6 +49,10 @@ class SharedData(TrainingData):
     def n_samples(self) -> int:
         """The number of rows of all ranks."""
         return sum(self.counts)
+
+    def part(self, rows: NDArray[np.int64]) -> TrainingData:
+        """Return the data of some rows, and only their targets, also if X is a file."""
+        return replace(super().part(rows), target=self.target[rows])
 
     def rows(self, places: NDArray[np.int64], memory: Array | None = None) -> Array:
         """Return some rows of this rank as a dense matrix of the network's dtype.
@@ -137,6 +143,19 @@ def hold_out_shared(
     training, others = parts
     x = others.x if isinstance(others.x, SparseRows) else others.rows(np.arange(len(others.target)))
     return training, Validation(x, others.target, others.sample_weight, loss)
+
+
+def blocks_of_all(
+    ranks: Ranks, data: SharedData, weights: Array | None, n_in: int
+) -> Iterator[tuple[Array, Array, Array | None]]:
+    """Yield the rows of all ranks, in blocks that do not depend on the number of ranks."""
+    size, n = block_rows(n_in), len(data.target)
+    for start in range(0, data.n_samples, size):
+        first, end = (min(max(place - data.first, 0), n) for place in (start, start + size))
+        places = np.arange(first, end)
+        own = data.rows(places), data.target[places], None if weights is None else weights[places]
+        x, y, w = zip(*ranks.exchange("the rows of a block", own), strict=True)
+        yield np.concatenate(x), np.concatenate(y), None if weights is None else np.concatenate(w)
 
 
 def row_shares(loss: Loss, data: SharedData) -> Any:

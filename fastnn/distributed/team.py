@@ -16,7 +16,7 @@ from fastnn.batch import InputChecks
 from fastnn.callbacks import Callback
 from fastnn.distributed.loop import DistributedLoop, SharedCheckpoints
 from fastnn.distributed.ranks import Ranks
-from fastnn.distributed.rows import SharedData, hold_out_shared, shared_data
+from fastnn.distributed.rows import SharedData, blocks_of_all, hold_out_shared, shared_data
 from fastnn.distributed.trainer import demand_parts
 from fastnn.losses import Loss, is_built_in
 from fastnn.model import Model, model_of
@@ -28,6 +28,7 @@ from fastnn.training.checkpoints import CheckpointFile, Checkpoints
 from fastnn.training.data import TrainingData, training_data
 from fastnn.training.loop import finished
 from fastnn.training.settings import FitSettings
+from fastnn.training.standardization import Totals, blocks_of
 from fastnn.training.validation import Validation
 
 ADDRESS = re.compile(" at 0x[0-9a-f]+")  # in the repr of an object without a repr of its own
@@ -65,6 +66,7 @@ def demand_agreement(
         "dropout_factor": repr(settings.dropout_factor),
         "shape of a target": list(data.target.shape[1:]),
         "sample_weight or class_weight": "given" if data.weights is not None else None,
+        "sample_weight": "given" if data.sample_weight is not None else None,
         "validation_data": "given" if validation is not None else None,
         "weights of validation_data": getattr(validation, "weights", None) is not None,
         "metrics": None if validation is None else list(validation.names),
@@ -111,11 +113,6 @@ def demand_distributable(model: Model, loss: Any, optimizer: Any, given: dict[st
         raise ValueError(
             f"sync_every is {given['sync_every']}; 1 is wanted with deterministic=True, with "
             f"LBFGS and LevenbergMarquardt, and with BatchNorm, which need the sums of each update"
-        )
-    if given["standardize"] is not None:
-        raise ValueError(
-            f"comm is given, and standardize is {given['standardize']!r}; None is wanted. "
-            f"Standardize and Unstandardize take means and scales of all rows"
         )
 
 
@@ -233,6 +230,21 @@ class Team(Alone):
             identity["validation_data"][0] = sum(ranks.exchange("held out", len(held_out.x)))
         identity = ranks.exchange("the identity", identity)[0]
         return SharedCheckpoints(ranks, file, identity, epochs)
+
+    def add_up(self, totals: Totals, data: TrainingData, weights: Array | None) -> Totals:
+        """Return the totals of the training rows of all ranks.
+
+        In a fixed order, all ranks take the blocks of one process, one after the other.
+        """
+        assert isinstance(data, SharedData)
+        if self.deterministic:
+            totals.add(blocks_of_all(self.ranks, data, weights, totals.n_in))
+            return totals
+        totals.add(blocks_of(data, weights, totals.n_in))
+        found, *others = self.ranks.exchange("the means and scales", totals)
+        for other in others:
+            found.join(other)
+        return found
 
     def fit(self, *arguments: Any) -> History:
         """Train on the rows of all ranks."""

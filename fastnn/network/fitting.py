@@ -300,7 +300,7 @@ class Fitting(NetworkBase):
                 checkpoints = team.checkpoints(file, identity, epochs, data, held_out)
                 del file  # frees its arrays after they are restored
             saved = None if checkpoints is None else checkpoints.saved_layers(self)
-            scaling = standardization.values(data, saved)
+            scaling = standardization.values(data, saved, team)
             claim = object()
 
             def train() -> History:

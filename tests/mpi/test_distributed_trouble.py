@@ -177,8 +177,6 @@ def test_what_several_processes_cannot_do_is_refused_by_its_name():
         "    def value_and_grad(self, y_pred, y):\n"
         "        return 0.0, 0 * y_pred\n"
         "report(Exception, lambda: network().fit(X, y, loss=Own(), **settings))\n"
-        "net = fn.Network([fn.Standardize(np.zeros(4), np.ones(4)), fn.Linear(4, 3)])\n"
-        "report(Exception, lambda: net.fit(X, y, standardize='X', **settings))\n"
         "net = fn.Network([fn.Linear(4, 3), fn.BatchNorm(3)])\n"
         "report(Exception, lambda: net.fit(X, y, deterministic=True, **settings))\n"
         "report(Exception, lambda: net.fit(X, y, sync_every=2, **settings))\n"
@@ -186,7 +184,6 @@ def test_what_several_processes_cannot_do_is_refused_by_its_name():
     )
     others = [
         "comm is given, and loss is",
-        "comm is given, and standardize is 'X'",
         "deterministic is True, and the network has BatchNorm",
         "sync_every is 2; 1 is wanted",
         "BatchNorm needs two or more",
