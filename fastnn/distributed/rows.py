@@ -37,7 +37,7 @@ class SharedData(TrainingData):
     Attributes
     ----------
     counts : tuple of int
-        The number of rows of each rank.
+        The number of rows of each rank; empty for iterables.
     first : int
         The number of the first row of this rank.
     """
@@ -46,9 +46,9 @@ class SharedData(TrainingData):
     first: int = 0
 
     @property
-    def n_samples(self) -> int:
-        """The number of rows of all ranks."""
-        return sum(self.counts)
+    def n_samples(self) -> int | None:
+        """The number of rows of all ranks, or None for iterables."""
+        return sum(self.counts) if self.counts else None
 
     def part(self, rows: NDArray[np.int64]) -> TrainingData:
         """Return the data of some rows, and only their targets, also if X is a file."""
@@ -80,21 +80,19 @@ def shared_data(
     Raises
     ------
     ValueError
-        If X is an iterable, or a class weight is invalid.
+        If a class weight is invalid.
     """
-    if isinstance(data.x, Batches):
-        raise ValueError(
-            "X is an iterable of batches, and comm is given; an array or a memmap with the rows of "
-            "this rank is wanted"
-        )
     given: dict[str, Any] = {name: getattr(data, name) for name in TrainingData.__annotations__}
+    if class_weight is not None and isinstance(data.x, MappedRows | Batches):
+        raise ValueError(
+            "class_weight is given; X must be in memory, or a memmap of the network's dtype"
+        )
+    if isinstance(data.x, Batches):
+        ranks.exchange("the rows of an iterable", None)
+        return SharedData(**given)
     counts = tuple(ranks.exchange("the number of rows", len(data.target)))
     first = sum(counts[: ranks.rank])
     if class_weight is not None:
-        if isinstance(data.x, MappedRows):
-            raise ValueError(
-                "class_weight is given; X must be in memory, or a memmap of the network's dtype"
-            )
         targets = ranks.rows_of_all("the targets", data.target)
         own = slice(first, first + counts[ranks.rank])
         weights = class_weights.sample_weights(class_weight, loss, targets, model.plan.n_out)[own]
@@ -150,7 +148,7 @@ def blocks_of_all(
 ) -> Iterator[tuple[Array, Array, Array | None]]:
     """Yield the rows of all ranks, in blocks that do not depend on the number of ranks."""
     size, n = block_rows(n_in), len(data.target)
-    for start in range(0, data.n_samples, size):
+    for start in range(0, sum(data.counts), size):
         first, end = (min(max(place - data.first, 0), n) for place in (start, start + size))
         places = np.arange(first, end)
         own = data.rows(places), data.target[places], None if weights is None else weights[places]
@@ -190,6 +188,8 @@ class Block:
         The divisor of the mean loss of each batch.
     cuts : list of (int, int)
         The parts of this rank in the rows of a batch.
+    epoch_end : int
+        The place where the epoch ends; 0 if it is not known yet.
     """
 
     first: int
@@ -202,6 +202,7 @@ class Block:
     numbers: NDArray[np.int64] | None
     divisors: list[float]
     cuts: list[tuple[int, int]]
+    epoch_end: int
 
 
 class SharedBatches:
@@ -293,6 +294,7 @@ class SharedBatches:
             mine % size if self.numbered else None,
             divisors,
             cuts or [(0, own)],
+            end,
         )
 
     def close(self) -> None:

@@ -48,6 +48,11 @@ def demand_agreement(
     `others` are further arguments of `fit` by their names.
     """
     _demand_rows_for_batch_norm(ranks, net, data, settings, deterministic)
+    if data.n_samples is None and settings.batch_size < ranks.size:
+        raise ValueError(
+            f"batch_size is {settings.batch_size}, and X is an iterable; {ranks.size} or more are "
+            f"wanted, a row of each rank"
+        )
     layers = net._describe()[0]["layers"]
     own = {
         "version of fastnn": _version.__version__,
@@ -126,6 +131,7 @@ def _demand_rows_for_batch_norm(
             "deterministic is True, and the network has BatchNorm, whose statistics are sums over "
             "the ranks; False is wanted, or a network without BatchNorm"
         )
+    assert data.n_samples is not None
     last = settings.samples_per_epoch(data.n_samples) % settings.batch_size
     smallest = last or settings.batch_size
     if smallest < ranks.size:
@@ -185,6 +191,11 @@ class Team(Alone):
         loss, optimizer = others[:2]
         demand_distributable(inputs.model, loss, optimizer, self.given)
         data = training_data(inputs, X, y, weights[0], None, *others)
+        if self.deterministic and data.n_samples is None:
+            raise ValueError(
+                "deterministic is True, and X is an iterable, whose rows are not numbered through "
+                "the ranks; False is wanted, or an array X"
+            )
         return shared_data(self.ranks, data, weights[1], loss, inputs.model)
 
     def hold_out(
@@ -221,10 +232,13 @@ class Team(Alone):
         """Return the checkpoints of rank 0; the identity is that of the rows of all ranks."""
         assert isinstance(data, SharedData)
         ranks = self.ranks
-        identity["data"][0] = identity["targets"][0] = data.n_samples
-        identity["X"] = None if data.from_file else self._digest(data.x, data.first)
-        identity["y"] = self._digest(data.target, data.first)
-        identity["weights"] = self._digest(data.weights, data.first)
+        if data.n_samples is None:
+            identity["ranks"] = ranks.size  # each has other rows of a batch
+        else:
+            identity["data"][0] = identity["targets"][0] = data.n_samples
+            identity["X"] = None if data.from_file else self._digest(data.x, data.first)
+            identity["y"] = self._digest(data.target, data.first)
+            identity["weights"] = self._digest(data.weights, data.first)
         identity |= {"deterministic": self.deterministic, "sync_every": self.sync_every}
         if held_out is not None:
             identity["validation_data"][0] = sum(ranks.exchange("held out", len(held_out.x)))

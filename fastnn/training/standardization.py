@@ -20,7 +20,7 @@ from fastnn.layers.standardize import Moments
 from fastnn.losses import CustomLoss, Loss, allows_negative_weights, is_built_in
 from fastnn.model import Model
 from fastnn.training.data import TrainingData
-from fastnn.training.streaming import BLOCK_BYTES, Batches, MappedRows
+from fastnn.training.streaming import BLOCK_BYTES, Batches, MappedRows, no_batches
 from fastnn.training.validation import Validation
 
 FLOAT64 = np.dtype(np.float64)
@@ -97,17 +97,19 @@ class Totals:
     """The columns of X and of y; None if their means and scales are not wanted."""
 
     def __init__(self, n_in: int, x: Columns | None, y: Columns | None) -> None:
-        self.n_in, self.columns = n_in, (x, y)
+        self.n_in, self.columns, self.n_rows = n_in, (x, y), 0
 
     def add(self, blocks: Iterable[tuple[Array, Array, Array | None]]) -> None:
         """Add blocks of rows: features, targets in y's units, and weights or None."""
         for x, y, weights in blocks:
+            self.n_rows += len(x)
             for columns, rows in zip(self.columns, (x, y), strict=True):
                 if columns is not None:
                     columns.add(rows.reshape(len(rows), -1).astype(FLOAT64), weights)
 
     def join(self, other: "Totals") -> None:
         """Add the rows of another object."""
+        self.n_rows += other.n_rows
         for columns, others in zip(self.columns, other.columns, strict=True):
             if columns is not None and others is not None:
                 columns.join(others)
@@ -221,6 +223,8 @@ class Standardization:
         if any(totals.columns):
             given = None if self._ignores_weights else data.sample_weight
             totals = processes.add_up(totals, data, given)
+            if not totals.n_rows:
+                raise no_batches(0)
         found = [
             None if columns is None else self._checked(columns, name)
             for columns, name in zip(totals.columns, ("X", "y"), strict=True)
@@ -346,5 +350,7 @@ def blocks_of(data: TrainingData, sample_weight: Array | None, n_in: int) -> Any
             f"X is {source.given!r}, which can be read only once; standardize reads it before the "
             f"first epoch, so an object whose iter() starts anew is wanted"
         )
-    for x, y, _ in source.blocks(None, 0, rows):
+    is_iterable = isinstance(source, Batches)  # of one process of several, it may be empty
+    blocks = source.blocks_if_any(0, rows) if is_iterable else source.blocks(None, 0, rows)
+    for x, y, _ in blocks:
         yield x, y, None

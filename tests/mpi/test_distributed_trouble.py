@@ -159,7 +159,6 @@ REFUSED = {
     "fit(X, y, optimizer=fn.LBFGS(), deterministic=True, **settings)": "deterministic is True, "
     "and optimizer is LBFGS",
     "fit(X, y, optimizer=fn.LevenbergMarquardt(), **settings)": "loss is SoftmaxCrossEntropy",
-    "fit([(X, y)], **settings)": "X is an iterable of batches, and comm is given",
     "fit(X, y, **{**settings, 'comm': 3})": "comm is 3; a communicator of mpi4py is wanted",
     "fit(X, y, deterministic=1, **settings)": "deterministic is 1",
     "fit(X, y, deterministic=True)": "deterministic is True and comm None",
