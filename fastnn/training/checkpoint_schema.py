@@ -38,7 +38,7 @@ class Facts:
     settings : FitSettings
     n_samples : int, or None if unknown before the end of an epoch
     weighted : bool
-        Whether there are sample weights.
+        Whether samples may count differently: there are sample weights, or missing targets.
     columns : tuple of str
         Names of the History's columns that validation measures.
     optimizer_state : OptimizerState
