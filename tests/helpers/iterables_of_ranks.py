@@ -49,7 +49,7 @@ def network(case, seed):
     return fn.Network(eval(layers), case.get("dtype", "float64"), seed=seed)
 
 def settings_of(case):
-    given = {"epochs": 50, "batch_size": 10 * comm.size, "seed": 1}
+    given = {"epochs": 15, "batch_size": 10 * comm.size, "seed": 1}
     given |= {"progress": False, "n_threads": 1}
     return given | eval(case.get("settings", "{}"))
 

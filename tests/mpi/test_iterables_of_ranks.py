@@ -53,7 +53,7 @@ SCALED = (
 )
 ADAM = "'optimizer': fn.Adam(0.01)"
 CASES = {
-    "defaults": {"counts": EQUAL},
+    "defaults": {"counts": EQUAL, "settings": "{'epochs': 50}"},
     "a last batch of fewer rows": {"counts": [93]},
     "float32": {"counts": EQUAL, "dtype": "float32"},
     "a batch size that the ranks do not divide": {
