@@ -178,7 +178,8 @@ class Block:
     first, end : int
         The places of the block in the epoch.
     batch_size, own : int
-        The rows of a batch, and how many of them this rank has.
+        The rows of a batch, and how many of them this rank has. The last batches of iterables may
+        have fewer: then `x` ends earlier.
     x, target : ndarray
         The rows of the batches, one batch after the other.
     weights : ndarray, or None
