@@ -65,6 +65,8 @@ class DistributedLoop(FitLoop):
             self.state.generator, self.deterministic, self.sync_every,
         )  # fmt: skip
         fields = checkpoint_schema.stepwise_trainer_fields
+        if self.data.n_samples is None:
+            fields = checkpoint_schema.streams_trainer_fields
         return TrainerPart(trainer, fields, self.model, self.optimizer_state)
 
     def run(self) -> None:

@@ -133,27 +133,35 @@ class Ranks:
         self._agreed = error
         raise error
 
-    def first(self, what: str, work: Callable[[], T]) -> T:
-        """Return what `work()` returns on rank 0; the other ranks do not call it.
+    def each(self, what: str, work: Callable[[], T]) -> list[T]:
+        """Return what `work()` returns on each rank.
 
         Raises
         ------
         Exception
-            The exception that `work` raised, on rank 0.
+            The exception that `work` raised on this rank.
         RuntimeError
             On the other ranks, with the text of that exception.
         """
         value: Any = None
         error: Exception | None = None
-        if self.is_first:
-            try:
-                value = work()
-            except Exception as raised:
-                error = raised
+        try:
+            value = work()
+        except Exception as raised:
+            error = raised
         found: list[T] = self.exchange(what, value, error)
         if error is not None:
             self.agree(error)
-        return found[0]
+        return found
+
+    def first(self, what: str, work: Callable[[], T]) -> T:
+        """Return what `work()` returns on rank 0; the other ranks do not call it.
+
+        Errors are raised as by `each`.
+        """
+        nothing: Any = None
+        own: Callable[[], T] = work if self.is_first else lambda: nothing
+        return self.each(what, own)[0]
 
     def share(self, *arrays: Array) -> None:
         """Overwrite the arrays by those of rank 0."""

@@ -8,6 +8,7 @@ then the surplus goes to ranks that have fewer. All ranks draw the same order, s
 who sends what. Rows for many batches are sent at once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -24,6 +25,7 @@ from fastnn.losses import Loss, allows_negative_weights, class_weights
 from fastnn.model import Model
 from fastnn.training import validation
 from fastnn.training.data import SPLIT, TrainingData, hold_out
+from fastnn.training.standardization import block_rows
 from fastnn.training.streaming import BLOCK_BYTES, Batches, MappedRows, Order
 from fastnn.training.validation import Validation
 
@@ -35,7 +37,7 @@ class SharedData(TrainingData):
     Attributes
     ----------
     counts : tuple of int
-        The number of rows of each rank.
+        The number of rows of each rank; empty for iterables.
     first : int
         The number of the first row of this rank.
     """
@@ -44,9 +46,13 @@ class SharedData(TrainingData):
     first: int = 0
 
     @property
-    def n_samples(self) -> int:
-        """The number of rows of all ranks."""
-        return sum(self.counts)
+    def n_samples(self) -> int | None:
+        """The number of rows of all ranks, or None for iterables."""
+        return sum(self.counts) if self.counts else None
+
+    def part(self, rows: NDArray[np.int64]) -> TrainingData:
+        """Return the data of some rows, and only their targets, also if X is a file."""
+        return replace(super().part(rows), target=self.target[rows])
 
     def rows(self, places: NDArray[np.int64], memory: Array | None = None) -> Array:
         """Return some rows of this rank as a dense matrix of the network's dtype.
@@ -74,21 +80,19 @@ def shared_data(
     Raises
     ------
     ValueError
-        If X is an iterable, or a class weight is invalid.
+        If a class weight is invalid.
     """
-    if isinstance(data.x, Batches):
-        raise ValueError(
-            "X is an iterable of batches, and comm is given; an array or a memmap with the rows of "
-            "this rank is wanted"
-        )
     given: dict[str, Any] = {name: getattr(data, name) for name in TrainingData.__annotations__}
+    if class_weight is not None and isinstance(data.x, MappedRows | Batches):
+        raise ValueError(
+            "class_weight is given; X must be in memory, or a memmap of the network's dtype"
+        )
+    if isinstance(data.x, Batches):
+        ranks.exchange("the rows of an iterable", None)
+        return SharedData(**given)
     counts = tuple(ranks.exchange("the number of rows", len(data.target)))
     first = sum(counts[: ranks.rank])
     if class_weight is not None:
-        if isinstance(data.x, MappedRows):
-            raise ValueError(
-                "class_weight is given; X must be in memory, or a memmap of the network's dtype"
-            )
         targets = ranks.rows_of_all("the targets", data.target)
         own = slice(first, first + counts[ranks.rank])
         weights = class_weights.sample_weights(class_weight, loss, targets, model.plan.n_out)[own]
@@ -139,6 +143,19 @@ def hold_out_shared(
     return training, Validation(x, others.target, others.sample_weight, loss)
 
 
+def blocks_of_all(
+    ranks: Ranks, data: SharedData, weights: Array | None, n_in: int
+) -> Iterator[tuple[Array, Array, Array | None]]:
+    """Yield the rows of all ranks, in blocks that do not depend on the number of ranks."""
+    size, n = block_rows(n_in), len(data.target)
+    for start in range(0, sum(data.counts), size):
+        first, end = (min(max(place - data.first, 0), n) for place in (start, start + size))
+        places = np.arange(first, end)
+        own = data.rows(places), data.target[places], None if weights is None else weights[places]
+        x, y, w = zip(*ranks.exchange("the rows of a block", own), strict=True)
+        yield np.concatenate(x), np.concatenate(y), None if weights is None else np.concatenate(w)
+
+
 def row_shares(loss: Loss, data: SharedData) -> Any:
     """Return what each row of this rank adds to the divisor of a mean, or None if it adds 1."""
     weights = None if loss.negative_weights else data.weights
@@ -161,7 +178,8 @@ class Block:
     first, end : int
         The places of the block in the epoch.
     batch_size, own : int
-        The rows of a batch, and how many of them this rank has.
+        The rows of a batch, and how many of them this rank has. The last batches of iterables may
+        have fewer: then `x` ends earlier.
     x, target : ndarray
         The rows of the batches, one batch after the other.
     weights : ndarray, or None
@@ -171,6 +189,8 @@ class Block:
         The divisor of the mean loss of each batch.
     cuts : list of (int, int)
         The parts of this rank in the rows of a batch.
+    epoch_end : int
+        The place where the epoch ends; 0 if it is not known yet.
     """
 
     first: int
@@ -183,6 +203,7 @@ class Block:
     numbers: NDArray[np.int64] | None
     divisors: list[float]
     cuts: list[tuple[int, int]]
+    epoch_end: int
 
 
 class SharedBatches:
@@ -274,6 +295,7 @@ class SharedBatches:
             mine % size if self.numbered else None,
             divisors,
             cuts or [(0, own)],
+            end,
         )
 
     def close(self) -> None:

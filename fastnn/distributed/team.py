@@ -16,7 +16,7 @@ from fastnn.batch import InputChecks
 from fastnn.callbacks import Callback
 from fastnn.distributed.loop import DistributedLoop, SharedCheckpoints
 from fastnn.distributed.ranks import Ranks
-from fastnn.distributed.rows import SharedData, hold_out_shared, shared_data
+from fastnn.distributed.rows import SharedData, blocks_of_all, hold_out_shared, shared_data
 from fastnn.distributed.trainer import demand_parts
 from fastnn.losses import Loss, is_built_in
 from fastnn.model import Model, model_of
@@ -28,6 +28,7 @@ from fastnn.training.checkpoints import CheckpointFile, Checkpoints
 from fastnn.training.data import TrainingData, training_data
 from fastnn.training.loop import finished
 from fastnn.training.settings import FitSettings
+from fastnn.training.standardization import Totals, blocks_of
 from fastnn.training.validation import Validation
 
 ADDRESS = re.compile(" at 0x[0-9a-f]+")  # in the repr of an object without a repr of its own
@@ -47,6 +48,11 @@ def demand_agreement(
     `others` are further arguments of `fit` by their names.
     """
     _demand_rows_for_batch_norm(ranks, net, data, settings, deterministic)
+    if data.n_samples is None and settings.batch_size < ranks.size:
+        raise ValueError(
+            f"batch_size is {settings.batch_size}, and X is an iterable; {ranks.size} or more are "
+            f"wanted, a row of each rank"
+        )
     layers = net._describe()[0]["layers"]
     own = {
         "version of fastnn": _version.__version__,
@@ -65,6 +71,7 @@ def demand_agreement(
         "dropout_factor": repr(settings.dropout_factor),
         "shape of a target": list(data.target.shape[1:]),
         "sample_weight or class_weight": "given" if data.weights is not None else None,
+        "sample_weight": "given" if data.sample_weight is not None else None,
         "validation_data": "given" if validation is not None else None,
         "weights of validation_data": getattr(validation, "weights", None) is not None,
         "metrics": None if validation is None else list(validation.names),
@@ -112,11 +119,6 @@ def demand_distributable(model: Model, loss: Any, optimizer: Any, given: dict[st
             f"sync_every is {given['sync_every']}; 1 is wanted with deterministic=True, with "
             f"LBFGS and LevenbergMarquardt, and with BatchNorm, which need the sums of each update"
         )
-    if given["standardize"] is not None:
-        raise ValueError(
-            f"comm is given, and standardize is {given['standardize']!r}; None is wanted. "
-            f"Standardize and Unstandardize take means and scales of all rows"
-        )
 
 
 def _demand_rows_for_batch_norm(
@@ -129,6 +131,7 @@ def _demand_rows_for_batch_norm(
             "deterministic is True, and the network has BatchNorm, whose statistics are sums over "
             "the ranks; False is wanted, or a network without BatchNorm"
         )
+    assert data.n_samples is not None
     last = settings.samples_per_epoch(data.n_samples) % settings.batch_size
     smallest = last or settings.batch_size
     if smallest < ranks.size:
@@ -188,6 +191,11 @@ class Team(Alone):
         loss, optimizer = others[:2]
         demand_distributable(inputs.model, loss, optimizer, self.given)
         data = training_data(inputs, X, y, weights[0], None, *others)
+        if self.deterministic and data.n_samples is None:
+            raise ValueError(
+                "deterministic is True, and X is an iterable, whose rows are not numbered through "
+                "the ranks; False is wanted, or an array X"
+            )
         return shared_data(self.ranks, data, weights[1], loss, inputs.model)
 
     def hold_out(
@@ -224,15 +232,33 @@ class Team(Alone):
         """Return the checkpoints of rank 0; the identity is that of the rows of all ranks."""
         assert isinstance(data, SharedData)
         ranks = self.ranks
-        identity["data"][0] = identity["targets"][0] = data.n_samples
-        identity["X"] = None if data.from_file else self._digest(data.x, data.first)
-        identity["y"] = self._digest(data.target, data.first)
-        identity["weights"] = self._digest(data.weights, data.first)
+        if data.n_samples is None:
+            identity["ranks"] = ranks.size  # each has other rows of a batch
+        else:
+            identity["data"][0] = identity["targets"][0] = data.n_samples
+            identity["X"] = None if data.from_file else self._digest(data.x, data.first)
+            identity["y"] = self._digest(data.target, data.first)
+            identity["weights"] = self._digest(data.weights, data.first)
         identity |= {"deterministic": self.deterministic, "sync_every": self.sync_every}
         if held_out is not None:
             identity["validation_data"][0] = sum(ranks.exchange("held out", len(held_out.x)))
         identity = ranks.exchange("the identity", identity)[0]
         return SharedCheckpoints(ranks, file, identity, epochs)
+
+    def add_up(self, totals: Totals, data: TrainingData, weights: Array | None) -> Totals:
+        """Return the totals of the training rows of all ranks.
+
+        In a fixed order, all ranks take the blocks of one process, one after the other.
+        """
+        assert isinstance(data, SharedData)
+        if self.deterministic:
+            totals.add(blocks_of_all(self.ranks, data, weights, totals.n_in))
+            return totals
+        totals.add(blocks_of(data, weights, totals.n_in))
+        found, *others = self.ranks.exchange("the means and scales", totals)
+        for other in others:
+            found.join(other)
+        return found
 
     def fit(self, *arguments: Any) -> History:
         """Train on the rows of all ranks."""

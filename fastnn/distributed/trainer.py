@@ -11,11 +11,13 @@ from fastnn import _core
 from fastnn._core.arrays import Array
 from fastnn.distributed.ranks import Ranks
 from fastnn.distributed.rows import PARTS, Block, SharedBatches, SharedData, row_shares
+from fastnn.distributed.streams import StreamedBatches
 from fastnn.losses import is_built_in
 from fastnn.model import Model
 from fastnn.optimizers import OptimizerState
 from fastnn.training.python_trainer import PythonTrainer
 from fastnn.training.settings import FitSettings
+from fastnn.training.streaming import Batches
 
 Node = tuple[int, int]  # of a binary tree over the parts: its level above them, and its number
 
@@ -135,15 +137,19 @@ class DistributedTrainer(PythonTrainer):
     ) -> None:
         loss = settings.loss
         assert is_built_in(loss)
-        super().__init__(model, data.n_samples, settings, optimizer_state, order)
+        super().__init__(model, data.n_samples or 0, settings, optimizer_state, order)
         self.ranks, self.takes_labels = ranks, loss.takes_labels
         self.plan, self.formula = loss.under(model.plan)
         self.is_special = model.plan.has_dropout or model.plan.has_batch_norm
         row_bytes = model.dtype.itemsize * model.plan.n_in
-        self.batches = SharedBatches(
-            ranks, data, row_shares(loss, data), self.batch_size, row_bytes, deterministic,
-            self.is_special,
-        )  # fmt: skip
+        self.batches: SharedBatches | StreamedBatches
+        if isinstance(data.x, Batches):
+            self.batches = StreamedBatches(ranks, data.x, loss, self.batch_size, row_bytes)
+        else:
+            self.batches = SharedBatches(
+                ranks, data, row_shares(loss, data), self.batch_size, row_bytes, deterministic,
+                self.is_special,
+            )  # fmt: skip
         kind = FixedOrder if deterministic else Local if sync_every > 1 else Allreduce
         self.sums = kind(ranks, model.grads)
         self.deterministic, self.sync_every = deterministic, sync_every
@@ -186,16 +192,16 @@ class DistributedTrainer(PythonTrainer):
         sums, offset = self.sums, batch * block.own
         for i, (start, end) in enumerate(block.cuts):
             rows = slice(offset + start, offset + end)
-            grads = sums.parts[i]
+            x, grads = block.x[rows], sums.parts[i]
             value = 0.0
             numbers_of_rows = None if block.numbers is None else block.numbers[rows]
-            if end > start:
+            if len(x):
                 target = block.target[rows]
                 value = _core.engine.loss_and_grad(
                     self.plan,
                     self.model.params,
                     self.model.constants,
-                    block.x[rows],
+                    x,
                     None if self.takes_labels else target,
                     target if self.takes_labels else None,
                     None if block.weights is None else block.weights[rows],
@@ -239,7 +245,7 @@ class DistributedTrainer(PythonTrainer):
         self.own_loss = self.epoch_loss if counts else 0.0
 
     def close(self) -> None:
-        """Release what MPI holds."""
+        """Release what MPI holds, and stop the thread that reads an iterable."""
         self.batches.close()
 
     def _block(self) -> Block:
@@ -247,7 +253,7 @@ class DistributedTrainer(PythonTrainer):
         block, position = self.block, self.position
         if position == 0 or block is None or position == block.end:
             block = self.batches.block(self.order, position, self.samples_per_epoch)
-            self.block = block
+            self.block, self.samples_per_epoch = block, block.epoch_end
         return block
 
     def _average(self) -> None:

@@ -39,16 +39,9 @@ class Moments:
                 return
             rows, weights = rows[counted], weights[counted].astype(np.float64)
             m = weights.sum()
-        self.least = np.minimum(self.least, rows.min(axis=0))
-        self.greatest = np.maximum(self.greatest, rows.max(axis=0))
-        exponent = np.frexp(np.maximum(self.greatest, -self.least))[1]
         with np.errstate(under="ignore"):
-            shift = self._exponent - exponent
-            self._first = np.ldexp(self._first, shift)
-            self._mean = np.ldexp(self._mean, shift)
-            self._squares = np.ldexp(self._squares, 2 * shift)
-            self._exponent = exponent
-            scaled = np.ldexp(rows, -exponent)
+            self._widen(rows.min(axis=0), rows.max(axis=0))
+            scaled = np.ldexp(rows, -self._exponent)
             if not self.n:
                 self._first = scaled[0].copy()
             scaled -= self._first
@@ -60,9 +53,36 @@ class Moments:
                 squares = np.einsum("ij,ij->j", scaled, scaled) - m * remainder**2
             else:
                 squares = np.einsum("i,ij,ij->j", weights, scaled, scaled) - m * remainder**2
-            difference, share = mean - self._mean, m / (self.n + m)
-            self._mean += difference * share
-            self._squares += squares + difference**2 * (self.n * share)
+            self._count(m, mean, squares)
+
+    def join(self, other: "Moments") -> None:
+        """Add the rows of another object, which may have none."""
+        if not other.n:
+            return
+        with np.errstate(under="ignore"):
+            self._widen(other.least, other.greatest)
+            other._widen(self.least, self.greatest)
+            if not self.n:
+                self._first = other._first.copy()
+            mean = other._first - self._first + other._mean
+            self._count(other.n, mean, other._squares)
+
+    def _widen(self, least: Array, greatest: Array) -> None:
+        """Extend the range of the columns, and scale them for it."""
+        self.least = np.minimum(self.least, least)
+        self.greatest = np.maximum(self.greatest, greatest)
+        exponent = np.frexp(np.maximum(self.greatest, -self.least))[1]
+        shift = self._exponent - exponent
+        self._first = np.ldexp(self._first, shift)
+        self._mean = np.ldexp(self._mean, shift)
+        self._squares = np.ldexp(self._squares, 2 * shift)
+        self._exponent = exponent
+
+    def _count(self, m: float, mean: Array, squares: Array) -> None:
+        """Add m rows, of which the mean minus the first row and the squares are given."""
+        difference, share = mean - self._mean, m / (self.n + m)
+        self._mean += difference * share
+        self._squares += squares + difference**2 * (self.n * share)
         self.n += m
 
     def mean(self) -> Array:

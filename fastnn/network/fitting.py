@@ -168,7 +168,9 @@ class Fitting(NetworkBase):
         comm : mpi4py.MPI.Intracomm, optional
             The processes that train this network together, such as `MPI.COMM_WORLD`. Each calls
             `fit` with its own rows and otherwise the same arguments, and gets the network of one
-            process with all rows, up to rounding. `docs/distributed.md` has the details.
+            process with all rows, up to rounding. If X is an iterable of the own rows, each update
+            takes `batch_size` / ranks of them, while they last. `docs/distributed.md` has the
+            details.
         deterministic : bool, optional
             Whether the sums over the ranks of `comm` have an order that does not depend on the
             number of ranks, at most 8. By default False.
@@ -300,7 +302,7 @@ class Fitting(NetworkBase):
                 checkpoints = team.checkpoints(file, identity, epochs, data, held_out)
                 del file  # frees its arrays after they are restored
             saved = None if checkpoints is None else checkpoints.saved_layers(self)
-            scaling = standardization.values(data, saved)
+            scaling = standardization.values(data, saved, team)
             claim = object()
 
             def train() -> History:

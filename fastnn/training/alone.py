@@ -4,12 +4,14 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from fastnn._core.arrays import Array
 from fastnn.batch import InputChecks
 from fastnn.training import loop
 from fastnn.training.checkpoints import CheckpointFile, Checkpoints
 from fastnn.training.data import TrainingData, hold_out, training_data
 from fastnn.training.history import History
 from fastnn.training.settings import FitSettings
+from fastnn.training.standardization import Totals, blocks_of
 from fastnn.training.validation import Validation
 
 T = TypeVar("T")
@@ -52,6 +54,11 @@ class Alone:
     ) -> Checkpoints:
         """Return the checkpoints of a fit with this identity."""
         return Checkpoints(file, identity, epochs)
+
+    def add_up(self, totals: Totals, data: TrainingData, weights: Array | None) -> Totals:
+        """Return the totals of the training rows, from which means and scales are computed."""
+        totals.add(blocks_of(data, weights, totals.n_in))
+        return totals
 
     def fit(self, *arguments: Any) -> History:
         """Train, as `loop.fit` does."""

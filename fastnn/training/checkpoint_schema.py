@@ -38,7 +38,7 @@ class Facts:
     settings : FitSettings
     n_samples : int, or None if unknown before the end of an epoch
     weighted : bool
-        Whether there are sample weights.
+        Whether samples may count differently: there are sample weights, or missing targets.
     columns : tuple of str
         Names of the History's columns that validation measures.
     optimizer_state : OptimizerState
@@ -163,6 +163,12 @@ def stepwise_trainer_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
     }
 
 
+def streams_trainer_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
+    """Return the fields of the trainer of several processes, each with an iterable."""
+    own = stepwise_trainer_fields(facts, saved)  # the last batches of an epoch may be smaller
+    return {**own, "epoch_weight": fields.number(0)}
+
+
 def full_batch_trainer_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
     """Return the fields of the trainer of LevenbergMarquardt; LBFGS has no checkpoints."""
     optimizer = facts.settings.optimizer
@@ -235,7 +241,7 @@ def _last_good_fields(facts: Facts, saved: Saved) -> dict[str, Field]:
 
 
 def _order_field(facts: Facts) -> dict[str, Field]:
-    n, shuffled = facts.n_samples, facts.settings.shuffle
+    n, shuffled = facts.n_samples or 0, facts.settings.shuffle
     is_order = lambda order: fields.is_order(order, shuffled)  # noqa: E731
     return {"order": fields.array(np.int64, (n,), is_order, f"an order of {n} samples")}
 

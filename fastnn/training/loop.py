@@ -216,7 +216,7 @@ class FitLoop:
             self.net.layers,
             self.settings,
             self.data.n_samples,
-            self.data.weights is not None,
+            self.data.weights is not None or getattr(self.settings.loss, "ignore_nan", False),
             () if self.validation is None else self.validation.names,
             self.optimizer_state,
             self.rates,

@@ -5,9 +5,9 @@ scale, and the loss compares them with the outputs of the layers before. The net
 its derivatives and the validation metrics keep the units of y.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from fastnn.layers.standardize import Moments
 from fastnn.losses import CustomLoss, Loss, allows_negative_weights, is_built_in
 from fastnn.model import Model
 from fastnn.training.data import TrainingData
-from fastnn.training.streaming import BLOCK_BYTES, Batches, MappedRows
+from fastnn.training.streaming import BLOCK_BYTES, Batches, MappedRows, no_batches
 from fastnn.training.validation import Validation
 
 FLOAT64 = np.dtype(np.float64)
@@ -79,6 +79,11 @@ class Columns:
             if len(part):
                 moments.add(part, own)
 
+    def join(self, other: "Columns") -> None:
+        """Add the rows of another object."""
+        for (_, moments), (_, others) in zip(self.parts, other.parts, strict=True):
+            moments.join(others)
+
     def mean_and_scale(self) -> Array:
         """Return the means and scales (2 width,); 0 and 1 for a column without numbers."""
         pairs = [
@@ -86,6 +91,40 @@ class Columns:
             for _, moments in self.parts
         ]
         return np.concatenate([part for parts in zip(*pairs, strict=True) for part in parts])
+
+
+class Totals:
+    """The columns of X and of y; None if their means and scales are not wanted."""
+
+    def __init__(self, n_in: int, x: Columns | None, y: Columns | None) -> None:
+        self.n_in, self.columns, self.n_rows = n_in, (x, y), 0
+
+    def add(self, blocks: Iterable[tuple[Array, Array, Array | None]]) -> None:
+        """Add blocks of rows: features, targets in y's units, and weights or None."""
+        for x, y, weights in blocks:
+            self.n_rows += len(x)
+            for columns, rows in zip(self.columns, (x, y), strict=True):
+                if columns is not None:
+                    columns.add(rows.reshape(len(rows), -1).astype(FLOAT64), weights)
+
+    def join(self, other: "Totals") -> None:
+        """Add the rows of another object."""
+        self.n_rows += other.n_rows
+        for columns, others in zip(self.columns, other.columns, strict=True):
+            if columns is not None and others is not None:
+                columns.join(others)
+
+
+class Processes(Protocol):
+    """What the values need of the processes that train together."""
+
+    def add_up(self, totals: Totals, data: TrainingData, weights: Array | None) -> Totals:
+        """Return the totals of the rows of all processes."""
+        ...
+
+    def first(self, what: str, work: Callable[[], Array]) -> Array:
+        """Return what `work()` returns in the first process; `what` is its name in messages."""
+        ...
 
 
 class Standardization:
@@ -159,39 +198,46 @@ class Standardization:
             )
             self.inputs = GivenTargets(model, network=inputs)
 
-    def values(self, data: TrainingData, saved: Sequence[Layer] | None) -> list[Array | None]:
+    def values(
+        self, data: TrainingData, saved: Sequence[Layer] | None, processes: Processes
+    ) -> list[Array | None]:
         """Return what `write` stores: means and scales of the first and of the last layer.
 
         None leaves a layer as it is. `saved` are the layers of a checkpoint that the fit resumes,
-        or None. Their values are used again.
+        or None. Their values are used again. The values are the same in all processes.
 
         Raises
         ------
         ValueError
             If a mean or scale is out of the range of the dtype, or the data can be read only once.
         """
-        sets = (self._first is not None, self._sets_y)
         if saved is not None:
             own = self._first, self._last
             return [_values_of(*pair) for pair in zip(own, (saved[0], saved[-1]), strict=True)]
-        if not any(sets):
-            return [None, None]
         plan = self.model.plan
-        moments = [Columns(plan.n_in, False), Columns(plan.n_out, self._may_be_missing)]
-        given = None if self._ignores_weights else data.sample_weight
-        for x, y, weights in _blocks(data, given, plan.n_in):
-            for of, rows, wanted in zip(moments, (x, y), sets, strict=True):
-                if wanted:
-                    of.add(rows.reshape(len(rows), -1).astype(FLOAT64), weights)
-        return [
-            self._checked(of, name) if wanted else None
-            for of, name, wanted in zip(moments, ("X", "y"), sets, strict=True)
+        totals = Totals(
+            plan.n_in,
+            Columns(plan.n_in, False) if self._first is not None else None,
+            Columns(plan.n_out, self._may_be_missing) if self._sets_y else None,
+        )
+        if any(totals.columns):
+            given = None if self._ignores_weights else data.sample_weight
+            totals = processes.add_up(totals, data, given)
+            if not totals.n_rows:
+                raise no_batches(0)
+        found = [
+            None if columns is None else self._checked(columns, name)
+            for columns, name in zip(totals.columns, ("X", "y"), strict=True)
         ]
+        last = self._last
+        if last is not None and found[1] is None:  # each process standardises its targets by it
+            found[1] = processes.first("the last layer", lambda: _constants_of(last))
+        return found
 
-    def _checked(self, moments: "Columns", name: str) -> Array:
+    def _checked(self, columns: Columns, name: str) -> Array:
         dtype = self._constants.dtype
         with np.errstate(over="ignore", under="ignore"):
-            values = moments.mean_and_scale().astype(dtype)
+            values = columns.mean_and_scale().astype(dtype)
         if not (np.isfinite(values).all() and values[len(values) // 2 :].all()):
             raise ValueError(
                 f"{name} has a column whose mean or standard deviation is out of the range of "
@@ -204,7 +250,7 @@ class Standardization:
         before = []
         for layer, new in zip((self._first, self._last), values, strict=True):
             if layer is not None and new is not None:
-                before.append((layer, np.concatenate([layer.mean, layer.scale])))
+                before.append((layer, _constants_of(layer)))
                 layer.set_constants(new)
         return before
 
@@ -257,11 +303,16 @@ class Standardization:
         return standardized
 
 
+def _constants_of(layer: FixedScaling) -> Array:
+    return np.concatenate([layer.mean, layer.scale])
+
+
 def _values_of(own: Layer | None, saved: Layer) -> Array | None:
     """Return mean and scale of a saved layer, if it corresponds to a layer of the network."""
     if own is None or type(saved) is not type(own) or saved.in_features != own.in_features:
         return None
-    return np.concatenate([saved.arrays()["mean"], saved.arrays()["scale"]])
+    assert isinstance(saved, FixedScaling)
+    return _constants_of(saved)
 
 
 def _demand_loss(loss: Any) -> None:
@@ -274,9 +325,14 @@ def _demand_loss(loss: Any) -> None:
         )
 
 
-def _blocks(data: TrainingData, sample_weight: Array | None, n_in: int) -> Any:
+def block_rows(n_in: int) -> int:
+    """Return the number of rows in a block."""
+    return max(BLOCK_BYTES // (8 * n_in), 1)
+
+
+def blocks_of(data: TrainingData, sample_weight: Array | None, n_in: int) -> Any:
     """Yield the training rows in blocks: features, targets in y's units, and weights or None."""
-    rows = max(BLOCK_BYTES // (8 * n_in), 1)
+    rows = block_rows(n_in)
     source = data.x
     if isinstance(source, SparseRows):
         for part in source.blocks():
@@ -294,5 +350,7 @@ def _blocks(data: TrainingData, sample_weight: Array | None, n_in: int) -> Any:
             f"X is {source.given!r}, which can be read only once; standardize reads it before the "
             f"first epoch, so an object whose iter() starts anew is wanted"
         )
-    for x, y, _ in source.blocks(None, 0, rows):
+    is_iterable = isinstance(source, Batches)  # of one process of several, it may be empty
+    blocks = source.blocks_if_any(0, rows) if is_iterable else source.blocks(None, 0, rows)
+    for x, y, _ in blocks:
         yield x, y, None

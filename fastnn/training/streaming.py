@@ -76,7 +76,16 @@ class Batches:
         self.given, self.check = given, check
 
     def blocks(self, order: Order | None, start: int, rows: int) -> Blocks:
-        """Yield each block only when more rows have come, since the last block must be marked."""
+        """Cut the batches into blocks; raise ValueError if there is none."""
+        is_empty = yield from self.blocks_if_any(start, rows)
+        if is_empty:
+            raise no_batches(start)
+
+    def blocks_if_any(self, start: int, rows: int) -> Generator[tuple[Any, Any, bool], None, bool]:
+        """Yield each block only when more rows have come, since the last block must be marked.
+
+        Return whether there was none.
+        """
         skip, room = start, rows - start % rows
         x: Any = None
         for i, batch in enumerate(self.given):
@@ -94,10 +103,14 @@ class Batches:
                 yield x[:room].copy(), target[:room].copy(), False
                 x, target, room = x[room:], target[room:], rows
         if x is None:
-            raise ValueError(
-                f"X gave no {'further ' if start else ''}batches of (X, y) in this epoch"
-            )
+            return True
         yield x.copy(), target.copy(), True
+        return False
+
+
+def no_batches(start: int) -> ValueError:
+    """Return the error of an iterable without rows after row `start`."""
+    return ValueError(f"X gave no {'further ' if start else ''}batches of (X, y) in this epoch")
 
 
 class Ahead:
@@ -106,7 +119,7 @@ class Ahead:
     The thread starts with the first `take`. If it cannot start, `take` makes the items.
     """
 
-    def __init__(self, items: Generator[Any, None, None]) -> None:
+    def __init__(self, items: Generator[Any, None, Any]) -> None:
         self._items = items
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()

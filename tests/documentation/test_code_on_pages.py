@@ -52,6 +52,14 @@ def test_two_ranks(example, tmp_path, monkeypatch):
     assert fn.load("net.safetensors").n_params == 114
 
 
+@shows("docs/distributed.md", "An iterable on each rank")
+def test_two_ranks_with_iterables(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, errors = mpi_runs.run(2, example)
+    assert code == 0, errors
+    assert out == re.sub(".*# ", "", printed(re.sub("^    ", "", example, flags=re.M)))
+
+
 @shows("docs/distributed.md", "When a further rank pays")
 def test_when_a_rank_pays(example, capsys):
     run(example)
