@@ -223,3 +223,19 @@ def test_a_list_that_changes_while_it_is_read():
             ended.set()
 
     run_at_once([change, read_all])
+
+
+def test_the_error_names_a_list_that_another_thread_shortens():
+    class Row:
+        """Shortens the list at the moment in which NumPy reads it."""
+
+        def __len__(self):
+            del rows[2:]
+            return 5
+
+        def __getitem__(self, i):
+            return ([0.5] * 5)[i]
+
+    rows = [[0.5] * 5, Row(), [0.5] * 5]
+    with pytest.raises(ValueError, match="^X is not a rectangular array of numbers: Inconsistent"):
+        network().predict(rows)
