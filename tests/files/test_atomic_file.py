@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from systems import not_for_root, posix_only, root_only
+from systems import FolderError, not_for_root, posix_only, root_only
 
 from fastnn.files.atomic_file import atomic_file
 
@@ -231,7 +231,7 @@ def test_missing_folder_is_named_as_given(tmp_path):
 
 
 def test_folder_in_the_place_of_the_file(tmp_path):
-    with pytest.raises(IsADirectoryError) as info:
+    with pytest.raises(FolderError) as info:
         write(tmp_path, NEW)
     assert info.value.filename == str(tmp_path)
 
