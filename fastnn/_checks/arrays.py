@@ -29,7 +29,7 @@ def numeric_array(value: Any, name: str, missing: bool = False) -> Array:
     TypeError
         If the value is not numeric: objects, text, complex numbers, sparse or masked arrays.
     ValueError
-        If the value is ragged, or a nullable column has missing values.
+        If the value is ragged or changes while it is read, or a nullable column has missing values.
     """
     if type(value) is np.ndarray and value.dtype.kind in "biuf":
         return value
@@ -39,7 +39,7 @@ def numeric_array(value: Any, name: str, missing: bool = False) -> Array:
         raise TypeError(f"{name} is sparse; pass {name}.toarray()")
     try:
         array = np.asarray(value)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # the latter for a list that another thread changes
         raise ValueError(f"{name} is not a rectangular array of numbers: {error}") from None
     if array.dtype.kind == "O" and hasattr(value, "dtype" if array.ndim == 1 else "dtypes"):
         array = frames.of_nullable_columns(value, array, name, missing)

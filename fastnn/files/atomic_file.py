@@ -145,6 +145,8 @@ def _lock(file: IO[bytes]) -> bool | None:
 
 def _remove_leftovers(folder: str) -> None:
     """Remove temporary files whose writer was killed: nobody holds a lock on them."""
+    if sys.platform == "win32":
+        return  # it has no such locks, and a writer cannot rename a file that another one opens
     with contextlib.suppress(OSError):
         for name in filter(TEMPORARY.fullmatch, os.listdir(folder)):
             path = os.path.join(folder, name)

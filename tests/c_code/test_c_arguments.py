@@ -7,6 +7,7 @@ import custom_layers
 import numpy as np
 import pytest
 from c_programs import ACTIVATIONS, Program
+from systems import FolderError
 
 import fastnn as fn
 
@@ -82,7 +83,7 @@ def test_no_partial_file_is_left(net, tmp_path):
     """The header cannot be written, so the old source stays."""
     (tmp_path / "net.c").write_text("old", encoding="utf-8")
     (tmp_path / "net.h").mkdir()
-    with pytest.raises(IsADirectoryError, match=r"net\.h"):
+    with pytest.raises(FolderError, match=r"net\.h"):
         net.export_c(tmp_path / "net.c")
     assert (tmp_path / "net.c").read_text(encoding="utf-8") == "old"
     assert sorted(os.listdir(tmp_path)) == ["net.c", "net.h"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from custom_layers import PythonLinear
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 import fastnn as fn
 
@@ -107,14 +107,23 @@ def test_a_state_dict_that_does_not_fit(name, rng, tmp_path):
         fn.load(tmp_path / "net.safetensors", layers=layers())
 
 
-@pytest.mark.parametrize("kind", ["bool", "int32", "complex64"])
+@pytest.mark.parametrize("kind", ["bool", "int32"])
 def test_dtypes_that_are_no_real_numbers(kind, rng, tmp_path):
     state = arrays(rng, *PLAIN)
     state["2.weight"] = state["2.weight"].astype(kind)
     save_file(state, tmp_path / "net.safetensors")
-    message = f"2.weight has dtype {kind}; real numbers are wan|the dtype 'C64'; .* is wanted"
+    message = f"2.weight has dtype {kind}; real numbers are wanted"
     with pytest.raises(fn.ModelFileError, match=message):
         fn.load(tmp_path / "net.safetensors", layers=layers())
+
+
+def test_complex_numbers(rng, tmp_path):
+    """The header is changed, as an old safetensors writes no complex numbers."""
+    written = save(arrays(rng, "0.weight 3 2", "0.bias 3", "2.weight 4 6"))
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(written.replace(b'"F32","shape":[4,6]', b'"C64","shape":[4,3]'))
+    with pytest.raises(fn.ModelFileError, match="the dtype 'C64'; .* is wanted|Header"):
+        fn.load(path, layers=layers())
 
 
 def test_bfloat16(tmp_path):

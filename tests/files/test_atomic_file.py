@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from systems import not_for_root, posix_only, root_only
+from systems import FolderError, not_for_root, posix_only, root_only
 
 from fastnn.files.atomic_file import atomic_file
 
@@ -130,6 +130,24 @@ def test_another_ones_temporary_is_never_touched(path, monkeypatch):
     assert not path.exists()
 
 
+def test_windows_does_not_open_the_file_of_another_writer(path, monkeypatch):
+    """The other writer could not rename it then."""
+    other = path.parent / f".fastnn-{'0' * 16}.tmp"
+    other.write_bytes(NEW)
+    opened = []
+
+    def recorded(name, *arguments):
+        opened.append(os.fspath(name))
+        return open(name, *arguments)
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(sys.modules[atomic_file.__module__], "open", recorded, raising=False)
+    write(path, NEW)
+    assert len(opened) == 1
+    assert str(other) not in opened
+    assert other.read_bytes() == path.read_bytes() == NEW
+
+
 @posix_only
 def test_leftovers_of_killed_writers_are_removed(path):
     """A running writer, here the process itself, holds a lock on its temporary file."""
@@ -231,7 +249,7 @@ def test_missing_folder_is_named_as_given(tmp_path):
 
 
 def test_folder_in_the_place_of_the_file(tmp_path):
-    with pytest.raises(IsADirectoryError) as info:
+    with pytest.raises(FolderError) as info:
         write(tmp_path, NEW)
     assert info.value.filename == str(tmp_path)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from safetensors.numpy import save
+from systems import FolderError
 
 from fastnn.files import model_file
 from fastnn.files.model_file import ModelFileError
@@ -195,7 +196,7 @@ def test_model_file_error_is_a_value_error():
 def test_read_passes_os_errors(path, tmp_path):
     with pytest.raises(FileNotFoundError):
         model_file.read(path)
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(FolderError):
         model_file.read(tmp_path)
 
 

@@ -3,6 +3,9 @@
 A base array holds small whole numbers, so that every dtype holds them exactly.
 """
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
 
@@ -45,8 +48,10 @@ def read_only(array):
     return own
 
 
-def on_disk(array, path):
+def on_disk(array, folder):
     """The array as a memory-mapped file, opened to read."""
+    # a new file, since Windows does not overwrite one that is mapped
+    path = Path(tempfile.mkdtemp(dir=folder), "array.npy")
     np.save(path, array)
     return np.load(path, mmap_mode="r")
 
@@ -88,8 +93,8 @@ def containers(array, tmp_path):
     yield "list of arrays", list(array)
     yield "__array__", WithArray(array)
     yield "memoryview", memoryview(np.ascontiguousarray(array))
-    yield "memmap", on_disk(array, tmp_path / "mapped.npy")
-    yield "memmap, Fortran order", on_disk(np.asfortranarray(array), tmp_path / "fortran.npy")
+    yield "memmap", on_disk(array, tmp_path)
+    yield "memmap, Fortran order", on_disk(np.asfortranarray(array), tmp_path)
     if array.ndim > 2:
         return
     try:

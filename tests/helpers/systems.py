@@ -7,6 +7,9 @@ import pytest
 
 IS_ROOT = os.name == "posix" and os.geteuid() == 0
 
+# What opening a folder as a file raises.
+FolderError = PermissionError if os.name == "nt" else IsADirectoryError
+
 posix_only = pytest.mark.skipif(
     os.name != "posix", reason="Windows has other locks, modes, pipes and signals"
 )

@@ -212,6 +212,8 @@ def test_a_network_takes_every_form(call, dtype, tmp_path):
     operator = call in ("matvec", "rmatvec", "matmat", "rmatmat", "operator @ vector")
     for name, form in of_dtype(plain, tmp_path):
         rtol = 1e-5 if operator and dtype == "float32" else 0  # float64 operands stay float64
+        if operator and name == "g" and np.dtype("g").itemsize == 8:
+            rtol = max(rtol, 1e-15)  # NumPy multiplies it without BLAS
         assert_same(method(network(dtype), form), wanted, rtol, f"{call}: {name}")
 
 

@@ -1,5 +1,6 @@
 """Many threads at once get the results of one thread, with and without Python's lock (the GIL)."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -94,8 +95,10 @@ def test_fits_saved_files_and_estimators(tmp_path):
     def fitted(seed, optimizer):
         net = network(seed=seed)
         net.fit(X, y, epochs=3, seed=seed, optimizer=optimizer, n_threads=1, progress=False)
-        net.save(tmp_path / "model.safetensors")  # the same file in all threads
-        loaded = fn.load(tmp_path / "model.safetensors")
+        # the same file in all threads; but Windows does not replace a file that is open
+        path = tmp_path / ("model" if os.name == "posix" else f"model of {threading.get_ident()}")
+        net.save(path)
+        loaded = fn.load(path)
         assert loaded.n_params == net.n_params
         return net.params
 
@@ -223,3 +226,19 @@ def test_a_list_that_changes_while_it_is_read():
             ended.set()
 
     run_at_once([change, read_all])
+
+
+def test_the_error_names_a_list_that_another_thread_shortens():
+    class Row:
+        """Shortens the list at the moment in which NumPy reads it."""
+
+        def __len__(self):
+            del rows[2:]
+            return 5
+
+        def __getitem__(self, i):
+            return ([0.5] * 5)[i]
+
+    rows = [[0.5] * 5, Row(), [0.5] * 5]
+    with pytest.raises(ValueError, match="^X is not a rectangular array of numbers: Inconsistent"):
+        network().predict(rows)

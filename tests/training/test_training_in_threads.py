@@ -17,7 +17,7 @@ from fastnn import _core
 def test_other_threads_run_during_one_call_of_the_engine(isa, rng):
     net = fn.Network([fn.Linear(64, 64), fn.ReLU(), fn.Linear(64, 1)], seed=0)
     X, y = rng.standard_normal((2_000, 64)), rng.standard_normal((2_000, 1))
-    model, inside = net._model, threading.Event()
+    model, watched, inside = net._model, threading.Event(), threading.Event()
     trainer = _core.engine.Trainer(
         model.plan,
         model.params,
@@ -33,7 +33,7 @@ def test_other_threads_run_during_one_call_of_the_engine(isa, rng):
         whole(net.n_params),
         0,
         32,
-        100,
+        200,
         None,
         1,
     )
@@ -41,19 +41,21 @@ def test_other_threads_run_during_one_call_of_the_engine(isa, rng):
     before = trainer.epoch
 
     def train():
+        watched.wait()  # on a busy machine, this thread could end before `start` returns
         inside.set()
-        trainer.run(100, 1000.0, 1)
+        trainer.run(200, 1000.0, 1)
         inside.clear()
 
     thread = threading.Thread(target=train)
     thread.start()
+    watched.set()
     seen = set()
     while thread.is_alive():
         if inside.is_set():
             seen.add(trainer.epoch)
     thread.join()
     # if training held Python's lock, this thread could see no epoch but the first and the last
-    assert seen - {before, 100}
+    assert seen - {before, 200}
 
 
 def test_a_second_fit_of_a_network_in_training_raises(rng):
