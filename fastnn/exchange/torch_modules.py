@@ -90,7 +90,7 @@ def from_torch(module: Any) -> Network:
         If a module is not one of these. The message names its place.
     ValueError
         If a module has an argument that fastnn's layer lacks, such as approximate="tanh" of GELU.
-        If it has a hook or a `forward` of its own, or no values, as on the device "meta". If a
+        If it has a hook or a replaced `forward`, or no values, as on the device "meta". If a
         parameter is in several places.
     """
     torch = _checks.optional_package("torch", "from_torch", "torch")

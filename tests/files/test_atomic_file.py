@@ -134,11 +134,11 @@ def test_windows_does_not_open_the_file_of_another_writer(path, monkeypatch):
     """The other writer could not rename it then."""
     other = path.parent / f".fastnn-{'0' * 16}.tmp"
     other.write_bytes(NEW)
-    opened = []
+    opened, unrecorded = [], open
 
     def recorded(name, *arguments):
         opened.append(os.fspath(name))
-        return open(name, *arguments)
+        return unrecorded(name, *arguments)
 
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(sys.modules[atomic_file.__module__], "open", recorded, raising=False)
